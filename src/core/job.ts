@@ -1,0 +1,22 @@
+/** A job: one command on a machine. Its wire form stands in `protocol/`; this is what the laptop keeps. */
+import type { JobEnd, JobState } from '../protocol/job.ts';
+export type { JobCommand, JobEnd, JobRecord, JobState } from '../protocol/job.ts';
+
+export interface JobEntry {
+  readonly id: string;
+  readonly machineId: string;
+  readonly machineName: string;
+  /** As shown to people; never with a secret. */
+  readonly command: string;
+  readonly state: JobState;
+  readonly end: JobEnd | null;
+  readonly attempts: number;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  /** When the runner last told us about it. */
+  readonly asOf: number;
+  readonly user: string;
+  readonly branch: string | null;
+}

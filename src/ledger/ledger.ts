@@ -1,0 +1,100 @@
+/**
+ * What we believe exists and what it cost. Interface only; may import core. Used by many processes at once.
+ * A write has reached the disk when its promise-free call returns: `open` comes before the cloud call.
+ * `test/contract/ledger.ts` holds the implementation to what stands here.
+ */
+import type { JobEntry } from '../core/job.ts';
+import type { Access, Labels, MachineRef } from '../core/machine.ts';
+import type { Offer } from '../core/offer.ts';
+import type { ProcessIdentity } from '../core/process-identity.ts';
+
+export type MachineEntryState =
+  | 'intent' // written down; launch may or may not have been called
+  | 'launched' // the provider has it, it is not ready yet
+  | 'ready'
+  | 'ending' // terminate was called, or is about to be
+  | 'gone'; // the provider says that it does not exist any more
+
+/** What is decided before anything is ordered. */
+export interface MachineIntent {
+  readonly id: string;
+  readonly name: string;
+  readonly provider: string;
+  readonly owner: string;
+  readonly labels: Labels;
+  readonly requestId: string;
+  readonly offer: Offer;
+  readonly template: string | null;
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+  readonly idleSeconds: number | null;
+  readonly budgetUsd: number | null;
+  /** True when `train` rented it for one job: it goes down with the job. */
+  readonly forOneJob: boolean;
+  /** Who asked: for `cost --by user|branch`. */
+  readonly user: string;
+  readonly branch: string | null;
+  /** The process that is launching it: when that has died, anybody may take over. */
+  readonly holder: ProcessIdentity;
+}
+
+export interface MachineEntry extends Omit<MachineIntent, 'holder'> {
+  readonly state: MachineEntryState;
+  readonly ref: MachineRef | null;
+  readonly access: Access | null;
+  /** Milliseconds since the epoch. Billing counts from `createdAt` to `endedAt`. */
+  readonly createdAt: number;
+  readonly readyAt: number | null;
+  readonly endedAt: number | null;
+  readonly endReason: string | null;
+  /** When a provider last confirmed what stands here. */
+  readonly asOf: number;
+  readonly leftovers: readonly string[];
+  /** Who is changing it now; null: nobody. */
+  readonly holder: ProcessIdentity | null;
+}
+
+export type MachineFact =
+  | { readonly fact: 'launched'; readonly ref: MachineRef }
+  | { readonly fact: 'ready'; readonly access: Access }
+  | { readonly fact: 'seen'; readonly access?: Access }
+  | { readonly fact: 'ending'; readonly reason: string }
+  /** `at`: when it ended, where that is known better than now. */
+  | { readonly fact: 'gone'; readonly reason: string; readonly at?: number; readonly leftovers: readonly string[] }
+  | { readonly fact: 'deadline'; readonly deadline: number }
+  | { readonly fact: 'kept' };
+
+export interface MachineFilter {
+  readonly name?: string;
+  /** true: all that are not gone. */
+  readonly live?: boolean;
+}
+
+export interface JobFilter {
+  readonly machineId?: string;
+  readonly machineName?: string;
+  /** Newest first, at most so many. */
+  readonly limit?: number;
+}
+
+export interface Ledger {
+  /** Writes an intent, unless a machine of that name lives: then that one comes back with `opened: false`. Atomic between processes. */
+  open(intent: MachineIntent): { readonly opened: boolean; readonly entry: MachineEntry };
+  /** Adds a fact and its consequences. Facts for a machine that is gone change nothing but leftovers. @throws GpuRunError not-found */
+  note(id: string, fact: MachineFact): MachineEntry;
+  get(id: string): MachineEntry | null;
+  /** Newest first. */
+  list(filter?: MachineFilter): MachineEntry[];
+
+  /** Makes `holder` the one who changes this machine, if nobody is or the present holder is dead. False: somebody else lives and holds it. */
+  claim(id: string, holder: ProcessIdentity): boolean;
+  release(id: string, holder: ProcessIdentity): void;
+
+  /** Inserts or replaces what is known of a job. */
+  putJob(job: JobEntry): void;
+  getJob(id: string): JobEntry | null;
+  /** Newest first. */
+  listJobs(filter?: JobFilter): JobEntry[];
+
+  close(): void;
+}

@@ -1,0 +1,59 @@
+/**
+ * The calls that the laptop makes to the runner. Imports its own folder only.
+ *
+ * Each call has parameters, may stream JSON events and blocks both ways, and ends with one result or error.
+ * Sync has calls of its own in `sync.ts`.
+ */
+import type { JobRecord, JobSpec, JobSummary } from './job.ts';
+
+export interface MachineFacts {
+  readonly runnerVersion: string;
+  readonly nodeVersion: string;
+  readonly platform: string;
+  readonly arch: string;
+  readonly hostname: string;
+  readonly user: string;
+  /** Absolute path of the machine's folder, which holds `workdir`, `jobs` and the runner's state. */
+  readonly root: string;
+  readonly workdir: string;
+  /** Clock of the machine, milliseconds since the epoch. */
+  readonly now: number;
+  readonly bootId: string;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly diskFreeBytes: number;
+}
+
+export interface GpuFacts {
+  readonly index: number;
+  readonly name: string;
+  readonly uuid: string;
+  readonly memoryBytes: number | null;
+  readonly driver: string | null;
+}
+
+export interface Calls {
+  /** Who and where the runner is. */
+  hello: { params: Record<string, never>; result: MachineFacts; event: never };
+  /** The GPUs that the driver reports; empty without driver or device, `problem` then says why. */
+  gpus: { params: Record<string, never>; result: { gpus: GpuFacts[]; problem: string | null }; event: never };
+  /** Puts a job into the queue. The same id again: answers as the first time, starts nothing. */
+  submit: { params: { spec: JobSpec }; result: JobSummary; event: never };
+  jobs: { params: Record<string, never>; result: { jobs: JobSummary[] }; event: never };
+  /**
+   * Replays and follows. Blocks carry log bytes by offset from `logOffset` on; events carry records with n > `record`,
+   * a heartbeat at least every 5 s. Ends after the `ended` record and the last byte were sent, or at once when `follow` is false
+   * and everything there is was sent.
+   */
+  follow: {
+    params: { id: string; logOffset: number; record: number; follow: boolean };
+    result: { logBytes: number; records: number };
+    event: { type: 'record'; record: JobRecord } | { type: 'heartbeat'; now: number };
+  };
+  /** Signal, grace, SIGKILL of the whole process tree. Ends when no process of the job is left. */
+  cancel: { params: { id: string; graceMs: number | null }; result: JobSummary; event: never };
+  /** Ends the runner's serving process and all jobs: the machine is going away. Ends when they are gone. */
+  shutdown: { params: { graceMs: number }; result: Record<string, never>; event: never };
+}
+
+export type CallName = keyof Calls;

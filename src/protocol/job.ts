@@ -1,0 +1,80 @@
+/** A job as the laptop orders it and as the runner reports on it. Imports nothing. */
+
+export type JobCommand =
+  | { readonly kind: 'argv'; readonly argv: readonly string[] }
+  /** A line of the user's config, run by the machine's own shell. */
+  | { readonly kind: 'shell'; readonly text: string };
+
+/** What the runner needs to run a job. Secrets travel here and nowhere else. */
+export interface JobSpec {
+  readonly id: string;
+  readonly attempt: number;
+  readonly command: JobCommand;
+  /** Run before the command in the same folder; runs again only when it, or a file that it names, has changed. */
+  readonly setup: string | null;
+  readonly env: Readonly<Record<string, string>>;
+  /** Like `env`, but never written to a log, journal or argv. */
+  readonly secrets: Readonly<Record<string, string>>;
+  /** Folders and files below the workdir that are pulled back, relative. The first is the default checkpoint folder's parent. */
+  readonly outputs: readonly string[];
+  /** Metric name -> regular expression whose first group is the value. */
+  readonly metrics: Readonly<Record<string, string>>;
+  /** Between the first signal and SIGKILL on cancel, milliseconds. */
+  readonly graceMs: number;
+  /** Where to resume from, as given in `retry.resume-from`; null on a first attempt. */
+  readonly resumeFrom: string | null;
+}
+
+export type JobState = 'queued' | 'setup' | 'running' | 'cancelling' | 'ended';
+
+export type EndReason =
+  | 'exit' // the command ended by itself
+  | 'signal' // the command was killed by a signal that did not come from us
+  | 'cancelled'
+  | 'setup' // the setup command failed; the code is its code
+  | 'not-started' // the command could not be started at all
+  | 'lost' // its supervising process vanished without an exit status (reboot, power cut, kill -9 of everything)
+  | 'deadline';
+
+export interface JobEnd {
+  /** The command's exit code, 128+N after signal N; null only when it was lost or never started. */
+  readonly code: number | null;
+  /** `SIGKILL`, ...; null when it exited by itself. */
+  readonly signal: string | null;
+  readonly reason: EndReason;
+  /** One sentence for people, where the reason alone does not say it. */
+  readonly detail: string | null;
+}
+
+/** One numbered line of a job's journal. `n` counts from 1 without gaps; `t` is milliseconds since the epoch on the machine. */
+export type JobRecord = { readonly n: number; readonly t: number } & (
+  | { readonly type: 'state'; readonly state: Exclude<JobState, 'ended'>; readonly logOffset: number }
+  | { readonly type: 'state'; readonly state: 'ended'; readonly logOffset: number; readonly end: JobEnd }
+  | {
+      readonly type: 'metric';
+      readonly values: Readonly<Record<string, number>>;
+      readonly step: number | null;
+      readonly epoch: number | null;
+      /** Which reader found it: the metrics file, a JSON line of the log, or a regular expression. */
+      readonly source: 'file' | 'json' | 'regex';
+      /** Offset behind the line in its source, where reading goes on after a restart. */
+      readonly at: number;
+    }
+  | { readonly type: 'note'; readonly level: 'info' | 'warn'; readonly text: string }
+);
+
+export interface JobSummary {
+  readonly id: string;
+  readonly attempt: number;
+  readonly state: JobState;
+  readonly end: JobEnd | null;
+  /** Command as shown to people. */
+  readonly command: string;
+  /** Milliseconds since the epoch on the machine; null before. */
+  readonly createdAt: number;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  /** Bytes in the log now, and the number of the newest record. */
+  readonly logBytes: number;
+  readonly records: number;
+}

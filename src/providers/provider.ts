@@ -1,0 +1,62 @@
+/**
+ * Where machines come from. Interface only; may import core. `test/contract/provider.ts` holds every provider,
+ * and the published fake, to what stands here.
+ */
+import type { Labels, MachineRef, MachineStatus, Termination } from '../core/machine.ts';
+import type { Offer, ResourceNeed } from '../core/offer.ts';
+
+export interface ProviderTraits {
+  /** Who ends the machine at its deadline if the laptop never comes back: the provider, our watchdog on the machine, or nobody. */
+  readonly deadline: 'native' | 'watchdog' | 'none';
+  /** How the host key is known before the first connection: the provider publishes it, we preset it, or the user pins it. */
+  readonly hostKeys: 'published' | 'preset' | 'pinned';
+  readonly stop: 'free' | 'billed' | 'none';
+  /** launch with the same request id twice makes one machine. */
+  readonly idempotentLaunch: boolean;
+  readonly spot: boolean;
+  /** Smallest billed span, seconds. */
+  readonly billingIncrementSeconds: number;
+  /** The machine is the user's own: nothing is created or ended but our files and jobs. */
+  readonly borrowed: boolean;
+}
+
+/** Everything that `launch` needs, decided and written to the ledger beforehand. Plain JSON. */
+export interface LaunchPlan {
+  /** Our id of the machine, and its name at the provider. */
+  readonly id: string;
+  readonly name: string;
+  readonly labels: Labels;
+  readonly offer: Offer;
+  readonly need: ResourceNeed;
+  /** Makes a repeated call the same call, where the provider supports it. */
+  readonly requestId: string;
+  /** Milliseconds since the epoch: nothing of this machine exists or bills after it. */
+  readonly deadline: number;
+  /** Seconds without job and SSH session after which the machine ends; null: no idle limit. */
+  readonly idleSeconds: number | null;
+  /** Our public key in OpenSSH's one-line form: the only one that the machine accepts. */
+  readonly sshPublicKey: string;
+}
+
+export interface Provider {
+  readonly id: string;
+  readonly traits: ProviderTraits;
+
+  /** What could be rented now for this need, cheapest first where prices are known. Costs nothing. Empty: nothing fits. */
+  offers(need: ResourceNeed, signal?: AbortSignal): AsyncIterable<Offer>;
+
+  /**
+   * Orders the machine and returns as soon as it is known to exist; never waits for the boot.
+   * A failure leaves nothing behind, or throws with `retry` saying what may be tried next.
+   */
+  launch(plan: LaunchPlan, signal?: AbortSignal): Promise<MachineRef>;
+
+  /** One look, no waiting. A machine that does not exist is `gone`, not an error. */
+  describe(ref: MachineRef, signal?: AbortSignal): Promise<MachineStatus>;
+
+  /** Ends it with all that belongs to it. Idempotent; a machine that does not exist is `gone`. */
+  terminate(ref: MachineRef, signal?: AbortSignal): Promise<Termination>;
+
+  /** All that carries the owner's label, half-made machines and leftovers too, so that `reap` finds what the ledger has lost. */
+  list(owner: string, signal?: AbortSignal): AsyncIterable<MachineRef>;
+}

@@ -1,0 +1,27 @@
+/** What every workflow is given beside its input. Workflows never print, exit, or read process.env. */
+import type { Clock } from '../core/clock.ts';
+import type { ProcessIdentity } from '../core/process-identity.ts';
+import type { Reporter } from '../core/reporter.ts';
+import type { Ledger, MachineEntry } from '../ledger/ledger.ts';
+import type { ProviderRegistry } from '../providers/registry.ts';
+import type { RunnerPackage } from '../runner/install.ts';
+import type { Transport } from '../transport/transport.ts';
+import type { HomePaths } from '../config/home.ts';
+
+export interface RunContext {
+  readonly providers: ProviderRegistry;
+  readonly ledger: Ledger;
+  /** A transport to a machine; not connected yet. The caller closes it. */
+  readonly connect: (machine: MachineEntry) => Transport;
+  readonly runner: RunnerPackage;
+  readonly reporter: Reporter;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly home: HomePaths;
+  /** This process, as holder of what it changes. */
+  readonly self: ProcessIdentity;
+  /** Label value and user name that our machines carry. */
+  readonly owner: string;
+  readonly user: string;
+  readonly branch: string | null;
+}
