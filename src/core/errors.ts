@@ -66,3 +66,11 @@ export function systemErrorCode(thrown: unknown): string | undefined {
   if (thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string') return thrown.code;
   return undefined;
 }
+
+/**
+ * The reason to abort a signal with when the user has left but not asked to stop (terminal closed, laptop shut down):
+ * jobs and machines go on, guarded by their deadlines.
+ */
+export class LeaveRunning extends Error {
+  override readonly name = 'AbortError';
+}

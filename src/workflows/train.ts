@@ -1,10 +1,21 @@
 /** `train`: a machine (rented if needed), sync, run, follow, outputs, cost, teardown. */
 import type { SyncSettings } from '../config/settings.ts';
+import { GpuRunError, LeaveRunning, toGpuRunError } from '../core/errors.ts';
 import type { JobCommand, JobEntry } from '../core/job.ts';
+import { costOf } from '../core/money.ts';
+import { newJobId } from '../core/run-id.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import type { PulledFile } from '../sync/pull.ts';
 import type { RunContext } from './context.ts';
+import { cancelJob } from './cancel.ts';
+import { endClaimed } from './down.ts';
+import { followFrom } from './follow.ts';
 import type { OnJobEvent } from './job-event.ts';
-import type { UpInput } from './up.ts';
+import { pullInto } from './pull.ts';
+import { pushAll, type SyncTotals } from './push.ts';
+import { reachMachine, reachOrLose, type ReachedMachine } from './reach-machine.ts';
+import { billedSeconds } from './report-cost.ts';
+import { up, type UpInput } from './up.ts';
 
 export interface TrainInput {
   readonly up: UpInput;
@@ -28,24 +39,16 @@ export interface TrainInput {
   readonly keepOnFailure: boolean;
 }
 
-export interface SyncTotals {
-  readonly files: number;
-  readonly bytes: number;
-  /** File content that travelled. */
-  readonly sentBytes: number;
-  readonly ms: number;
-}
-
-export interface PulledFile {
-  /** Relative to the folder they were pulled into. */
-  readonly path: string;
-  readonly bytes: number;
-  readonly sha256: string;
-}
-
 export interface CostItem {
   readonly text: string;
   readonly usd: number;
+}
+
+export interface JobCost {
+  /** What the machine cost while the job ran; the whole machine's bill when it was rented for this job and is gone. */
+  readonly usd: number;
+  readonly gpuSeconds: number;
+  readonly items: readonly CostItem[];
 }
 
 export interface TrainResult {
@@ -55,9 +58,132 @@ export interface TrainResult {
   readonly sync: SyncTotals;
   readonly outputs: readonly PulledFile[];
   readonly lastMetrics: Readonly<Record<string, number>>;
-  readonly cost: { readonly usd: number; readonly gpuSeconds: number; readonly items: readonly CostItem[] };
+  readonly cost: JobCost;
+  /** What may still bill after the teardown. */
+  readonly leftovers: readonly string[];
 }
 
-export async function train(_input: TrainInput, _context: RunContext, _onEvent: OnJobEvent): Promise<TrainResult> {
-  throw new Error('to be written');
+/**
+ * Ctrl-C cancels the job, pulls what it saved and applies the teardown; a caller that just leaves (`LeaveRunning`) stops
+ * nothing. A job that fails is a result, not an error.
+ */
+export async function train(input: TrainInput, context: RunContext, onEvent: OnJobEvent): Promise<TrainResult> {
+  const { machine, reused } = await up(input.up, context);
+  const rented = !reused && machine.forOneJob;
+  const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && rented);
+  let submitted: JobEntry | null = null;
+  try {
+    const reached = await reachOrLose(machine, context);
+    let totals: SyncTotals;
+    try {
+      totals = await pushAll(reached, input.sync, input.outputs, context);
+      submitted = await submit(input, reached, context);
+    } catch (error) {
+      await reached[Symbol.asyncDispose]();
+      throw error;
+    }
+    if (input.detach) {
+      await reached[Symbol.asyncDispose]();
+      return { job: submitted, machine, machineDown: false, sync: totals, outputs: [], lastMetrics: {}, cost: jobCost(submitted, machine, context), leftovers: [] };
+    }
+    const watched = watchMetrics(onEvent);
+    const job = await followFrom({ job: submitted, machine, logOffset: 0, record: 0, follow: true, first: reached }, context, watched.onEvent);
+    const outputs = await fetchOutputs(job, input, machine, context);
+    const ended = takeDown && !(input.keepOnFailure && job.end?.code !== 0) ? await endClaimed(machine, `${job.id} ended`, context) : null;
+    const after = ended?.machine ?? machine;
+    const cost = jobCost(job, after, context);
+    return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };
+  } catch (error) {
+    await unwind(error, submitted, takeDown, input, machine, context);
+    throw error;
+  }
+}
+
+async function submit(input: TrainInput, reached: ReachedMachine, context: RunContext): Promise<JobEntry> {
+  const { command, setup, env, secrets, outputs, metrics, graceMs, resumeFrom } = input;
+  const now = context.clock.now();
+  const job: JobEntry = {
+    id: newJobId(now),
+    machineId: reached.machine.id,
+    machineName: reached.machine.name,
+    command: command.kind === 'shell' ? command.text : command.argv.join(' '),
+    state: 'queued',
+    end: null,
+    attempts: 1,
+    createdAt: now,
+    startedAt: null,
+    endedAt: null,
+    asOf: now,
+    user: context.user,
+    branch: context.branch,
+  };
+  context.ledger.putJob(job); // before the runner hears of it: a job that runs is never unknown here
+  context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}` });
+  await reached.runner.call('submit', { spec: { id: job.id, attempt: 1, command, setup, env, secrets, outputs, metrics, graceMs, resumeFrom } });
+  return job;
+}
+
+function watchMetrics(onEvent: OnJobEvent): { readonly last: Record<string, number>; readonly onEvent: OnJobEvent } {
+  const last: Record<string, number> = {};
+  return {
+    last,
+    onEvent: (event) => {
+      if (event.type === 'metric') {
+        Object.assign(last, event.values);
+        if (event.step !== null) last['step'] = event.step;
+        if (event.epoch !== null) last['epoch'] = event.epoch;
+      }
+      return onEvent(event);
+    },
+  };
+}
+
+/** Outputs are worth as much as the job: while they can't be pulled, the machine is not taken down. */
+async function fetchOutputs(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<readonly PulledFile[]> {
+  if (input.outputs.length === 0) return [];
+  try {
+    await using reached = await reachOrLose(machine, context);
+    return await pullInto(reached, input.outputs, input.folder, context);
+  } catch (error) {
+    const failure = toGpuRunError(error);
+    if (failure.code === 'lost') throw failure;
+    throw new OutputsNotPulled(failure.code, `${job.id} ended with exit code ${job.end?.code ?? 'unknown'}, but its outputs could not be pulled: ${failure.message}`, {
+      cause: error,
+      hints: [...failure.hints, `gpu-run pull ${machine.name}   tries again; '${machine.name}' stays up until its deadline`, `gpu-run down ${machine.name}   ends it without them`],
+    });
+  }
+}
+
+class OutputsNotPulled extends GpuRunError {}
+
+async function unwind(error: unknown, job: JobEntry | null, takeDown: boolean, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
+  if (context.signal.reason instanceof LeaveRunning || error instanceof OutputsNotPulled) return;
+  const code = toGpuRunError(error).code;
+  if (code === 'connection' && job !== null) return; // the job goes on without us, and its machine with it
+  const calm: RunContext = { ...context, signal: new AbortController().signal };
+  if (job !== null && code === 'interrupted') {
+    context.reporter.report({ type: 'note', level: 'warn', text: `Interrupted: cancelling ${job.id}` });
+    await cancelJob(job, input.graceMs, calm).catch(() => {}); // the teardown below ends it in any case, and says so when it can't
+    if (takeDown && input.outputs.length > 0) await rescueOutputs(input, machine, calm);
+  }
+  if (takeDown) await endClaimed(machine, toGpuRunError(error).message, calm);
+}
+
+async function rescueOutputs(input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
+  try {
+    await using reached = await reachMachine(machine, context);
+    await pullInto(reached, input.outputs, input.folder, context);
+  } catch (error) {
+    context.reporter.report({ type: 'note', level: 'warn', text: `Outputs could not be pulled: ${toGpuRunError(error).message}` });
+  }
+}
+
+function jobCost(job: JobEntry, machine: MachineEntry, context: RunContext): JobCost {
+  const now = context.clock.now();
+  const seconds = Math.max(0, (job.endedAt ?? now) - (job.startedAt ?? job.endedAt ?? now)) / 1000;
+  const whole = machine.state === 'gone' && machine.forOneJob;
+  const billed = whole ? billedSeconds(machine, now) : seconds;
+  const usd = costOf(machine.offer.price, billed);
+  const text = `${machine.offer.provider} ${machine.offer.type}, ${Math.round(billed)} s at $${machine.offer.price.perHour.toFixed(2)}/h`;
+  return { usd, gpuSeconds: seconds * (machine.offer.gpu?.count ?? 0), items: [{ text, usd }] };
 }

@@ -1,8 +1,14 @@
 /** `up`: from a need to a machine that is ready. Reuses a live machine of the same name. */
-import type { ResourceNeed, Offer } from '../core/offer.ts';
-import type { ErrorCode } from '../core/errors.ts';
+import { type ErrorCode, GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { costOf } from '../core/money.ts';
+import type { Offer, ResourceNeed } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
+import { endClaimed } from './down.ts';
+import { launchOffer } from './launch-offer.ts';
+import { noteGone } from './reach-machine.ts';
+import { isAbandoned, recover } from './recover.ts';
 
 export interface UpInput {
   readonly name: string;
@@ -13,6 +19,7 @@ export interface UpInput {
   readonly maxTimeSeconds: number;
   readonly idleSeconds: number | null;
   readonly budgetUsd: number | null;
+  /** Rented by `train` for one job: it goes down with the job. */
   readonly forOneJob: boolean;
 }
 
@@ -28,7 +35,7 @@ export interface UpResult {
   readonly machine: MachineEntry;
   readonly reused: boolean;
   readonly attempts: readonly UpAttempt[];
-  /** Who ends the machine at its deadline, in words, as in `protection[]` of the JSON. */
+  /** Who ends the machine at its deadline if nobody comes back, in words. Empty: nobody. */
   readonly protection: readonly string[];
 }
 
@@ -43,11 +50,123 @@ export interface UpPlan {
   readonly existing: MachineEntry | null;
 }
 
-export async function up(_input: UpInput, _context: RunContext): Promise<UpResult> {
-  throw new Error('to be written');
+/**
+ * @throws GpuRunError `no-capacity` when nothing fits, `conflict` when the name is taken by a different machine, what the
+ * provider said when no offer worked out, `interrupted` after everything was undone, `still-billing` when that failed.
+ */
+export async function up(input: UpInput, context: RunContext): Promise<UpResult> {
+  await recover(context);
+  const attempts: UpAttempt[] = [];
+  for (;;) {
+    const existing = await settleExisting(input.name, context);
+    if (existing !== null) return { machine: checkFits(existing, input), reused: true, attempts, protection: await protectionOf(existing, context) };
+    const { offers } = await findOffers(input, context);
+    const made = await tryOffers(input, offers, attempts, context);
+    if (made !== null) return { machine: made, reused: false, attempts, protection: await protectionOf(made, context) };
+  } // null: another gpu-run has just opened the same name; use its machine
 }
 
 /** `--dry-run`: what `up` would do. Costs nothing and changes nothing. */
-export async function planUp(_input: UpInput, _context: RunContext): Promise<UpPlan> {
-  throw new Error('to be written');
+export async function planUp(input: UpInput, context: RunContext): Promise<UpPlan> {
+  const { offers, deadline } = await findOffers(input, context);
+  const best = offers[0];
+  return {
+    offers,
+    deadline,
+    worstCaseUsd: best === undefined ? null : costOf(best.price, (deadline - context.clock.now()) / 1000),
+    existing: context.ledger.list({ name: input.name, live: true })[0] ?? null,
+  };
+}
+
+/** The budget buys time at the best offer's price; the deadline is the earlier of that and the time limit. */
+function deadlineFor(input: UpInput, offer: Offer, now: number): number {
+  const affordable = input.budgetUsd === null || offer.price.perHour === 0 ? Number.POSITIVE_INFINITY : (input.budgetUsd / offer.price.perHour) * 3600;
+  return Math.floor(now + Math.min(input.maxTimeSeconds, affordable) * 1000);
+}
+
+async function findOffers(input: UpInput, context: RunContext): Promise<{ offers: Offer[]; deadline: number }> {
+  context.reporter.report({ type: 'phase', phase: 'offers', status: 'begin', text: 'Looking for a machine' });
+  const offers: Offer[] = [];
+  for (const id of input.providers) {
+    const provider = await context.providers.get(id);
+    for await (const offer of provider.offers(input.need, context.signal)) offers.push(offer);
+  }
+  const now = context.clock.now();
+  const best = offers[0];
+  return { offers, deadline: best === undefined ? now : deadlineFor(input, best, now) };
+}
+
+async function tryOffers(input: UpInput, offers: readonly Offer[], attempts: UpAttempt[], context: RunContext): Promise<MachineEntry | null> {
+  let last: GpuRunError | null = null;
+  for (const offer of offers) {
+    const attempt = { provider: offer.provider, region: offer.region, zone: offer.zone, type: offer.type };
+    try {
+      const machine = await launchOffer({ ...input, offer, deadline: deadlineFor(input, offer, context.clock.now()) }, context);
+      if (machine !== null) attempts.push({ ...attempt, error: null });
+      return machine;
+    } catch (error) {
+      last = toGpuRunError(error);
+      attempts.push({ ...attempt, error: { code: last.code, message: last.message } });
+      if (last.retry !== 'elsewhere') throw last;
+    }
+  }
+  if (last !== null) throw last;
+  throw new GpuRunError('no-capacity', `No machine fits ${describeNeed(input.need)} at ${input.providers.join(', ')}.`, {
+    hints: ['gpu-run offers   shows what could be rented', 'Ask for another --gpu, or let --region and --spot open.'],
+  });
+}
+
+function describeNeed(need: ResourceNeed): string {
+  const gpu = need.gpu === undefined ? 'the need' : `${need.gpu.count} x ${need.gpu.name}`;
+  return `${gpu}${need.spot ? ' (spot)' : ''}${need.regions.length > 0 ? ` in ${need.regions.join(', ')}` : ''}`;
+}
+
+/** Brings a live machine of that name into a clear state: ready, or not there. Waits while another gpu-run is making or ending it. */
+async function settleExisting(name: string, context: RunContext): Promise<MachineEntry | null> {
+  let told = false;
+  for (;;) {
+    const entry = context.ledger.list({ name, live: true })[0];
+    if (entry === undefined) return null;
+    if (entry.state === 'ready') return lookAgain(entry, context);
+    if (isAbandoned(entry)) await endClaimed(entry, 'the gpu-run that was starting it died', context);
+    else {
+      const doing = entry.state === 'ending' ? 'ending' : 'starting';
+      if (!told) context.reporter.report({ type: 'phase', phase: 'launch', status: 'begin', text: `Waiting for the gpu-run (process ${entry.holder?.pid}) that is ${doing} '${name}'` });
+      told = true;
+      await context.clock.sleep(100, context.signal);
+    }
+  }
+}
+
+/** The ledger says ready: ask the provider whether that still holds. */
+async function lookAgain(entry: MachineEntry, context: RunContext): Promise<MachineEntry | null> {
+  if (entry.ref === null) return null;
+  const provider = await context.providers.get(entry.provider);
+  const status = await provider.describe(entry.ref, context.signal);
+  if (status.state === 'gone') {
+    noteGone(entry, status.detail ?? 'it ended by itself', context);
+    return null;
+  }
+  if (status.state === 'running') return context.ledger.note(entry.id, status.access === null ? { fact: 'seen' } : { fact: 'seen', access: status.access });
+  await context.clock.sleep(500, context.signal);
+  return lookAgain(entry, context);
+}
+
+function checkFits(machine: MachineEntry, input: UpInput): MachineEntry {
+  const wrongProvider = !input.providers.includes(machine.provider);
+  const gpu = input.need.gpu;
+  const has = machine.offer.gpu;
+  const wrongGpu = gpu !== undefined && (has === null || has.count < gpu.count || has.name.toLowerCase() !== gpu.name.toLowerCase());
+  if (!wrongProvider && !wrongGpu) return machine;
+  const found = `${machine.provider} ${machine.offer.type}${has === null ? '' : ` with ${has.count} x ${has.name}`}`;
+  throw new GpuRunError('conflict', `A machine named '${machine.name}' is up already, but it is another one: ${found}.`, {
+    hints: [`gpu-run down ${machine.name}   ends it`, 'gpu-run up OTHER-NAME   makes a second one'],
+  });
+}
+
+async function protectionOf(machine: MachineEntry, context: RunContext): Promise<string[]> {
+  const { traits }: Provider = await context.providers.get(machine.provider);
+  if (traits.borrowed) return ['the host is your own: jobs end with `gpu-run down`, the host itself stays'];
+  const idle = machine.idleSeconds === null ? '' : `, or after ${Math.round(machine.idleSeconds / 60)} idle minutes`;
+  return traits.deadline === 'none' ? [] : [`${traits.deadline === 'native' ? machine.provider : 'the watchdog on the machine'} ends it at its deadline${idle}`];
 }

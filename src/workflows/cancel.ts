@@ -1,0 +1,34 @@
+/** `cancel`: signal, grace, kill of a job's whole process tree. */
+import { GpuRunError } from '../core/errors.ts';
+import type { JobEntry } from '../core/job.ts';
+import type { JobSummary } from '../protocol/job.ts';
+import type { RunContext } from './context.ts';
+import { machineOf } from './find.ts';
+import { reachOrLose } from './reach-machine.ts';
+
+export interface CancelInput {
+  readonly jobId: string;
+  /** Milliseconds between the signal and SIGKILL; null: as the job was given. */
+  readonly graceMs: number | null;
+}
+
+/** Returns when no process of the job is left. A job that has ended already is returned as it is. */
+export async function cancel(input: CancelInput, context: RunContext): Promise<JobEntry> {
+  const job = context.ledger.getJob(input.jobId);
+  if (job === null) throw new GpuRunError('not-found', `There is no job '${input.jobId}'.`, { hints: ['gpu-run status   lists jobs'] });
+  return job.state === 'ended' ? job : cancelJob(job, input.graceMs, context);
+}
+
+export async function cancelJob(job: JobEntry, graceMs: number | null, context: RunContext): Promise<JobEntry> {
+  await using reached = await reachOrLose(machineOf(job, context), context);
+  const summary = await reached.runner.call('cancel', { id: job.id, graceMs });
+  return noteSummary(job, summary, context);
+}
+
+/** What the runner says about a job, kept in the ledger. */
+export function noteSummary(job: JobEntry, summary: JobSummary, context: Pick<RunContext, 'ledger' | 'clock'>): JobEntry {
+  const { state, end, startedAt, endedAt, attempt } = summary;
+  const updated: JobEntry = { ...job, state, end, startedAt, endedAt, attempts: attempt, asOf: context.clock.now() };
+  context.ledger.putJob(updated);
+  return updated;
+}

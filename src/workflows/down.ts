@@ -1,0 +1,69 @@
+/** `down`: ends machines and what belongs to them; returns when the providers say gone. */
+import { GpuRunError } from '../core/errors.ts';
+import { costOf } from '../core/money.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { RunContext } from './context.ts';
+import { type EndedMachine, endMachine } from './end-machine.ts';
+import { billedSeconds } from './report-cost.ts';
+
+export interface DownInput {
+  readonly names: readonly string[];
+  /** Every live machine; `names` is empty then. */
+  readonly all: boolean;
+}
+
+export interface DownResult {
+  readonly machines: readonly { readonly name: string; readonly id: string; readonly state: 'gone' | 'ending'; readonly costUsd: number }[];
+  /** What may still bill, with the command that ends it. */
+  readonly leftovers: readonly string[];
+}
+
+/**
+ * Machines are ended side by side; one that fails does not keep the others from ending.
+ * @throws GpuRunError `not-found`, `conflict` (another gpu-run is working on it), `still-billing`
+ */
+export async function down(input: DownInput, context: RunContext): Promise<DownResult> {
+  const entries = input.all ? context.ledger.list({ live: true }) : input.names.flatMap((name) => liveOrGone(name, context));
+  const outcomes = await Promise.allSettled(entries.map((entry) => endClaimed(entry, 'down', context)));
+  const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
+  if (failures.length > 0) throw worst(failures);
+  const ended = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  return {
+    machines: ended.map(({ machine }) => ({
+      name: machine.name,
+      id: machine.id,
+      state: 'gone',
+      costUsd: costOf(machine.offer.price, billedSeconds(machine, context.clock.now())),
+    })),
+    leftovers: ended.flatMap(({ leftovers }) => leftovers),
+  };
+}
+
+/** Takes the claim, ends the machine, gives the claim back. */
+export async function endClaimed(entry: MachineEntry, reason: string, context: RunContext): Promise<EndedMachine> {
+  const { ledger, self } = context;
+  if (!ledger.claim(entry.id, self)) {
+    const now = ledger.get(entry.id);
+    if (now === null || now.state === 'gone') return { machine: now ?? entry, leftovers: [] };
+    throw new GpuRunError('conflict', `Another gpu-run (process ${now.holder?.pid}) is working on '${entry.name}' (${now.state}).`, {
+      hints: ['Wait for it or stop it with Ctrl-C; then try again.'],
+    });
+  }
+  try {
+    const now = ledger.get(entry.id) ?? entry;
+    return now.state === 'gone' ? { machine: now, leftovers: [] } : await endMachine(now, reason, context);
+  } finally {
+    ledger.release(entry.id, self);
+  }
+}
+
+/** A name that is known but not live has nothing to end; an unknown one is a mistake. */
+function liveOrGone(name: string, context: RunContext): MachineEntry[] {
+  const live = context.ledger.list({ name, live: true });
+  if (live.length > 0 || context.ledger.list({ name }).length > 0) return live;
+  throw new GpuRunError('not-found', `There is no machine named '${name}'.`, { hints: ['gpu-run status   lists what is up'] });
+}
+
+function worst(failures: readonly unknown[]): unknown {
+  return failures.find((failure) => failure instanceof GpuRunError && failure.code === 'still-billing') ?? failures[0];
+}

@@ -1,0 +1,115 @@
+/**
+ * Ends one machine and makes sure that it is gone. Every way down goes through here: `down`, the end of `train`,
+ * the unwinding of a failed `up`, `reap` and crash recovery. The caller holds the machine's claim.
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
+import type { MachineRef } from '../core/machine.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { RunContext } from './context.ts';
+import { reachMachine } from './reach-machine.ts';
+import { writeSshConfig } from './ssh-config.ts';
+
+/** A provider that says "ending" gets this long until it must say "gone". */
+const goneWithinMs = 5 * 60_000;
+/** For jobs on a borrowed host to end by themselves. */
+const jobGraceMs = 10_000;
+
+export interface EndedMachine {
+  readonly machine: MachineEntry;
+  /** What may still bill or exist, with the command to end it. */
+  readonly leftovers: readonly string[];
+}
+
+/**
+ * Runs to its end even when the caller was interrupted: an interrupted teardown is how machines leak.
+ * @throws GpuRunError `still-billing` when the provider does not confirm that it is gone; the ledger then keeps the machine as `ending`.
+ */
+export async function endMachine(entry: MachineEntry, reason: string, context: RunContext): Promise<EndedMachine> {
+  const { ledger, reporter } = context;
+  reporter.report({ type: 'phase', phase: 'teardown', status: 'begin', text: `Ending '${entry.name}'` });
+  ledger.note(entry.id, { fact: 'ending', reason });
+  const provider = await context.providers.get(entry.provider);
+  let leftovers: readonly string[] = [];
+  try {
+    if (provider.traits.borrowed) await leaveHost(entry, context);
+    for (const ref of await refsOf(entry, provider)) leftovers = [...leftovers, ...(await terminateAndWait(ref, provider, context))];
+  } catch (error) {
+    if (provider.traits.borrowed) throw toGpuRunError(error);
+    throw stillBilling(entry, error);
+  }
+  const machine = ledger.note(entry.id, { fact: 'gone', reason, leftovers, at: Math.min(context.clock.now(), Math.max(entry.deadline, entry.createdAt)) });
+  forget(entry, context);
+  closeJobs(entry, reason, context);
+  reporter.report({ type: 'phase', phase: 'teardown', status: 'end', text: `'${entry.name}' is gone` });
+  return { machine, leftovers };
+}
+
+/** An intent without a ref may or may not have reached the provider: look for its id among all that is ours. */
+async function refsOf(entry: MachineEntry, provider: Provider): Promise<MachineRef[]> {
+  if (entry.ref !== null) return [entry.ref];
+  const refs: MachineRef[] = [];
+  for await (const ref of provider.list(entry.owner)) if (ref.id === entry.id) refs.push(ref);
+  return refs;
+}
+
+async function terminateAndWait(ref: MachineRef, provider: Provider, context: RunContext): Promise<readonly string[]> {
+  const until = context.clock.now() + goneWithinMs;
+  const termination = await provider.terminate(ref);
+  let state = termination.state;
+  for (let pause = 100; state !== 'gone'; pause = Math.min(pause * 2, 5_000)) {
+    if (context.clock.now() > until) throw new GpuRunError('still-billing', `${ref.provider} has not confirmed within 5 minutes that it is gone`);
+    await context.clock.sleep(pause);
+    state = (await provider.describe(ref)).state === 'gone' ? 'gone' : 'ending';
+  }
+  return termination.leftovers;
+}
+
+/** On the user's own host nothing but our jobs and files ends. A host out of reach after the deadline is given up. */
+async function leaveHost(entry: MachineEntry, context: RunContext): Promise<void> {
+  if (entry.access === null) return; // never got ready: nothing was put there that runs
+  try {
+    await using reached = await reachMachine(entry, context, AbortSignal.timeout(60_000));
+    await reached.runner.call('shutdown', { graceMs: jobGraceMs });
+    await reached.runner.close();
+    const removal = reached.transport.exec(['rm', '-rf', '--', reached.root]);
+    removal.stdin.end();
+    removal.stdout.resume();
+    removal.stderr.resume();
+    await removal.exit;
+  } catch (error) {
+    const failure = toGpuRunError(error);
+    if (context.clock.now() < entry.deadline) {
+      throw new GpuRunError(failure.code, `Our jobs and files on '${entry.name}' could not be removed: ${failure.message}`, {
+        cause: error,
+        hints: [...failure.hints, `Try again when the host can be reached: gpu-run down ${entry.name}`],
+      });
+    }
+    context.reporter.report({ type: 'note', level: 'warn', text: `'${entry.name}' could not be reached and is past its deadline; our files in ~/.gpu-run/machines/${entry.id} there were not removed` });
+  }
+}
+
+function stillBilling(entry: MachineEntry, cause: unknown): GpuRunError {
+  const why = toGpuRunError(cause);
+  return new GpuRunError('still-billing', `'${entry.name}' (${entry.provider} ${entry.id}) may still be running and billing: ${why.message}`, {
+    cause,
+    hints: [`gpu-run down ${entry.name}   tries again`, ...why.hints],
+  });
+}
+
+/** The machine's keys are useless now. */
+function forget(entry: MachineEntry, context: RunContext): void {
+  for (const suffix of ['', '.pub', '.known_hosts']) rmSync(join(context.home.keys, `${entry.id}${suffix}`), { force: true });
+  writeSshConfig(context);
+}
+
+function closeJobs(entry: MachineEntry, reason: string, context: RunContext): void {
+  const now = context.clock.now();
+  for (const job of context.ledger.listJobs({ machineId: entry.id })) {
+    if (job.state === 'ended') continue;
+    const end = { code: null, signal: null, reason: 'lost', detail: `the machine ended: ${reason}` } as const;
+    context.ledger.putJob({ ...job, state: 'ended', end, endedAt: now, asOf: now });
+  }
+}

@@ -1,0 +1,37 @@
+/** Machines and jobs by the names that people type. Looks into the ledger only. */
+import { GpuRunError } from '../core/errors.ts';
+import type { JobEntry } from '../core/job.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { RunContext } from './context.ts';
+
+/** The live machine of that name. @throws GpuRunError not-found */
+export function findMachine(name: string, context: RunContext): MachineEntry {
+  const machine = context.ledger.list({ name, live: true })[0];
+  if (machine !== undefined) return machine;
+  const others = context.ledger.list({ live: true }).map((entry) => entry.name);
+  throw new GpuRunError('not-found', `No machine named '${name}' is up.`, {
+    hints: [others.length > 0 ? `These are up: ${others.join(', ')}.` : 'Nothing is up.', `gpu-run up ${name}   makes it`],
+  });
+}
+
+/** The job with that id, or the newest of a machine, an unfinished one first. @throws GpuRunError not-found */
+export function findJob(input: { readonly jobId: string | null; readonly machineName: string }, context: RunContext): JobEntry {
+  if (input.jobId !== null) {
+    const job = context.ledger.getJob(input.jobId);
+    if (job !== null) return job;
+    throw new GpuRunError('not-found', `There is no job '${input.jobId}'.`, { hints: ['gpu-run status --all   lists jobs'] });
+  }
+  const jobs = context.ledger.listJobs({ machineName: input.machineName });
+  const job = jobs.find((candidate) => candidate.state !== 'ended') ?? jobs[0];
+  if (job !== undefined) return job;
+  throw new GpuRunError('not-found', `No job has run on a machine named '${input.machineName}'.`, {
+    hints: ['gpu-run train   starts one', 'gpu-run status --all   lists the jobs of all machines'],
+  });
+}
+
+/** The machine that a job ran on, dead or alive. @throws GpuRunError not-found */
+export function machineOf(job: JobEntry, context: RunContext): MachineEntry {
+  const machine = context.ledger.get(job.machineId);
+  if (machine !== null) return machine;
+  throw new GpuRunError('not-found', `The machine of ${job.id} isn't in the ledger.`);
+}

@@ -1,0 +1,32 @@
+/** `pull`: outputs from the machine into the project's folder, verified. */
+import { type PulledFile, pullOutputs } from '../sync/pull.ts';
+import type { RunContext } from './context.ts';
+import { findMachine } from './find.ts';
+import { reachOrLose, type ReachedMachine } from './reach-machine.ts';
+
+export interface PullInput {
+  readonly name: string;
+  /** Relative to the workdir. */
+  readonly paths: readonly string[];
+  /** Absolute. */
+  readonly into: string;
+}
+
+export async function pull(input: PullInput, context: RunContext): Promise<readonly PulledFile[]> {
+  await using reached = await reachOrLose(findMachine(input.name, context), context);
+  return pullInto(reached, input.paths, input.into, context);
+}
+
+export async function pullInto(reached: ReachedMachine, paths: readonly string[], into: string, context: RunContext): Promise<readonly PulledFile[]> {
+  const { reporter, signal } = context;
+  reporter.report({ type: 'phase', phase: 'outputs', status: 'begin', text: 'Pulling outputs' });
+  const files = await pullOutputs({
+    open: (op, params) => reached.runner.open(op, params),
+    paths,
+    into,
+    signal,
+    onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'outputs', done, total, unit: 'bytes' }),
+  });
+  reporter.report({ type: 'phase', phase: 'outputs', status: 'end', text: `Pulled ${files.length} ${files.length === 1 ? 'file' : 'files'}` });
+  return files;
+}

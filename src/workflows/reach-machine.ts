@@ -1,0 +1,79 @@
+/** From a machine in the ledger to an open runner on it: connect, install what is missing, say hello. */
+import { GpuRunError } from '../core/errors.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import { openRunner, type RunnerClient } from '../runner/client.ts';
+import { installRunner } from '../runner/install.ts';
+import type { Transport } from '../transport/transport.ts';
+import type { RunContext } from './context.ts';
+
+export interface ReachedMachine extends AsyncDisposable {
+  readonly machine: MachineEntry;
+  readonly transport: Transport;
+  readonly runner: RunnerClient;
+  /** Absolute path of the machine's folder on it. */
+  readonly root: string;
+}
+
+/** Connects only. @throws GpuRunError `conflict` while the machine isn't up yet, else what the transport says. */
+export async function connectMachine(machine: MachineEntry, context: RunContext, signal: AbortSignal = context.signal): Promise<Transport> {
+  if (machine.access === null) {
+    throw new GpuRunError('conflict', `The machine '${machine.name}' isn't ready yet (${machine.state}).`, {
+      hints: [`gpu-run up ${machine.name}   waits for it and makes it ready`],
+    });
+  }
+  const transport = context.connect(machine);
+  try {
+    await transport.connect(signal);
+    return transport;
+  } catch (error) {
+    await transport.close();
+    throw error;
+  }
+}
+
+/** Connects and opens the runner. Dispose it: that closes both. */
+export async function reachMachine(machine: MachineEntry, context: RunContext, signal: AbortSignal = context.signal): Promise<ReachedMachine> {
+  const transport = await connectMachine(machine, context, signal);
+  try {
+    const installed = await installRunner(transport, context.runner, machine.id, {
+      signal,
+      onProgress: (done, total) => context.reporter.report({ type: 'progress', phase: 'runner', done, total, unit: 'bytes' }),
+    });
+    const runner = await openRunner(transport, installed, { signal });
+    return {
+      machine,
+      transport,
+      runner,
+      root: installed.root,
+      [Symbol.asyncDispose]: async () => {
+        await runner.close();
+        await transport.close();
+      },
+    };
+  } catch (error) {
+    await transport.close();
+    throw error;
+  }
+}
+
+/** Like `reachMachine`, but a machine that can't be reached because it no longer exists is noted as gone and reported as `lost`. */
+export async function reachOrLose(machine: MachineEntry, context: RunContext, signal: AbortSignal = context.signal): Promise<ReachedMachine> {
+  try {
+    return await reachMachine(machine, context, signal);
+  } catch (error) {
+    if (!(error instanceof GpuRunError) || error.code !== 'connection' || machine.ref === null) throw error;
+    const provider = await context.providers.get(machine.provider);
+    const status = await provider.describe(machine.ref, signal);
+    if (status.state !== 'gone') throw error;
+    noteGone(machine, status.detail ?? 'it ended by itself', context);
+    throw new GpuRunError('lost', `The machine '${machine.name}' no longer exists: ${status.detail ?? 'it ended by itself, at its deadline or idle limit'}.`, {
+      cause: error,
+      hints: [`gpu-run up ${machine.name}   makes a new one`],
+    });
+  }
+}
+
+/** The provider says that the machine is gone: it can't have cost anything after its deadline. */
+export function noteGone(machine: MachineEntry, reason: string, context: RunContext): MachineEntry {
+  return context.ledger.note(machine.id, { fact: 'gone', reason, at: Math.min(context.clock.now(), machine.deadline), leftovers: [] });
+}

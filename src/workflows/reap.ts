@@ -1,0 +1,93 @@
+/** `reap`: finds everything with our label at every provider, and ends what is past its deadline or unknown. */
+import { isAlive } from '../core/process-identity.ts';
+import { toGpuRunError } from '../core/errors.ts';
+import { labelKeys, type MachineRef } from '../core/machine.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { RunContext } from './context.ts';
+import { endClaimed } from './down.ts';
+import { noteGone } from './reach-machine.ts';
+import { isAbandoned } from './recover.ts';
+
+export interface Reaped {
+  readonly provider: string;
+  readonly id: string;
+  readonly name: string;
+  /** Why it was ended or kept, in words. */
+  readonly why: string;
+}
+
+export interface ReapResult {
+  readonly found: readonly Reaped[];
+  readonly ended: readonly Reaped[];
+  readonly kept: readonly Reaped[];
+  readonly unreachable: readonly { readonly provider: string; readonly message: string }[];
+  /** What may still bill, with the command that ends it. */
+  readonly leftovers: readonly string[];
+}
+
+interface Verdict {
+  readonly end: boolean;
+  readonly why: string;
+}
+
+/** A provider that can't be asked is reported and does not keep the others from being reaped. */
+export async function reap(input: { readonly dryRun: boolean }, context: RunContext): Promise<ReapResult> {
+  const result = { found: [] as Reaped[], ended: [] as Reaped[], kept: [] as Reaped[], unreachable: [] as { provider: string; message: string }[], leftovers: [] as string[] };
+  for (const id of context.providers.ids) {
+    try {
+      await reapProvider(await context.providers.get(id), input.dryRun, result, context);
+    } catch (error) {
+      result.unreachable.push({ provider: id, message: toGpuRunError(error).message });
+    }
+  }
+  return result;
+}
+
+async function reapProvider(provider: Provider, dryRun: boolean, result: { found: Reaped[]; ended: Reaped[]; kept: Reaped[]; leftovers: string[] }, context: RunContext): Promise<void> {
+  const seen = new Set<string>();
+  for await (const ref of provider.list(context.owner, context.signal)) {
+    seen.add(ref.id);
+    const entry = context.ledger.get(ref.id);
+    const verdict = judge(ref, entry, context);
+    const reaped: Reaped = { provider: provider.id, id: ref.id, name: ref.name, why: verdict.why };
+    result.found.push(reaped);
+    if (!verdict.end) result.kept.push(reaped);
+    else {
+      if (!dryRun) result.leftovers.push(...(await end(ref, entry, provider, verdict.why, context)));
+      result.ended.push(reaped);
+    }
+  }
+  for (const entry of context.ledger.list({ live: true })) {
+    if (entry.provider !== provider.id || seen.has(entry.id)) continue;
+    await settleUnlisted(entry, provider, dryRun, result, context);
+  }
+}
+
+function judge(ref: MachineRef, entry: MachineEntry | null, context: RunContext): Verdict {
+  const expires = Number(ref.labels[labelKeys.expires]) * 1000;
+  const deadline = entry?.deadline ?? expires;
+  if (deadline < context.clock.now()) return { end: true, why: 'past its deadline' };
+  if (entry === null) return { end: true, why: 'not in the ledger of this computer' };
+  if (entry.state === 'gone') return { end: true, why: 'the ledger says that it is gone' };
+  if (isAbandoned(entry)) return { end: true, why: 'the gpu-run that was starting or ending it died' };
+  return { end: false, why: entry.state === 'ready' ? 'up' : `${entry.state}, process ${entry.holder?.pid} is at it` };
+}
+
+async function end(ref: MachineRef, entry: MachineEntry | null, provider: Provider, why: string, context: RunContext): Promise<readonly string[]> {
+  if (entry !== null && entry.state !== 'gone') return (await endClaimed(entry, `reap: ${why}`, context)).leftovers;
+  return (await provider.terminate(ref)).leftovers;
+}
+
+/** In the ledger, but not listed by its provider: gone, unless it is just being made, or the user's own host. */
+async function settleUnlisted(entry: MachineEntry, provider: Provider, dryRun: boolean, result: { found: Reaped[]; ended: Reaped[]; kept: Reaped[]; leftovers: string[] }, context: RunContext): Promise<void> {
+  const reaped = { provider: provider.id, id: entry.id, name: entry.name };
+  const late = entry.deadline < context.clock.now();
+  if (entry.holder !== null && isAlive(entry.holder)) return void result.kept.push({ ...reaped, why: `${entry.state}, process ${entry.holder.pid} is at it` });
+  if (provider.traits.borrowed && !late && !isAbandoned(entry)) return void result.kept.push({ ...reaped, why: 'your own host' });
+  if (!dryRun) {
+    if (provider.traits.borrowed || isAbandoned(entry)) result.leftovers.push(...(await endClaimed(entry, 'reap', context)).leftovers);
+    else noteGone(entry, 'the provider does not list it any more', context);
+  }
+  result.ended.push({ ...reaped, why: late ? 'past its deadline' : 'the provider does not list it any more' });
+}

@@ -1,0 +1,32 @@
+/** `ssh`: a shell or one command on the machine, through the same transport as everything else. */
+import { pipeline } from 'node:stream/promises';
+import type { Readable, Writable } from 'node:stream';
+import type { ExitStatus, LocalTerminal } from '../transport/transport.ts';
+import type { RunContext } from './context.ts';
+import { findMachine } from './find.ts';
+import { connectMachine } from './reach-machine.ts';
+
+export interface ShellInput {
+  readonly name: string;
+  /** null: a login shell. */
+  readonly argv: readonly string[] | null;
+  /** The user's terminal; null when there is none: then the command's streams are piped as they are. */
+  readonly terminal: LocalTerminal | null;
+  readonly stdin: Readable;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+}
+
+export async function shell(input: ShellInput, context: RunContext): Promise<ExitStatus> {
+  const transport = await connectMachine(findMachine(input.name, context), context);
+  try {
+    if (input.terminal !== null) return await transport.terminal(input.argv, input.terminal);
+    const process = transport.exec(input.argv ?? ['sh', '-l'], { signal: context.signal });
+    // The command may end without reading all of its input: that is no failure.
+    pipeline(input.stdin, process.stdin).catch(() => {});
+    await Promise.all([pipeline(process.stdout, input.stdout, { end: false }), pipeline(process.stderr, input.stderr, { end: false })]);
+    return await process.exit;
+  } finally {
+    await transport.close();
+  }
+}

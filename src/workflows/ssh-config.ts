@@ -1,0 +1,38 @@
+/** The generated SSH config: with one `Include` line in `~/.ssh/config`, `ssh NAME` reaches every machine that is up. */
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { RunContext } from './context.ts';
+
+/** Written anew after each change; OpenSSH reads either the old file or the new one, never half of it. */
+export function writeSshConfig(context: Pick<RunContext, 'ledger' | 'home'>): void {
+  const { ledger, home } = context;
+  const blocks = ledger.list({ live: true }).flatMap((machine) => hostBlock(machine, home.keys));
+  writeAtomic(home.sshConfig, ['# Written by gpu-run: one block per machine that is up. Changes are lost.', ...blocks, ''].join('\n'));
+}
+
+function hostBlock(machine: MachineEntry, keys: string): string[] {
+  if (machine.access?.kind !== 'own') return []; // the user's own hosts stand in the user's own config
+  const { host, port, user, hostKeys } = machine.access;
+  const knownHosts = join(keys, `${machine.id}.known_hosts`);
+  writeAtomic(knownHosts, hostKeys.map((key) => `${machine.id} ${key}\n`).join(''));
+  return [
+    `Host ${machine.name}`,
+    `  HostName ${host}`,
+    `  Port ${port}`,
+    `  User ${user}`,
+    `  HostKeyAlias ${machine.id}`,
+    `  UserKnownHostsFile "${knownHosts}"`,
+    '  GlobalKnownHostsFile /dev/null',
+    '  StrictHostKeyChecking yes',
+    `  IdentityFile "${join(keys, machine.id)}"`,
+    '  IdentitiesOnly yes',
+  ];
+}
+
+function writeAtomic(file: string, text: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const hidden = `${file}.${process.pid}.tmp`;
+  writeFileSync(hidden, text, { mode: 0o600 });
+  renameSync(hidden, file);
+}

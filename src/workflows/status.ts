@@ -1,0 +1,64 @@
+/** `status`: machines and jobs from the ledger at once; with `refresh` the providers and runners are asked first. */
+import { toGpuRunError } from '../core/errors.ts';
+import type { JobEntry } from '../core/job.ts';
+import { costOf } from '../core/money.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { RunContext } from './context.ts';
+import { billedSeconds } from './report-cost.ts';
+
+export interface StatusInput {
+  readonly refresh: boolean;
+  /** Machines that are gone, and ended jobs, too. */
+  readonly all: boolean;
+}
+
+export interface MachineView extends MachineEntry {
+  readonly costUsd: number;
+}
+
+export interface StatusResult {
+  readonly machines: readonly MachineView[];
+  readonly jobs: readonly JobEntry[];
+}
+
+/** Ended jobs of live machines are shown without `all`, the newest few. */
+const shownJobs = 20;
+
+export async function status(input: StatusInput, context: RunContext): Promise<StatusResult> {
+  const { ledger, clock } = context;
+  if (input.refresh) await Promise.all(ledger.list({ live: true }).map((machine) => refreshOrWarn(machine, context)));
+  const machines = ledger.list(input.all ? {} : { live: true }).map((machine) => ({ ...machine, costUsd: costOf(machine.offer.price, billedSeconds(machine, clock.now())) }));
+  const shown = new Set(machines.map((machine) => machine.id));
+  const jobs = input.all ? ledger.listJobs() : ledger.listJobs().filter((job) => shown.has(job.machineId)).slice(0, shownJobs);
+  return { machines, jobs };
+}
+
+/** One machine out of reach must not hide the others. */
+async function refreshOrWarn(machine: MachineEntry, context: RunContext): Promise<void> {
+  try {
+    await refresh(machine, context);
+  } catch (error) {
+    context.reporter.report({ type: 'note', level: 'warn', text: `'${machine.name}' could not be refreshed: ${toGpuRunError(error).message}` });
+  }
+}
+
+async function refresh(machine: MachineEntry, context: RunContext): Promise<void> {
+  if (machine.ref === null || machine.state === 'intent') return;
+  const provider = await context.providers.get(machine.provider);
+  const seen = await provider.describe(machine.ref, context.signal);
+  // Loaded only here: plain `status` must not pay for SSH.
+  const { noteGone, reachMachine } = await import('./reach-machine.ts');
+  if (seen.state === 'gone') {
+    noteGone(machine, seen.detail ?? 'it ended by itself', context);
+    return;
+  }
+  const fresh = context.ledger.note(machine.id, seen.access === null ? { fact: 'seen' } : { fact: 'seen', access: seen.access });
+  if (fresh.state !== 'ready') return;
+  const { noteSummary } = await import('./cancel.ts');
+  await using reached = await reachMachine(fresh, context);
+  const { jobs } = await reached.runner.call('jobs', {});
+  for (const summary of jobs) {
+    const job = context.ledger.getJob(summary.id);
+    if (job !== null) noteSummary(job, summary, context);
+  }
+}
