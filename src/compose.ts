@@ -1,0 +1,99 @@
+/** The composition root: the one place that knows the concrete providers, transports and ledger. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gitBranch } from './config/git-branch.ts';
+import { homePaths, prepareHome } from './config/home.ts';
+import { readOwner } from './config/owner.ts';
+import { type Clock, systemClock } from './core/clock.ts';
+import { GpuRunError } from './core/errors.ts';
+import { ownIdentity } from './core/process-identity.ts';
+import type { Reporter } from './core/reporter.ts';
+import { openSqliteLedger } from './ledger/sqlite-ledger.ts';
+import { createRegistry } from './providers/registry.ts';
+import type { RunnerPackage } from './runner/install.ts';
+import { connectTransport } from './transport/connect.ts';
+import type { RunContext } from './workflows/context.ts';
+
+export interface ContextOptions {
+  /** `GPU_RUN_HOME`. */
+  readonly home: string;
+  /** The caller's environment: what jobs on `local` machines inherit (PATH, LANG), and the CI's branch name. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal;
+  /** The project's folder. */
+  readonly folder: string;
+  readonly clock?: Clock;
+}
+
+export interface OpenContext {
+  readonly context: RunContext;
+  close(): void;
+}
+
+export function openContext(options: ContextOptions): OpenContext {
+  const home = homePaths(options.home);
+  prepareHome(home);
+  const clock = options.clock ?? systemClock;
+  const ledger = openSqliteLedger(home.ledger, clock);
+  const user = userInfo().username;
+  const built = builtFolder();
+  const context: RunContext = {
+    providers: createRegistry({
+      local: async () =>
+        (await import('./providers/local/local-provider.ts')).createLocalProvider({
+          home: home.local,
+          machineProcess: join(built, 'local-machine.js'),
+          node: process.execPath,
+          env: pick(options.env, ['PATH', 'LANG', 'LC_ALL', 'TZ', 'LD_LIBRARY_PATH', 'CUDA_HOME', 'CUDA_VISIBLE_DEVICES']),
+          clock,
+        }),
+      ssh: async () => (await import('./providers/ssh/ssh-provider.ts')).createSshProvider({ clock }),
+    }),
+    ledger,
+    connect: (machine) => {
+      if (machine.access === null) throw new GpuRunError('conflict', `The machine '${machine.name}' isn't ready yet.`);
+      return connectTransport({ access: machine.access, identityFile: machine.access.kind === 'own' ? join(home.keys, machine.id) : null, scratch: home.scratch });
+    },
+    runner: runnerPackage(join(built, 'runner.mjs'), home.cache),
+    reporter: options.reporter,
+    clock,
+    signal: options.signal,
+    home,
+    self: ownIdentity(),
+    owner: readOwner(home.root, user),
+    user,
+    branch: gitBranch(options.folder, options.env),
+  };
+  return { context, close: () => ledger.close() };
+}
+
+/** `dist`, whether this file runs from there or from the sources. */
+function builtFolder(): string {
+  const here = dirname(fileURLToPath(import.meta.url));
+  return here.endsWith(`${join('dist')}`) ? here : join(here, '..', 'dist');
+}
+
+function runnerPackage(file: string, cache: string): RunnerPackage {
+  let version: string | null = null;
+  return {
+    file,
+    cache,
+    get version() {
+      version ??= readVersion(file);
+      return version;
+    },
+  };
+}
+
+function readVersion(file: string): string {
+  const { version } = JSON.parse(readFileSync(join(dirname(file), '..', 'package.json'), 'utf8')) as { version: string };
+  return `${version}-${createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 16)}`;
+}
+
+function pick(env: Readonly<Record<string, string | undefined>>, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
+}

@@ -1,0 +1,77 @@
+/**
+ * The SDK's front door. May import compose, config and workflows; never prints, never reads `process.env` by itself:
+ * what the command line takes from flags and environment is passed in here.
+ */
+import envPaths from 'env-paths';
+import { type ContextOptions, openContext } from '../compose.ts';
+import { type FlagValues, loadSettings } from '../config/load.ts';
+import { silentReporter, type Reporter } from '../core/reporter.ts';
+import type { RunContext } from '../workflows/context.ts';
+import { type CostInput, type CostResult, reportCost } from '../workflows/report-cost.ts';
+import { down, type DownResult } from '../workflows/down.ts';
+import { status, type StatusResult } from '../workflows/status.ts';
+import { up } from '../workflows/up.ts';
+import { createMachine, type Machine } from './machine.ts';
+import { upInput } from '../workflows/from-settings.ts';
+
+export interface GpuRunOptions {
+  /** Where state is kept; default: the platform's data folder, as for the command line. */
+  readonly home?: string;
+  /** The project's folder: `gpu-run.yaml` is looked up from here. Default: the current folder. */
+  readonly folder?: string;
+  /** What jobs on `local` machines inherit, where secrets' values come from, and `GPU_RUN_*`. Default: nothing but PATH. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly reporter?: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+/** As the command line's flags; what is left out comes from `gpu-run.yaml`, the template and the defaults. */
+export type UpOptions = Omit<FlagValues, 'env' | 'secret'>;
+
+export interface GpuRun {
+  /** A machine that is ready; `await using` takes it down at the end of the block. @throws GpuRunError as `gpu-run up` */
+  up(options?: UpOptions): Promise<Machine>;
+  status(options?: { readonly refresh?: boolean; readonly all?: boolean }): Promise<StatusResult>;
+  /** No names: every live machine. */
+  down(names?: readonly string[]): Promise<DownResult>;
+  cost(input?: Partial<CostInput>): Promise<CostResult>;
+}
+
+export function createGpuRun(options: GpuRunOptions = {}): GpuRun {
+  const folder = options.folder ?? '.';
+  const env = options.env ?? {};
+  const home = options.home ?? defaultHome();
+  const contextOptions: ContextOptions = {
+    home,
+    folder,
+    env,
+    reporter: options.reporter ?? silentReporter,
+    signal: options.signal ?? new AbortController().signal,
+  };
+  /** Opened for each call: the SDK holds no file open between calls, and many may run at once. */
+  const withContext = async <T>(work: (context: RunContext) => Promise<T>): Promise<T> => {
+    const { context, close } = openContext(contextOptions);
+    try {
+      return await work(context);
+    } finally {
+      close();
+    }
+  };
+  return {
+    up: async (flags = {}) => {
+      const settings = await loadSettings({ cwd: folder, flags, env, home });
+      const { machine } = await withContext((context) => up(upInput(settings, false), context));
+      return createMachine({ entry: machine, settings, env, withContext });
+    },
+    status: ({ refresh = false, all = false } = {}) => withContext((context) => status({ refresh, all }, context)),
+    down: (names = []) => withContext((context) => down({ names, all: names.length === 0 }, context)),
+    cost: ({ by = 'machine', since = null } = {}) => withContext(async (context) => reportCost({ by, since }, context)),
+  };
+}
+
+/** With all defaults: the state folder of the command line, the current folder. */
+export const gpuRun: GpuRun = createGpuRun();
+
+function defaultHome(): string {
+  return envPaths('gpu-run', { suffix: '' }).data;
+}

@@ -1,0 +1,120 @@
+/** A machine in the SDK's hands, and the jobs that it runs. */
+import { readSecrets } from '../config/secrets.ts';
+import type { Settings } from '../config/settings.ts';
+import { GpuRunError } from '../core/errors.ts';
+import type { JobCommand, JobEntry } from '../core/job.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { PulledFile } from '../sync/pull.ts';
+import { cancel } from '../workflows/cancel.ts';
+import type { RunContext } from '../workflows/context.ts';
+import { endClaimed } from '../workflows/down.ts';
+import { follow } from '../workflows/follow.ts';
+import type { JobEvent, OnJobEvent } from '../workflows/job-event.ts';
+import { pull } from '../workflows/pull.ts';
+import { train } from '../workflows/train.ts';
+import { trainInput } from '../workflows/from-settings.ts';
+
+export interface TrainOptions {
+  /** Default: the config's `train`. A string runs in the machine's shell, a list exactly as it stands. */
+  readonly command?: string | readonly string[];
+  /** Added to the config's. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Machine extends AsyncDisposable {
+  readonly name: string;
+  /** As the ledger knew it when `up` returned. */
+  readonly entry: MachineEntry;
+  /** Syncs and starts a job; returns as soon as the machine has accepted it. */
+  train(options?: TrainOptions): Promise<Job>;
+  /** Relative to the workdir; default: the config's outputs. */
+  pull(paths?: readonly string[]): Promise<readonly PulledFile[]>;
+  /** Ends the machine. Also called by `await using`. */
+  down(): Promise<void>;
+}
+
+export interface Job {
+  readonly id: string;
+  /** Replays from the start and follows, over dropped connections, until the job has ended. May be called more than once. */
+  events(): AsyncIterable<JobEvent>;
+  /** The job as it ended. */
+  wait(): Promise<JobEntry>;
+  cancel(): Promise<JobEntry>;
+}
+
+export interface MachineParts {
+  readonly entry: MachineEntry;
+  readonly settings: Settings;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly withContext: <T>(work: (context: RunContext) => Promise<T>) => Promise<T>;
+}
+
+export function createMachine({ entry, settings, env, withContext }: MachineParts): Machine {
+  const end = async () => void (await withContext((context) => endClaimed(entry, 'down', context)));
+  return {
+    name: entry.name,
+    entry,
+    train: async (options = {}) => {
+      const input = trainInput(
+        { ...settings, env: { ...settings.env, ...options.env } },
+        { command: toCommand(options.command, settings), secrets: readSecrets(settings.secrets, env), detach: true, teardown: 'keep', keepOnFailure: false },
+      );
+      const { job } = await withContext((context) => train(input, context, () => {}));
+      return createJob(job, withContext);
+    },
+    pull: (paths = settings.outputs) => withContext((context) => pull({ name: entry.name, paths, into: settings.folder }, context)),
+    down: end,
+    [Symbol.asyncDispose]: end,
+  };
+}
+
+function toCommand(command: TrainOptions['command'], settings: Settings): JobCommand {
+  if (typeof command === 'string') return { kind: 'shell', text: command };
+  if (command !== undefined) return { kind: 'argv', argv: command };
+  if (settings.train !== null) return settings.train;
+  throw new GpuRunError('bad-input', 'There is nothing to run: no `command` was given and the config has no `train`.');
+}
+
+function createJob(job: JobEntry, withContext: MachineParts['withContext']): Job {
+  const followAll = (onEvent: OnJobEvent, signal?: AbortSignal) =>
+    withContext((context) => {
+      const input = { jobId: job.id, after: 0, tailLines: null, follow: true };
+      return follow(input, signal === undefined ? context : { ...context, signal: AbortSignal.any([context.signal, signal]) }, onEvent);
+    });
+  return {
+    id: job.id,
+    events: () => iterate(followAll),
+    wait: () => followAll(() => {}),
+    cancel: () => withContext((context) => cancel({ jobId: job.id, graceMs: null }, context)),
+  };
+}
+
+interface Offered {
+  readonly event: JobEvent;
+  readonly taken: () => void;
+}
+
+/** A stream of callbacks as an async iterable: each callback waits until its event was taken; a reader that leaves stops the stream. */
+async function* iterate(run: (onEvent: OnJobEvent, signal: AbortSignal) => Promise<unknown>): AsyncGenerator<JobEvent> {
+  const left = new AbortController();
+  let offer: (value: Offered | null) => void = () => {};
+  const nextOffer = () => new Promise<Offered | null>((resolve) => {
+    offer = resolve;
+  });
+  let next = nextOffer();
+  const finished = run((event) => (left.signal.aborted ? undefined : new Promise((taken) => offer({ event, taken }))), left.signal);
+  finished.then(() => offer(null), () => offer(null));
+  let current: Offered | null = null;
+  try {
+    for (current = await next; current !== null; current = await next) {
+      next = nextOffer();
+      yield current.event;
+      current.taken();
+    }
+    await finished;
+  } finally {
+    left.abort();
+    current?.taken();
+    finished.catch(() => {}); // thrown above, unless the reader left first
+  }
+}

@@ -1,0 +1,20 @@
+/** From settings to what the workflows take. Pure; used by the SDK and the command line alike. */
+import type { Settings } from '../config/settings.ts';
+import type { TrainInput } from './train.ts';
+import type { UpInput } from './up.ts';
+
+/** Between the first signal and SIGKILL when a job is stopped: time for a checkpoint. */
+const defaultGraceMs = 30_000;
+
+export function upInput(settings: Settings, forOneJob: boolean): UpInput {
+  const { name, providers, need, template, limits } = settings;
+  return { name, providers, need, template, forOneJob, maxTimeSeconds: limits.maxTimeSeconds, idleSeconds: limits.idleSeconds, budgetUsd: limits.budgetUsd };
+}
+
+/** What a caller decides at each `train`, beside the settings. */
+export type TrainChoices = Pick<TrainInput, 'command' | 'secrets' | 'detach' | 'teardown' | 'keepOnFailure'>;
+
+export function trainInput(settings: Settings, choices: TrainChoices): TrainInput {
+  const { setup, env, sync, outputs, folder, metrics, retry } = settings;
+  return { ...choices, up: upInput(settings, true), setup, env, sync, outputs, folder, metrics, graceMs: defaultGraceMs, resumeFrom: retry.resumeFrom };
+}
