@@ -1,0 +1,3 @@
+import { hardTimesSuite } from './suite/hard-times.ts';
+
+hardTimesSuite({ label: 'local', config: 'provider: local' });

@@ -1,0 +1,39 @@
+/** The SDK as its documentation shows it, built package, real machine. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createGpuRun, type JobEvent } from '../../dist/index.js';
+import { processesWith } from './suite/project.ts';
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'gpu-run-sdk-'));
+  mkdirSync(join(root, 'cats'));
+  writeFileSync(join(root, 'cats', 'train.sh'), 'echo \'{"loss": 0.5, "epoch": 1}\'; mkdir -p outputs; echo model > outputs/model.txt\n');
+  writeFileSync(join(root, 'cats', 'gpu-run.yaml'), 'train: sh train.sh\noutputs: [outputs/]\n');
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+test('up, train, events, outputs, and down at the end of the block', async () => {
+  const gpuRun = createGpuRun({ home: join(root, 'home'), folder: join(root, 'cats'), env: { PATH: process.env['PATH'] } });
+  {
+    await using machine = await gpuRun.up({ name: 'sdk-test' });
+    const job = await machine.train();
+    const events: JobEvent[] = [];
+    for await (const event of job.events()) events.push(event);
+    expect(events.at(-1)).toMatchObject({ type: 'state', state: 'ended', end: { code: 0 } });
+    expect(events.find((event) => event.type === 'metric')).toMatchObject({ values: { loss: 0.5 } });
+    expect(await machine.pull()).toMatchObject([{ path: 'outputs/model.txt', bytes: 6 }]);
+
+    const failing = await machine.train({ command: ['sh', '-c', 'exit 3'] });
+    expect(await failing.wait()).toMatchObject({ state: 'ended', end: { code: 3 } });
+
+    const long = await machine.train({ command: 'echo on; sleep 100' });
+    for await (const event of long.events()) if (event.type === 'log') break; // a reader that leaves does not hang
+    expect(await long.cancel()).toMatchObject({ state: 'ended', end: { reason: 'cancelled' } });
+  }
+  expect((await gpuRun.status()).machines).toEqual([]);
+  expect(processesWith(root)).toEqual([]);
+  expect((await gpuRun.cost()).totalUsd).toBe(0);
+});

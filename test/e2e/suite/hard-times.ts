@@ -1,0 +1,112 @@
+/** Crashes, races and cut connections: normal events, after which nothing may be lost or left. */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { createProject, type Project, processesWith, type Target, until } from './project.ts';
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const manyLines = 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; done';
+const manyLinesLog = Buffer.from(Array.from({ length: 200_000 }, (_, i) => `line ${i + 1}\n`).join(''));
+
+export function hardTimesSuite(target: Target): void {
+  describe(`hard times on ${target.label}`, () => {
+    let project: Project;
+    afterEach(async () => project[Symbol.asyncDispose]());
+
+    test('two ups of one name at the same moment make one machine', async () => {
+      project = createProject(target);
+      const ups = await Promise.all([project.json(['up']), project.json(['up']), project.json(['up'])]);
+      expect(ups.map(({ run }) => run.code)).toEqual([0, 0, 0]);
+      expect(new Set(ups.map(({ document }) => document.machine.ssh.port)).size).toBe(1);
+      expect(ups.filter(({ document }) => document.reused === false)).toHaveLength(1);
+      const { document } = await project.json(['status']);
+      expect(document.machines).toHaveLength(1);
+    });
+
+    test('several machines and jobs side by side', async () => {
+      project = createProject(target);
+      const names = ['one', 'two', 'three'];
+      const runs = await Promise.all(names.map((name) => project.run(['train', name, '--keep', '--', 'sh', '-c', `echo on ${name}; exit 0`])));
+      expect(runs.map(({ code }) => code)).toEqual([0, 0, 0]);
+      expect(runs.map(({ text }) => text)).toEqual(names.map((name) => `on ${name}\n`));
+      const { document } = await project.json(['status']);
+      expect(document.machines.map((machine: { name: string }) => machine.name).sort()).toEqual([...names].sort());
+      const ended = await project.json(['down', 'one', 'two']);
+      expect(ended.document.machines).toHaveLength(2);
+    });
+
+    test.each([5, 60, 150, 300, 450])('kill -9 during up after %i ms, then down: nothing is left', async (ms) => {
+      project = createProject(target);
+      const started = project.start(['up']);
+      await until(() => existsSync(join(project.home, 'ledger.sqlite')), 'the ledger');
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      started.child.kill('SIGKILL');
+      await started.done;
+      const down = await project.run(['down', '--all', '--yes']);
+      expect(down.code, down.stderr).toBe(0);
+      const reap = await project.json(['reap']);
+      expect(reap.run.code, reap.run.stderr).toBe(0);
+      expect(processesWith(project.home).map(({ args }) => args)).toEqual([]);
+      expect(existsSync(join(project.home, 'local')) ? readdirSync(join(project.home, 'local')) : []).toEqual([]);
+      const { document } = await project.json(['status']);
+      expect(document.machines).toEqual([]);
+    });
+
+    test('Ctrl-C during up unwinds', async () => {
+      project = createProject(target);
+      const started = project.start(['up']);
+      await until(() => existsSync(join(project.home, 'ledger.sqlite')), 'the ledger');
+      started.child.kill('SIGINT');
+      const { code } = await started.done;
+      const { document } = await project.json(['status']);
+      // The signal may come when everything is done already.
+      expect([0, 130]).toContain(code);
+      expect(document.machines).toHaveLength(code === 0 ? 1 : 0);
+      if (code === 130) expect(processesWith(project.home).map(({ args }) => args)).toEqual([]);
+    });
+
+    test('kill -9 of the runner in the middle of a job loses no byte and no exit code', async () => {
+      project = createProject(target);
+      const started = project.start(['train', '--keep', '--', 'sh', '-c', `${manyLines}; exit 23`]);
+      await until(() => started.output().length > 10_000, 'some output');
+      for (const { pid, args } of processesWith('runner.mjs')) if (args.includes(' serve ')) process.kill(pid, 'SIGKILL');
+      const run = await started.done;
+      expect(run.code, run.stderr).toBe(23);
+      expect(sha256(run.stdout)).toBe(sha256(manyLinesLog));
+    });
+
+    test('the connection is cut 20 times at random points: every byte once', async () => {
+      project = createProject(target);
+      const slowly = 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 5000)) -ne 0 ] || sleep 0.1; done; exit 7';
+      const started = project.start(['train', '--keep', '--', 'sh', '-c', slowly]);
+      await until(() => started.output().length > 1_000, 'some output');
+      for (let cut = 0; cut < 20 && started.child.exitCode === null; cut++) {
+        for (const { pid, args } of processesWith('runner.mjs')) if (args.includes(' connect ')) process.kill(pid, 'SIGKILL');
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 300));
+      }
+      const run = await started.done;
+      expect(run.code, run.stderr).toBe(7);
+      expect(sha256(run.stdout)).toBe(sha256(manyLinesLog));
+    });
+
+    test('a machine that vanishes in the middle of a job is reported as lost', async () => {
+      project = createProject(target);
+      if (!target.config.includes('local')) return; // a borrowed host does not vanish by our hand
+      const started = project.start(['train', '--', 'sh', '-c', 'echo ready; sleep 60']);
+      await until(() => started.output().includes('ready'), 'the job to run');
+      for (const { pid } of processesWith(join(project.home, 'local'))) if (pid !== started.child.pid) process.kill(pid, 'SIGKILL');
+      const run = await started.done;
+      expect(run.code, run.stderr).toBe(75);
+      expect(run.stderr).toContain('no longer exists');
+      expect((await project.json(['status'])).document.machines).toEqual([]);
+    });
+
+    test('the log in the state folder equals what was printed', async () => {
+      project = createProject(target);
+      const run = await project.json(['train', '--', 'sh', '-c', manyLines]);
+      const log = readFileSync(join(project.home, 'jobs', run.document.job.id, 'log'));
+      expect(sha256(log)).toBe(sha256(manyLinesLog));
+    });
+  });
+}

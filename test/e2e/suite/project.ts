@@ -1,0 +1,166 @@
+/** A user's project in a temp folder with a state folder of its own, and the command line run as a process, as a user would. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const repository = fileURLToPath(new URL('../../..', import.meta.url));
+const launcher = join(repository, 'bin', 'run.js');
+
+/** What `gpu-run.yaml` says about where machines come from, and what the target takes to set up. */
+export interface Target {
+  readonly label: string;
+  /** Lines of YAML, added to each test's own. */
+  readonly config: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Run {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: Buffer;
+  readonly text: string;
+  readonly stderr: string;
+}
+
+export interface Started {
+  readonly child: ChildProcess;
+  readonly done: Promise<Run>;
+  /** stdout so far. */
+  readonly output: () => Buffer;
+  readonly errors: () => string;
+}
+
+export interface Project extends AsyncDisposable {
+  readonly folder: string;
+  readonly home: string;
+  write(path: string, content: string | Uint8Array, mode?: number): void;
+  read(path: string): Buffer;
+  /** Runs `gpu-run ARGS` to its end. */
+  run(args: readonly string[], options?: RunOptions): Promise<Run>;
+  start(args: readonly string[], options?: RunOptions): Started;
+  /** The `--json` document: the last line of stdout. */
+  json(args: readonly string[], options?: RunOptions): Promise<{ readonly run: Run; readonly document: any }>;
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: string;
+}
+
+export function createProject(target: Target, yaml = '', name = 'probe'): Project {
+  const root = mkdtempSync(join(tmpdir(), 'gpu-run-e2e-'));
+  const folder = join(root, name);
+  const home = join(root, 'home');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'gpu-run.yaml'), `${target.config}\n${yaml}\n`);
+  const env = (extra: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv => ({
+    PATH: process.env['PATH'],
+    HOME: join(root, 'user'),
+    LANG: 'C.UTF-8',
+    GPU_RUN_HOME: home,
+    METADATA_SERVER_DETECTION: 'none',
+    ...target.env,
+    ...extra,
+  });
+  mkdirSync(join(root, 'user'));
+
+  const start = (args: readonly string[], options: RunOptions = {}): Started => {
+    const child = spawn(process.execPath, [launcher, ...args], {
+      cwd: options.cwd ?? folder,
+      env: env(options.env),
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    });
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
+    child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
+    if (options.input !== undefined) child.stdin?.end(options.input);
+    const done = new Promise<Run>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code, signal) => {
+        const stdout = Buffer.concat(out);
+        resolve({ code, signal, stdout, text: stdout.toString(), stderr: Buffer.concat(err).toString() });
+      });
+    });
+    return { child, done, output: () => Buffer.concat(out), errors: () => Buffer.concat(err).toString() };
+  };
+  const run = (args: readonly string[], options?: RunOptions) => start(args, options).done;
+
+  return {
+    folder,
+    home,
+    write: (path, content, mode) => {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), content);
+      if (mode !== undefined) chmodSync(join(folder, path), mode);
+    },
+    read: (path) => readFileSync(join(folder, path)),
+    run,
+    start,
+    json: async (args, options) => {
+      // Words behind `--` belong to the job.
+      const at = args.indexOf('--');
+      const withJson = at < 0 ? [...args, '--json'] : [...args.slice(0, at), '--json', ...args.slice(at)];
+      const result = await run(withJson, options);
+      const last = result.text.trimEnd().split('\n').at(-1) ?? '';
+      try {
+        return { run: result, document: JSON.parse(last) };
+      } catch {
+        const lines = result.text.trim();
+        try {
+          return { run: result, document: JSON.parse(lines) };
+        } catch {
+          throw new Error(`no JSON document on stdout (exit ${result.code}): ${lines.slice(-500)}\nstderr: ${result.stderr.slice(-1000)}`);
+        }
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      if (existsSync(join(home, 'ledger.sqlite'))) {
+        const ended = await run(['down', '--all', '--yes']);
+        if (ended.code !== 0) console.error(`down --all --yes ended with ${ended.code}: ${ended.stderr}`);
+      }
+      rmSync(root, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+/** Waits for something that other processes bring about. */
+export async function until<T>(look: () => T | Promise<T>, what: string, withinMs = 30_000): Promise<NonNullable<T>> {
+  const end = Date.now() + withinMs;
+  for (;;) {
+    const found = await look();
+    if (found !== null && found !== undefined && found !== false) return found as NonNullable<T>;
+    if (Date.now() > end) throw new Error(`waited ${withinMs} ms in vain for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** Live processes whose environment or arguments hold `needle`. */
+export function processesWith(needle: string): { readonly pid: number; readonly args: string }[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry) || Number(entry) === process.pid) return [];
+    try {
+      const args = readFileSync(`/proc/${entry}/cmdline`, 'latin1').replaceAll('\0', ' ');
+      const environment = readFileSync(`/proc/${entry}/environ`, 'latin1');
+      const state = /\) (\S)/.exec(readFileSync(`/proc/${entry}/stat`, 'latin1'))?.[1];
+      return state !== 'Z' && (args.includes(needle) || environment.includes(needle)) ? [{ pid: Number(entry), args }] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Processes that stand in or below `folder`, by working directory. */
+export function processesIn(folder: string): number[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry)) return [];
+    try {
+      return readlinkSync(`/proc/${entry}/cwd`).startsWith(folder) ? [Number(entry)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
