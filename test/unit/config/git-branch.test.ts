@@ -1,0 +1,33 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { gitBranch } from '../../../src/config/git-branch.ts';
+import { readOwner } from '../../../src/config/owner.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'gpu-run-branch-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+const git = (...argv: string[]) => execFileSync('git', ['-C', folder, '-c', 'user.name=t', '-c', 'user.email=t@example.invalid', ...argv], { stdio: 'pipe' });
+
+test('branch of a repository, from below, in a worktree, on a detached head', () => {
+  expect(gitBranch(folder, {})).toBeNull();
+  git('init', '-q', '-b', 'feature/new');
+  mkdirSync(join(folder, 'deep', 'er'), { recursive: true });
+  expect(gitBranch(join(folder, 'deep', 'er'), {})).toBe('feature/new');
+  git('commit', '-q', '--allow-empty', '-m', 'x');
+  git('worktree', 'add', '-q', '-b', 'second', join(folder, 'tree'));
+  expect(gitBranch(join(folder, 'tree'), {})).toBe('second');
+  git('checkout', '-q', '--detach');
+  expect(gitBranch(folder, {})).toBeNull();
+  expect(gitBranch(folder, { GITHUB_HEAD_REF: '', GITHUB_REF_NAME: 'main' })).toBe('main');
+});
+
+test('the owner is made once and kept', () => {
+  const first = readOwner(folder, 'Ann Other');
+  expect(first).toMatch(/^ann-other-[a-z0-9]{6}$/);
+  expect(readOwner(folder, 'somebody-else')).toBe(first);
+});
