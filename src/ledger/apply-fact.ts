@@ -1,0 +1,33 @@
+/** What a fact makes of a machine's entry. Pure: the ledger's facts, applied in order, give its entries again. */
+import type { MachineEntry, MachineFact, MachineIntent } from './ledger.ts';
+
+/** An entry without the one part that facts do not touch: who is changing it now. */
+export type MachineRecord = Omit<MachineEntry, 'holder'>;
+
+export function recordOf(intent: Omit<MachineIntent, 'holder'>, now: number): MachineRecord {
+  return { ...intent, state: 'intent', ref: null, access: null, createdAt: now, readyAt: null, endedAt: null, endReason: null, asOf: now, leftovers: [] };
+}
+
+/**
+ * A machine that is ending never becomes ready again, however late the news comes, but what the news says about
+ * where it is (`ref`, `access`) is kept: it is needed to end it. The first reason to end it is the one that stays.
+ */
+export function applyFact(record: MachineRecord, fact: MachineFact, now: number): MachineRecord {
+  if (record.state === 'gone') return fact.fact === 'gone' ? { ...record, leftovers: fact.leftovers } : record;
+  switch (fact.fact) {
+    case 'launched':
+      return { ...record, ref: fact.ref, state: record.state === 'intent' ? 'launched' : record.state, asOf: now };
+    case 'ready':
+      return { ...record, access: fact.access, readyAt: record.readyAt ?? now, state: record.state === 'ending' ? 'ending' : 'ready', asOf: now };
+    case 'seen':
+      return { ...record, access: fact.access ?? record.access, asOf: now };
+    case 'ending':
+      return { ...record, state: 'ending', endReason: record.endReason ?? fact.reason };
+    case 'gone':
+      return { ...record, state: 'gone', endedAt: fact.at ?? now, endReason: record.endReason ?? fact.reason, leftovers: fact.leftovers, asOf: now };
+    case 'deadline':
+      return { ...record, deadline: fact.deadline };
+    case 'kept':
+      return { ...record, forOneJob: false };
+  }
+}

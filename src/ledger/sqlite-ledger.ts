@@ -1,0 +1,142 @@
+/**
+ * The ledger in one SQLite file, for many processes at once. May import core and its own folder.
+ * Every fact is also kept as it came, in the table `facts`, which only ever grows.
+ */
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
+import type { Clock } from '../core/clock.ts';
+import { GpuRunError } from '../core/errors.ts';
+import type { JobEntry } from '../core/job.ts';
+import { isAlive, type ProcessIdentity } from '../core/process-identity.ts';
+import { applyFact, type MachineRecord, recordOf } from './apply-fact.ts';
+import type { JobFilter, Ledger, MachineEntry, MachineFact, MachineFilter, MachineIntent } from './ledger.ts';
+import { migrations } from './ledger-schema.ts';
+import { explainLedgerError } from './sqlite-error.ts';
+import { inTransaction, openLedgerFile } from './sqlite-file.ts';
+
+/** Opens the ledger at `file`, or makes it, readable by its owner alone. @throws GpuRunError bad-input, not-allowed, disk-full, conflict */
+export function openSqliteLedger(file: string, clock: Clock): Ledger {
+  const explained = <Args extends unknown[], Result>(method: (...args: Args) => Result) => {
+    return (...args: Args): Result => {
+      try {
+        return method(...args);
+      } catch (error) {
+        throw explainLedgerError(error, file);
+      }
+    };
+  };
+  const db = explained(openLedgerFile)(file, migrations);
+  const machines = machineTable(db, clock);
+  const jobs = jobTable(db);
+  return {
+    open: explained(machines.open),
+    note: explained(machines.note),
+    get: explained(machines.get),
+    list: explained(machines.list),
+    claim: explained(machines.claim),
+    release: explained(machines.release),
+    putJob: explained(jobs.put),
+    getJob: explained(jobs.get),
+    listJobs: explained(jobs.list),
+    close: () => {
+      if (db.isOpen) db.close();
+    },
+  };
+}
+
+interface MachineRow {
+  readonly record: string;
+  readonly holder: string | null;
+}
+
+function machineTable(db: DatabaseSync, clock: Clock) {
+  const get = (id: string): MachineEntry | null => {
+    const row = db.prepare('SELECT record, holder FROM machines WHERE id = ?').get(id) as MachineRow | undefined;
+    return row === undefined ? null : entryOf(row);
+  };
+
+  const list = (filter: MachineFilter = {}): MachineEntry[] => {
+    const where = [...(filter.name === undefined ? [] : ['name = :name']), ...(filter.live === true ? ["state <> 'gone'"] : [])];
+    const values: Record<string, SQLInputValue> = filter.name === undefined ? {} : { name: filter.name };
+    return (db.prepare(`SELECT record, holder FROM machines ${whereAll(where)} ORDER BY created_at DESC, seq DESC`).all(values) as unknown as MachineRow[]).map(entryOf);
+  };
+
+  const existing = (id: string): MachineEntry => {
+    const entry = get(id);
+    if (entry === null) throw new GpuRunError('not-found', `The ledger has no machine '${id}'.`, { hints: ['gpu-run status --all   lists every machine that it has'] });
+    return entry;
+  };
+
+  const log = (id: string, at: number, fact: MachineFact | { readonly fact: 'opened'; readonly intent: Omit<MachineIntent, 'holder'> }): void => {
+    db.prepare('INSERT INTO facts (machine_id, at, fact) VALUES (?, ?, ?)').run(id, at, JSON.stringify(fact));
+  };
+
+  const setHolder = (id: string, holder: ProcessIdentity | null): void => {
+    db.prepare('UPDATE machines SET holder = ? WHERE id = ?').run(holder === null ? null : JSON.stringify(holder), id);
+  };
+
+  return {
+    get,
+    list,
+    open: ({ holder, ...intent }: MachineIntent) =>
+      inTransaction(db, () => {
+        const [living] = list({ name: intent.name, live: true });
+        if (living !== undefined) return { opened: false, entry: living };
+        const now = clock.now();
+        const record = recordOf(intent, now);
+        db.prepare('INSERT INTO machines (id, record, holder) VALUES (?, ?, ?)').run(intent.id, JSON.stringify(record), JSON.stringify(holder));
+        log(intent.id, now, { fact: 'opened', intent });
+        return { opened: true, entry: { ...record, holder } };
+      }),
+    note: (id: string, fact: MachineFact) =>
+      inTransaction(db, () => {
+        const { holder, ...record } = existing(id);
+        const now = clock.now();
+        const after = applyFact(record, fact, now);
+        db.prepare('UPDATE machines SET record = ? WHERE id = ?').run(JSON.stringify(after), id);
+        log(id, now, fact);
+        return { ...after, holder };
+      }),
+    claim: (id: string, holder: ProcessIdentity) =>
+      inTransaction(db, () => {
+        const present = existing(id).holder;
+        if (present !== null && !isSame(present, holder) && isAlive(present)) return false;
+        setHolder(id, holder);
+        return true;
+      }),
+    release: (id: string, holder: ProcessIdentity) =>
+      inTransaction(db, () => {
+        const present = get(id)?.holder ?? null;
+        if (present !== null && isSame(present, holder)) setHolder(id, null);
+      }),
+  };
+}
+
+function jobTable(db: DatabaseSync) {
+  const read = (row: Record<string, unknown>): JobEntry => JSON.parse(String(row['job'])) as JobEntry;
+  return {
+    put: (job: JobEntry): void => {
+      db.prepare('INSERT INTO jobs (id, job) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET job = excluded.job').run(job.id, JSON.stringify(job));
+    },
+    get: (id: string): JobEntry | null => {
+      const row = db.prepare('SELECT job FROM jobs WHERE id = ?').get(id);
+      return row === undefined ? null : read(row);
+    },
+    list: ({ machineId, machineName, limit = -1 }: JobFilter = {}): JobEntry[] => {
+      const wanted = { ...(machineId === undefined ? {} : { machine_id: machineId }), ...(machineName === undefined ? {} : { machine_name: machineName }) };
+      const where = whereAll(Object.keys(wanted).map((column) => `${column} = :${column}`));
+      return db.prepare(`SELECT job FROM jobs ${where} ORDER BY created_at DESC, seq DESC LIMIT :limit`).all({ ...wanted, limit }).map(read);
+    },
+  };
+}
+
+function whereAll(conditions: readonly string[]): string {
+  return conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+}
+
+function entryOf({ record, holder }: MachineRow): MachineEntry {
+  return { ...(JSON.parse(record) as MachineRecord), holder: holder === null ? null : (JSON.parse(holder) as ProcessIdentity) };
+}
+
+function isSame(one: ProcessIdentity, other: ProcessIdentity): boolean {
+  return one.pid === other.pid && one.started === other.started;
+}

@@ -1,0 +1,47 @@
+/** A process of its own that uses the ledger, for `ledger.test.ts`: `ledger-process.ts race|write|hold FILE TAG`. Each line it prints is acknowledged work. */
+import { writeSync } from 'node:fs';
+import { once } from 'node:events';
+import { systemClock } from '../../src/core/clock.ts';
+import { ownIdentity } from '../../src/core/process-identity.ts';
+import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
+import { someIntent } from './ledger-intent.ts';
+
+const [task, file = '', tag = ''] = process.argv.slice(2);
+
+const say = (words: unknown) => writeSync(1, `${JSON.stringify(words)}\n`);
+
+/** Everybody opens the same names, with the file opened and closed each time: once told to, by one byte on stdin. */
+async function race(): Promise<void> {
+  say('waiting');
+  await once(process.stdin, 'data');
+  for (let round = 0; round < 25; round += 1) {
+    const ledger = openSqliteLedger(file, systemClock);
+    const { opened, entry } = ledger.open(someIntent(`round-${round}-${tag}`, `round-${round}`));
+    say({ round, opened, id: entry.id });
+    ledger.close();
+  }
+  process.stdin.destroy();
+}
+
+/** Writes until it is killed. */
+function write(): void {
+  const ledger = openSqliteLedger(file, systemClock);
+  for (let n = 0; ; n += 1) {
+    const id = `m-${tag}-${n}`;
+    ledger.open(someIntent(id, id));
+    say({ id, state: 'intent' });
+    ledger.note(id, { fact: 'ending', reason: 'test' });
+    say({ id, state: 'ending' });
+    ledger.note(id, { fact: 'gone', reason: 'test', leftovers: [] });
+    say({ id, state: 'gone' });
+  }
+}
+
+/** Tries to take the machine `held-1`, says whether it could, and lives on until its stdin ends. */
+async function hold(): Promise<void> {
+  const ledger = openSqliteLedger(file, systemClock);
+  say(ledger.claim('held-1', ownIdentity()));
+  await once(process.stdin.resume(), 'end');
+}
+
+await { race, write, hold }[task as 'race' | 'write' | 'hold']();
