@@ -1,0 +1,106 @@
+/**
+ * The SSH server of `local` machines: what a cloud machine's sshd is, within one process and without root.
+ * It knows one user with one key, runs commands in one home folder with exactly the environment it is given, and listens where it is
+ * told to, which is loopback. The `ssh-server*` files import `ssh2` and each other only.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
+import { type AuthContext, type Connection, Server, type ServerChannel, type TcpipRequestInfo, utils } from 'ssh2';
+import { serveCommands } from './ssh-server-commands.ts';
+import { serveSftp } from './ssh-server-sftp.ts';
+
+export interface SshServerOptions {
+  readonly host: '127.0.0.1';
+  /** 0: any free port. */
+  readonly port: number;
+  /** OpenSSH format, without passphrase. */
+  readonly hostPrivateKey: string;
+  /** The one key that may log in: `ssh-ed25519 AAAA...`. */
+  readonly authorizedKey: string;
+  readonly user: string;
+  /** Absolute; commands start here. */
+  readonly home: string;
+  /** Absolute; a POSIX shell. */
+  readonly shell: string;
+  /** What commands get beside HOME, USER, LOGNAME, SHELL and a plain PATH; nothing else reaches them. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface SshServer {
+  readonly port: number;
+  /** Authenticated connections that are open now. */
+  connections(): number;
+  /** Ends all connections and kills the commands that run on them. Idempotent. */
+  close(): Promise<void>;
+}
+
+const plainPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Rejects with the system's error when the port can't be listened on. */
+export async function startSshServer(options: SshServerOptions): Promise<SshServer> {
+  const { home, shell, user } = options;
+  const isAllowed = publicKeyCheck(options);
+  const commands = serveCommands({ home, shell, env: { PATH: plainPath, ...options.env, HOME: home, USER: user, LOGNAME: user, SHELL: shell } });
+  const authenticated = new Set<Connection>();
+  const server = new Server({ hostKeys: [options.hostPrivateKey] }, (connection) => {
+    connection.setMaxListeners(0); // each running command waits for its end
+    connection.on('error', () => {}); // 'close' follows
+    connection.on('authentication', (context) => {
+      if (isAllowed(context)) context.accept();
+      else context.reject(['publickey']);
+    });
+    connection.once('ready', () => authenticated.add(connection));
+    connection.once('close', () => authenticated.delete(connection));
+    connection.on('session', (accept) => {
+      const session = accept();
+      commands.serve(session, connection);
+      session.on('sftp', (acceptSftp) => serveSftp(acceptSftp(), home));
+    });
+    connection.on('tcpip', dial);
+  });
+
+  // A listener of our own in front of the library's: it has Nagle's algorithm on, and can't end connections that are half made.
+  const sockets = new Set<Socket>();
+  const listener = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    server.injectSocket(socket);
+  });
+  const { promise: listening, resolve, reject } = Promise.withResolvers<void>();
+  listener.once('error', reject);
+  listener.listen(options.port, options.host, resolve);
+  await listening;
+  const close = async () => {
+    const closed = new Promise<void>((done) => listener.close(() => done()));
+    for (const socket of sockets) socket.destroy();
+    commands.killAll();
+    await closed;
+  };
+  return { port: (listener.address() as AddressInfo).port, connections: () => authenticated.size, close };
+}
+
+function publicKeyCheck({ authorizedKey, user }: SshServerOptions): (context: AuthContext) => boolean {
+  const allowed = utils.parseKey(authorizedKey);
+  if (allowed instanceof Error) throw allowed;
+  const blob = allowed.getPublicSSH();
+  return (context) => {
+    if (context.method !== 'publickey' || context.username !== user) return false;
+    if (context.key.data.length !== blob.length || !timingSafeEqual(context.key.data, blob)) return false;
+    if (context.signature === undefined) return true; // only asks whether the key would do
+    return context.blob !== undefined && allowed.verify(context.blob, context.signature, context.hashAlgo) === true;
+  };
+}
+
+/** A client's forward to an address as seen from here. */
+function dial(accept: () => ServerChannel, reject: () => void, target: TcpipRequestInfo): void {
+  const socket = connectTcp({ host: target.destIP, port: target.destPort, noDelay: true, allowHalfOpen: true });
+  socket.once('error', reject);
+  socket.once('connect', () => {
+    socket.off('error', reject);
+    const channel = accept();
+    socket.on('error', () => channel.destroy());
+    channel.on('error', () => socket.destroy());
+    channel.once('close', () => socket.destroy());
+    channel.pipe(socket).pipe(channel);
+  });
+}
