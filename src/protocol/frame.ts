@@ -5,6 +5,7 @@
  *   'J'     = UTF-8 JSON, one message
  *   'B'     = a block: u32le call id | u64le offset | bytes
  *
+ * Copies are made by `new Uint8Array(view)`: on Node's Buffers, `slice` only makes another view.
  * Before the first frame the runner writes one magic line (see `magicLine`); whatever a login shell
  * printed before it is discarded.
  */
@@ -23,9 +24,10 @@ export function magicLine(version: string): string {
   return `\n${magicPrefix}${protocolVersion} ${version}\n`;
 }
 
+/** `size` is the length of the body in bytes: what the frame weighs in flow control. */
 export type Frame =
-  | { readonly kind: 'json'; readonly value: unknown }
-  | { readonly kind: 'block'; readonly call: number; readonly offset: number; readonly bytes: Uint8Array };
+  | { readonly kind: 'json'; readonly size: number; readonly value: unknown }
+  | { readonly kind: 'block'; readonly size: number; readonly call: number; readonly offset: number; readonly bytes: Uint8Array };
 
 /** The peer broke the protocol; the connection can't be used any more. */
 export class FrameError extends Error {
@@ -38,7 +40,9 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 export function encodeJson(value: unknown): Uint8Array {
-  const body = encoder.encode(JSON.stringify(value));
+  const text = JSON.stringify(value);
+  if (text === undefined) throw new FrameError('a message is no JSON value');
+  const body = encoder.encode(text);
   return withHeader(jsonKind, body.length, (out) => out.set(body, 5));
 }
 
@@ -62,56 +66,75 @@ function withHeader(kind: number, bodyLength: number, fill: (out: Uint8Array, vi
 
 /** Cuts a byte stream into frames, however the bytes arrive. Block bytes are copies that the caller may keep. */
 export class FrameDecoder {
-  #pending: Uint8Array = new Uint8Array(0);
+  /** Bytes of the unfinished frame, in the pieces that arrived: they are joined once, when it is complete. */
+  #pieces: Uint8Array[] = [];
+  #have = 0;
+  #need = 4;
 
   /** True when no unfinished frame is buffered. */
   get atBoundary(): boolean {
-    return this.#pending.length === 0;
+    return this.#have === 0;
   }
 
   /** @throws FrameError on a frame that is too long, empty, of unknown kind or not valid JSON. */
   push(chunk: Uint8Array): Frame[] {
-    const data = this.#pending.length === 0 ? chunk : concat(this.#pending, chunk);
+    this.#pieces.push(chunk);
+    this.#have += chunk.length;
+    if (this.#have < this.#need) {
+      this.#pieces[this.#pieces.length - 1] = new Uint8Array(chunk); // the caller may use its buffer again
+      return [];
+    }
+    const data = concat(this.#pieces);
     const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
     const frames: Frame[] = [];
     let at = 0;
+    this.#need = 4;
     while (data.length - at >= 4) {
       const length = view.getUint32(at, true);
       if (length === 0 || length > maxFrameBytes) throw new FrameError(`a frame says that it is ${length} bytes long`);
-      if (data.length - at - 4 < length) break;
-      frames.push(decodeBody(data.subarray(at + 4, at + 4 + length)));
-      at += 4 + length;
+      this.#need = 4 + length;
+      if (data.length - at < this.#need) break;
+      frames.push(decodeBody(data.subarray(at + 4, at + this.#need)));
+      at += this.#need;
+      this.#need = 4;
     }
-    this.#pending = data.slice(at);
+    this.#have = data.length - at;
+    this.#pieces = this.#have === 0 ? [] : [new Uint8Array(data.subarray(at))];
     return frames;
   }
 }
 
 function decodeBody(body: Uint8Array): Frame {
+  const size = body.length - 1;
   if (body[0] === jsonKind) {
     try {
-      return { kind: 'json', value: JSON.parse(decoder.decode(body.subarray(1))) };
+      return { kind: 'json', size, value: JSON.parse(decoder.decode(body.subarray(1))) };
     } catch {
       throw new FrameError('a JSON frame does not hold valid JSON');
     }
   }
   if (body[0] === blockKind) {
-    if (body.length < 13) throw new FrameError('a block frame is shorter than its header');
+    if (size < 12) throw new FrameError('a block frame is shorter than its header');
     const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
     const offset = view.getBigUint64(5, true);
     if (offset > BigInt(Number.MAX_SAFE_INTEGER)) throw new FrameError('a block frame has an impossible offset');
-    return { kind: 'block', call: view.getUint32(1, true), offset: Number(offset), bytes: body.slice(13) };
+    return { kind: 'block', size, call: view.getUint32(1, true), offset: Number(offset), bytes: new Uint8Array(body.subarray(13)) };
   }
   throw new FrameError(`a frame has the unknown kind ${body[0]}`);
 }
 
+const longestNoise = 1024 * 1024;
+const shownNoise = 4096;
+
 /** Finds the magic line in front of the frames. */
 export class MagicScanner {
-  #seen: Uint8Array = new Uint8Array(0);
+  /** The end of what was seen: enough to show, and always the whole unfinished line. */
+  #tail: Uint8Array = new Uint8Array(0);
+  #seen = 0;
 
   /** Everything before the magic line, at most the last 4 KiB of it: shown when the runner never answers. */
   get noise(): string {
-    return new TextDecoder().decode(this.#seen.slice(-4096));
+    return new TextDecoder().decode(this.#tail.subarray(-shownNoise));
   }
 
   /**
@@ -119,23 +142,30 @@ export class MagicScanner {
    * @throws FrameError when the peer speaks another protocol version, or after 1 MiB without the line.
    */
   push(chunk: Uint8Array): { readonly version: string; readonly rest: Uint8Array } | null {
-    this.#seen = concat(this.#seen, chunk);
-    const text = new TextDecoder('latin1').decode(this.#seen);
-    const match = /(?:^|\n)GPU-RUN-RUNNER\/(\d+) ([^\n]*)\n/.exec(text);
+    this.#seen += chunk.length;
+    this.#tail = concat([this.#tail, chunk]);
+    const match = /\nGPU-RUN-RUNNER\/(\d+) ([^\n]*)\n/.exec(new TextDecoder('latin1').decode(this.#tail));
     if (match === null) {
-      if (this.#seen.length > 1024 * 1024) throw new FrameError('the runner did not introduce itself within 1 MiB of output');
+      if (this.#seen > longestNoise) throw new FrameError('the runner did not introduce itself within 1 MiB of output');
+      const line = this.#tail.lastIndexOf(0x0a);
+      this.#tail = this.#tail.subarray(Math.max(0, Math.min(line, this.#tail.length - shownNoise)));
       return null;
     }
     if (Number(match[1]) !== protocolVersion) {
       throw new FrameError(`the runner speaks protocol ${match[1]}, this gpu-run speaks ${protocolVersion}`);
     }
-    return { version: match[2] ?? '', rest: this.#seen.slice(match.index + match[0].length) };
+    return { version: match[2] ?? '', rest: this.#tail.subarray(match.index + match[0].length) };
   }
 }
 
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const out = new Uint8Array(a.length + b.length);
-  out.set(a);
-  out.set(b, a.length);
+/** One piece comes back as it is, not copied. */
+function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  if (pieces.length === 1) return pieces[0] as Uint8Array;
+  const out = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    out.set(piece, at);
+    at += piece.length;
+  }
   return out;
 }

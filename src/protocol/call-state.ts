@@ -1,0 +1,188 @@
+/** One call at one end: what was received and not yet read, what may still be sent, and how it ended. Used by `peer.ts` alone. */
+import { FrameError } from './frame.ts';
+
+export interface Block {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+export type Part = { readonly kind: 'event'; readonly value: unknown } | { readonly kind: 'block'; readonly block: Block };
+
+/** One open call, seen from either end. */
+export interface Call {
+  readonly op: string;
+  readonly params: unknown;
+  /** Parts from the other side in order; ends when it sends no more. Read by one reader only; one that leaves early drops what still comes. */
+  parts(): AsyncIterable<Part>;
+  /** Both resolve when the bytes were taken over by the connection: await them, that is the back-pressure. They reject once the call has ended. */
+  event(value: unknown): Promise<void>;
+  block(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Aborted when the other side cancels the call or the connection ends. */
+  readonly signal: AbortSignal;
+}
+
+/** Body bytes of one call that may be on their way or unread at the other end. */
+export const windowBytes = 4 * 1024 * 1024;
+/** Reading is acknowledged in steps of this size. */
+const ackBytes = 512 * 1024;
+
+/** A frame larger than the window passes when all but an unfinished acknowledgement step has been read. */
+function exceedsWindow(unread: number, size: number): boolean {
+  return unread > ackBytes && unread + size > windowBytes;
+}
+
+/** An error that the other side reported, with its code. */
+export class RemoteError extends Error {
+  override readonly name = 'RemoteError';
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The call was cancelled, or the connection under it ended. */
+export class PeerClosedError extends Error {
+  override readonly name = 'PeerClosedError';
+}
+
+/** Resolves when `size` more bytes may be sent; rejects when the call has ended. */
+type Claim = (size: number) => Promise<void>;
+
+export interface Wire {
+  event(value: unknown, claim: Claim): Promise<void>;
+  block(offset: number, bytes: Uint8Array, claim: Claim): Promise<void>;
+  ack(size: number): void;
+}
+
+export class CallState implements Call {
+  readonly op: string;
+  readonly params: unknown;
+  readonly result: Promise<unknown>;
+  readonly #wire: Wire;
+  readonly #abort = new AbortController();
+  readonly #settle: { resolve: (value: unknown) => void; reject: (error: Error) => void };
+
+  readonly #unread: { readonly part: Part; readonly size: number }[] = [];
+  #unreadBytes = 0;
+  #unacknowledged = 0;
+  #partsOver = false;
+  #readerLeft = false;
+  #wakeReader: () => void = () => {};
+
+  #sentBytes = 0;
+  #failure: Error | null = null;
+  #ended = false;
+  #lastClaim: Promise<void> = Promise.resolve();
+  #wakeSender: () => void = () => {};
+
+  constructor(op: string, params: unknown, wire: Wire) {
+    this.op = op;
+    this.params = params;
+    this.#wire = wire;
+    let settle: { resolve: (value: unknown) => void; reject: (error: Error) => void } | undefined;
+    this.result = new Promise((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    this.#settle = settle as NonNullable<typeof settle>; // the executor ran already
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  event(value: unknown): Promise<void> {
+    return this.#wire.event(value, this.#claim);
+  }
+
+  block(offset: number, bytes: Uint8Array): Promise<void> {
+    return this.#wire.block(offset, bytes, this.#claim);
+  }
+
+  /** In the order of the calls, also when they are not awaited one by one. */
+  readonly #claim: Claim = (size) => {
+    const turn = this.#lastClaim.then(() => this.#waitForRoom(size));
+    this.#lastClaim = turn.catch(() => {});
+    return turn;
+  };
+
+  async #waitForRoom(size: number): Promise<void> {
+    while (!this.#ended && exceedsWindow(this.#sentBytes, size)) {
+      await new Promise<void>((resolve) => {
+        this.#wakeSender = resolve;
+      });
+    }
+    if (this.#ended) throw this.#failure ?? new PeerClosedError('the call has ended');
+    this.#sentBytes += size;
+  }
+
+  /** The other side has read so many bytes. */
+  acknowledge(size: unknown): void {
+    if (typeof size !== 'number' || !(size >= 0 && size <= this.#sentBytes)) throw new FrameError('the other side acknowledges what was never sent');
+    this.#sentBytes -= size;
+    this.#wakeSender();
+  }
+
+  /** @throws FrameError when the other side ignores the window */
+  push(part: Part, size: number): void {
+    if (this.#partsOver) return;
+    if (this.#readerLeft) return this.#acknowledge(size);
+    if (exceedsWindow(this.#unreadBytes, size)) throw new FrameError('the other side sends more than it may');
+    this.#unread.push({ part, size });
+    this.#unreadBytes += size;
+    this.#wakeReader();
+  }
+
+  finishParts(): void {
+    this.#partsOver = true;
+    this.#wakeReader();
+  }
+
+  succeed(result: unknown): void {
+    this.#settle.resolve(result);
+    this.#end();
+  }
+
+  fail(error: Error): void {
+    this.#failure ??= error;
+    this.#settle.reject(error);
+    this.#abort.abort(error);
+    this.#end();
+  }
+
+  async *parts(): AsyncGenerator<Part> {
+    try {
+      for (;;) {
+        const next = this.#unread.shift();
+        if (next !== undefined) {
+          this.#unreadBytes -= next.size;
+          this.#acknowledge(next.size);
+          yield next.part;
+        } else if (this.#partsOver) {
+          if (this.#failure !== null) throw this.#failure;
+          return;
+        } else {
+          await new Promise<void>((resolve) => {
+            this.#wakeReader = resolve;
+          });
+        }
+      }
+    } finally {
+      this.#readerLeft = true;
+      for (const { size } of this.#unread.splice(0)) this.#acknowledge(size);
+      this.#unreadBytes = 0;
+    }
+  }
+
+  #acknowledge(size: number): void {
+    this.#unacknowledged += size;
+    if (this.#ended || (this.#unacknowledged < ackBytes && !this.#readerLeft)) return;
+    this.#wire.ack(this.#unacknowledged);
+    this.#unacknowledged = 0;
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.finishParts();
+    this.#wakeSender();
+  }
+}
