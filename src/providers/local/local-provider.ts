@@ -1,0 +1,76 @@
+/**
+ * Provider `local`: machines on this computer, each a detached process with its own SSH server on 127.0.0.1, its own host key
+ * and its own home folder, so that `up`, `train` and `down` take the very path that a rented machine takes.
+ * May import core, the provider interface, node: and ssh2; keeps everything below the folder that it is given.
+ */
+import type { Clock } from '../../core/clock.ts';
+import { labelKeys, type MachineRef } from '../../core/machine.ts';
+import type { Provider } from '../provider.ts';
+import { describeMachine } from './describe-machine.ts';
+import { findGpus } from './gpus.ts';
+import { launchMachine } from './launch-machine.ts';
+import { localOffer } from './local-offer.ts';
+import { folderOf, machineIds, type MachineOrder, readMachineFile } from './machine-folder.ts';
+import { terminateMachine } from './terminate-machine.ts';
+
+export interface LocalProviderOptions {
+  /** The folder that holds one folder a machine; made when it's needed. */
+  readonly home: string;
+  /** Absolute path of the script that is a machine's process. */
+  readonly machineProcess: string;
+  /** The Node that runs it. */
+  readonly node: string;
+  /** What jobs inherit; stored in the machine's folder, so never with a secret. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+}
+
+export function createLocalProvider(options: LocalProviderOptions): Provider {
+  const { home, clock } = options;
+  return {
+    id: 'local',
+    traits: { deadline: 'native', hostKeys: 'preset', stop: 'none', idempotentLaunch: true, spot: false, billingIncrementSeconds: 1, borrowed: false },
+
+    async *offers(need, signal) {
+      signal?.throwIfAborted();
+      const offer = localOffer(need, await findGpus(options.env, signal), home, clock.now());
+      if (offer !== null) yield offer;
+    },
+
+    async launch(plan, signal) {
+      signal?.throwIfAborted();
+      return refTo(await launchMachine(plan, options));
+    },
+
+    async describe(ref, signal) {
+      signal?.throwIfAborted();
+      return describeMachine(home, ref.id);
+    },
+
+    async terminate(ref, signal) {
+      signal?.throwIfAborted();
+      return terminateMachine(home, ref.id, clock, signal);
+    },
+
+    /** A folder that was never completed tells no owner. The home is one owner's, so it is the asker's. */
+    async *list(owner, signal) {
+      signal?.throwIfAborted();
+      for (const id of machineIds(home)) {
+        const folder = folderOf(home, id);
+        if (folder === null) continue;
+        const order = readMachineFile(folder, 'machine.json');
+        if (order === null) yield halfMade(id, owner);
+        else if (order.labels[labelKeys.owner] === owner) yield refTo(order);
+      }
+    },
+  };
+}
+
+function refTo({ id, name, labels, createdAt }: MachineOrder): MachineRef {
+  return { provider: 'local', id, name, labels, createdAt, data: {} };
+}
+
+function halfMade(id: string, owner: string): MachineRef {
+  const name = id.replace(/-[^-]*$/, '');
+  return { provider: 'local', id, name, labels: { [labelKeys.owner]: owner, [labelKeys.machine]: id, [labelKeys.name]: name }, createdAt: null, data: {} };
+}

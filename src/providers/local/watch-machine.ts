@@ -1,0 +1,42 @@
+/** Decides when a local machine ends by itself. */
+import type { Clock } from '../../core/clock.ts';
+
+export interface Watched {
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+  /** null: no idle limit. */
+  readonly idleSeconds: number | null;
+  /** Whether somebody is connected or a job runs. Looking costs some milliseconds. */
+  isBusy(): boolean;
+  /** Whether its folder is still there: without it nobody could ever find the machine again. */
+  exists(): boolean;
+}
+
+const lookEveryMs = 1_000;
+
+/**
+ * Resolves with the reason, in words, once the machine has to end. Looks at the wall clock each second instead of setting one
+ * long timer: a laptop that slept over the deadline notices within a second of waking up.
+ * @throws the signal's reason when aborted
+ */
+export async function watchMachine(watched: Watched, clock: Clock, signal: AbortSignal): Promise<string> {
+  const { deadline, idleSeconds } = watched;
+  let idleSince: number | null = null;
+  let nextBusyLook = clock.now();
+  for (;;) {
+    const now = clock.now();
+    if (!watched.exists()) return 'its folder was removed';
+    if (now >= deadline) return 'it reached its deadline';
+    if (idleSeconds !== null && now >= nextBusyLook) {
+      idleSince = watched.isBusy() ? null : (idleSince ?? now);
+      if (idleSince !== null && now - idleSince >= idleSeconds * 1000) return `it was idle for ${idleSeconds} seconds`;
+      nextBusyLook = now + busyLookEveryMs(idleSeconds);
+    }
+    await clock.sleep(Math.min(lookEveryMs, deadline - now), signal);
+  }
+}
+
+/** Looking for jobs reads the whole process table: for long limits more seldom, never more than a twentieth late. */
+function busyLookEveryMs(idleSeconds: number): number {
+  return Math.min(Math.max(idleSeconds * 50, lookEveryMs), 30_000);
+}

@@ -1,0 +1,8 @@
+import { systemClock } from '../../src/core/clock.ts';
+import { openLocalMachines } from '../support/local-machines.ts';
+import { anyNeed, describeProvider } from './provider.ts';
+
+describeProvider('local', async () => {
+  const { provider, close } = openLocalMachines();
+  return { provider, need: anyNeed, now: systemClock.now, pause: () => systemClock.sleep(10), close };
+});
