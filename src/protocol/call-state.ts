@@ -125,7 +125,10 @@ export class CallState implements Call {
   /** @throws FrameError when the other side ignores the window */
   push(part: Part, size: number): void {
     if (this.#partsOver) return;
-    if (this.#readerLeft) return this.#acknowledge(size);
+    if (this.#readerLeft) {
+      this.#acknowledge(size);
+      return;
+    }
     if (exceedsWindow(this.#unreadBytes, size)) throw new FrameError('the other side sends more than it may');
     this.#unread.push({ part, size });
     this.#unreadBytes += size;

@@ -14,7 +14,7 @@
 import { type Call, CallState, PeerClosedError, RemoteError } from './call-state.ts';
 import { blockBytes, encodeBlock, encodeJson, type Frame, FrameDecoder, FrameError } from './frame.ts';
 
-export { type Block, type Call, type Part, PeerClosedError, RemoteError } from './call-state.ts';
+export type { Block, Call, Part } from './call-state.ts';
 
 export interface OpenCall extends Call {
   /** No more parts from us; the result is still awaited. */
@@ -112,7 +112,10 @@ export class Peer {
       throw new FrameError('a message has no call id');
     }
     const id = message.id as number;
-    if ('op' in message) return this.#begin(id, message);
+    if ('op' in message) {
+      this.#begin(id, message);
+      return;
+    }
     const call = this.#calls.get(id);
     if (call === undefined) return; // it ended already
     if ('event' in message) call.push({ kind: 'event', value: message.event }, frame.size);

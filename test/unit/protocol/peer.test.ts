@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { windowBytes } from '../../../src/protocol/call-state.ts';
+import { PeerClosedError, windowBytes } from '../../../src/protocol/call-state.ts';
 import { encodeBlock, encodeJson, FrameError } from '../../../src/protocol/frame.ts';
-import { type Call, type CallHandler, Peer, PeerClosedError } from '../../../src/protocol/peer.ts';
+import { type Call, type CallHandler, Peer } from '../../../src/protocol/peer.ts';
 
 /** Two peers joined as by a socket: bytes arrive later, in order, cut anywhere. */
 function joined(answer: CallHandler, pieceBytes = 1000) {
