@@ -59,7 +59,7 @@ export function createGpuRun(options: GpuRunOptions = {}): GpuRun {
   };
   return {
     up: async (flags = {}) => {
-      const settings = await loadSettings({ cwd: folder, flags, env, home });
+      const settings = await loadSettings({ cwd: folder, flags, env });
       const { machine } = await withContext((context) => up(upInput(settings, false), context));
       return createMachine({ entry: machine, settings, env, withContext });
     },
