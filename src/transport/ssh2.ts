@@ -5,6 +5,7 @@ import { GpuRunError } from '../core/errors.ts';
 import { diedOf } from './exit-status.ts';
 import type { StartedCommand } from './lazy-process.ts';
 import { type Connector, lazyTransport, type RemoteAddress } from './lazy-transport.ts';
+import { orInterrupted } from './or-interrupted.ts';
 import { quoteArgv } from './quote.ts';
 import { type OwnAccess, openSsh2, type Ssh2Connection } from './ssh2-connection.ts';
 import { runTerminal } from './ssh2-terminal.ts';
@@ -145,23 +146,6 @@ async function dial(used: Ssh2Connection, remote: RemoteAddress, access: OwnAcce
     );
   } catch (error) {
     throw new GpuRunError('connection', `${remote.host}:${remote.port} can't be reached from ${access.host}: ${(error as Error).message}.`, { cause: error });
-  }
-}
-
-/** The promise goes on without us when aborted, since others may share it; what it comes to is then given to `late`. */
-async function orInterrupted<T>(promise: Promise<T>, signal: AbortSignal | undefined, late?: (value: T) => void): Promise<T> {
-  if (signal === undefined) return await promise;
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(new GpuRunError('interrupted', 'Interrupted.', { cause: signal.reason }));
-  if (signal.aborted) onAbort();
-  else signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } catch (error) {
-    if (signal.aborted) promise.then(late, () => {});
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }
 

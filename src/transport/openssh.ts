@@ -1,0 +1,151 @@
+/**
+ * The `Transport` for the user's own hosts: the system's `ssh`, with its config, agent, jump hosts and known_hosts.
+ * May import core and this folder.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Duplex } from 'node:stream';
+import { GpuRunError } from '../core/errors.ts';
+import { statusFromShell } from './exit-status.ts';
+import { type Connector, lazyTransport, type RemoteAddress } from './lazy-transport.ts';
+import { exitCode, opensshCommand, type PipedSsh, reportingCommand } from './openssh-command.ts';
+import { diagnoseOpenssh } from './openssh-diagnose.ts';
+import { type Master, startMaster } from './openssh-master.ts';
+import { type OpensshAccess, type SshArguments, sshArguments } from './openssh-options.ts';
+import { orInterrupted } from './or-interrupted.ts';
+import type { ConnectOptions, Transport } from './transport.ts';
+
+/** Where `ssh` may be started: its arguments, and the connection that it goes through. */
+interface Route {
+  readonly ssh: SshArguments;
+  /** Our own; null where each `ssh` connects by itself or shares a connection of the user's. */
+  readonly master: Master | null;
+  readonly argv: readonly string[];
+  /** What the `ssh` processes say themselves, apart from their commands. */
+  readonly log: string;
+}
+
+export function connectOpenssh(options: ConnectOptions): Transport {
+  return lazyTransport(async () => createOpensshConnector(options));
+}
+
+export function createOpensshConnector(options: ConnectOptions): Connector {
+  const access = opensshAccess(options);
+  const closing = new AbortController();
+  const children = new Set<ChildProcess>();
+  let folder: Promise<string> | null = null;
+  let current: Promise<Route> | null = null;
+
+  const track = <T extends ChildProcess>(child: T): T => {
+    children.add(child);
+    child.once('close', () => children.delete(child));
+    return child;
+  };
+
+  const open = async (): Promise<Route> => {
+    folder ??= privateFolder(options.scratch);
+    const path = await folder;
+    const log = join(path, 'log');
+    const ssh = await sshArguments(access, options, path, closing.signal);
+    const common = [...ssh.options, '-E', log];
+    if (process.platform === 'win32') return { ssh, master: null, argv: common, log }; // there it can't share connections
+    if (ssh.userMayHaveMaster && (await hasMaster(ssh, closing.signal))) return { ssh, master: null, argv: [...common, '-o', 'ControlMaster=no'], log };
+    const master = await startMaster(ssh, options, path, closing.signal);
+    return { ssh, master, argv: [...common, ...master.options], log };
+  };
+
+  /** All callers share one attempt; a dead connection, or an attempt that failed, is followed by a new one. */
+  const route = async (): Promise<Route> => {
+    const attempt = current;
+    const made = await attempt?.catch(() => null);
+    if (made && made.master?.alive() !== false) return made;
+    if (current === attempt) current = open();
+    return await (current as Promise<Route>);
+  };
+
+  /** Without a connection of ours the next command looks again whether the user's still stands. */
+  const explain = async (used: Route): Promise<GpuRunError> => {
+    if (used.master === null) current = null;
+    const said = [used.master?.said() ?? '', await readFile(used.log, 'utf8').catch(() => '')].join('\n').trim();
+    const why = diagnoseOpenssh(said, options);
+    if (why.code !== 'connection' || used.master === null) return why;
+    return new GpuRunError('connection', `The connection to ${access.host} broke.`, { retry: 'same', cause: why });
+  };
+
+  return {
+    connect: async (signal) => {
+      const used = await orInterrupted(route(), signal);
+      if (used.master === null) await checkRoute(used, options, track);
+    },
+    start: async (argv, signal) => {
+      const { line, mark } = reportingCommand(argv);
+      const used = await orInterrupted(route(), signal);
+      const child = spawn('ssh', [...used.argv, '-T', used.ssh.host, line], { stdio: 'pipe', detached: process.platform !== 'win32' });
+      return opensshCommand(track(child), mark, () => explain(used));
+    },
+    terminal: async (argv, { stdin, stdout, stderr }) => {
+      const used = await route();
+      const command = argv === null ? [] : [reportingCommand(argv).line];
+      stdin.pause(); // every key is for ssh
+      const child = track(spawn('ssh', [...used.argv, '-t', used.ssh.host, ...command], { stdio: [stdin, stdout, stderr] }));
+      const code = await exitCode(child);
+      if (code === null || (code === 255 && used.master?.alive() === false)) throw await explain(used);
+      return statusFromShell(code);
+    },
+    dial: async (remote) => {
+      const used = await route();
+      return streamOf(
+        track(spawn('ssh', [...used.argv, '-T', '-W', addressOf(remote), used.ssh.host], { stdio: 'pipe', detached: process.platform !== 'win32' })),
+      );
+    },
+    close: async () => {
+      closing.abort();
+      const last = await current?.catch(() => null);
+      const ended = [...children].map(exitCode);
+      for (const child of children) child.kill();
+      await last?.master?.close();
+      await Promise.all(ended);
+      if (folder !== null) await rm(await folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A connection that is not ours to hold is tried out. */
+async function checkRoute(used: Route, options: ConnectOptions, track: (child: PipedSsh) => PipedSsh): Promise<void> {
+  const child = track(spawn('ssh', [...used.argv, '-T', used.ssh.host, 'exit 0'], { stdio: 'pipe' }));
+  child.stdin.end();
+  child.stdout.resume();
+  child.stderr.resume();
+  if ((await exitCode(child)) !== 0) throw diagnoseOpenssh(await readFile(used.log, 'utf8').catch(() => ''), options);
+}
+
+async function hasMaster(ssh: SshArguments, signal: AbortSignal): Promise<boolean> {
+  const child = spawn('ssh', [...ssh.options, '-O', 'check', ssh.host], { stdio: 'ignore', signal });
+  return (await exitCode(child)) === 0;
+}
+
+/** The path of a socket may have some 100 bytes, of which ssh needs 20: where ours would be longer, the system's folder for such things. */
+async function privateFolder(scratch: string): Promise<string> {
+  if (Buffer.byteLength(scratch) > 70) return await mkdtemp(join(tmpdir(), 'gpu-run-'));
+  await mkdir(scratch, { recursive: true, mode: 0o700 });
+  return await mkdtemp(join(scratch, 'ssh-'));
+}
+
+function streamOf(child: PipedSsh): Duplex {
+  child.stderr.resume();
+  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin });
+  stream.once('close', () => child.kill());
+  child.once('error', () => stream.destroy());
+  return stream;
+}
+
+function addressOf({ host, port }: RemoteAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function opensshAccess({ access }: ConnectOptions): OpensshAccess {
+  if (access.kind === 'openssh') return access;
+  throw new GpuRunError('internal', `a machine of kind '${access.kind}' was given to the openssh transport`);
+}
