@@ -1,0 +1,95 @@
+/**
+ * Makes `dist`: the bundled command line, SDK and test doubles, the runner's one file, type declarations, and the text and the
+ * manifest that make start-up fast. Run by `npm run build`.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Plugin } from '@oclif/core';
+import { type BuildOptions, build } from 'esbuild';
+
+const repository = join(import.meta.dirname, '..');
+const dist = join(repository, 'dist');
+
+/** Loaded by commands and by programs; they share chunks, so that one process never holds oclif or ssh2 twice. */
+const sharedEntries = { main: 'src/cli/main.ts', commands: 'src/cli/commands.ts', index: 'src/index.ts', testing: 'src/testing/index.ts' };
+/** A process that outlives the command that started it, and perhaps this version: one file, read whole at its start. */
+const machineEntry = 'src/providers/local/machine-process.ts';
+const runnerEntry = 'remote-runner/main.ts';
+
+const anywhere: BuildOptions = { absWorkingDir: repository, bundle: true, platform: 'node', format: 'esm', charset: 'utf8', logLevel: 'warning' };
+
+const onThisComputer: BuildOptions = {
+  ...anywhere,
+  target: 'node24',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'linked',
+  // ssh2 tries native speed-ups and goes on without them.
+  external: ['*.node', 'cpu-features'],
+  // Bundled CommonJS packages still ask for `require`.
+  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+};
+
+/** Any Node >= 20, no packages, and the same bytes from the same sources: its hash names its folder on machines. */
+const onMachines: BuildOptions = { ...anywhere, target: 'node20', minify: true, keepNames: true, legalComments: 'none' };
+
+async function bundle(into: string): Promise<void> {
+  await Promise.all([
+    build({ ...onThisComputer, entryPoints: existing(sharedEntries), outdir: into, splitting: true, chunkNames: '[name]-[hash]' }),
+    build({ ...onThisComputer, entryPoints: existing({ 'local-machine': machineEntry }), outdir: into }),
+    build({ ...onMachines, entryPoints: existing({ runner: runnerEntry }), outdir: into, outExtension: { '.js': '.mjs' } }),
+  ]);
+}
+
+/** Until every part is written. */
+function existing(entries: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(entries).filter(([name, file]) => {
+      const there = existsSync(join(repository, file));
+      if (!there) console.warn(`${file} is missing: dist/${name} is left out`);
+      return there;
+    }),
+  );
+}
+
+/** Declarations keep the folders of the sources; the two files beside the bundles lead to them. */
+function declareTypes(into: string): void {
+  const tsc = join(repository, 'node_modules', 'typescript', 'bin', 'tsc');
+  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', join(into, 'types')], { cwd: repository, stdio: 'inherit' });
+  writeFileSync(join(into, 'index.d.ts'), "export * from './types/src/index.js';\n");
+  writeFileSync(join(into, 'testing.d.ts'), "export * from './types/src/testing/index.js';\n");
+}
+
+/** A folder can't be replaced in one step: between the two renames, for microseconds, there is no `dist`. */
+function putInPlace(draft: string): void {
+  const old = `${draft}-replaced`;
+  if (existsSync(dist)) renameSync(dist, old);
+  renameSync(draft, dist);
+  rmSync(old, { recursive: true, force: true });
+}
+
+/** What oclif would otherwise find out by loading every command at each start. */
+async function writeManifest(): Promise<void> {
+  const plugin = new Plugin({ root: repository, type: 'core', ignoreManifest: true, errorOnManifestCreate: true });
+  await plugin.load();
+  writeFileSync(join(repository, 'oclif.manifest.json'), `${JSON.stringify(plugin.manifest)}\n`);
+}
+
+/** `bin/run.js` prints it without loading anything. */
+function writeHelp(): void {
+  const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0', OCLIF_COLUMNS: '100', NODE_ENV: 'production' };
+  const help = execFileSync(process.execPath, [join(dist, 'main.js'), '--help'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  writeFileSync(join(dist, 'help.txt'), help);
+}
+
+const draft = mkdtempSync(join(repository, 'dist.new-'));
+try {
+  await bundle(draft);
+  declareTypes(draft);
+  putInPlace(draft);
+} finally {
+  rmSync(draft, { recursive: true, force: true });
+}
+await writeManifest();
+writeHelp();
