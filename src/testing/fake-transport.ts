@@ -49,8 +49,14 @@ export function createFakeTransport({ run = () => ({}) }: FakeTransportOptions =
     if (closed) throw new GpuRunError('connection', 'The transport is closed.');
   };
 
-  function exec(argv: readonly string[], signal?: AbortSignal): RemoteProcess {
+  async function* contentOf(remotePath: string): AsyncGenerator<Buffer> {
     checkOpen();
+    const file = files.get(remotePath);
+    if (file === undefined) throw new GpuRunError('not-found', `There is no file '${remotePath}' on the machine.`);
+    yield file.content;
+  }
+
+  function exec(argv: readonly string[], signal?: AbortSignal): RemoteProcess {
     commands.push(argv);
     const killed = new AbortController();
     const stdin = new PassThrough();
@@ -108,10 +114,7 @@ export function createFakeTransport({ run = () => ({}) }: FakeTransportOptions =
       files.set(remotePath, { content: bytes, mode });
     },
     copyFrom(remotePath) {
-      checkOpen();
-      const file = files.get(remotePath);
-      if (file !== undefined) return Readable.from([file.content], { objectMode: false });
-      return new Readable({ read() { this.destroy(new GpuRunError('not-found', `There is no file '${remotePath}' on the machine.`)); } });
+      return Readable.from(contentOf(remotePath), { objectMode: false });
     },
     async forward(localPort, remote) {
       checkOpen();

@@ -3,6 +3,6 @@ import { openLocalMachines } from '../support/local-machines.ts';
 import { anyNeed, describeProvider } from './provider.ts';
 
 describeProvider('local', async () => {
-  const { provider, close } = openLocalMachines();
+  const { provider, close } = await openLocalMachines();
   return { provider, need: anyNeed, now: systemClock.now, pause: () => systemClock.sleep(10), close };
 });

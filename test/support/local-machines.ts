@@ -1,8 +1,9 @@
-/** A `local` provider on a temporary folder, with its machines' process run from the sources. */
+/** A `local` provider on a temporary folder, whose machines run the bundle that ships. For vitest files only: it cleans up after the last test. */
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { afterAll } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { createLocalProvider, type LocalProviderOptions } from '../../src/providers/local/local-provider.ts';
 import { endProcesses } from '../../src/providers/local/process-tree.ts';
@@ -16,17 +17,15 @@ export interface LocalMachines {
   close(): Promise<void>;
 }
 
-export function openLocalMachines(changes: Partial<LocalProviderOptions> = {}): LocalMachines {
+let bundled: { readonly folder: string; readonly file: Promise<string> } | null = null;
+
+export async function openLocalMachines(changes: Partial<LocalProviderOptions> = {}): Promise<LocalMachines> {
+  bundled ??= bundleMachine();
+  const machineProcess = await bundled.file;
   const root = mkdtempSync(join(tmpdir(), 'gpu-run-'));
-  const home = changes.home ?? join(root, 'local');
-  const options: LocalProviderOptions = {
-    home,
-    machineProcess: fileURLToPath(new URL('../../src/providers/local/machine-process.ts', import.meta.url)),
-    node: process.execPath,
-    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
-    clock: systemClock,
-    ...changes,
-  };
+  const home = join(root, 'local');
+  const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin' };
+  const options: LocalProviderOptions = { home, machineProcess, node: process.execPath, env, clock: systemClock, ...changes };
   return {
     home,
     options,
@@ -38,3 +37,16 @@ export function openLocalMachines(changes: Partial<LocalProviderOptions> = {}): 
     },
   };
 }
+
+function bundleMachine(): { folder: string; file: Promise<string> } {
+  const folder = mkdtempSync(join(tmpdir(), 'gpu-run-machine-'));
+  const outfile = join(folder, 'local-machine.mjs');
+  const entry = join(import.meta.dirname, '..', '..', 'src', 'providers', 'local', 'machine-process.ts');
+  const banner = { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url); const __dirname = import.meta.dirname;" };
+  const built = build({ entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', external: ['*.node', 'cpu-features'], banner, logLevel: 'error' });
+  return { folder, file: built.then(() => outfile) };
+}
+
+afterAll(() => {
+  if (bundled !== null) rmSync(bundled.folder, { recursive: true, force: true });
+});

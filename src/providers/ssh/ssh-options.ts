@@ -1,5 +1,5 @@
 /** The `ssh:` block of the config: which host, and how it is reached. Checked here, by hand, with errors that name the key. */
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { GpuRunError } from '../../core/errors.ts';
@@ -72,7 +72,7 @@ function fileOf(key: 'config-file' | 'identity-file', value: unknown): string | 
   if (value === null) return null;
   const path = typeof value === 'string' && value.startsWith('~/') ? join(homedir(), value.slice(2)) : value;
   if (typeof path !== 'string' || !isAbsolute(path) || path.includes('\0')) throw bad(`ssh.${key}`, `takes an absolute path or one that starts with ~/, not ${show(value)}`);
-  if (!existsSync(path)) throw bad(`ssh.${key}`, `names a file that is not there: ${path}`);
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) throw bad(`ssh.${key}`, `names no file that is there: ${path}`);
   return path;
 }
 
