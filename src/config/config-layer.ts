@@ -1,0 +1,37 @@
+/** What a config or a template says, as a layer of settings. */
+import type { Layer, ProviderOptions } from './layer.ts';
+import { type Config, providerBlockNames, type Template } from './schema.ts';
+import type { Settings } from './settings.ts';
+
+/** With `retry:` at all, what it leaves out. */
+const retryDefaults = { on: ['preempted', 'lost'], attempts: 3 } as const;
+
+export function layerOfConfig(config: Config): Layer {
+  const { provider, disk, limits, ...same } = config;
+  return {
+    ...same,
+    providers: provider,
+    diskBytes: disk,
+    maxTimeSeconds: limits?.['max-time'],
+    budgetUsd: limits?.budget,
+    idleSeconds: limits?.idle,
+    retry: retryOf(config.retry),
+    options: optionsOf(config),
+  };
+}
+
+/** The image goes to the provider with its other options: only the provider knows what it means. */
+export function layerOfTemplate(template: Template): Layer {
+  const { provider, disk, image, gpu, spot, regions, setup, env } = template;
+  const blocks = optionsOf(template);
+  const withImage = image === undefined ? [] : (provider ?? []).map((name) => [name, { ...blocks[name], image }] as const);
+  return { providers: provider, diskBytes: disk, gpu, spot, regions, setup, env, options: { ...blocks, ...Object.fromEntries(withImage) } };
+}
+
+function retryOf(retry: Config['retry']): Settings['retry'] | undefined {
+  return retry && { on: retry.on ?? retryDefaults.on, attempts: retry.attempts ?? retryDefaults.attempts, resumeFrom: retry['resume-from'] ?? null };
+}
+
+function optionsOf(file: Config | Template): ProviderOptions {
+  return Object.fromEntries(providerBlockNames.flatMap((name) => (file[name] === undefined ? [] : [[name, file[name]]])));
+}

@@ -1,0 +1,162 @@
+/** The schema of `gpu-run.yaml` and of templates. Imports zod: load it only where there is a file to check. */
+import { z } from 'zod';
+import { parseDuration } from '../core/duration.ts';
+import { parseGpuNeed } from '../core/gpu-need.ts';
+import { checkMachineName } from '../core/run-id.ts';
+import { parseSize } from '../core/size.ts';
+import { checkEnvName } from './env-name.ts';
+import { block, command, existingPath, expected, listOf, mapOf, numberFrom, optional, parsed, type PathBase, text, wholeNumber, word } from './field.ts';
+import { findOverlap, insidePath } from './inside-path.ts';
+import { parseIdle } from './limit-text.ts';
+import { checkPattern } from './metric-pattern.ts';
+import { alsoInEnv, explainAlsoInEnv } from './secrets.ts';
+
+export type Config = z.output<ReturnType<typeof configSchema>>;
+export type Template = z.output<ReturnType<typeof templateSchema>>;
+
+/** Keys of the providers, in both kinds of file. All but `ssh` are passed on as they are: each provider checks its own. */
+export const providerBlockNames = ['ssh', 'local', 'gcp', 'paperspace', 'slurm'] as const;
+
+export function configSchema(base: PathBase | null) {
+  const shape = {
+    name: optional(parsed('a name', 'cats-and-dogs', checkMachineName), "The machine's name. Default: the folder's name."),
+    provider: provider(),
+    template: optional(text("a template's name", 'ssh'), 'A recipe for the machine; `gpu-run templates` lists them.'),
+    ...machineFields(),
+    sync: optional(sync(base), 'What is sent to the machine.'),
+    setup: setup(),
+    train: optional(command(), 'The command: a line for the shell of the machine, or a list of words that are passed on unchanged.'),
+    env: env(),
+    secrets: optional(
+      listOf(parsed("a variable's name", 'WANDB_API_KEY', checkEnvName), 'a list of names', '[WANDB_API_KEY]'),
+      "Names of variables whose values are taken from gpu-run's own environment and are never written down.",
+    ),
+    outputs: optional(listOf(workdirPath('runs/'), 'a list of paths', '[runs/, checkpoints/]'), 'Folders and files that are pulled back, relative to the workdir.'),
+    metrics: optional(
+      mapOf(text('a name', 'loss'), parsed('a regular expression with a group', "'loss=([0-9.]+)'", checkPattern), 'a block of metrics', "{ loss: 'loss=([0-9.]+)' }"),
+      'Metric: regular expression whose first group is the value. Metrics in JSON lines are found without it.',
+    ),
+    limits: optional(limits(), 'When the machine ends, whatever happens.'),
+    retry: optional(retry(), 'What is tried again when the machine is lost.'),
+    ...providerBlocks(base),
+  };
+  return block(shape, 'train: python3 train.py').refine((config) => alsoInEnv(...secretsAndEnv(config)).length === 0, {
+    // Also beside other mistakes, as long as these two keys are in order.
+    when: ({ issues }) => !issues.some(({ code, path = [] }) => (path.length === 0 ? code === 'invalid_type' : path[0] === 'secrets' || path[0] === 'env')),
+    path: ['secrets'],
+    error: ({ input }) => explainAlsoInEnv(alsoInEnv(...secretsAndEnv(input))),
+  });
+}
+
+function secretsAndEnv(config: unknown): [string[], Record<string, string>] {
+  const { secrets = [], env = {} } = config as { readonly secrets?: string[]; readonly env?: Record<string, string> };
+  return [secrets, env];
+}
+
+export function templateSchema(base: PathBase | null) {
+  const shape = {
+    description: text('one sentence', 'One L4 on Google Cloud').meta({ description: 'What the template gives, in one sentence.' }),
+    provider: provider(),
+    ...machineFields(),
+    image: optional(text("an image's name", 'pytorch-latest-gpu'), 'What the machine boots from, in the words of its provider.'),
+    setup: setup(),
+    env: env(),
+    ...providerBlocks(base),
+  };
+  return block(shape, 'description: One L4 on Google Cloud');
+}
+
+function machineFields() {
+  return {
+    gpu: optional(parsed('a GPU', 'L4:1', parseGpuNeed), 'GPU and how many of it: L4:1, A100-80GB:8.'),
+    spot: optional(z.boolean({ error: expected('true or false', 'true') }), 'Take a cheaper machine that may be taken back at any time.'),
+    regions: optional(listOf(text('a region', 'us-central1'), 'a list of regions', '[us-central1]'), 'Where the machine may be, best first. Default: anywhere.'),
+    disk: optional(parsed('a size', '100GB', parseSize), 'Size of the disk: 100GB, 1TB.'),
+  };
+}
+
+function provider() {
+  const name = text("a provider's name", 'ssh');
+  const error = expected("a provider's name, or a list of them", 'ssh, or [gcp, ssh]');
+  const either = z.union([name.transform((only) => [only]), z.array(name).min(1, { error })], { error });
+  return optional(either, 'Where the machine comes from: a provider, or several, tried in order.');
+}
+
+function setup() {
+  return optional(
+    text('a shell command', 'pip install -r requirements.txt'),
+    'Run before the command; again only when it, or a file that it names, has changed.',
+  );
+}
+
+function env() {
+  const variables = mapOf(parsed("a variable's name", 'PYTHONHASHSEED', checkEnvName), word('a text', '"0"'), 'a block of variables', '{ PYTHONHASHSEED: "0" }');
+  return optional(variables, 'Variables of the command and of setup.');
+}
+
+function sync(base: PathBase | null) {
+  const dataset = block(
+    {
+      from: existingPath('file or folder', '../pets', base).meta({ description: 'A file or folder on this computer.' }),
+      to: workdirPath('data/pets').meta({ description: 'Where it goes, relative to the workdir.' }),
+    },
+    '{ from: ../pets, to: data/pets }',
+  );
+  const data = listOf(dataset, 'a list of data', '[{ from: ../pets, to: data/pets }]').check(({ value, issues }) => {
+    const clash = findOverlap(value.map(({ to }) => to));
+    if (clash === null) return;
+    issues.push({ code: 'custom', message: `'${clash.path}' lies in the place of another one, '${clash.around}'; give each its own.`, path: [clash.index, 'to'], input: value });
+  });
+  const shape = {
+    code: optional(existingPath('folder', '.', base), 'The folder that becomes the workdir. Default: the folder of `gpu-run.yaml`.'),
+    exclude: optional(listOf(text('a pattern', 'runs/'), 'a list of patterns', '[runs/]'), 'Patterns as in .gitignore, on top of .gitignore and .gpurunignore.'),
+    data: optional(data, 'Data beside the code. No ignore rules apply to it.'),
+  };
+  return block(shape, '{ code: . }');
+}
+
+function limits() {
+  const shape = {
+    'max-time': optional(parsed('a span of time', '4h', parseDuration), 'The machine ends after this, whatever happens. Default: 4h.'),
+    budget: optional(numberFrom(0.01, 'a number of dollars', '3.00'), 'US dollars that may be spent; they become a deadline.'),
+    idle: optional(parsed('a span of time, or off', '15m', parseIdle), 'The machine ends after this long without a job or a login; `off`: never. Default: 15m.'),
+  };
+  return block(shape, '{ max-time: 4h }');
+}
+
+function retry() {
+  const reason = z.enum(['preempted', 'lost'], { error: expected('preempted or lost', 'preempted') });
+  const shape = {
+    on: optional(listOf(reason, 'a list of reasons', '[preempted, lost]'), 'Why to try again. Default: [preempted, lost].'),
+    attempts: optional(wholeNumber(1, 100, 'a whole number from 1 to 100', '5'), 'How often the job is started at most, the first time included. Default: 3.'),
+    'resume-from': optional(workdirPath('checkpoints/'), 'Folder with checkpoints, given to the job from its second attempt on.'),
+  };
+  return block(shape, '{ on: [preempted] }');
+}
+
+function providerBlocks(base: PathBase | null) {
+  const open = (name: string) => optional(mapOf(z.string(), z.unknown(), 'a block of keys', '{ key: value }'), `Options of the provider ${name}.`);
+  return { ssh: optional(sshBlock(base), 'A host of your own.'), local: open('local'), gcp: open('gcp'), paperspace: open('paperspace'), slurm: open('slurm') };
+}
+
+function sshBlock(base: PathBase | null) {
+  const host = /^[^\s-]\S*$/;
+  const key = /^(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]+=*$/;
+  const shape = {
+    host: optional(text("a host's name", 'gpubox.example.org').regex(host, { error: expected("a host's name", 'gpubox.example.org') }), 'Host name, or a name from `~/.ssh/config`.'),
+    user: optional(text("a user's name", 'ada'), 'Default: as in `~/.ssh/config`.'),
+    port: optional(wholeNumber(1, 65_535, 'a port', '22'), 'Default: as in `~/.ssh/config`.'),
+    'host-key': optional(
+      text('a public host key', 'ssh-ed25519 AAAAC3...').regex(key, { error: expected('a public host key, type and base64', 'ssh-ed25519 AAAAC3...') }),
+      'The only key that the host may show. Default: `known_hosts` decides.',
+    ),
+    'price-per-hour': optional(numberFrom(0, 'a number of dollars', '1.20'), 'US dollars, for `gpu-run cost`. Default: 0.'),
+    'config-file': optional(existingPath('file', '~/.ssh/config', base), 'An SSH config other than your own.'),
+    'identity-file': optional(existingPath('file', '~/.ssh/id_ed25519', base), 'The private key to log in with.'),
+  };
+  return block(shape, '{ host: gpubox.example.org }');
+}
+
+function workdirPath(example: string) {
+  return parsed('a path below the workdir', example, insidePath);
+}

@@ -1,0 +1,108 @@
+/** The `gpu-run.yaml` that `gpu-run init` writes: what is found in the folder, and a comment for everything else. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { toMachineName } from '../core/run-id.ts';
+
+export type ProjectKind = 'python' | 'node' | 'notebook' | 'unknown';
+
+interface Recipe {
+  readonly found: ProjectKind;
+  /** YAML of `setup:` and `train:`; null: not known. */
+  readonly setup: string | null;
+  readonly train: string | null;
+}
+
+/** Looks at the folder and asks nothing. The text loads without errors as it stands. */
+export function starterConfig(folder: string): { readonly text: string; readonly found: ProjectKind } {
+  const names = readdirSync(folder).sort();
+  const recipe = pythonRecipe(names) ?? nodeRecipe(names, folder) ?? notebookRecipe(names) ?? { found: 'unknown', setup: null, train: null };
+  return { text: starterText(toMachineName(basename(resolve(folder))), recipe), found: recipe.found };
+}
+
+function pythonRecipe(names: readonly string[]): Recipe | null {
+  const script = ['train.py', 'main.py'].find((name) => names.includes(name));
+  const setup = pythonSetup(names);
+  if (script === undefined && (setup === null || firstNotebook(names) !== undefined)) return null;
+  return { found: 'python', setup, train: script === undefined ? null : `python3 ${script}` };
+}
+
+function pythonSetup(names: readonly string[]): string | null {
+  if (names.includes('requirements.txt')) return 'python3 -m pip install -r requirements.txt';
+  if (names.includes('environment.yml')) return 'conda env update --name base --file environment.yml';
+  if (names.includes('pyproject.toml')) return 'python3 -m pip install .';
+  return null;
+}
+
+function nodeRecipe(names: readonly string[], folder: string): Recipe | null {
+  if (!names.includes('package.json')) return null;
+  const setup = names.includes('package-lock.json') ? 'npm ci' : 'npm install';
+  return { found: 'node', setup, train: nodeCommand(names, packageScripts(join(folder, 'package.json'))) };
+}
+
+function nodeCommand(names: readonly string[], scripts: readonly string[]): string | null {
+  if (scripts.includes('train')) return 'npm run train';
+  const file = ['train.js', 'train.mjs', 'train.ts', 'main.js', 'index.js'].find((name) => names.includes(name));
+  if (file !== undefined) return `node ${file}`;
+  return scripts.includes('start') ? 'npm start' : null;
+}
+
+function packageScripts(file: string): string[] {
+  try {
+    const { scripts } = JSON.parse(readFileSync(file, 'utf8')) as { readonly scripts?: Record<string, string> };
+    return Object.keys(scripts ?? {});
+  } catch {
+    return []; // not ours to complain about: npm will
+  }
+}
+
+/** As a list of words: a notebook's name may hold anything. */
+function notebookRecipe(names: readonly string[]): Recipe | null {
+  const notebook = firstNotebook(names);
+  if (notebook === undefined) return null;
+  const words = ['jupyter', 'nbconvert', '--to', 'notebook', '--execute', '--output-dir', 'outputs', `./${notebook}`];
+  return { found: 'notebook', setup: pythonSetup(names) ?? 'python3 -m pip install jupyter', train: JSON.stringify(words) };
+}
+
+function firstNotebook(names: readonly string[]): string | undefined {
+  return names.find((name) => name.endsWith('.ipynb'));
+}
+
+function starterText(name: string, { setup, train }: Recipe): string {
+  return `# yaml-language-server: $schema=https://unpkg.com/gpu-run/schema/gpu-run.schema.json
+# What gpu-run does for this folder. Each flag of the command line beats what stands here.
+
+name: ${/^(null|true|false)$/.test(name) ? `'${name}'` : name}
+
+# Where the machine comes from. Without it: a machine on this computer, which costs nothing.
+# provider: ssh
+# ssh: { host: gpubox.example.org, price-per-hour: 1.20 }
+# gpu: L4:1
+
+# Run once on the machine, and again when it, or a file that it names, has changed.
+${setup === null ? '# setup: python3 -m pip install -r requirements.txt' : `setup: ${setup}`}
+
+# The command. Its exit code becomes the exit code of gpu-run train.
+${train === null ? '# train: python3 train.py --epochs 4' : `train: ${train}`}
+
+# Pulled back when it has ended.
+outputs: [outputs/]
+
+# What git ignores is not sent. Data that git ignores, but the job needs:
+# sync:
+#   exclude: [notes/]
+#   data: [{ from: ../pets, to: data/pets }]
+
+# env: { PYTHONHASHSEED: "0" }
+# Values of secrets come from the environment of gpu-run and are never written down.
+# secrets: [WANDB_API_KEY]
+
+# JSON lines in the log are read as metrics; for other lines, say how:
+# metrics: { loss: 'loss=([0-9.]+)' }
+
+# The machine ends at these limits, whatever happens.
+limits:
+  max-time: 4h
+  idle: 15m
+  # budget: 3.00
+`;
+}
