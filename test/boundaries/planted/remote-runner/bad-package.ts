@@ -1,0 +1,2 @@
+// breaks: no-packages
+export { execa } from 'execa';

@@ -1,0 +1,2 @@
+// breaks: remote-runner
+export { money } from '../src/core/money.ts';

@@ -1,0 +1,2 @@
+// breaks: cli
+export type { Transport } from '../transport/transport.ts';

@@ -1,0 +1,2 @@
+// breaks: front-doors-call-workflows
+export { client } from '../runner/client.ts';

@@ -1,0 +1,2 @@
+// breaks: config
+export { up } from '../workflows/up.ts';

@@ -1,0 +1,2 @@
+import type { A } from './bad-cycle-a.ts';
+export interface B { a: A }

@@ -1,0 +1,2 @@
+// breaks: core
+export { type Ledger } from '../ledger/ledger.ts';

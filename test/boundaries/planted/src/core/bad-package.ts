@@ -1,0 +1,2 @@
+// breaks: no-packages
+export { z } from 'zod';

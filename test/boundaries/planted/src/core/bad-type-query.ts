@@ -1,0 +1,2 @@
+// breaks: core
+export type Hidden = import('../ledger/ledger.ts').Ledger;

@@ -1,0 +1,1 @@
+export { gpuRun } from './sdk/gpu-run.ts';

@@ -1,0 +1,2 @@
+// breaks: ledger
+export { load } from '../config/load.ts';

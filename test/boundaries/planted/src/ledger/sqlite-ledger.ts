@@ -1,0 +1,2 @@
+import type { Ledger } from './ledger.ts';
+export const sqlite: Ledger = { id: '' };

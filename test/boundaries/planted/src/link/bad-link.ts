@@ -1,0 +1,2 @@
+// breaks: link
+export { push } from '../sync/push.ts';

@@ -1,0 +1,2 @@
+// breaks: protocol-without-node
+export { sep } from 'node:path';

@@ -1,0 +1,2 @@
+// breaks: protocol-without-node
+export type { ZodError } from 'zod';

@@ -1,0 +1,2 @@
+// breaks: protocol
+export type { money } from '../core/money.ts';

@@ -1,0 +1,2 @@
+// breaks: providers
+export { local } from './local/local-provider.ts';

@@ -1,0 +1,1 @@
+export interface Provider { id: string }

@@ -1,0 +1,2 @@
+// breaks: provider-islands
+export type { Ledger } from '../../ledger/ledger.ts';

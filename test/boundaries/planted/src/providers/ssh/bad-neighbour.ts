@@ -1,0 +1,2 @@
+// breaks: provider-islands
+export { folder } from '../local/machine-folder.ts';

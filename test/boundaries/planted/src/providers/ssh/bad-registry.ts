@@ -1,0 +1,2 @@
+// breaks: provider-islands
+export { registry } from '../registry.ts';

@@ -1,0 +1,2 @@
+// breaks: runner
+export { push } from '../sync/push.ts';

@@ -1,0 +1,2 @@
+import { frame } from '../protocol/frame.ts';
+export const client = frame;

@@ -1,0 +1,2 @@
+// breaks: sdk
+export { main } from '../cli/main.ts';

@@ -1,0 +1,2 @@
+// breaks: front-doors-call-workflows
+export { push } from '../sync/push.ts';

@@ -1,0 +1,2 @@
+import { up } from '../workflows/up.ts';
+export const gpuRun = up;

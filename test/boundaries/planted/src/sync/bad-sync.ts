@@ -1,0 +1,2 @@
+// breaks: sync
+export { ssh2 } from '../transport/ssh2.ts';

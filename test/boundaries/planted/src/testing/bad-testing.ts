@@ -1,0 +1,2 @@
+// breaks: testing
+export { up } from '../workflows/up.ts';

@@ -1,0 +1,2 @@
+import type { Provider } from '../providers/provider.ts';
+export const fake: Provider = { id: 'fake' };

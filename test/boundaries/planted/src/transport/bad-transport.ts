@@ -1,0 +1,2 @@
+// breaks: transport
+export type { Ledger } from '../ledger/ledger.ts';

@@ -1,0 +1,2 @@
+import type { money } from '../core/money.ts';
+export type Transport = typeof money;

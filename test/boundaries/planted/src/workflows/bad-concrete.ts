@@ -1,0 +1,2 @@
+// breaks: concrete-only-in-compose
+export { sqlite } from '../ledger/sqlite-ledger.ts';

@@ -1,0 +1,2 @@
+// breaks: workflows
+export const lazy = () => import('../cli/main.ts');

@@ -1,0 +1,2 @@
+// breaks: oclif-only-in-cli
+export { Command } from '@oclif/core';

@@ -1,0 +1,2 @@
+// breaks: workflows
+export { compose } from '../compose.ts';
