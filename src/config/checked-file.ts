@@ -1,9 +1,9 @@
 /** A YAML file of ours, read and checked: what it says, or everything that is wrong with it. Imports zod: load it only where there is a file to check. */
 import { z } from 'zod';
+import type { PathBase } from './field.ts';
 import { nearest } from './nearest.ts';
 import type { Problem } from './problem.ts';
-import type { PathBase } from './field.ts';
-import { configSchema, type Config, type Template, templateSchema } from './schema.ts';
+import { type Config, configSchema, type Template, templateSchema } from './schema.ts';
 import { type KeyPath, readYaml, type YamlFile } from './yaml-file.ts';
 
 export type Checked<T> = { readonly value: T; readonly problems: readonly [] } | { readonly value: null; readonly problems: readonly Problem[] };
@@ -49,7 +49,10 @@ function unknownKey(path: KeyPath, key: string, known: readonly string[]): strin
 
 /** `sync.data[0].from` */
 function shown(path: KeyPath): string {
-  return path.reduce<string>((before, step) => (typeof step === 'number' ? `${before}[${step}]` : before === '' ? String(step) : `${before}.${String(step)}`), '');
+  return path.reduce<string>(
+    (before, step) => (typeof step === 'number' ? `${before}[${step}]` : before === '' ? String(step) : `${before}.${String(step)}`),
+    '',
+  );
 }
 
 /** The keys of the block at `path`. */

@@ -9,7 +9,9 @@ export function checkEnvName(name: string): string {
     });
   }
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-    throw new GpuRunError('bad-input', `'${name.slice(0, 40)}' can't be the name of an environment variable.`, { hints: ['Write letters, digits and _, as in WANDB_API_KEY.'] });
+    throw new GpuRunError('bad-input', `'${name.slice(0, 40)}' can't be the name of an environment variable.`, {
+      hints: ['Write letters, digits and _, as in WANDB_API_KEY.'],
+    });
   }
   if (name.startsWith('GPU_RUN_')) {
     throw new GpuRunError('bad-input', `'${name}' is set by gpu-run itself.`, { hints: ['Choose a name that does not start with GPU_RUN_.'] });

@@ -85,7 +85,10 @@ export function word(what: string, example: string) {
 export function command() {
   const error = expected('a command, or a list of its words', 'python3 train.py, or [python3, train.py]');
   const line = text('a command', 'python3 train.py').transform((text) => ({ kind: 'shell' as const, text }));
-  const words = z.array(word('a word', '--epochs')).min(1, { error }).transform((argv) => ({ kind: 'argv' as const, argv }));
+  const words = z
+    .array(word('a word', '--epochs'))
+    .min(1, { error })
+    .transform((argv) => ({ kind: 'argv' as const, argv }));
   return z.union([line, words], { error });
 }
 

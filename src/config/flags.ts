@@ -91,7 +91,8 @@ function kebab(key: string): string {
 
 function splitList(text: string): string[] {
   const items = text.split(',').map((item) => item.trim());
-  if (items.some((item) => item === '')) throw new GpuRunError('bad-input', `'${text}' has an empty place.`, { hints: ['Write one, or several with commas between, as in a,b.'] });
+  if (items.some((item) => item === ''))
+    throw new GpuRunError('bad-input', `'${text}' has an empty place.`, { hints: ['Write one, or several with commas between, as in a,b.'] });
   return items;
 }
 
@@ -110,6 +111,9 @@ function parseNodes(text: string): number {
 /** The message never holds the value. */
 function parsePair(pair: string): [string, string] {
   const split = pair.indexOf('=');
-  if (split < 0) throw new GpuRunError('bad-input', `'${pair}' has no value.`, { hints: [`Write ${pair}=VALUE, or --secret ${pair} to take it from the environment of gpu-run.`] });
+  if (split < 0)
+    throw new GpuRunError('bad-input', `'${pair}' has no value.`, {
+      hints: [`Write ${pair}=VALUE, or --secret ${pair} to take it from the environment of gpu-run.`],
+    });
   return [checkEnvName(pair.slice(0, split)), pair.slice(split + 1)];
 }

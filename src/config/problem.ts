@@ -12,9 +12,14 @@ export interface Problem {
 export function throwProblems(problems: readonly Problem[]): void {
   const [first] = problems;
   if (first === undefined) return;
-  const lines = problems.map(({ where, text }) => `${where}: ${text}`);
+  const lines = problems.map(lineOf);
   const message = lines.length === 1 ? `${lines[0]}` : [`There are ${lines.length} problems:`, ...lines.map((line) => `  ${line}`)].join('\n');
   throw new GpuRunError('bad-input', message, { hints: ['docs/config.md explains every key and flag, with examples.'] });
+}
+
+/** On one line, and without anything that a terminal would obey: what was found comes from a file that may be foreign. */
+export function lineOf({ where, text }: Problem): string {
+  return `${where}: ${text}`.replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 /** The text of an error that a parser of ours threw, with what to do; anything else is a bug and goes on. */

@@ -5,7 +5,7 @@ import { parseGpuNeed } from '../core/gpu-need.ts';
 import { checkMachineName } from '../core/run-id.ts';
 import { parseSize } from '../core/size.ts';
 import { checkEnvName } from './env-name.ts';
-import { block, command, existingPath, expected, listOf, mapOf, numberFrom, optional, parsed, type PathBase, text, wholeNumber, word } from './field.ts';
+import { block, command, existingPath, expected, listOf, mapOf, numberFrom, optional, type PathBase, parsed, text, wholeNumber, word } from './field.ts';
 import { findOverlap, insidePath } from './inside-path.ts';
 import { parseIdle } from './limit-text.ts';
 import { checkPattern } from './metric-pattern.ts';
@@ -31,9 +31,17 @@ export function configSchema(base: PathBase | null) {
       listOf(parsed("a variable's name", 'WANDB_API_KEY', checkEnvName), 'a list of names', '[WANDB_API_KEY]'),
       "Names of variables whose values are taken from gpu-run's own environment and are never written down.",
     ),
-    outputs: optional(listOf(workdirPath('runs/'), 'a list of paths', '[runs/, checkpoints/]'), 'Folders and files that are pulled back, relative to the workdir.'),
+    outputs: optional(
+      listOf(workdirPath('runs/'), 'a list of paths', '[runs/, checkpoints/]'),
+      'Folders and files that are pulled back, relative to the workdir.',
+    ),
     metrics: optional(
-      mapOf(text('a name', 'loss'), parsed('a regular expression with a group', "'loss=([0-9.]+)'", checkPattern), 'a block of metrics', "{ loss: 'loss=([0-9.]+)' }"),
+      mapOf(
+        text('a name', 'loss'),
+        parsed('a regular expression with a group', "'loss=([0-9.]+)'", checkPattern),
+        'a block of metrics',
+        "{ loss: 'loss=([0-9.]+)' }",
+      ),
       'Metric: regular expression whose first group is the value. Metrics in JSON lines are found without it.',
     ),
     limits: optional(limits(), 'When the machine ends, whatever happens.'),
@@ -70,7 +78,10 @@ function machineFields() {
   return {
     gpu: optional(parsed('a GPU', 'L4:1', parseGpuNeed), 'GPU and how many of it: L4:1, A100-80GB:8.'),
     spot: optional(z.boolean({ error: expected('true or false', 'true') }), 'Take a cheaper machine that may be taken back at any time.'),
-    regions: optional(listOf(text('a region', 'us-central1'), 'a list of regions', '[us-central1]'), 'Where the machine may be, best first. Default: anywhere.'),
+    regions: optional(
+      listOf(text('a region', 'us-central1'), 'a list of regions', '[us-central1]'),
+      'Where the machine may be, best first. Default: anywhere.',
+    ),
     disk: optional(parsed('a size', '100GB', parseSize), 'Size of the disk: 100GB, 1TB.'),
   };
 }
@@ -90,7 +101,12 @@ function setup() {
 }
 
 function env() {
-  const variables = mapOf(parsed("a variable's name", 'PYTHONHASHSEED', checkEnvName), word('a text', '"0"'), 'a block of variables', '{ PYTHONHASHSEED: "0" }');
+  const variables = mapOf(
+    parsed("a variable's name", 'PYTHONHASHSEED', checkEnvName),
+    word('a text', '"0"'),
+    'a block of variables',
+    '{ PYTHONHASHSEED: "0" }',
+  );
   return optional(variables, 'Variables of the command and of setup.');
 }
 
@@ -105,11 +121,19 @@ function sync(base: PathBase | null) {
   const data = listOf(dataset, 'a list of data', '[{ from: ../pets, to: data/pets }]').check(({ value, issues }) => {
     const clash = findOverlap(value.map(({ to }) => to));
     if (clash === null) return;
-    issues.push({ code: 'custom', message: `'${clash.path}' lies in the place of another one, '${clash.around}'; give each its own.`, path: [clash.index, 'to'], input: value });
+    issues.push({
+      code: 'custom',
+      message: `'${clash.path}' lies in the place of another one, '${clash.around}'; give each its own.`,
+      path: [clash.index, 'to'],
+      input: value,
+    });
   });
   const shape = {
     code: optional(existingPath('folder', '.', base), 'The folder that becomes the workdir. Default: the folder of `gpu-run.yaml`.'),
-    exclude: optional(listOf(text('a pattern', 'runs/'), 'a list of patterns', '[runs/]'), 'Patterns as in .gitignore, on top of .gitignore and .gpurunignore.'),
+    exclude: optional(
+      listOf(text('a pattern', 'runs/'), 'a list of patterns', '[runs/]'),
+      'Patterns as in .gitignore, on top of .gitignore and .gpurunignore.',
+    ),
     data: optional(data, 'Data beside the code. No ignore rules apply to it.'),
   };
   return block(shape, '{ code: . }');
@@ -119,7 +143,10 @@ function limits() {
   const shape = {
     'max-time': optional(parsed('a span of time', '4h', parseDuration), 'The machine ends after this, whatever happens. Default: 4h.'),
     budget: optional(numberFrom(0.01, 'a number of dollars', '3.00'), 'US dollars that may be spent; they become a deadline.'),
-    idle: optional(parsed('a span of time, or off', '15m', parseIdle), 'The machine ends after this long without a job or a login; `off`: never. Default: 15m.'),
+    idle: optional(
+      parsed('a span of time, or off', '15m', parseIdle),
+      'The machine ends after this long without a job or a login; `off`: never. Default: 15m.',
+    ),
   };
   return block(shape, '{ max-time: 4h }');
 }
@@ -143,7 +170,10 @@ function sshBlock(base: PathBase | null) {
   const host = /^[^\s-]\S*$/;
   const key = /^(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]+=*$/;
   const shape = {
-    host: optional(text("a host's name", 'gpubox.example.org').regex(host, { error: expected("a host's name", 'gpubox.example.org') }), 'Host name, or a name from `~/.ssh/config`.'),
+    host: optional(
+      text("a host's name", 'gpubox.example.org').regex(host, { error: expected("a host's name", 'gpubox.example.org') }),
+      'Host name, or a name from `~/.ssh/config`.',
+    ),
     user: optional(text("a user's name", 'ada'), 'Default: as in `~/.ssh/config`.'),
     port: optional(wholeNumber(1, 65_535, 'a port', '22'), 'Default: as in `~/.ssh/config`.'),
     'host-key': optional(

@@ -6,9 +6,13 @@ export function readSecrets(names: readonly string[], env: Readonly<Record<strin
   const missing = names.filter((name) => (env[name] ?? '') === '');
   if (missing.length > 0) {
     const plural = missing.length > 1;
-    throw new GpuRunError('bad-input', `The secret${plural ? 's' : ''} ${missing.join(', ')} ${plural ? 'are' : 'is'} not set, or empty, in the environment of gpu-run.`, {
-      hints: [`Set ${plural ? 'them' : 'it'} before the call, as in: export ${missing[0]}=...`, `Or take the name out of secrets: in gpu-run.yaml.`],
-    });
+    throw new GpuRunError(
+      'bad-input',
+      `The secret${plural ? 's' : ''} ${missing.join(', ')} ${plural ? 'are' : 'is'} not set, or empty, in the environment of gpu-run.`,
+      {
+        hints: [`Set ${plural ? 'them' : 'it'} before the call, as in: export ${missing[0]}=...`, `Or take the name out of secrets: in gpu-run.yaml.`],
+      },
+    );
   }
   return Object.fromEntries(names.map((name) => [name, env[name] ?? '']));
 }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { Layer } from './layer.ts';
 import { nearest } from './nearest.ts';
-import { type Problem, textOf, throwProblems } from './problem.ts';
+import { lineOf, type Problem, textOf, throwProblems } from './problem.ts';
 
 /** Where to look. */
 export interface TemplatePlaces {
@@ -63,7 +63,9 @@ function namesIn(folder: string): string[] {
     return readdirSync(folder);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return [];
-    throw new GpuRunError('bad-input', `The templates in ${folder} can't be read: ${error instanceof Error ? error.message : String(error)}.`, { cause: error });
+    throw new GpuRunError('bad-input', `The templates in ${folder} can't be read: ${error instanceof Error ? error.message : String(error)}.`, {
+      cause: error,
+    });
   }
 }
 
@@ -79,7 +81,7 @@ async function readTemplate(
 async function inform(template: TemplateFile, places: TemplatePlaces): Promise<TemplateInfo> {
   try {
     const { description, layer, problems } = await readTemplate(template, places);
-    const problem = problems.length === 0 ? null : problems.map(({ where, text }) => `${where}: ${text}`).join('\n');
+    const problem = problems.length === 0 ? null : problems.map(lineOf).join('\n');
     return { ...template, description, providers: layer.providers ?? [], problem };
   } catch (error) {
     return { ...template, description: null, providers: [], problem: textOf(error) };

@@ -22,7 +22,7 @@ export async function readYaml(file: string, shownAs: string, asWritten: readonl
   const text = readText(file, shownAs);
   const yaml = await import('yaml');
   const lines = new yaml.LineCounter();
-  const doc = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
+  const doc = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true, logLevel: 'error' });
   const at = (offset: number) => `${shownAs}:${lines.linePos(offset).line}:${lines.linePos(offset).col}`;
   for (const key of asWritten) keepAsWritten(yaml, doc, key);
   const problems = doc.errors.map((error) => ({ where: at(error.pos[0]), text: explainSyntax(error, text) }));
@@ -91,4 +91,3 @@ function offsetOf(yaml: Yaml, doc: Document, path: KeyPath, part: 'key' | 'value
 function startOf(node: unknown): number | undefined {
   return (node as Node | null | undefined)?.range?.[0];
 }
-

@@ -34,7 +34,11 @@ export function formatDuration(seconds: number): string {
 
 function notADuration(text: string): GpuRunError {
   if (/^\d+$/.test(text)) {
-    return new GpuRunError('bad-input', `'${text}' has no unit.`, { hints: [`Write ${text}s, ${text}m, ${text}h or ${text}d for seconds, minutes, hours or days.`] });
+    return new GpuRunError('bad-input', `'${text}' has no unit.`, {
+      hints: [`Write ${text}s, ${text}m, ${text}h or ${text}d for seconds, minutes, hours or days.`],
+    });
   }
-  return new GpuRunError('bad-input', `'${text}' isn't a span of time.`, { hints: ['Write whole numbers with d, h, m or s, largest first, as in 90s, 15m, 4h, 2d or 1h30m.'] });
+  return new GpuRunError('bad-input', `'${text}' isn't a span of time.`, {
+    hints: ['Write whole numbers with d, h, m or s, largest first, as in 90s, 15m, 4h, 2d or 1h30m.'],
+  });
 }

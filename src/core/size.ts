@@ -23,7 +23,8 @@ export function parseSize(text: string): number {
   if (match === null || unit === undefined) throw notASize(trimmed);
   const bytes = Math.round(Number(match[1]) * unit);
   if (bytes === 0) throw new GpuRunError('bad-input', `'${trimmed}' is no space at all.`, { hints: ['Write a size above zero, as in 100GB.'] });
-  if (!Number.isSafeInteger(bytes)) throw new GpuRunError('bad-input', `'${trimmed}' is more than any disk has.`, { hints: ['Write a size as in 100GB or 2TB.'] });
+  if (!Number.isSafeInteger(bytes))
+    throw new GpuRunError('bad-input', `'${trimmed}' is more than any disk has.`, { hints: ['Write a size as in 100GB or 2TB.'] });
   return bytes;
 }
 
@@ -45,6 +46,9 @@ function rounded(value: number): number {
 
 function notASize(text: string): GpuRunError {
   const number = /^(\d+(?:\.\d+)?)\s*(g|m|t|k|gi|mi|ti|ki)?$/i.exec(text)?.[1];
-  const hint = number === undefined ? 'Write a number with a unit, as in 100GB, 512MiB or 2TB.' : `Write ${number}GB (10^9 bytes) or ${number}GiB (2^30 bytes), if you mean that.`;
+  const hint =
+    number === undefined
+      ? 'Write a number with a unit, as in 100GB, 512MiB or 2TB.'
+      : `Write ${number}GB (10^9 bytes) or ${number}GiB (2^30 bytes), if you mean that.`;
   return new GpuRunError('bad-input', number === undefined ? `'${text}' isn't a size.` : `'${text}' has no clear unit.`, { hints: [hint] });
 }

@@ -57,12 +57,15 @@ function machineTable(db: DatabaseSync, clock: Clock) {
   const list = (filter: MachineFilter = {}): MachineEntry[] => {
     const where = [...(filter.name === undefined ? [] : ['name = :name']), ...(filter.live === true ? ["state <> 'gone'"] : [])];
     const values: Record<string, SQLInputValue> = filter.name === undefined ? {} : { name: filter.name };
-    return (db.prepare(`SELECT record, holder FROM machines ${whereAll(where)} ORDER BY created_at DESC, seq DESC`).all(values) as unknown as MachineRow[]).map(entryOf);
+    return (db.prepare(`SELECT record, holder FROM machines ${whereAll(where)} ORDER BY created_at DESC, seq DESC`).all(values) as unknown as MachineRow[]).map(
+      entryOf,
+    );
   };
 
   const existing = (id: string): MachineEntry => {
     const entry = get(id);
-    if (entry === null) throw new GpuRunError('not-found', `The ledger has no machine '${id}'.`, { hints: ['gpu-run status --all   lists every machine that it has'] });
+    if (entry === null)
+      throw new GpuRunError('not-found', `The ledger has no machine '${id}'.`, { hints: ['gpu-run status --all   lists every machine that it has'] });
     return entry;
   };
 
@@ -124,7 +127,10 @@ function jobTable(db: DatabaseSync) {
     list: ({ machineId, machineName, limit = -1 }: JobFilter = {}): JobEntry[] => {
       const wanted = { ...(machineId === undefined ? {} : { machine_id: machineId }), ...(machineName === undefined ? {} : { machine_name: machineName }) };
       const where = whereAll(Object.keys(wanted).map((column) => `${column} = :${column}`));
-      return db.prepare(`SELECT job FROM jobs ${where} ORDER BY created_at DESC, seq DESC LIMIT :limit`).all({ ...wanted, limit }).map(read);
+      return db
+        .prepare(`SELECT job FROM jobs ${where} ORDER BY created_at DESC, seq DESC LIMIT :limit`)
+        .all({ ...wanted, limit })
+        .map(read);
     },
   };
 }

@@ -1,6 +1,7 @@
 /** A process of its own that uses the ledger, for `ledger.test.ts`: `ledger-process.ts race|write|hold FILE TAG`. Each line it prints is acknowledged work. */
-import { writeSync } from 'node:fs';
+
 import { once } from 'node:events';
+import { writeSync } from 'node:fs';
 import { systemClock } from '../../src/core/clock.ts';
 import { ownIdentity } from '../../src/core/process-identity.ts';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';

@@ -73,7 +73,10 @@ describe('several processes', () => {
       expect(complaints).toBe('');
       return parseLines<{ round: number; opened: boolean; id: string } | 'waiting'>(said);
     });
-    const rounds = Map.groupBy((await Promise.all(outputs)).flat().filter((line) => line !== 'waiting'), ({ round }) => round);
+    const rounds = Map.groupBy(
+      (await Promise.all(outputs)).flat().filter((line) => line !== 'waiting'),
+      ({ round }) => round,
+    );
     expect(rounds.size).toBe(25);
     for (const attempts of rounds.values()) {
       expect(attempts).toHaveLength(8);

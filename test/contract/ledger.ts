@@ -63,7 +63,10 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
 
       it('takes the name again once the machine is gone, and not before', () => {
         opened();
-        for (const fact of [{ fact: 'ready', access }, { fact: 'ending', reason: 'down' }] as const) {
+        for (const fact of [
+          { fact: 'ready', access },
+          { fact: 'ending', reason: 'down' },
+        ] as const) {
           ledger.note('cats-1', fact);
           expect(ledger.open(someIntent('cats-2', 'cats')).opened).toBe(false);
         }

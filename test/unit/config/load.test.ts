@@ -92,7 +92,9 @@ describe('loadSettings', () => {
   });
 
   it('gives the words of train and the values of env as they were typed', async () => {
-    using it = project({ 'gpu-run.yaml': 'train: [python, train.py, --lr, 1e-3, 1.0, true, "", "a b"]\nenv: { A: 0, B: 1.50, C: 0x10, D: yes, E: "", F: False }' });
+    using it = project({
+      'gpu-run.yaml': 'train: [python, train.py, --lr, 1e-3, 1.0, true, "", "a b"]\nenv: { A: 0, B: 1.50, C: 0x10, D: yes, E: "", F: False }',
+    });
     expect(await it.load()).toMatchObject({
       train: { kind: 'argv', argv: ['python', 'train.py', '--lr', '1e-3', '1.0', 'true', '', 'a b'] },
       env: { A: '0', B: '1.50', C: '0x10', D: 'yes', E: '', F: 'False' },
@@ -118,7 +120,11 @@ describe('loadSettings', () => {
 describe('the config is looked for', () => {
   it('in the folder and above it, and its paths are relative to where it lies', async () => {
     using it = project({ 'gpu-run.yaml': 'sync: { code: code }', 'code/deep/er/': '' });
-    expect(await it.load({}, {}, join(it.folder, 'code/deep/er'))).toMatchObject({ folder: it.folder, name: 'my-project', sync: { code: join(it.folder, 'code') } });
+    expect(await it.load({}, {}, join(it.folder, 'code/deep/er'))).toMatchObject({
+      folder: it.folder,
+      name: 'my-project',
+      sync: { code: join(it.folder, 'code') },
+    });
   });
 
   it('not above the top of the git repository', async () => {
@@ -136,8 +142,10 @@ describe('the config is looked for', () => {
 });
 
 describe('who is believed', () => {
-  const config = 'template: t\ngpu: T4:3\nregions: [config]\nlimits: { max-time: 3h }\nenv: { A: config, B: config, C: config }\nsecrets: [ONE]\nssh: { host: config, port: 3 }';
-  const template = 'description: t\nprovider: [template]\ngpu: T4:4\nspot: true\ndisk: 4GB\nsetup: template\nenv: { A: template, D: template }\nssh: { host: template, user: template }';
+  const config =
+    'template: t\ngpu: T4:3\nregions: [config]\nlimits: { max-time: 3h }\nenv: { A: config, B: config, C: config }\nsecrets: [ONE]\nssh: { host: config, port: 3 }';
+  const template =
+    'description: t\nprovider: [template]\ngpu: T4:4\nspot: true\ndisk: 4GB\nsetup: template\nenv: { A: template, D: template }\nssh: { host: template, user: template }';
   const files = { 'gpu-run.yaml': config, 'gpu-run/templates/t.yaml': template };
 
   it('the template where nobody else says anything, then the config', async () => {
@@ -181,7 +189,19 @@ describe('who is believed', () => {
       env: { A: 'config', B: 'env', C: 'env=2' },
       secrets: ['ONE', 'TWO'],
     });
-    const flags = { name: 'by-flag', provider: 'f,g', gpu: 'T4', region: 'flag', spot: true, nodes: '1', maxTime: '1h', budget: '$1.5', idle: '1m', env: ['C=flag'], secret: ['THREE'] };
+    const flags = {
+      name: 'by-flag',
+      provider: 'f,g',
+      gpu: 'T4',
+      region: 'flag',
+      spot: true,
+      nodes: '1',
+      maxTime: '1h',
+      budget: '$1.5',
+      idle: '1m',
+      env: ['C=flag'],
+      secret: ['THREE'],
+    };
     expect(await it.load(flags, env)).toMatchObject({
       name: 'by-flag',
       providers: ['f', 'g'],

@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { refusal } from '../core/refusal.ts';
 import { readSecrets } from '../../../src/config/secrets.ts';
+import { refusal } from '../core/refusal.ts';
 import { project } from './project.ts';
 
 describe('a key that nobody knows', () => {
@@ -11,7 +11,10 @@ describe('a key that nobody knows', () => {
     ['name: a\nlimit:\n  idle: 1m', "gpu-run.yaml:2:1: unknown key 'limit'; did you mean 'limits'?"],
     ['limits:\n  maxTime: 4h', "gpu-run.yaml:2:3: unknown key 'limits.maxTime'; did you mean 'max-time'?"],
     ['sync:\n  data:\n    - { from: ., to: a, too: b }', "gpu-run.yaml:3:25: unknown key 'sync.data[0].too'; did you mean 'to'?"],
-    ['ssh: { hostname: a }', "gpu-run.yaml:1:8: unknown key 'ssh.hostname'; the keys here are host, user, port, host-key, price-per-hour, config-file, identity-file"],
+    [
+      'ssh: { hostname: a }',
+      "gpu-run.yaml:1:8: unknown key 'ssh.hostname'; the keys here are host, user, port, host-key, price-per-hour, config-file, identity-file",
+    ],
     ['__proto__: 1', "gpu-run.yaml:1:1: unknown key '__proto__'; the keys here are name,"],
   ])('%j', async (text, problem) => {
     using it = project({ 'gpu-run.yaml': text });
@@ -38,7 +41,7 @@ describe('a value that is not right', () => {
     ['env: { A: [1] }', '1:11: env.A: expected a text, as in "0"; found a list.'],
     ['env: { GPU_RUN_JOB: x }', "1:8: env.GPU_RUN_JOB: 'GPU_RUN_JOB' is set by gpu-run itself."],
     ['env: { A: 1, B: 2 }\nsecrets: [C, B]', 'gpu-run.yaml:2:10: secrets: B stands in env, too; take it out of one of them.'],
-    ['metrics: { loss: "loss=[0-9]" }', '1:18: metrics.loss: \'loss=[0-9]\' has no group'],
+    ['metrics: { loss: "loss=[0-9]" }', "1:18: metrics.loss: 'loss=[0-9]' has no group"],
     ["metrics: { loss: '(' }", "1:18: metrics.loss: '(' isn't a regular expression"],
     ["metrics: { loss: 'a\\' }", "1:18: metrics.loss: 'a\\' isn't a regular expression"],
     ['limits: { max-time: 4 }', '1:21: limits.max-time: expected a span of time, as in 4h; found the number 4.'],
@@ -55,6 +58,7 @@ describe('a value that is not right', () => {
     ['ssh: { price-per-hour: -1 }', '1:24: ssh.price-per-hour: expected a number of dollars'],
     ['ssh: { identity-file: . }', 'is a folder; a file is expected here.'],
     ['gcp: true', '1:6: gcp: expected a block of keys, as in { key: value }; found true.'],
+    ['gpu: "\\e[31mred\\n"', "1:6: gpu: '\\x1b[31mred' isn't the name of a GPU."],
     ['- a', '1:1: expected a block of keys, as in train: python3 train.py; found a list.'],
     ['train', "1:1: expected a block of keys, as in train: python3 train.py; found the text 'train'."],
   ])('%j', async (text, problem) => {

@@ -10,7 +10,13 @@ describe('starterConfig', () => {
     ['a script', { 'train.py': '' }, 'python', null, shell('python3 train.py')],
     ['a script with requirements', { 'main.py': '', 'requirements.txt': '' }, 'python', 'python3 -m pip install -r requirements.txt', shell('python3 main.py')],
     ['a Python package', { 'pyproject.toml': '' }, 'python', 'python3 -m pip install .', null],
-    ['a conda environment', { 'environment.yml': '', 'train.py': '' }, 'python', 'conda env update --name base --file environment.yml', shell('python3 train.py')],
+    [
+      'a conda environment',
+      { 'environment.yml': '', 'train.py': '' },
+      'python',
+      'conda env update --name base --file environment.yml',
+      shell('python3 train.py'),
+    ],
     ['a Node script', { 'package.json': '{}', 'train.js': '' }, 'node', 'npm install', shell('node train.js')],
     ['a Node package', { 'package.json': '{"scripts":{"train":"x"}}', 'package-lock.json': '{}', 'index.js': '' }, 'node', 'npm ci', shell('npm run train')],
     ['a Node package that can start', { 'package.json': '{"scripts":{"start":"x"}}' }, 'node', 'npm install', shell('npm start')],
@@ -25,11 +31,11 @@ describe('starterConfig', () => {
   });
 
   it('passes a notebook with any name as one word', async () => {
-    using it = project({ "-my 'note\".ipynb": '', 'requirements.txt': '' });
+    using it = project({ '-my \'note".ipynb': '', 'requirements.txt': '' });
     const starter = starterConfig(it.folder);
     expect(starter.found).toBe('notebook');
     it.write('gpu-run.yaml', starter.text);
-    const argv = ['jupyter', 'nbconvert', '--to', 'notebook', '--execute', '--output-dir', 'outputs', "./-my 'note\".ipynb"];
+    const argv = ['jupyter', 'nbconvert', '--to', 'notebook', '--execute', '--output-dir', 'outputs', './-my \'note".ipynb'];
     expect(await it.load()).toMatchObject({ setup: 'python3 -m pip install -r requirements.txt', train: { kind: 'argv', argv } });
   });
 
@@ -41,7 +47,10 @@ describe('starterConfig', () => {
 
   it('loads with its comments taken away, too, all but the alternatives', async () => {
     using it = project({ 'train.py': '', '../pets': '' });
-    const text = starterConfig(it.folder).text.replace(/^# (?=(provider|ssh|gpu|setup|sync|env|secrets|metrics): )/gm, '').replace(/^ {2}# /gm, '  ').replace(/^# sync:\n# {3}(.*)\n# {3}(.*)$/m, 'sync:\n  $1\n  $2');
+    const text = starterConfig(it.folder)
+      .text.replace(/^# (?=(provider|ssh|gpu|setup|sync|env|secrets|metrics): )/gm, '')
+      .replace(/^ {2}# /gm, '  ')
+      .replace(/^# sync:\n# {3}(.*)\n# {3}(.*)$/m, 'sync:\n  $1\n  $2');
     it.write('gpu-run.yaml', text);
     expect(await it.load()).toMatchObject({
       providers: ['ssh'],

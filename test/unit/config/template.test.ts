@@ -35,7 +35,9 @@ describe('listTemplates', () => {
     using it = project({ 'gpu-run/templates/bad.yaml': 'gpus: 1', 'gpu-run/templates/worse.yaml/': '' });
     const [bad, local, , worse] = await listTemplates(places(it.folder));
     expect(bad).toMatchObject({ name: 'bad', description: null });
-    expect(bad?.problem).toMatch(/bad\.yaml:1:1: description: expected one sentence.*it is missing\.\n.*bad\.yaml:1:1: unknown key 'gpus'; did you mean 'gpu'\?$/);
+    expect(bad?.problem).toMatch(
+      /bad\.yaml:1:1: description: expected one sentence.*it is missing\.\n.*bad\.yaml:1:1: unknown key 'gpus'; did you mean 'gpu'\?$/,
+    );
     expect(local?.problem).toBeNull();
     expect(worse?.problem).toContain('is a folder');
   });

@@ -53,7 +53,10 @@ describe('formatDuration', () => {
 });
 
 it('parseDuration either gives whole seconds above zero or refuses, whatever it is given', () => {
-  const texts = fc.oneof(fc.string(), fc.array(fc.constantFrom('1', '30', '0', 'd', 'h', 'm', 's', ' ', '.', '-')).map((parts) => parts.join('')));
+  const texts = fc.oneof(
+    fc.string(),
+    fc.array(fc.constantFrom('1', '30', '0', 'd', 'h', 'm', 's', ' ', '.', '-')).map((parts) => parts.join('')),
+  );
   const outcome = (text: string): unknown => {
     try {
       return parseDuration(text);
