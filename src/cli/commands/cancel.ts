@@ -1,0 +1,22 @@
+import { BaseCommand } from '../base-command.ts';
+import { configFlags, jobArg } from '../flags.ts';
+import { jobDocument } from '../render/documents.ts';
+import { endLine } from '../render/job-view.ts';
+
+export default class Cancel extends BaseCommand {
+  static override description = `Stop a job: a signal first, time to save a checkpoint, then an end to every process that it started.
+The machine stays up.`;
+  static override examples = ['<%= config.bin %> cancel', '<%= config.bin %> cancel job-20261121-k3v9xq'];
+  static override args = { job: jobArg };
+  static override flags = configFlags;
+
+  async run(): Promise<number> {
+    const { args, flags } = await this.parse(Cancel);
+    const [{ findJob }, { cancel }] = await Promise.all([import('../../workflows/find.ts'), import('../../workflows/cancel.ts')]);
+    const machineName = args.job === undefined ? (await this.settings(flags)).name : '';
+    const job = await this.withContext({}, (context) =>
+      cancel({ jobId: findJob({ jobId: args.job ?? null, machineName }, context).id, graceMs: null }, context),
+    );
+    return this.finish({ job: jobDocument(job) }, endLine(job));
+  }
+}

@@ -1,0 +1,30 @@
+import { GpuRunError } from '../../core/errors.ts';
+import type { ReapResult } from '../../workflows/reap.ts';
+import { BaseCommand } from '../base-command.ts';
+import { dryRunFlag } from '../flags.ts';
+import { failureOfLeftovers } from '../job-verdict.ts';
+import { renderReap } from '../render/reports.ts';
+
+export default class Reap extends BaseCommand {
+  static override description = `Look for everything of ours at every provider, and end what is past its deadline or unknown here.
+What is up and known stays up.`;
+  static override examples = ['<%= config.bin %> reap --dry-run', '<%= config.bin %> reap'];
+  static override flags = { 'dry-run': dryRunFlag };
+
+  async run(): Promise<number> {
+    const { flags } = await this.parse(Reap);
+    const dryRun = flags['dry-run'] ?? false;
+    const { reap } = await import('../../workflows/reap.ts');
+    const result = await this.withContext({}, (context) => reap({ dryRun }, context));
+    return this.finish({ dryRun, ...result }, renderReap(result, dryRun), failureOf(result));
+  }
+}
+
+/** What could not be looked at may hold something that bills. */
+function failureOf({ leftovers, unreachable }: ReapResult): GpuRunError | null {
+  if (leftovers.length > 0 || unreachable.length === 0) return failureOfLeftovers(leftovers);
+  const providers = unreachable.map(({ provider }) => provider).join(', ');
+  return new GpuRunError('connection', `Not every provider could be asked: ${providers}.`, {
+    hints: ['gpu-run doctor   says what is missing', 'gpu-run reap   tries again'],
+  });
+}

@@ -1,0 +1,22 @@
+import { BaseCommand } from '../base-command.ts';
+import { toggle } from '../flags.ts';
+import { isoTime, jobDocument, machineDocument } from '../render/documents.ts';
+import { renderStatus } from '../render/machines.ts';
+
+export default class Status extends BaseCommand {
+  static override description = `Show machines and jobs, with the age of what is known about each.
+Answers at once from what this computer knows; --refresh asks the providers and the machines.`;
+  static override examples = ['<%= config.bin %> status', '<%= config.bin %> status --refresh', '<%= config.bin %> status --all --json'];
+  static override flags = {
+    refresh: toggle('refresh', 'Ask the providers and the machines first'),
+    all: toggle('all', 'Machines that are gone, too, and all jobs'),
+  };
+
+  async run(): Promise<number> {
+    const { flags } = await this.parse(Status);
+    const { status } = await import('../../workflows/status.ts');
+    const result = await this.withContext({}, (context) => status({ refresh: flags.refresh ?? false, all: flags.all ?? false }, context));
+    const machines = result.machines.map((machine) => ({ ...machineDocument(machine), cost: { usd: machine.costUsd }, asOf: isoTime(machine.asOf) }));
+    return this.finish({ machines, jobs: result.jobs.map(jobDocument) }, renderStatus(result, this.view));
+  }
+}

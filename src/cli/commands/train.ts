@@ -1,0 +1,76 @@
+import type { Settings } from '../../config/settings.ts';
+import { GpuRunError } from '../../core/errors.ts';
+import type { JobCommand } from '../../core/job.ts';
+import { BaseCommand } from '../base-command.ts';
+import { dryRunFlag, jobFlags, machineFlags, nameArg, toggle } from '../flags.ts';
+import { createJobOutput } from '../job-output.ts';
+import { verdictOf } from '../job-verdict.ts';
+import { splitCommand } from '../output-mode.ts';
+import { planDocument, trainDocument } from '../render/documents.ts';
+import { endLine } from '../render/job-view.ts';
+import { renderPlan } from '../render/machines.ts';
+import { teardownOf } from '../teardown-choice.ts';
+
+export default class Train extends BaseCommand {
+  static override description = `Run a command on a machine: rent one if none is up, send what changed, run, stream the log, pull the outputs.
+The exit code is the command's own. A machine that was rented for it goes down at the end.`;
+  static override usage = 'train [NAME] [FLAGS] [-- COMMAND...]';
+  static override examples = [
+    { description: 'What gpu-run.yaml says:', command: '<%= config.bin %> train' },
+    '<%= config.bin %> train --gpu L4:1 --budget 3 -- python train.py --epochs 4',
+    '<%= config.bin %> train cats --detach -- sh -c "make data && make train"',
+  ];
+  static override args = { name: nameArg };
+  static override flags = {
+    ...machineFlags,
+    ...jobFlags,
+    detach: toggle('detach', 'Return as soon as the job was accepted; `gpu-run logs --follow` shows it'),
+    down: toggle('down', 'Take the machine down at the end, even if it was up before'),
+    keep: toggle('keep', 'Leave the machine up at the end'),
+    'keep-on-failure': toggle('keep-on-failure', 'Leave the machine up if the command fails'),
+    'dry-run': dryRunFlag,
+  };
+
+  async run(): Promise<number> {
+    const { own, command } = splitCommand(this.argv);
+    const { args, flags } = await this.parse(Train, own);
+    const teardown = teardownOf(flags);
+    const settings = await this.settings({ ...flags, ...args });
+    const [{ train }, { planUp }, { trainInput, upInput }, { readSecrets }] = await Promise.all([
+      import('../../workflows/train.ts'),
+      import('../../workflows/up.ts'),
+      import('../../workflows/from-settings.ts'),
+      import('../../config/secrets.ts'),
+    ]);
+    const { name, folder } = settings;
+    const job = jobCommand(command, settings);
+    const secrets = readSecrets(settings.secrets, process.env);
+    if (flags['dry-run']) {
+      const plan = await this.withContext({ folder }, (context) => planUp(upInput(settings, true), context));
+      return this.finish(planDocument(plan), renderPlan(name, plan, this.view));
+    }
+    const input = trainInput(settings, { command: job, secrets, detach: flags.detach ?? false, teardown, keepOnFailure: flags['keep-on-failure'] ?? false });
+    const result = await this.withContext({ folder, atStake: name }, async (context, progress) => {
+      const output = createJobOutput(this.screen, progress, { states: true });
+      const done = await train(input, context, output.onEvent);
+      const { id } = done.job;
+      await output.print(flags.detach ? `${id} was accepted on ${name}: gpu-run logs ${id} --follow` : endLine(done.job, done.machine.provider, done.cost.usd));
+      return done;
+    });
+    const verdict = verdictOf(result.job, result.leftovers);
+    return this.finish(trainDocument(result), null, verdict.failure) || verdict.exitCode;
+  }
+}
+
+function jobCommand(words: readonly string[] | null, settings: Settings): JobCommand {
+  if (words !== null && words.length > 0) return { kind: 'argv', argv: words };
+  if (words !== null) throw new GpuRunError('usage', 'There is no command behind --.', { hints: ['As in: gpu-run train -- python train.py'] });
+  if (settings.train !== null) return settings.train;
+  throw new GpuRunError(
+    'bad-input',
+    `There is nothing to run: no command was given, and ${settings.configFile ?? 'this folder has no gpu-run.yaml that'} says no \`train:\`.`,
+    {
+      hints: ['gpu-run train -- python train.py   runs a command', 'gpu-run init   writes a gpu-run.yaml'],
+    },
+  );
+}

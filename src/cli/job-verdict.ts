@@ -1,0 +1,41 @@
+/** What a job's end means for the call: the command's own exit code where there is one, an error of ours where there is none. */
+import { type ErrorCode, GpuRunError } from '../core/errors.ts';
+import type { JobEntry } from '../core/job.ts';
+import type { EndReason } from '../protocol/job.ts';
+import { howItStands } from './render/job-view.ts';
+
+export interface Verdict {
+  /** The job's own; 0 while it has none. */
+  readonly exitCode: number;
+  /** Comes before the exit code. */
+  readonly failure: GpuRunError | null;
+}
+
+/** Of ends without an exit code. */
+const endCodes: Readonly<Record<EndReason, ErrorCode>> = {
+  lost: 'lost',
+  deadline: 'deadline',
+  cancelled: 'interrupted',
+  'not-started': 'bad-input',
+  setup: 'bad-input',
+  exit: 'protocol',
+  signal: 'protocol',
+};
+
+/** Something that may still bill counts more than how the job ended. */
+export function verdictOf(job: JobEntry, leftovers: readonly string[]): Verdict {
+  const exitCode = job.end?.code ?? 0;
+  if (leftovers.length > 0) return { exitCode, failure: stillBilling(leftovers) };
+  if (job.end === null || job.end.code !== null) return { exitCode, failure: null };
+  const hints = job.end.reason === 'lost' ? ['gpu-run train   starts it again'] : [`gpu-run logs ${job.id}   shows what it wrote`];
+  return { exitCode, failure: new GpuRunError(endCodes[job.end.reason], `${job.id} ${howItStands(job)}.`, { hints }) };
+}
+
+/** @param leftovers in words, with the command that ends each */
+export function stillBilling(leftovers: readonly string[]): GpuRunError {
+  return new GpuRunError('still-billing', 'Something is left that may still be billing.', { hints: leftovers });
+}
+
+export function failureOfLeftovers(leftovers: readonly string[]): GpuRunError | null {
+  return leftovers.length === 0 ? null : stillBilling(leftovers);
+}

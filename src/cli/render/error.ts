@@ -1,0 +1,34 @@
+/** Errors as people read them: what happened and why, then what to do. */
+import type { GpuRunError } from '../../core/errors.ts';
+import type { Style } from './style.ts';
+import { harmlessLines } from './text.ts';
+
+/** `verbose` adds the causes. A stack is shown for our own bugs alone. */
+export function renderError(error: GpuRunError, style: Style, verbose: boolean): string {
+  const [first = '', ...rest] = harmlessLines(error.message === '' ? `It failed without a message (${error.code}).` : error.message);
+  const [, ...causes] = messageChain(error);
+  return [
+    `${style.red('Error:')} ${first}`,
+    ...rest.map((line) => `  ${line}`),
+    ...(verbose ? causes.flatMap((cause) => harmlessLines(cause).map((line, index) => style.dim(index === 0 ? `  because: ${line}` : `    ${line}`))) : []),
+    ...error.hints.flatMap((hint) => harmlessLines(hint).map((line, index) => (index === 0 ? `  -> ${line}` : `     ${line}`))),
+    ...(error.code === 'internal' ? ['This is a bug in gpu-run. Please report it, with these lines:', ...stackOf(error).map((line) => style.dim(line))] : []),
+  ].join('\n');
+}
+
+/** The messages of an error and its causes, outermost first; a cause that only repeats the message above it is left out. */
+export function messageChain(error: Error): string[] {
+  const messages: string[] = [];
+  const seen = new Set<unknown>();
+  for (let at: unknown = error; at !== undefined && at !== null && !seen.has(at); at = at instanceof Error ? at.cause : undefined) {
+    seen.add(at);
+    const message = at instanceof Error ? at.message : String(at);
+    if (message !== '' && message !== messages.at(-1)) messages.push(message);
+  }
+  return messages;
+}
+
+function stackOf(error: GpuRunError): string[] {
+  const thrown = error.cause instanceof Error ? error.cause : error;
+  return harmlessLines(thrown.stack ?? thrown.message);
+}

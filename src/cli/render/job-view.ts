@@ -1,0 +1,87 @@
+/** A job's events as they come: raw log bytes to stdout unchanged, everything of ours to stderr. */
+import type { JobEntry, JobState } from '../../core/job.ts';
+import { formatUsd } from '../../core/money.ts';
+import type { OnJobEvent } from '../../workflows/job-event.ts';
+import type { Style } from './style.ts';
+import { harmless, span } from './text.ts';
+
+export interface JobViewParts {
+  readonly out: (bytes: Uint8Array) => Promise<void>;
+  readonly err: (text: string) => Promise<void>;
+  readonly style: Style;
+  /** Takes a moving progress line away before the log is written. */
+  readonly clearProgress: () => void;
+  /** Both streams end on one terminal: a line of ours must not be glued to an unfinished line of the log. */
+  readonly sameTerminal: boolean;
+  /** State changes are shown. Warnings always are. */
+  readonly states: boolean;
+}
+
+export interface JobView {
+  readonly onEvent: OnJobEvent;
+  /** A line of ours, behind the log. */
+  print(line: string): Promise<void>;
+}
+
+const stateLines: Readonly<Record<Exclude<JobState, 'ended'>, string>> = {
+  queued: 'queued: another job is running on this machine',
+  setup: 'running setup',
+  running: 'running',
+  cancelling: 'being cancelled',
+};
+
+export function createJobView({ out, err, style, clearProgress, sameTerminal, states }: JobViewParts): JobView {
+  let midLine = false;
+  const print = async (line: string) => {
+    clearProgress();
+    await err(`${midLine && sameTerminal ? '\n' : ''}${line}\n`);
+    midLine = false;
+  };
+  return {
+    print,
+    onEvent: async (event) => {
+      if (event.type === 'log') {
+        if (event.bytes.length === 0) return;
+        clearProgress();
+        await out(event.bytes);
+        midLine = event.bytes.at(-1) !== 0x0a;
+      } else if (event.type === 'note') {
+        await print(event.level === 'warn' ? `${style.yellow('Warning:')} ${harmless(event.text)}` : style.dim(harmless(event.text)));
+      } else if (event.type === 'state' && event.state !== 'ended' && states) {
+        await print(style.dim(`[${stateLines[event.state]}]`));
+      }
+    },
+  };
+}
+
+/** `job-20261121-k3v9xq ended with exit code 0 after 12s on local (cost $0.00)`. `where` and the cost are left out where they are not known. */
+export function endLine(job: JobEntry, where: string | null = null, usd: number | null = null): string {
+  const took = job.startedAt === null || job.endedAt === null ? '' : ` after ${span((job.endedAt - job.startedAt) / 1000)}`;
+  const place = where === null ? '' : ` on ${where}`;
+  const cost = usd === null ? '' : ` (cost ${formatUsd(usd)})`;
+  return harmless(`${job.id} ${howItStands(job)}${took}${place}${cost}`);
+}
+
+/** `ended with exit code 3`, `was cancelled`, `is running`. */
+export function howItStands({ state, end }: Pick<JobEntry, 'state' | 'end'>): string {
+  if (state !== 'ended' || end === null)
+    return state === 'queued' ? 'is waiting in the queue' : state === 'ended' ? 'ended' : `is ${state === 'setup' ? 'running its setup' : state}`;
+  const detail = end.detail === null ? '' : `: ${end.detail}`;
+  const code = end.code === null ? '' : ` with exit code ${end.code}`;
+  switch (end.reason) {
+    case 'exit':
+      return `ended${code}`;
+    case 'signal':
+      return `was killed by ${end.signal ?? 'a signal'}, ended${code}`;
+    case 'cancelled':
+      return 'was cancelled';
+    case 'setup':
+      return `did not start: its setup failed${code}${detail}`;
+    case 'not-started':
+      return `could not be started${code}${detail}`;
+    case 'lost':
+      return `was lost${detail}`;
+    case 'deadline':
+      return `was ended by the machine's deadline`;
+  }
+}

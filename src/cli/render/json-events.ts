@@ -1,0 +1,30 @@
+/** A job's events as JSON Lines. */
+import type { JobEvent } from '../../workflows/job-event.ts';
+import { isoTime } from './documents.ts';
+
+/**
+ * One JSON object an event. Log bytes come as text: a character that two pieces share stands in the later one, bytes that are no
+ * UTF-8 become U+FFFD. `offset` and `bytes` say which bytes a line stands for; `gpu-run logs` without `--json` gives them unchanged.
+ */
+export function createEventWriter(write: (line: string) => Promise<void>): (event: JobEvent) => Promise<void> {
+  const decoder = new TextDecoder('utf-8');
+  return async (event) => {
+    const shown =
+      event.type === 'log'
+        ? { type: 'log', offset: event.offset, bytes: event.bytes.length, text: decoder.decode(event.bytes, { stream: true }) }
+        : toJson(event);
+    await write(`${JSON.stringify(shown)}\n`);
+  };
+}
+
+function toJson(event: Exclude<JobEvent, { type: 'log' }>): object {
+  const at = isoTime(event.at);
+  switch (event.type) {
+    case 'metric':
+      return { type: 'metric', at, values: event.values, step: event.step, epoch: event.epoch };
+    case 'note':
+      return { type: 'note', at, level: event.level, text: event.text };
+    case 'state':
+      return { type: 'state', at, state: event.state, exitCode: event.end?.code ?? null, signal: event.end?.signal ?? null, reason: event.end?.reason ?? null };
+  }
+}

@@ -1,0 +1,119 @@
+/** What workflows report, shown while they work. Three ways: one line drawn over and over, plain lines, or warnings alone. */
+import type { Report, Reporter } from '../../core/reporter.ts';
+import { createMeter, phaseTexts } from './progress-text.ts';
+import type { Style } from './style.ts';
+import { cut, harmless } from './text.ts';
+
+export interface ProgressView extends Reporter {
+  /** Takes the moving line away, so that somebody else can write. It comes back with the next report. */
+  clear(): void;
+}
+
+export interface ViewParts {
+  readonly write: (text: string) => void;
+  readonly style: Style;
+  /** Milliseconds. */
+  readonly now: () => number;
+}
+
+export interface AnimatedParts extends ViewParts {
+  readonly columns: () => number;
+  /** Calls `tick` again and again; returns what stops it. */
+  readonly every: (ms: number, tick: () => void) => () => void;
+}
+
+const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+const frameMs = 100;
+const plainProgressMs = 5_000;
+const eraseLine = '\r\u001b[2K';
+
+/** Each drawing is one write, and only ticks draw: many reports a second don't flicker. */
+export function createAnimatedView({ write, style, now, columns, every }: AnimatedParts): ProgressView {
+  const meter = createMeter(now);
+  let line: { text: string; detail: string } | null = null;
+  let frame = 0;
+  let stop: (() => void) | null = null;
+  const draw = () => {
+    if (line === null) return;
+    const detail = line.detail === '' ? '' : `  ${line.detail}`;
+    const shown = cut(`${frames[frame % frames.length]} ${line.text}${detail}`, columns() - 1);
+    write(`${eraseLine}${shown.slice(0, line.text.length + 2)}${style.dim(shown.slice(line.text.length + 2))}`);
+  };
+  const clear = () => {
+    if (stop === null) return;
+    stop();
+    stop = null;
+    line = null;
+    write(eraseLine);
+  };
+  const show = (text: string, detail = '') => {
+    line = { text: harmless(text), detail };
+    if (stop !== null) return;
+    draw();
+    stop = every(frameMs, () => {
+      frame += 1;
+      draw();
+    });
+  };
+  const print = (text: string) => {
+    const shown = line;
+    clear();
+    write(`${text}\n`);
+    if (shown !== null) show(shown.text, shown.detail);
+  };
+  return {
+    clear,
+    report: (report) => {
+      if (report.type === 'progress') return show(line?.text ?? phaseTexts[report.phase], meter(report));
+      if (report.type === 'phase' && report.status === 'begin') return show(report.text);
+      if (report.type === 'link' && report.state === 'reconnecting') return show(report.text);
+      if (report.type !== 'note') line = null;
+      print(permanentLine(report, style));
+    },
+  };
+}
+
+/** For logs, pipes and CI: a line is written once and stays; progress now and then. */
+export function createPlainView({ write, style, now }: ViewParts): ProgressView {
+  const meter = createMeter(now);
+  let last = '';
+  let text = '';
+  let quietUntil = 0;
+  const print = (line: string) => {
+    if (line !== last) write(`${line}\n`);
+    last = line;
+  };
+  return {
+    clear: () => {},
+    report: (report) => {
+      if (report.type !== 'progress') {
+        if (report.type === 'phase' && report.status === 'begin') {
+          text = harmless(report.text);
+          quietUntil = now() + plainProgressMs;
+        }
+        return print(permanentLine(report, style));
+      }
+      const detail = meter(report);
+      if (now() < quietUntil) return;
+      quietUntil = now() + plainProgressMs;
+      print(`${text === '' ? phaseTexts[report.phase] : text}: ${detail}`);
+    },
+  };
+}
+
+/** With `--quiet`. */
+export function createQuietView({ write, style }: ViewParts): ProgressView {
+  return {
+    clear: () => {},
+    report: (report) => {
+      if (report.type === 'note' && report.level === 'warn') write(`${permanentLine(report, style)}\n`);
+    },
+  };
+}
+
+function permanentLine(report: Exclude<Report, { type: 'progress' }>, style: Style): string {
+  const text = harmless(report.text);
+  if (report.type === 'note') return report.level === 'warn' ? `${style.yellow('Warning:')} ${text}` : text;
+  if (report.type === 'link') return style.yellow(text);
+  return report.status === 'end' ? `${style.green('✓')} ${text}` : `${text} ...`;
+}

@@ -1,0 +1,60 @@
+/** What the smaller commands print at their end. */
+import type { TemplateInfo } from '../../config/template.ts';
+import { formatUsd } from '../../core/money.ts';
+import { formatSize } from '../../core/size.ts';
+import type { Check } from '../../workflows/doctor.ts';
+import type { DownResult } from '../../workflows/down.ts';
+import type { SyncTotals } from '../../workflows/push.ts';
+import type { ReapResult } from '../../workflows/reap.ts';
+import type { CostResult } from '../../workflows/report-cost.ts';
+import type { View } from './machines.ts';
+import type { Style } from './style.ts';
+import { renderTable } from './table.ts';
+import { harmless, plural, span } from './text.ts';
+
+export function renderCost({ totalUsd, items }: CostResult, by: string, { style, width }: View): string {
+  if (items.length === 0) return 'Nothing was spent.';
+  const columns = [{ title: by.toUpperCase() }, { title: 'TIME', align: 'right' }, { title: 'COST', align: 'right' }] as const;
+  const rows = items.map((item) => [item.text, span(item.seconds), formatUsd(item.usd)]);
+  const seconds = items.reduce((sum, item) => sum + item.seconds, 0);
+  return renderTable(columns, [...rows, ['Total', span(seconds), formatUsd(totalUsd)]], style, width);
+}
+
+export function renderDown({ machines }: DownResult): string {
+  if (machines.length === 0) return 'Nothing was up.';
+  return machines.map(({ name, state, costUsd }) => harmless(`${name} is ${state} (cost ${formatUsd(costUsd)})`)).join('\n');
+}
+
+export function renderReap({ found, ended, kept, unreachable }: ReapResult, dryRun: boolean): string {
+  const lines = [
+    ...ended.map(({ provider, name, id, why }) => `${dryRun ? 'would end' : 'ended'}  ${name} (${provider} ${id}): ${why}`),
+    ...kept.map(({ provider, name, id, why }) => `kept  ${name} (${provider} ${id}): ${why}`),
+    ...unreachable.map(({ provider, message }) => `not asked  ${provider}: ${message}`),
+  ];
+  if (found.length === 0 && lines.length === 0) return 'Nothing of ours was found.';
+  return lines.map(harmless).join('\n');
+}
+
+export function renderChecks(checks: readonly Check[], style: Style): string {
+  const marks = { ok: style.green('ok  '), warn: style.yellow('warn'), fail: style.red('FAIL') } as const;
+  return checks
+    .flatMap(({ name, outcome, text, hints }) => [`${marks[outcome]}  ${harmless(`${name}: ${text}`)}`, ...hints.map((hint) => `      -> ${harmless(hint)}`)])
+    .join('\n');
+}
+
+export function renderTemplates(templates: readonly TemplateInfo[], { style, width }: View): string {
+  if (templates.length === 0) return 'There are no templates.';
+  const columns = [{ title: 'TEMPLATE' }, { title: 'PROVIDER' }, { title: 'FROM' }, { title: 'DESCRIPTION' }] as const;
+  const rows = templates.map(({ name, providers, source, description, problem }) => [
+    name,
+    providers.join(', ') || 'any',
+    source,
+    problem === null ? (description ?? '') : `not in order: ${problem}`,
+  ]);
+  return renderTable(columns, rows, style, width);
+}
+
+/** `12 files, 3.4MB; sent 1.2MB in 0.8s`. */
+export function renderSync({ files, bytes, sentBytes, ms }: SyncTotals): string {
+  return `${plural(files, 'file')}, ${formatSize(bytes)}; sent ${formatSize(sentBytes)} in ${(ms / 1000).toFixed(1)}s`;
+}

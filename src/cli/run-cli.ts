@@ -1,0 +1,41 @@
+/** One call of the command line: words in, exit code out. Everything that goes wrong is shown here, in one place. */
+import { type Interfaces, run, settings } from '@oclif/core';
+import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { exitCodes } from './exit-codes.ts';
+import { outputMode, splitCommand } from './output-mode.ts';
+import { envelope } from './render/documents.ts';
+import { renderError } from './render/error.ts';
+import { openScreen, type Screen } from './screen.ts';
+
+/** @param load where oclif finds the package and its command map */
+export async function runCli(argv: readonly string[], load: Interfaces.LoadOptions): Promise<number> {
+  settings.performanceEnabled = false;
+  // oclif's own listener throws for all but EPIPE, and a closed terminal gives EIO.
+  process.stdout.removeAllListeners('error');
+  const screen = openScreen(outputMode(argv, process.env), process);
+  process.on('uncaughtException', (thrown) => {
+    show(toGpuRunError(thrown), null, screen);
+    process.exit(exitCodes.internal);
+  });
+  const code = await answer(argv, load, screen);
+  await Promise.all([screen.out.flush(), screen.err.flush()]);
+  return code;
+}
+
+async function answer(argv: readonly string[], load: Interfaces.LoadOptions, screen: Screen): Promise<number> {
+  try {
+    const code = await run([...argv], load);
+    return typeof code === 'number' ? code : 0; // help and version return nothing
+  } catch (thrown) {
+    const [{ commandOf, reportedError }, { commands }] = await Promise.all([import('./reported-error.ts'), import('./commands.ts')]);
+    const call = { words: splitCommand(argv).own, commands: Object.keys(commands).map((id) => id.replaceAll(':', ' ')) };
+    const error = reportedError(thrown, call);
+    show(error, commandOf(call.words, call.commands), screen);
+    return exitCodes[error.code];
+  }
+}
+
+function show(error: GpuRunError, command: string | null, { mode, out, err, errStyle }: Screen): void {
+  void err.write(`${renderError(error, errStyle, mode.verbose)}\n`);
+  if (mode.json) void out.write(`${JSON.stringify(envelope(command, {}, error))}\n`);
+}

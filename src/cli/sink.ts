@@ -1,0 +1,45 @@
+/** One of the two streams that we write to. Nobody reading any more (`| head`, a closed terminal) is no error: what is written then is dropped. */
+
+/** What we use of `process.stdout` and `process.stderr`. */
+export interface OutputStream extends NodeJS.WritableStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+export interface Sink {
+  /** Resolves when more may be written, so that a slow reader slows us down; never rejects. */
+  write(data: string | Uint8Array): Promise<void>;
+  /** Resolves when all that was written has left this process. */
+  flush(): Promise<void>;
+  readonly closed: Promise<void>;
+  readonly isClosed: boolean;
+  readonly isTerminal: boolean;
+  columns(): number;
+}
+
+export function openSink(stream: OutputStream): Sink {
+  let isClosed = false;
+  const closed = new Promise<void>((resolve) => {
+    stream.on('error', () => {
+      isClosed = true;
+      resolve();
+    });
+  });
+  const drained = () => new Promise<void>((resolve) => stream.once('drain', resolve));
+  return {
+    write: async (data) => {
+      if (isClosed) return;
+      if (!stream.write(data)) await Promise.race([drained(), closed]);
+    },
+    flush: async () => {
+      if (isClosed) return;
+      await Promise.race([new Promise<void>((resolve) => stream.write('', () => resolve())), closed]);
+    },
+    closed,
+    get isClosed() {
+      return isClosed;
+    },
+    isTerminal: stream.isTTY === true,
+    columns: () => stream.columns ?? 80,
+  };
+}
