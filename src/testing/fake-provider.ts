@@ -82,7 +82,9 @@ export function createFakeProvider(options: FakeProviderOptions): FakeProvider {
     if (machine === undefined) return { state: 'gone', access: null, detail: null, deadline: null };
     const { deadline } = machine.plan;
     if (machine.goneAt !== null) return { state: 'ending', access: null, detail: null, deadline };
-    return clock.now() < machine.launchedAt + bootMs ? { state: 'pending', access: null, detail: null, deadline } : { state: 'running', access, detail: null, deadline };
+    return clock.now() < machine.launchedAt + bootMs
+      ? { state: 'pending', access: null, detail: null, deadline }
+      : { state: 'running', access, detail: null, deadline };
   }
 
   function terminate(id: string): 'gone' | 'ending' {
@@ -94,7 +96,16 @@ export function createFakeProvider(options: FakeProviderOptions): FakeProvider {
 
   return {
     id: provider,
-    traits: { deadline: 'native', hostKeys: 'preset', stop: 'none', idempotentLaunch: true, spot: true, billingIncrementSeconds: 1, borrowed: false, ...options.traits },
+    traits: {
+      deadline: 'native',
+      hostKeys: 'preset',
+      stop: 'none',
+      idempotentLaunch: true,
+      spot: true,
+      billingIncrementSeconds: 1,
+      borrowed: false,
+      ...options.traits,
+    },
     machines,
     calls,
     failNext: (call, error, { after = false } = {}) => void failures.push({ call, error, after }),
@@ -110,7 +121,9 @@ export function createFakeProvider(options: FakeProviderOptions): FakeProvider {
     describe: (ref, signal) => answer('describe', signal, () => describe(ref.id)),
     terminate: (ref, signal) => answer('terminate', signal, () => ({ state: terminate(ref.id), leftovers: [] })),
     async *list(owner, signal) {
-      yield* await answer('list', signal, () => machines.filter((machine) => !isGone(machine) && machine.ref.labels[labelKeys.owner] === owner).map(({ ref }) => ref));
+      yield* await answer('list', signal, () =>
+        machines.filter((machine) => !isGone(machine) && machine.ref.labels[labelKeys.owner] === owner).map(({ ref }) => ref),
+      );
     },
   };
 }

@@ -1,7 +1,7 @@
 /** A transport without a network: commands are answered by the test, files live in a map. */
 import { constants } from 'node:os';
-import { buffer } from 'node:stream/consumers';
 import { PassThrough, Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { GpuRunError } from '../core/errors.ts';
 import type { ExitStatus, RemoteProcess, Transport } from '../transport/transport.ts';
 
@@ -81,7 +81,13 @@ export function createFakeTransport({ run = () => ({}) }: FakeTransportOptions =
         stderr.end();
       });
     exit.catch(() => {}); // who only reads the streams need not look at it
-    return { stdin, stdout, stderr, exit, kill: (name = 'SIGTERM') => killed.abort({ code: 128 + constants.signals[name], signal: name } satisfies FakeOutcome) };
+    return {
+      stdin,
+      stdout,
+      stderr,
+      exit,
+      kill: (name = 'SIGTERM') => killed.abort({ code: 128 + constants.signals[name], signal: name } satisfies FakeOutcome),
+    };
   }
 
   return {

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
-import { createLocalProvider, type LocalProviderOptions } from '../../src/providers/local/local-provider.ts';
+import type { LocalProviderOptions } from '../../src/providers/local/local-options.ts';
+import { createLocalProvider } from '../../src/providers/local/local-provider.ts';
 import { endProcesses } from '../../src/providers/local/process-tree.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 
@@ -43,7 +44,16 @@ function bundleMachine(): { folder: string; file: Promise<string> } {
   const outfile = join(folder, 'local-machine.mjs');
   const entry = join(import.meta.dirname, '..', '..', 'src', 'providers', 'local', 'machine-process.ts');
   const banner = { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url); const __dirname = import.meta.dirname;" };
-  const built = build({ entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', external: ['*.node', 'cpu-features'], banner, logLevel: 'error' });
+  const built = build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    external: ['*.node', 'cpu-features'],
+    banner,
+    logLevel: 'error',
+  });
   return { folder, file: built.then(() => outfile) };
 }
 

@@ -42,6 +42,9 @@ function whyGone(folder: string, id: string): string {
 /** The line of the log that names the error; Node prints the place in the code before it and the stack after. */
 function complaint(folder: string): string | null {
   if (!existsSync(join(folder, logName))) return null;
-  const lines = readFileSync(join(folder, logName), 'utf8').split('\n').map((line) => line.trim()).filter((line) => line !== '');
+  const lines = readFileSync(join(folder, logName), 'utf8')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
   return lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1) ?? null;
 }

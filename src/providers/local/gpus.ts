@@ -34,7 +34,10 @@ export function describeGpus(devices: readonly string[]): GpuNeed | null {
 }
 
 function shortName(device: string): string {
-  return device.replace(/^(NVIDIA|Tesla|GeForce|Quadro)\s+/gi, '').replace(/^(GeForce|Quadro|Tesla)\s+/i, '').replaceAll(' ', '-');
+  return device
+    .replace(/^(NVIDIA|Tesla|GeForce|Quadro)\s+/gi, '')
+    .replace(/^(GeForce|Quadro|Tesla)\s+/i, '')
+    .replaceAll(' ', '-');
 }
 
 /** `A100-80GB` is a `NVIDIA A100-SXM4-80GB`, `RTX4090` a `NVIDIA GeForce RTX 4090`; `L4` is no `L40S`. */
@@ -48,5 +51,8 @@ function isCalled(device: string, name: string): boolean {
 }
 
 function wordsOf(text: string): string[] {
-  return text.toLowerCase().split(/[^a-z0-9]+/).filter((word) => word !== '');
+  return text
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .filter((word) => word !== '');
 }

@@ -6,8 +6,9 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../../core/errors.ts';
 import type { LaunchPlan } from '../provider.ts';
-import type { LocalProviderOptions } from './local-provider.ts';
-import { folderOf, logName, makeFolder, type MachineOrder, readMachineFile, removeFolder, writeOnce } from './machine-folder.ts';
+import { newHostKey } from './host-key.ts';
+import type { LocalProviderOptions } from './local-options.ts';
+import { folderOf, logName, type MachineOrder, makeFolder, readMachineFile, removeFolder, writeOnce } from './machine-folder.ts';
 import { machineVariable } from './process-tree.ts';
 
 /**
@@ -20,20 +21,19 @@ export async function launchMachine(plan: LaunchPlan, options: LocalProviderOpti
   if (folder === null) throw new GpuRunError('bad-input', `'${plan.id}' can't be a machine's id: it takes a-z, 0-9 and -.`);
   try {
     makeFolder(folder);
-    const order = readMachineFile(folder, 'machine.json') ?? (await writeOrder(folder, plan, options));
+    const order = readMachineFile(folder, 'machine.json') ?? writeOrder(folder, plan, options);
     if (order.requestId !== plan.requestId) throw new GpuRunError('conflict', `There is a local machine '${plan.id}' already, from another request.`);
     if (readMachineFile(folder, 'process.json') === null) await startProcess(folder, order, options);
     return order;
   } catch (error) {
     if (error instanceof GpuRunError) throw error;
-    if (readMachineFile(folder, 'process.json') === null) await removeFolder(folder);
+    if (readMachineFile(folder, 'process.json') === null) await removeFolder(folder).catch(() => {}); // what stays is found by `list`
     throw explain(error, folder);
   }
 }
 
-async function writeOrder(folder: string, plan: LaunchPlan, options: LocalProviderOptions): Promise<MachineOrder> {
-  const { utils } = (await import('ssh2')).default; // half of a command's start-up time, and needed here only
-  const hostKey = utils.generateKeyPairSync('ed25519');
+function writeOrder(folder: string, plan: LaunchPlan, options: LocalProviderOptions): MachineOrder {
+  const hostKey = newHostKey();
   const order: MachineOrder = {
     id: plan.id,
     name: plan.name,
@@ -43,8 +43,8 @@ async function writeOrder(folder: string, plan: LaunchPlan, options: LocalProvid
     deadline: plan.deadline,
     idleSeconds: plan.idleSeconds,
     sshPublicKey: plan.sshPublicKey,
-    hostPrivateKey: hostKey.private,
-    hostPublicKey: hostKey.public.trim(),
+    hostPrivateKey: hostKey.privateKey,
+    hostPublicKey: hostKey.publicKey,
     user: userInfo().username,
     env: options.env,
   };
@@ -70,9 +70,19 @@ async function startProcess(folder: string, order: MachineOrder, options: LocalP
 }
 
 function explain(error: unknown, folder: string): GpuRunError {
-  const code = systemErrorCode(error);
   const said = error instanceof Error ? error.message : String(error);
-  if (code === 'ENOSPC' || code === 'EDQUOT') return new GpuRunError('disk-full', `The local machine's folder ${folder} could not be written: ${said}`, { cause: error });
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return new GpuRunError('not-allowed', `The local machine could not be made in ${folder}: ${said}`, { cause: error });
-  return new GpuRunError('unfit', `The local machine's process could not be started: ${said}`, { cause: error });
+  switch (systemErrorCode(error)) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new GpuRunError('disk-full', `There is no space for the local machine's folder ${folder}: ${said}`, { cause: error });
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new GpuRunError('not-allowed', `The local machine could not be made in ${folder}: ${said}`, { cause: error });
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return new GpuRunError('bad-input', `The local machine could not be made in ${folder}, there is a file in the way: ${said}`, { cause: error });
+    default:
+      return new GpuRunError('unfit', `The local machine's process could not be started: ${said}`, { cause: error });
+  }
 }

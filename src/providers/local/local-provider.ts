@@ -1,29 +1,17 @@
 /**
  * Provider `local`: machines on this computer, each a detached process with its own SSH server on 127.0.0.1, its own host key
  * and its own home folder, so that `up`, `train` and `down` take the very path that a rented machine takes.
- * May import core, the provider interface, node: and ssh2; keeps everything below the folder that it is given.
+ * May import core and the provider interface (ssh2 in the machine's process alone); keeps everything below the folder that it is given.
  */
-import type { Clock } from '../../core/clock.ts';
 import { labelKeys, type MachineRef } from '../../core/machine.ts';
 import type { Provider } from '../provider.ts';
 import { describeMachine } from './describe-machine.ts';
 import { findGpus } from './gpus.ts';
 import { launchMachine } from './launch-machine.ts';
 import { localOffer } from './local-offer.ts';
-import { folderOf, machineIds, type MachineOrder, readMachineFile } from './machine-folder.ts';
+import type { LocalProviderOptions } from './local-options.ts';
+import { folderOf, type MachineOrder, machineIds, readMachineFile } from './machine-folder.ts';
 import { terminateMachine } from './terminate-machine.ts';
-
-export interface LocalProviderOptions {
-  /** The folder that holds one folder a machine; made when it's needed. */
-  readonly home: string;
-  /** Absolute path of the script that is a machine's process. */
-  readonly machineProcess: string;
-  /** The Node that runs it. */
-  readonly node: string;
-  /** What jobs inherit; stored in the machine's folder, so never with a secret. */
-  readonly env: Readonly<Record<string, string>>;
-  readonly clock: Clock;
-}
 
 export function createLocalProvider(options: LocalProviderOptions): Provider {
   const { home, clock } = options;

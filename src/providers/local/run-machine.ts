@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import { systemErrorCode } from '../../core/errors.ts';
 import { ownIdentity } from '../../core/process-identity.ts';
-import { makeFolder, type MachineOrder, readMachineFile, writeMachineFile, writeOnce } from './machine-folder.ts';
+import { type MachineOrder, makeFolder, readMachineFile, writeMachineFile, writeOnce } from './machine-folder.ts';
 import { endGraceMs, endProcesses, findProcesses, machineVariable } from './process-tree.ts';
 import { startSshServer } from './ssh-server.ts';
 import { watchMachine } from './watch-machine.ts';

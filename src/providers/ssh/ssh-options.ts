@@ -43,8 +43,12 @@ export function readSshOptions(providerOptions: Readonly<Record<string, unknown>
 
 function hostOf(value: unknown): string {
   if (value === null) throw bad('ssh.host', 'is missing', ["Give a host name, an address, or a name from ~/.ssh/config: 'ssh: { host: gpu-box }'."]);
-  if (typeof value !== 'string' || !isWord(value) || value.includes('/')) throw bad('ssh.host', `takes a host name, an address, or a name from ~/.ssh/config, not ${show(value)}`);
-  if (value.includes('@')) throw bad('ssh.host', `takes the host alone, not ${show(value)}`, [`ssh: { host: ${value.slice(value.lastIndexOf('@') + 1)}, user: ${value.slice(0, value.lastIndexOf('@'))} }`]);
+  if (typeof value !== 'string' || !isWord(value) || value.includes('/'))
+    throw bad('ssh.host', `takes a host name, an address, or a name from ~/.ssh/config, not ${show(value)}`);
+  if (value.includes('@'))
+    throw bad('ssh.host', `takes the host alone, not ${show(value)}`, [
+      `ssh: { host: ${value.slice(value.lastIndexOf('@') + 1)}, user: ${value.slice(0, value.lastIndexOf('@'))} }`,
+    ]);
   return value;
 }
 
@@ -71,7 +75,8 @@ function hostKeyOf(value: unknown): HostKey | null {
 function fileOf(key: 'config-file' | 'identity-file', value: unknown): string | null {
   if (value === null) return null;
   const path = typeof value === 'string' && value.startsWith('~/') ? join(homedir(), value.slice(2)) : value;
-  if (typeof path !== 'string' || !isAbsolute(path) || path.includes('\0')) throw bad(`ssh.${key}`, `takes an absolute path or one that starts with ~/, not ${show(value)}`);
+  if (typeof path !== 'string' || !isAbsolute(path) || path.includes('\0'))
+    throw bad(`ssh.${key}`, `takes an absolute path or one that starts with ~/, not ${show(value)}`);
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) throw bad(`ssh.${key}`, `names no file that is there: ${path}`);
   return path;
 }

@@ -44,6 +44,7 @@ export function createSshProvider({ clock }: { readonly clock: Clock }): Provide
     /** Nothing exists that the ledger could have lost: a host has no labels, and without the ledger no address is known. */
     async *list(_owner, signal) {
       signal?.throwIfAborted();
+      yield* [];
     },
   };
 }

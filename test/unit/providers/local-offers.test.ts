@@ -3,8 +3,8 @@ import { availableParallelism, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GpuNeed, ResourceNeed } from '../../../src/core/offer.ts';
-import { createLocalProvider } from '../../../src/providers/local/local-provider.ts';
 import { matchGpus } from '../../../src/providers/local/gpus.ts';
+import { createLocalProvider } from '../../../src/providers/local/local-provider.ts';
 import { createFakeClock } from '../../../src/testing/index.ts';
 import { anyNeed, collect } from '../../contract/provider.ts';
 

@@ -82,7 +82,11 @@ describe('findProcesses', () => {
     const plain = await start('echo ready; exec sleep 60', { GPU_RUN_MACHINE: id });
     expect(findProcesses(id).map(({ pid, inJob }) => ({ pid, inJob }))).toEqual([{ pid: plain.shell.pid, inJob: false }]);
     const job = await start('echo ready; exec sleep 60', { GPU_RUN_MACHINE: id, GPU_RUN_JOB: 'job-1' });
-    expect(findProcesses(id).filter(({ inJob }) => inJob).map(({ pid }) => pid)).toEqual([job.shell.pid]);
+    expect(
+      findProcesses(id)
+        .filter(({ inJob }) => inJob)
+        .map(({ pid }) => pid),
+    ).toEqual([job.shell.pid]);
   });
 
   test('ps tells the same as /proc', async () => {

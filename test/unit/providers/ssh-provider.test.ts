@@ -34,7 +34,9 @@ async function refusal(ssh: unknown): Promise<GpuRunError> {
 
 describe('offers of ssh', () => {
   test('one host, one offer, at the price of the config', async () => {
-    expect(await offersFor({ host: 'gpu-box' })).toMatchObject([{ provider: 'ssh', type: 'ssh:gpu-box', gpu: null, price: { perHour: 0, currency: 'USD' }, available: null }]);
+    expect(await offersFor({ host: 'gpu-box' })).toMatchObject([
+      { provider: 'ssh', type: 'ssh:gpu-box', gpu: null, price: { perHour: 0, currency: 'USD' }, available: null },
+    ]);
     expect(await offersFor({ host: 'gpu-box', 'price-per-hour': 0.35 })).toMatchObject([{ price: { perHour: 0.35 } }]);
   });
 
@@ -52,13 +54,36 @@ describe('offers of ssh', () => {
 
 describe('access of ssh', () => {
   test('what is left out is left to ssh_config', async () => {
-    expect(await accessFor({ host: 'gpu-box' })).toEqual({ kind: 'openssh', host: 'gpu-box', port: null, user: null, hostKey: null, configFile: null, identityFile: null });
+    expect(await accessFor({ host: 'gpu-box' })).toEqual({
+      kind: 'openssh',
+      host: 'gpu-box',
+      port: null,
+      user: null,
+      hostKey: null,
+      configFile: null,
+      identityFile: null,
+    });
   });
 
   test('every key arrives', async () => {
     const identityFile = import.meta.filename; // any file that is there
-    const ssh = { host: '2001:db8::7', user: 'ann.b', port: 2222, 'host-key': `${hostKey} root@gpu-box`, 'config-file': '/dev/../etc/passwd', 'identity-file': identityFile };
-    expect(await accessFor(ssh)).toEqual({ kind: 'openssh', host: '2001:db8::7', port: 2222, user: 'ann.b', hostKey, configFile: '/dev/../etc/passwd', identityFile });
+    const ssh = {
+      host: '2001:db8::7',
+      user: 'ann.b',
+      port: 2222,
+      'host-key': `${hostKey} root@gpu-box`,
+      'config-file': '/dev/../etc/passwd',
+      'identity-file': identityFile,
+    };
+    expect(await accessFor(ssh)).toEqual({
+      kind: 'openssh',
+      host: '2001:db8::7',
+      port: 2222,
+      user: 'ann.b',
+      hostKey,
+      configFile: '/dev/../etc/passwd',
+      identityFile,
+    });
   });
 
   test('~/ is the home folder', async () => {
