@@ -2,6 +2,7 @@
 
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { systemClock } from '../../src/core/clock.ts';
 import { ownIdentity } from '../../src/core/process-identity.ts';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
@@ -11,17 +12,16 @@ const [task, file = '', tag = ''] = process.argv.slice(2);
 
 const say = (words: unknown) => writeSync(1, `${JSON.stringify(words)}\n`);
 
-/** Everybody opens the same names, with the file opened and closed each time: once told to, by one byte on stdin. */
+/** Opens the machine that each line of stdin names, `LEDGER-FILE NAME`, with the file opened and closed each time. */
 async function race(): Promise<void> {
   say('waiting');
-  await once(process.stdin, 'data');
-  for (let round = 0; round < 25; round += 1) {
-    const ledger = openSqliteLedger(file, systemClock);
-    const { opened, entry } = ledger.open(someIntent(`round-${round}-${tag}`, `round-${round}`));
-    say({ round, opened, id: entry.id });
+  for await (const line of createInterface(process.stdin)) {
+    const [path = '', name = ''] = line.split(' ');
+    const ledger = openSqliteLedger(path, systemClock);
+    const { opened, entry } = ledger.open(someIntent(`${name}-${tag}`, name));
     ledger.close();
+    say({ opened, id: entry.id });
   }
-  process.stdin.destroy();
 }
 
 /** Writes until it is killed. */
