@@ -46,5 +46,5 @@ function complaint(folder: string): string | null {
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '');
-  return lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1) ?? null;
+  return (lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1))?.slice(0, 300) ?? null;
 }

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/core/clock.ts';
 import { labelKeys, type MachineRef } from '../../../src/core/machine.ts';
@@ -13,7 +14,7 @@ import { anyNeed, collect, planFor } from '../../contract/provider.ts';
 import { type LocalMachines, openLocalMachines } from '../../support/local-machines.ts';
 
 const owner = 'ann-x7k2pq';
-const script = join(import.meta.dirname, '..', '..', 'support', 'local-launch.ts');
+const script = fileURLToPath(new URL('../../support/local-launch.ts', import.meta.url));
 
 let machines: LocalMachines;
 beforeEach(async () => {
