@@ -22,7 +22,7 @@ export const diagnoseOpenssh: Diagnose = (said, options) => {
     });
   }
   if (/bad configuration option|can't open user config file|terminating, \d+ bad|missing argument|unsupported option|bad cipher/i.test(said)) {
-    return new GpuRunError('bad-input', `ssh does not accept its configuration for '${where}': ${lastLine(said)}`, {
+    return new GpuRunError('bad-input', `ssh does not accept its configuration for '${where}': ${said.trim().split(/\r?\n/)[0]}`, {
       hints: [`\`ssh -G ${where}\` shows the same error.`],
     });
   }

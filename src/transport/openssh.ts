@@ -85,11 +85,12 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
       const child = spawn('ssh', [...used.argv, '-T', used.ssh.host, line], { stdio: 'pipe', detached: process.platform !== 'win32' });
       return opensshCommand(track(child), mark, () => explain(used));
     },
-    terminal: async (argv, { stdin, stdout, stderr }) => {
+    terminal: async (argv, { stdin, stdout, stderr, term }) => {
       const used = await route();
       const command = argv === null ? [] : [reportingCommand(argv).line];
       stdin.pause(); // every key is for ssh
-      const child = track(spawn('ssh', [...used.argv, '-t', used.ssh.host, ...command], { stdio: [stdin, stdout, stderr] }));
+      const call = ['ssh', ...used.argv, '-t', used.ssh.host, ...command];
+      const child = track(spawn('env', [`TERM=${term}`, ...call], { stdio: [stdin, stdout, stderr] }));
       const code = await exitCode(child);
       if (code === null || (code === 255 && used.master?.alive() === false)) throw await explain(used);
       return statusFromShell(code);

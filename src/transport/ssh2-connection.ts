@@ -1,7 +1,7 @@
 /** One connection of the `ssh2` library: made, verified and, when it fails, explained. May import core and this folder. */
 import { readFile } from 'node:fs/promises';
 import { connect as connectTcp, type Socket } from 'node:net';
-import { type CipherAlgorithm, Client, type ServerHostKeyAlgorithm } from 'ssh2';
+import ssh2, { type CipherAlgorithm, type Client, type ServerHostKeyAlgorithm } from 'ssh2';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { Access } from '../core/machine.ts';
 import { fingerprintOfBlob, type ParsedKey, parsePublicKey } from './host-keys.ts';
@@ -29,7 +29,7 @@ export async function openSsh2(access: OwnAccess, options: ConnectOptions, signa
   const serverHostKey = hostKeyAlgorithms(known, access);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs ?? 15_000)]);
   const socket = connectTcp({ host: access.host, port: access.port, noDelay: true, keepAlive: true });
-  const client = new Client();
+  const client = new ssh2.Client();
   const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
   const closed = new Promise<void>((done) => socket.once('close', () => done()));
   let mismatch: GpuRunError | null = null;

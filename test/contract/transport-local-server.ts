@@ -14,6 +14,8 @@ export interface LocalServer {
   readonly strangerFile: string;
   readonly port: number;
   connections(): number;
+  /** The files stay, for `restart`. */
+  stop(): Promise<void>;
   restart(): Promise<void>;
   close(): Promise<void>;
 }
@@ -50,6 +52,7 @@ export async function startLocalServer(): Promise<LocalServer> {
     strangerFile,
     port,
     connections: () => server.connections(),
+    stop: () => server.close(),
     restart: async () => {
       await server.close();
       server = await start(port);

@@ -160,7 +160,8 @@ export function transportContract(name: string, kind: TransportKind): void {
       const command = transport().exec(['sh', '-c', 'echo $$; exec cat']);
       const pid = Number(await firstLine(command));
       command.kill();
-      await expect(settled(command.exit)).resolves.toSatisfy((end) => end === 'interrupted' || end === 143);
+      // Which it is depends on what the server does first: pass on the signal, end the input, or close the channel.
+      expect(['interrupted', 143, 0]).toContain(await settled(command.exit));
       await gone(pid);
     });
 

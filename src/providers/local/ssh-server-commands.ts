@@ -37,11 +37,11 @@ export function serveCommands(home: CommandHome): CommandServer {
     running.set(child, { onPty: pty !== null });
     child.once('close', () => running.delete(child));
     connectStreams(channel, child);
-    session.on('signal', (_accept, _reject, { name }) => signalGroup(child, `SIG${name}`));
+    session.on('signal', (_accept, _reject, { name }) => signalGroups(child, pty !== null, `SIG${name}` as NodeJS.Signals));
     if (pty !== null) session.on('window-change', (_accept, _reject, size) => resizePty(child, size));
     const hangUp = () => {
       for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
-      if (pty !== null) signalGroup(child, 'SIGHUP');
+      if (pty !== null) child.kill('SIGKILL'); // the kernel hangs up on the programs of a terminal whose keeper is gone
     };
     session.once('close', hangUp);
     connection.once('close', hangUp);
@@ -66,9 +66,8 @@ export function serveCommands(home: CommandHome): CommandServer {
     },
     killAll: () => {
       for (const [child, { onPty }] of running) {
-        const groups = onPty ? ptyProcesses(child) : [];
-        signalGroup(child, 'SIGKILL');
-        for (const pid of groups) killGroup(pid, 'SIGKILL');
+        signalGroups(child, onPty, 'SIGKILL');
+        child.kill('SIGKILL');
       }
     },
   };
@@ -142,14 +141,13 @@ function refusePty(channel: ServerChannel): void {
   channel.end();
 }
 
-function signalGroup(child: ChildProcess, signal: string): void {
-  if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) killGroup(child.pid, signal as NodeJS.Signals);
-}
-
-function killGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // it has ended, or there is no such signal
+function signalGroups(child: ChildProcess, onPty: boolean, signal: NodeJS.Signals): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  for (const leader of onPty ? ptyProcesses(child) : [child.pid]) {
+    try {
+      process.kill(-leader, signal);
+    } catch {
+      // it has ended, or there is no such signal
+    }
   }
 }

@@ -2,9 +2,9 @@
 import { constants, type Dirent, type Stats } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Attributes, type InputAttributes, type SFTPWrapper, utils } from 'ssh2';
+import ssh2, { type Attributes, type InputAttributes, type SFTPWrapper } from 'ssh2';
 
-const { STATUS_CODE: status, OPEN_MODE: mode } = utils.sftp;
+const { STATUS_CODE: status, OPEN_MODE: mode } = ssh2.utils.sftp;
 
 type Handle = { readonly kind: 'file'; readonly file: fs.FileHandle } | { readonly kind: 'folder'; readonly path: string; readonly unread: Dirent[] };
 
@@ -109,7 +109,7 @@ export function serveSftp(sftp: SFTPWrapper, home: string): void {
   );
   sftp.on('REALPATH', (id, path) => inTurn(id, async () => sftp.name(id, [nameOnly(await fs.realpath(at(path)).catch(() => at(path)))])));
   sftp.on('READLINK', (id, path) => inTurn(id, async () => sftp.name(id, [nameOnly(await fs.readlink(at(path)))])));
-  sftp.on('SYMLINK', (id, target, link) => inTurn(id, async () => fs.symlink(target, at(link)).then(() => done(id))));
+  sftp.on('SYMLINK', (id, link, target) => inTurn(id, async () => fs.symlink(target, at(link)).then(() => done(id))));
   sftp.on('MKDIR', (id, path, attributes) => inTurn(id, async () => fs.mkdir(at(path), { mode: (attributes.mode ?? 0o777) & 0o7777 }).then(() => done(id))));
   sftp.on('RMDIR', (id, path) => inTurn(id, async () => fs.rmdir(at(path)).then(() => done(id))));
   sftp.on('REMOVE', (id, path) => inTurn(id, async () => fs.unlink(at(path)).then(() => done(id))));
@@ -127,11 +127,20 @@ export function serveSftp(sftp: SFTPWrapper, home: string): void {
     handles.clear();
   };
   sftp.once('end', () => {
-    void turn.then(closeAll);
-    sftp.end();
+    void turn.then(() => {
+      closeAll();
+      endWell(sftp);
+    });
   });
   sftp.once('close', () => void turn.then(closeAll));
   sftp.on('error', () => sftp.end());
+}
+
+/** scp takes the end without an exit status for a failure; the library has no call for it on this kind of channel. */
+function endWell(sftp: SFTPWrapper): void {
+  const channel = sftp as unknown as { outgoing: { id: number; state: string }; _protocol: { exitStatus(channel: number, code: number): void } };
+  if (channel.outgoing.state === 'open') channel._protocol.exitStatus(channel.outgoing.id, 0);
+  sftp.end();
 }
 
 function openFlags(flags: number): number {

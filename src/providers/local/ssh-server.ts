@@ -5,7 +5,7 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
-import { type AuthContext, type Connection, Server, type ServerChannel, type TcpipRequestInfo, utils } from 'ssh2';
+import ssh2, { type AuthContext, type Connection, type ServerChannel, type TcpipRequestInfo } from 'ssh2';
 import { serveCommands } from './ssh-server-commands.ts';
 import { serveSftp } from './ssh-server-sftp.ts';
 
@@ -34,6 +34,9 @@ export interface SshServer {
   close(): Promise<void>;
 }
 
+/** As sshd's MaxAuthTries; clients with many keys offer each. */
+const maxRefusals = 20;
+
 const plainPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Rejects with the system's error when the port can't be listened on. */
@@ -42,12 +45,14 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   const isAllowed = publicKeyCheck(options);
   const commands = serveCommands({ home, shell, env: { PATH: plainPath, ...options.env, HOME: home, USER: user, LOGNAME: user, SHELL: shell } });
   const authenticated = new Set<Connection>();
-  const server = new Server({ hostKeys: [options.hostPrivateKey] }, (connection) => {
+  const server = new ssh2.Server({ hostKeys: [options.hostPrivateKey] }, (connection) => {
     connection.setMaxListeners(0); // each running command waits for its end
     connection.on('error', () => {}); // 'close' follows
+    let refusals = 0;
     connection.on('authentication', (context) => {
       if (isAllowed(context)) context.accept();
-      else context.reject(['publickey']);
+      else if (++refusals < maxRefusals) context.reject(['publickey']);
+      else connection.end();
     });
     connection.once('ready', () => authenticated.add(connection));
     connection.once('close', () => authenticated.delete(connection));
@@ -80,7 +85,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
 }
 
 function publicKeyCheck({ authorizedKey, user }: SshServerOptions): (context: AuthContext) => boolean {
-  const allowed = utils.parseKey(authorizedKey);
+  const allowed = ssh2.utils.parseKey(authorizedKey);
   if (allowed instanceof Error) throw allowed;
   const blob = allowed.getPublicSSH();
   return (context) => {
