@@ -52,6 +52,7 @@ export abstract class BaseCommand extends Command {
     let opened: ReturnType<typeof openContext> | null = null;
     using interrupts = watchInterrupts({
       source: process,
+      now: Date.now,
       onFirst: () => {
         progress.clear();
         void screen.err.write(`${onInterrupt}\n`);

@@ -15,15 +15,22 @@ export interface InterruptParts {
   readonly onFirst: (signal: NodeJS.Signals) => void;
   /** The second one: does not return to the work. */
   readonly onSecond: () => void;
+  /** Milliseconds. */
+  readonly now: () => number;
 }
+
+/** npm and other wrappers pass on to us what the terminal has sent to everybody: that is still one Ctrl-C. */
+const echoMs = 250;
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** A closed terminal (SIGHUP) is no wish to stop: jobs and machines go on, guarded by their deadlines. */
-export function watchInterrupts({ source, onFirst, onSecond }: InterruptParts): Interrupts {
+export function watchInterrupts({ source, onFirst, onSecond, now }: InterruptParts): Interrupts {
   const controller = new AbortController();
+  let firstAt: number | null = null;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (controller.signal.aborted) return onSecond();
+    if (firstAt !== null) return now() - firstAt > echoMs ? onSecond() : undefined;
+    firstAt = now();
     onFirst(signal);
     controller.abort(signal === 'SIGHUP' ? new LeaveRunning('The terminal was closed.') : new DOMException(`Interrupted by ${signal}.`, 'AbortError'));
   };

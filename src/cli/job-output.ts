@@ -12,7 +12,7 @@ export function createJobOutput(screen: Screen, progress: ProgressView, { states
     out: out.write,
     err: err.write,
     style: screen.errStyle,
-    clearProgress: progress.clear,
+    progress,
     sameTerminal: out.isTerminal && err.isTerminal,
     states: states && !mode.quiet,
   });

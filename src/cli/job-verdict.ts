@@ -2,7 +2,7 @@
 import { type ErrorCode, GpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { EndReason } from '../protocol/job.ts';
-import { howItStands } from './render/job-view.ts';
+import { endLine } from './render/job-view.ts';
 
 export interface Verdict {
   /** The job's own; 0 while it has none. */
@@ -28,7 +28,7 @@ export function verdictOf(job: JobEntry, leftovers: readonly string[]): Verdict 
   if (leftovers.length > 0) return { exitCode, failure: stillBilling(leftovers) };
   if (job.end === null || job.end.code !== null) return { exitCode, failure: null };
   const hints = job.end.reason === 'lost' ? ['gpu-run train   starts it again'] : [`gpu-run logs ${job.id}   shows what it wrote`];
-  return { exitCode, failure: new GpuRunError(endCodes[job.end.reason], `${job.id} ${howItStands(job)}.`, { hints }) };
+  return { exitCode, failure: new GpuRunError(endCodes[job.end.reason], `${endLine(job)}.`, { hints }) };
 }
 
 /** @param leftovers in words, with the command that ends each */

@@ -46,7 +46,7 @@ Works over lost connections, and from this computer's copy when the machine is g
         if (following || ended.state !== 'ended') await output.print(endLine(ended));
         return ended;
       });
-      return this.finish({ job: jobDocument(job), ...(following ? {} : { log: text.join('') }) }, null);
+      return this.finish({ job: jobDocument(job), ...(following ? {} : { log: text.join('') + decoder.decode() }) }, null);
     } catch (error) {
       if (this.screen.out.isClosed) return 0;
       throw error;

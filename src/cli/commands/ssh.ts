@@ -18,10 +18,11 @@ At a terminal the command gets one, too; otherwise its streams are passed on as 
     const { shell } = await import('../../workflows/shell.ts');
     const name = args.name ?? (await this.settings(flags)).name;
     const { stdin, stdout, stderr, env } = process;
+    const { json } = this.screen.mode; // stdout is the document's then
     const terminal = stdin.isTTY && stdout.isTTY && stderr.isTTY ? { stdin, stdout, stderr, term: env['TERM'] ?? 'xterm' } : null;
     const exit = await this.withContext({ onInterrupt: 'Interrupted.' }, (context, progress) => {
       progress.clear();
-      return shell({ name, argv: command, terminal, stdin, stdout, stderr }, context);
+      return shell({ name, argv: command, terminal, stdin, stdout: json ? stderr : stdout, stderr }, context);
     });
     return this.finish({ exit }, null) || exit.code;
   }

@@ -2,6 +2,7 @@
 import type { JobEntry, JobState } from '../../core/job.ts';
 import { formatUsd } from '../../core/money.ts';
 import type { OnJobEvent } from '../../workflows/job-event.ts';
+import type { ProgressView } from './progress-view.ts';
 import type { Style } from './style.ts';
 import { harmless, span } from './text.ts';
 
@@ -9,8 +10,8 @@ export interface JobViewParts {
   readonly out: (bytes: Uint8Array) => Promise<void>;
   readonly err: (text: string) => Promise<void>;
   readonly style: Style;
-  /** Takes a moving progress line away before the log is written. */
-  readonly clearProgress: () => void;
+  /** Gives way to the log. */
+  readonly progress: Pick<ProgressView, 'clear' | 'wrote'>;
   /** Both streams end on one terminal: a line of ours must not be glued to an unfinished line of the log. */
   readonly sameTerminal: boolean;
   /** State changes are shown. Warnings always are. */
@@ -30,21 +31,23 @@ const stateLines: Readonly<Record<Exclude<JobState, 'ended'>, string>> = {
   cancelling: 'being cancelled',
 };
 
-export function createJobView({ out, err, style, clearProgress, sameTerminal, states }: JobViewParts): JobView {
+export function createJobView({ out, err, style, progress, sameTerminal, states }: JobViewParts): JobView {
   let midLine = false;
   const print = async (line: string) => {
-    clearProgress();
+    progress.clear();
     await err(`${midLine && sameTerminal ? '\n' : ''}${line}\n`);
     midLine = false;
+    progress.wrote(false);
   };
   return {
     print,
     onEvent: async (event) => {
       if (event.type === 'log') {
         if (event.bytes.length === 0) return;
-        clearProgress();
+        progress.clear();
         await out(event.bytes);
         midLine = event.bytes.at(-1) !== 0x0a;
+        progress.wrote(midLine && sameTerminal);
       } else if (event.type === 'note') {
         await print(event.level === 'warn' ? `${style.yellow('Warning:')} ${harmless(event.text)}` : style.dim(harmless(event.text)));
       } else if (event.type === 'state' && event.state !== 'ended' && states) {
@@ -59,14 +62,14 @@ export function endLine(job: JobEntry, where: string | null = null, usd: number 
   const took = job.startedAt === null || job.endedAt === null ? '' : ` after ${span((job.endedAt - job.startedAt) / 1000)}`;
   const place = where === null ? '' : ` on ${where}`;
   const cost = usd === null ? '' : ` (cost ${formatUsd(usd)})`;
-  return harmless(`${job.id} ${howItStands(job)}${took}${place}${cost}`);
+  const detail = job.end?.detail ? `: ${job.end.detail}` : '';
+  return harmless(`${job.id} ${howItStands(job)}${took}${place}${cost}${detail}`);
 }
 
 /** `ended with exit code 3`, `was cancelled`, `is running`. */
-export function howItStands({ state, end }: Pick<JobEntry, 'state' | 'end'>): string {
+function howItStands({ state, end }: Pick<JobEntry, 'state' | 'end'>): string {
   if (state !== 'ended' || end === null)
     return state === 'queued' ? 'is waiting in the queue' : state === 'ended' ? 'ended' : `is ${state === 'setup' ? 'running its setup' : state}`;
-  const detail = end.detail === null ? '' : `: ${end.detail}`;
   const code = end.code === null ? '' : ` with exit code ${end.code}`;
   switch (end.reason) {
     case 'exit':
@@ -76,12 +79,12 @@ export function howItStands({ state, end }: Pick<JobEntry, 'state' | 'end'>): st
     case 'cancelled':
       return 'was cancelled';
     case 'setup':
-      return `did not start: its setup failed${code}${detail}`;
+      return `did not start: its setup failed${code}`;
     case 'not-started':
-      return `could not be started${code}${detail}`;
+      return `could not be started${code}`;
     case 'lost':
-      return `was lost${detail}`;
+      return 'was lost';
     case 'deadline':
-      return `was ended by the machine's deadline`;
+      return "was ended by the machine's deadline";
   }
 }

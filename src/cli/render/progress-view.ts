@@ -7,6 +7,8 @@ import { cut, harmless } from './text.ts';
 export interface ProgressView extends Reporter {
   /** Takes the moving line away, so that somebody else can write. It comes back with the next report. */
   clear(): void;
+  /** Somebody else has written: true when the terminal's last line is unfinished and must not be drawn over. */
+  wrote(midLine: boolean): void;
 }
 
 export interface ViewParts {
@@ -33,6 +35,7 @@ export function createAnimatedView({ write, style, now, columns, every }: Animat
   let line: { text: string; detail: string } | null = null;
   let frame = 0;
   let stop: (() => void) | null = null;
+  let midLine = false;
   const draw = () => {
     if (line === null) return;
     const detail = line.detail === '' ? '' : `  ${line.detail}`;
@@ -46,9 +49,14 @@ export function createAnimatedView({ write, style, now, columns, every }: Animat
     line = null;
     write(eraseLine);
   };
+  const beginLine = () => {
+    if (midLine) write('\n');
+    midLine = false;
+  };
   const show = (text: string, detail = '') => {
     line = { text: harmless(text), detail };
     if (stop !== null) return;
+    beginLine();
     draw();
     stop = every(frameMs, () => {
       frame += 1;
@@ -58,11 +66,15 @@ export function createAnimatedView({ write, style, now, columns, every }: Animat
   const print = (text: string) => {
     const shown = line;
     clear();
+    beginLine();
     write(`${text}\n`);
     if (shown !== null) show(shown.text, shown.detail);
   };
   return {
     clear,
+    wrote: (unfinished) => {
+      midLine = unfinished;
+    },
     report: (report) => {
       if (report.type === 'progress') return show(line?.text ?? phaseTexts[report.phase], meter(report));
       if (report.type === 'phase' && report.status === 'begin') return show(report.text);
@@ -85,6 +97,7 @@ export function createPlainView({ write, style, now }: ViewParts): ProgressView 
   };
   return {
     clear: () => {},
+    wrote: () => {},
     report: (report) => {
       if (report.type !== 'progress') {
         if (report.type === 'phase' && report.status === 'begin') {
@@ -105,6 +118,7 @@ export function createPlainView({ write, style, now }: ViewParts): ProgressView 
 export function createQuietView({ write, style }: ViewParts): ProgressView {
   return {
     clear: () => {},
+    wrote: () => {},
     report: (report) => {
       if (report.type === 'note' && report.level === 'warn') write(`${permanentLine(report, style)}\n`);
     },

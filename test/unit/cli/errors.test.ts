@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest';
+import { verdictOf } from '../../../src/cli/job-verdict.ts';
+import { renderError } from '../../../src/cli/render/error.ts';
+import { createStyle } from '../../../src/cli/render/style.ts';
+import { reportedError } from '../../../src/cli/reported-error.ts';
+import { teardownOf } from '../../../src/cli/teardown-choice.ts';
+import { GpuRunError, toGpuRunError } from '../../../src/core/errors.ts';
+import { jobEntry } from './entries.ts';
+
+const plain = createStyle(false);
+const call = { words: ['status'], commands: ['status'] };
+
+test('an error: what happened, then what to do; the causes on demand', () => {
+  const cause = new Error('handshake failed', { cause: new Error('socket closed\u001b[2J') });
+  const error = new GpuRunError('connection', "No connection to 'cats'.\nsecond line", { hints: ['Wait.', 'gpu-run doctor'], cause });
+  expect(renderError(error, plain, false)).toBe("Error: No connection to 'cats'.\n  second line\n  -> Wait.\n  -> gpu-run doctor");
+  expect(renderError(error, plain, true)).toBe(
+    "Error: No connection to 'cats'.\n  second line\n  because: handshake failed\n  because: socket closed\\e[2J\n  -> Wait.\n  -> gpu-run doctor",
+  );
+});
+
+test('a stack only for a bug of ours, with the wish to report it', () => {
+  const shown = renderError(toGpuRunError(new TypeError('x is not a function')), plain, false);
+  expect(shown).toMatch(/^Error: x is not a function\nThis is a bug in gpu-run\. Please report it, with these lines:\nTypeError: x is not a function\n {4}at /);
+  expect(renderError(new GpuRunError('lost', 'Gone.', { cause: new Error('why') }), plain, true)).not.toMatch(/^\s+at /m);
+});
+
+test('causes that go in a circle end', () => {
+  const error: GpuRunError = new GpuRunError('lost', 'a', { cause: new Error('b') });
+  (error.cause as Error).cause = error;
+  expect(renderError(error, plain, true)).toBe('Error: a\n  because: b');
+});
+
+test.each([
+  ['EACCES', 'not-allowed'],
+  ['ENOTDIR', 'sync'],
+  ['ENOSPC', 'disk-full'],
+])('a file that fails with %s is no bug', (code, kind) => {
+  const thrown = Object.assign(new Error('raw'), { code, path: '/home/ada/x' });
+  const error = reportedError(thrown, call);
+  expect(error.code).toBe(kind);
+  expect(error.message).toContain('/home/ada/x');
+});
+
+test('an error of the system without a file, or one that we did not foresee, is a bug', () => {
+  expect(reportedError(Object.assign(new Error('raw'), { code: 'EPIPE' }), call).code).toBe('internal');
+  expect(reportedError(Object.assign(new Error('raw'), { code: 'EWEIRD', path: '/x' }), call).code).toBe('internal');
+  expect(reportedError(new DOMException('stop', 'AbortError'), call).code).toBe('interrupted');
+});
+
+test("a job's exit code is ours, whatever it is", () => {
+  for (const code of [0, 1, 37, 64, 90, 137, 255]) expect(verdictOf(jobEntry({ code }), [])).toEqual({ exitCode: code, failure: null });
+  expect(verdictOf(jobEntry(null), [])).toEqual({ exitCode: 0, failure: null });
+});
+
+test.each([
+  ['lost', 'lost'],
+  ['deadline', 'deadline'],
+  ['cancelled', 'interrupted'],
+] as const)('an end without exit code: %s', (reason, kind) => {
+  expect(verdictOf(jobEntry({ code: null, reason }), []).failure).toMatchObject({ code: kind });
+});
+
+test('what may still bill counts more than the job', () => {
+  expect(verdictOf(jobEntry({ code: 3 }), ['disk x: gcloud compute disks delete x']).failure).toMatchObject({
+    code: 'still-billing',
+    hints: ['disk x: gcloud compute disks delete x'],
+  });
+});
+
+test('what becomes of the machine', () => {
+  expect([teardownOf({}), teardownOf({ down: true }), teardownOf({ keep: true }), teardownOf({ down: true, keep: false })]).toEqual([
+    'auto',
+    'down',
+    'keep',
+    'down',
+  ]);
+  expect(() => teardownOf({ down: true, keep: true })).toThrow('exclude');
+});

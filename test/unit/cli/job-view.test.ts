@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest';
+import { createJobView, endLine } from '../../../src/cli/render/job-view.ts';
+import { createEventWriter } from '../../../src/cli/render/json-events.ts';
+import { createStyle } from '../../../src/cli/render/style.ts';
+import type { JobEvent } from '../../../src/workflows/job-event.ts';
+import { jobEntry, noon } from './entries.ts';
+
+const log = (text: string | Uint8Array, offset = 0): JobEvent => ({ type: 'log', offset, bytes: typeof text === 'string' ? Buffer.from(text) : text });
+const state = (name: 'queued' | 'setup' | 'running'): JobEvent => ({ type: 'state', at: noon, state: name, end: null });
+
+function setUp(choices: { readonly sameTerminal: boolean; readonly states: boolean }) {
+  const out: Uint8Array[] = [];
+  const err: string[] = [];
+  const gaveWay: string[] = [];
+  const view = createJobView({
+    out: async (bytes) => void out.push(bytes),
+    err: async (text) => void err.push(text),
+    style: createStyle(false),
+    progress: { clear: () => void gaveWay.push('clear'), wrote: (midLine) => void gaveWay.push(midLine ? 'mid line' : 'line end') },
+    ...choices,
+  });
+  return { view, gaveWay, stdout: () => Buffer.concat(out), stderr: () => err.join('') };
+}
+
+test('the log reaches stdout byte for byte, whatever it holds', async () => {
+  const { view, stdout, stderr } = setUp({ sameTerminal: false, states: true });
+  const bytes = Uint8Array.from({ length: 1_024 }, (_, index) => index % 256);
+  await view.onEvent(log(bytes));
+  await view.onEvent({ type: 'metric', at: noon, values: { loss: 1 }, step: null, epoch: null });
+  await view.onEvent(log('no newline at the end', 1_024));
+  await view.print('done');
+  expect(stdout()).toEqual(Buffer.concat([bytes, Buffer.from('no newline at the end')]));
+  expect(stderr()).toBe('done\n');
+});
+
+test('states and notes go to stderr', async () => {
+  const { view, stdout, stderr } = setUp({ sameTerminal: false, states: true });
+  for (const name of ['queued', 'setup', 'running'] as const) await view.onEvent(state(name));
+  await view.onEvent({ type: 'note', at: noon, level: 'warn', text: 'GPU is idle\u001b[2J' });
+  await view.onEvent({ type: 'state', at: noon, state: 'ended', end: null });
+  expect(stderr()).toBe('[queued: another job is running on this machine]\n[running setup]\n[running]\nWarning: GPU is idle\\e[2J\n');
+  expect(stdout()).toHaveLength(0);
+});
+
+test('without states only warnings are left', async () => {
+  const { view, stderr } = setUp({ sameTerminal: false, states: false });
+  await view.onEvent(state('running'));
+  await view.onEvent({ type: 'note', at: noon, level: 'warn', text: 'careful' });
+  expect(stderr()).toBe('Warning: careful\n');
+});
+
+test('on one terminal a line of ours never continues a line of the log', async () => {
+  const { view, stderr, gaveWay } = setUp({ sameTerminal: true, states: true });
+  await view.onEvent(log('loss=0.1'));
+  await view.print('ended');
+  await view.onEvent(log('whole line\n'));
+  await view.print('again');
+  expect(stderr()).toBe('\nended\nagain\n');
+  expect(gaveWay).toEqual(['clear', 'mid line', 'clear', 'line end', 'clear', 'line end', 'clear', 'line end']);
+});
+
+test.each([
+  [{}, 'local', 0, 'job-20261121-k3v9xq ended with exit code 0 after 12s on local (cost $0.00)'],
+  [{ code: 37 }, 'gcp', 1.254, 'job-20261121-k3v9xq ended with exit code 37 after 12s on gcp (cost $1.25)'],
+  [{ code: 137, signal: 'SIGKILL', reason: 'signal' }, null, null, 'job-20261121-k3v9xq was killed by SIGKILL, ended with exit code 137 after 12s'],
+  [{ code: null, reason: 'lost', detail: 'the machine rebooted' }, null, null, 'job-20261121-k3v9xq was lost after 12s: the machine rebooted'],
+  [{ code: 143, reason: 'cancelled' }, null, null, 'job-20261121-k3v9xq was cancelled after 12s'],
+  [{ code: 2, reason: 'setup' }, null, null, 'job-20261121-k3v9xq did not start: its setup failed with exit code 2 after 12s'],
+  [{ code: 143, reason: 'deadline' }, null, null, "job-20261121-k3v9xq was ended by the machine's deadline after 12s"],
+  [null, null, null, 'job-20261121-k3v9xq is running'],
+] as const)('%j reads as a sentence', (end, where, usd, sentence) => {
+  expect(endLine(jobEntry(end), where, usd)).toBe(sentence);
+});
+
+test('events as JSON Lines; a character that was cut in two comes whole', async () => {
+  const lines: string[] = [];
+  const write = createEventWriter(async (line) => void lines.push(line));
+  const cat = Buffer.from('a🐈b\n');
+  await write(log(cat.subarray(0, 3)));
+  await write(log(cat.subarray(3), 3));
+  await write({ type: 'metric', at: noon, values: { loss: 0.5 }, step: 3, epoch: null });
+  await write({ type: 'state', at: noon, state: 'ended', end: { code: 137, signal: 'SIGKILL', reason: 'signal', detail: null } });
+  await write({ type: 'note', at: noon, level: 'info', text: 'two\nlines' });
+  expect(
+    lines
+      .join('')
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line)),
+  ).toEqual([
+    { type: 'log', offset: 0, bytes: 3, text: 'a' },
+    { type: 'log', offset: 3, bytes: 4, text: '🐈b\n' },
+    { type: 'metric', at: '2026-11-21T12:00:00.000Z', values: { loss: 0.5 }, step: 3, epoch: null },
+    { type: 'state', at: '2026-11-21T12:00:00.000Z', state: 'ended', exitCode: 137, signal: 'SIGKILL', reason: 'signal' },
+    { type: 'note', at: '2026-11-21T12:00:00.000Z', level: 'info', text: 'two\nlines' },
+  ]);
+});

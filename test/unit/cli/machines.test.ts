@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest';
+import { renderPlan, renderStatus, renderUp } from '../../../src/cli/render/machines.ts';
+import { renderCost, renderDown, renderReap, renderSync } from '../../../src/cli/render/reports.ts';
+import { createStyle } from '../../../src/cli/render/style.ts';
+import { jobEntry, machineEntry, noon } from './entries.ts';
+
+const view = { style: createStyle(false), now: noon, width: Number.POSITIVE_INFINITY };
+
+test('status', () => {
+  expect(renderStatus({ machines: [], jobs: [] }, view)).toBe('Nothing is up.');
+  const machines = [
+    { ...machineEntry(), costUsd: 0.0047 },
+    { ...machineEntry({ name: 'old', state: 'gone', endedAt: noon - 90_000 }), costUsd: 1.5 },
+  ];
+  const jobs = [jobEntry(null), jobEntry({ code: 3 }, { startedAt: noon - 60_000, endedAt: noon - 30_000 }), jobEntry({ code: null, reason: 'lost' })];
+  expect(renderStatus({ machines, jobs }, { ...view, now: noon + 20_000 }).split('\n')).toEqual([
+    'MACHINE  PROVIDER           TYPE           GPU   STATE  PER HOUR     COST  ENDS        AS OF',
+    'cats     gcp us-central1-a  g2-standard-4  L4:1  ready     $0.28  $0.0047  in 4h       25s ago',
+    'old      gcp us-central1-a  g2-standard-4  L4:1  gone      $0.28    $1.50  1m 50s ago  25s ago',
+    '',
+    'JOB                  MACHINE  STATE    STARTED     TOOK  AS OF   COMMAND',
+    'job-20261121-k3v9xq  cats     running  20s ago      20s  8s ago  python train.py',
+    'job-20261121-k3v9xq  cats     exit 3   1m 20s ago   30s  8s ago  python train.py',
+    'job-20261121-k3v9xq  cats     lost     20s ago      12s  8s ago  python train.py',
+  ]);
+});
+
+test('up', () => {
+  const protection = ['gcp ends it at its deadline, or after 15 idle minutes'];
+  expect(renderUp({ machine: machineEntry(), reused: false, attempts: [], protection }, view)).toBe(
+    [
+      'cats is up: gcp us-central1-a, g2-standard-4, L4:1, $0.28 an hour',
+      '  ends      in 4h, at 2026-11-21 16:00 UTC',
+      '  safety    gcp ends it at its deadline, or after 15 idle minutes',
+      '  address   gpu@203.0.113.9:22',
+      '  next      gpu-run train cats   gpu-run ssh cats   gpu-run down cats',
+    ].join('\n'),
+  );
+});
+
+test('a plan says what it could cost at most, and that nothing was ordered', () => {
+  const { offer } = machineEntry();
+  expect(renderPlan('cats', { offers: [offer], worstCaseUsd: 1.12, deadline: noon + 4 * 3_600_000, existing: null }, view).split('\n')).toEqual([
+    'PROVIDER           TYPE           GPU   SPOT  PER HOUR  AVAILABLE  PRICE FROM',
+    'gcp us-central1-a  g2-standard-4  L4:1  spot     $0.28  not known  price list, just now',
+    '',
+    "'cats' would be the first of these, and end by 2026-11-21 16:00 UTC (in 4h) whatever happens.",
+    'At most $1.12. Nothing was ordered.',
+  ]);
+  expect(renderPlan('cats', { offers: [], worstCaseUsd: null, deadline: noon, existing: null }, view)).toBe('No machine fits what is asked for.');
+  expect(renderPlan('cats', { offers: [offer], worstCaseUsd: 1, deadline: noon, existing: machineEntry() }, view)).toContain("'cats' is up already");
+});
+
+test('cost, down, reap, sync', () => {
+  const items = [
+    { key: 'a', text: 'cats (cats-k3v9xq)', usd: 1.2, seconds: 3_600 },
+    { key: 'b', text: 'dogs (dogs-aaaaaa)', usd: 0.001, seconds: 30 },
+  ];
+  expect(renderCost({ totalUsd: 1.201, items }, 'machine', view).split('\n')).toEqual([
+    'MACHINE              TIME     COST',
+    'cats (cats-k3v9xq)     1h    $1.20',
+    'dogs (dogs-aaaaaa)    30s  $0.0010',
+    'Total               1h 1m    $1.20',
+  ]);
+  expect(renderDown({ machines: [{ name: 'cats', id: 'x', state: 'gone', costUsd: 0.5 }], leftovers: [] })).toBe('cats is gone (cost $0.50)');
+  expect(renderReap({ found: [], ended: [], kept: [], unreachable: [], leftovers: [] }, false)).toBe('Nothing of ours was found.');
+  const one = { provider: 'gcp', id: 'x-1', name: 'x', why: 'past its deadline' };
+  expect(renderReap({ found: [one], ended: [one], kept: [], unreachable: [{ provider: 'ssh', message: 'no\u001b[2J' }], leftovers: [] }, true)).toBe(
+    'would end  x (gcp x-1): past its deadline\nnot asked  ssh: no\\e[2J',
+  );
+  expect(renderSync({ files: 2, bytes: 3_400_000, sentBytes: 1_200_000, ms: 840 })).toBe('2 files, 3.4MB; sent 1.2MB in 0.8s');
+});
