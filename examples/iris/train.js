@@ -11,7 +11,7 @@ const settings = { seed: 2, epochs: 100, batchSize: 4, learningRate: 0.001 };
 const wantedAccuracy = 0.93;
 const checkpointEvery = 10;
 
-// gpu-run gives every job these two. Without it there is nothing to resume, and checkpoints go to the outputs.
+// gpu-run gives every job these two. Without them there is nothing to resume, and checkpoints go to the outputs.
 const resumeFrom = process.env.GPU_RUN_RESUME_FROM || process.env.GPU_RUN_CHECKPOINT_DIR;
 const here = fileURLToPath(new URL('.', import.meta.url));
 const outputs = join(here, 'outputs');
