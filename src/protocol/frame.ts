@@ -131,6 +131,12 @@ export class MagicScanner {
   /** The end of what was seen: enough to show, and always the whole unfinished line. */
   #tail: Uint8Array = new Uint8Array(0);
   #seen = 0;
+  #introduced = false;
+
+  /** True once the magic line was found. */
+  get introduced(): boolean {
+    return this.#introduced;
+  }
 
   /** Everything before the magic line, at most the last 4 KiB of it: shown when the runner never answers. */
   get noise(): string {
@@ -154,6 +160,7 @@ export class MagicScanner {
     if (Number(match[1]) !== protocolVersion) {
       throw new FrameError(`the runner speaks protocol ${match[1]}, this gpu-run speaks ${protocolVersion}`);
     }
+    this.#introduced = true;
     return { version: match[2] ?? '', rest: this.#tail.subarray(match.index + match[0].length) };
   }
 }

@@ -1,0 +1,87 @@
+/**
+ * One process a connection: speaks the protocol on stdin and stdout, answers calls from the machine's files, and makes sure that
+ * the serving process lives. It ends with its client.
+ */
+import type { Readable, Writable } from 'node:stream';
+import type { Call } from '../src/protocol/call-state.ts';
+import type { Calls } from '../src/protocol/calls.ts';
+import { magicLine } from '../src/protocol/frame.ts';
+import { Peer } from '../src/protocol/peer.ts';
+import { follow } from './follow.ts';
+import { cancel, listJobs, shutDown, submit } from './job-calls.ts';
+import { askForGpus, machineFacts } from './machine-facts.ts';
+import { type MachineFolder, prepareMachineFolder } from './machine-folder.ts';
+import { explainSystemError, RunnerError } from './runner-error.ts';
+import { createServeStarter, type ServeStarter } from './start-serve.ts';
+import { syncCalls } from './sync-calls.ts';
+
+export interface Connection {
+  readonly input: Readable;
+  readonly output: Writable;
+  /** The runner's own file, and its version. */
+  readonly script: string;
+  readonly version: string;
+}
+
+const ensureEveryMs = 1_000;
+
+/** Resolves when the client is gone. */
+export async function connect(machine: MachineFolder, { input, output, script, version }: Connection): Promise<void> {
+  prepareMachineFolder(machine);
+  const serving = createServeStarter(machine, script, version);
+  const answers = answerTable(machine, serving, version);
+  const peer = new Peer(writerTo(output), async (call) => {
+    const answer = answers[call.op];
+    if (answer === undefined) throw new RunnerError('protocol', `This runner (${version}) knows no call '${call.op}'.`);
+    try {
+      return await answer(call);
+    } catch (error) {
+      throw explainSystemError(error);
+    }
+  });
+  serving.ensure();
+  const ensuring = setInterval(() => serving.ensure(), ensureEveryMs);
+  try {
+    output.write(magicLine(version));
+    await Promise.race([feedAll(input, peer), closed(output)]);
+  } finally {
+    clearInterval(ensuring);
+    peer.close(new RunnerError('connection', 'The client is gone.'));
+  }
+}
+
+type Answer = (call: Call) => Promise<unknown>;
+
+function answerTable(machine: MachineFolder, serving: ServeStarter, version: string): Readonly<Record<string, Answer>> {
+  const params = <Op extends keyof Calls>(call: Call) => call.params as Calls[Op]['params'];
+  const own: Record<keyof Calls, Answer> = {
+    hello: async () => machineFacts(machine, version),
+    gpus: () => askForGpus(),
+    submit: (call) => submit(params<'submit'>(call), machine, serving),
+    jobs: async () => listJobs(machine),
+    follow: (call) => follow(call, machine),
+    cancel: (call) => cancel(params<'cancel'>(call), machine, serving, call.signal),
+    shutdown: (call) => shutDown(params<'shutdown'>(call), machine, serving, call.signal),
+  };
+  const sync = Object.entries(syncCalls).map(([op, answer]): [string, Answer] => [op, (call) => answer(call, machine)]);
+  return Object.assign(Object.create(null) as Record<string, Answer>, own, Object.fromEntries(sync));
+}
+
+async function feedAll(input: Readable, peer: Peer): Promise<void> {
+  for await (const chunk of input) await peer.feed(chunk as Uint8Array);
+}
+
+/** Nobody reads any more. */
+function closed(output: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    output.once('error', () => resolve());
+    output.once('close', () => resolve());
+  });
+}
+
+function writerTo(output: Writable): (bytes: Uint8Array) => Promise<void> {
+  return (bytes) =>
+    new Promise((resolve, reject) => {
+      output.write(bytes, (error) => (error ? reject(error) : resolve()));
+    });
+}

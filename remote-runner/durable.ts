@@ -1,0 +1,59 @@
+/** Files that are whole or absent, whatever dies when: written beside, synced, renamed. */
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+
+let counter = 0;
+
+/** Replaces `file` atomically; it has reached the disk when this returns. Readable by its owner alone unless `mode` says otherwise. */
+export function writeDurably(file: string, text: string, mode = 0o600): void {
+  counter += 1;
+  const hidden = join(dirname(file), `.${basename(file)}.${process.pid}.${counter}`);
+  try {
+    const fd = openSync(hidden, 'wx', mode);
+    try {
+      writeFileSync(fd, text);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(hidden, file);
+  } catch (error) {
+    rmSync(hidden, { force: true });
+    throw error;
+  }
+  syncFolder(dirname(file));
+}
+
+/** Makes names in a folder (created, renamed, removed) survive a power cut. */
+export function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export function makePrivateFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+}
+
+/** null when there is no such file. */
+export function readText(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+/** null when there is no such file. Only for files that `writeDurably` or the shim wrote: they are whole. */
+export function readJson<T>(file: string): T | null {
+  const text = readText(file);
+  return text === null ? null : (JSON.parse(text) as T);
+}
+
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+}

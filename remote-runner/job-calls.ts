@@ -1,0 +1,78 @@
+/** The calls about jobs, answered from and by files: any number of connections may do so while the serving process is being killed. */
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Calls } from '../src/protocol/calls.ts';
+import { writeWithBallast } from './ballast.ts';
+import { checkSpec } from './check-spec.ts';
+import { readJson, writeDurably } from './durable.ts';
+import { createJob, enqueue, queueEntries, readOrder, readStanding, summarize, wakeServe } from './job-files.ts';
+import { existingJob, jobFolder, jobIds, type MachineFolder } from './machine-folder.ts';
+import { RunnerError } from './runner-error.ts';
+import { liveHolder } from './serve-lock.ts';
+import type { ServeStarter } from './start-serve.ts';
+import { wakeOn } from './wake.ts';
+
+const lookAgainMs = 250;
+
+/** Returns when the job is on the disk and in the queue, and somebody serves the queue. */
+export async function submit(params: Calls['submit']['params'], machine: MachineFolder, serving: ServeStarter): Promise<Calls['submit']['result']> {
+  const spec = checkSpec(params.spec);
+  if (existsSync(machine.shutdown)) throw new RunnerError('conflict', 'This machine is going away: it takes no more jobs.');
+  const job = createJob(machine, spec);
+  enqueue(machine, job);
+  wakeServe(machine);
+  await serving.alive();
+  return summarize(job);
+}
+
+/** Oldest first. */
+export function listJobs(machine: MachineFolder): Calls['jobs']['result'] {
+  const jobs = jobIds(machine).map((id) => summarize(jobFolder(machine, id)));
+  return { jobs: jobs.sort((a, b) => a.createdAt - b.createdAt || a.id.localeCompare(b.id)) };
+}
+
+export async function cancel(
+  params: Calls['cancel']['params'],
+  machine: MachineFolder,
+  serving: ServeStarter,
+  signal: AbortSignal,
+): Promise<Calls['cancel']['result']> {
+  const job = existingJob(machine, params.id);
+  const graceMs = params.graceMs ?? readOrder(job).graceMs;
+  if (!(Number.isFinite(graceMs) && graceMs >= 0)) throw new RunnerError('bad-input', 'graceMs is not a number of milliseconds.');
+  const wake = wakeOn([job.path]);
+  try {
+    if (readStanding(job)?.state !== 'ended') {
+      writeWithBallast(machine, () => writeDurably(job.cancel, JSON.stringify({ graceMs })));
+      wakeServe(machine);
+      await serving.alive();
+    }
+    while (readStanding(job)?.state !== 'ended' && !signal.aborted) {
+      serving.ensure();
+      await wake.wait(lookAgainMs, signal);
+    }
+    return summarize(job);
+  } finally {
+    wake.close();
+  }
+}
+
+/** The serving process ends all jobs, and then itself. For good: from now on nothing is started in this folder. */
+export async function shutDown(
+  params: Calls['shutdown']['params'],
+  machine: MachineFolder,
+  serving: ServeStarter,
+  signal: AbortSignal,
+): Promise<Calls['shutdown']['result']> {
+  if (!(Number.isFinite(params.graceMs) && params.graceMs >= 0)) throw new RunnerError('bad-input', 'graceMs is not a number of milliseconds.');
+  const asked = readJson<{ graceMs: number }>(machine.shutdown);
+  if (asked === null || asked.graceMs > params.graceMs)
+    writeWithBallast(machine, () => writeDurably(machine.shutdown, JSON.stringify({ graceMs: params.graceMs })));
+  while (!signal.aborted) {
+    const served = liveHolder(machine.lock) !== null;
+    if (!served && queueEntries(machine).length === 0) break;
+    if (!served) serving.start();
+    await sleep(20);
+  }
+  return {};
+}

@@ -1,0 +1,105 @@
+/** What a job finds in its environment, and how its command becomes a program to run. */
+import { accessSync, constants, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { delimiter, dirname, isAbsolute, join } from 'node:path';
+import type { JobCommand } from '../src/protocol/job.ts';
+import type { JobOrder } from './job-files.ts';
+import type { JobFolder, MachineFolder } from './machine-folder.ts';
+
+/** The variable by which every process of a job can be found again, wherever it went. */
+export const cookieName = 'GPU_RUN_JOB';
+
+export type Env = Readonly<Record<string, string>>;
+
+/** `base`: the runner's own. */
+export async function jobEnv(machine: MachineFolder, job: JobFolder, order: JobOrder, secrets: Env, base: NodeJS.ProcessEnv): Promise<Env> {
+  const inherited = Object.fromEntries(Object.entries(base).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  return {
+    ...inherited,
+    // Last on the PATH: so that `node` is there on machines that have only ours.
+    PATH: [inherited['PATH'] ?? '/usr/local/bin:/usr/bin:/bin', dirname(process.execPath)].join(delimiter),
+    PYTHONUNBUFFERED: '1',
+    GPU_RUN_ATTEMPT: String(order.attempt),
+    GPU_RUN_RESUME_FROM: order.resumeFrom ?? '',
+    GPU_RUN_CHECKPOINT_DIR: join(machine.workdir, checkpointFolder(order.outputs)),
+    GPU_RUN_METRICS_FILE: job.metrics,
+    GPU_RUN_RANK: '0',
+    GPU_RUN_NODES: '1',
+    MASTER_ADDR: '127.0.0.1',
+    MASTER_PORT: String(await freePort()),
+    ...order.env,
+    ...secrets,
+    [cookieName]: job.id,
+  };
+}
+
+/**
+ * The first output that is named like a folder of checkpoints; else `checkpoints` in the first output that looks like
+ * a folder, so that it is pulled back; else `checkpoints`. Relative to the workdir.
+ */
+export function checkpointFolder(outputs: readonly string[]): string {
+  const named = outputs.find((output) => /(checkpoint|ckpt)s?[^/]*\/?$/i.test(output));
+  if (named !== undefined) return named.replace(/\/+$/, '');
+  const folder = outputs.find((output) => output.endsWith('/') || !/\.[^./]+$/.test(output));
+  return folder === undefined ? 'checkpoints' : join(folder, 'checkpoints');
+}
+
+/** A port that nobody listens on now. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+export type Program =
+  | { readonly argv: readonly string[] }
+  /** Why it can't be started, with the exit code that a shell would give. */
+  | { readonly code: 126 | 127; readonly problem: string };
+
+/** An argument vector runs exactly as it is; a line of text is run by bash where there is one, else sh. */
+export function programOf(command: JobCommand, env: Env, cwd: string): Program {
+  if (command.kind === 'shell') return { argv: shellArgv(command.text, env, cwd) };
+  const [name = ''] = command.argv;
+  if (name === '' || name.startsWith('-')) return { code: 127, problem: `'${name}' is not the name of a program` };
+  const files = name.includes('/') ? [isAbsolute(name) ? name : join(cwd, name)] : searchPath(name, env, cwd);
+  if (files.some(isExecutable)) return { argv: command.argv };
+  const there = files.find(exists);
+  if (there !== undefined) return { code: 126, problem: `${name}: ${isFolder(there) ? 'is a folder' : 'permission denied (not executable)'}` };
+  return { code: 127, problem: `${name}: ${name.includes('/') ? 'no such file' : 'command not found'}` };
+}
+
+export function shellArgv(text: string, env: Env, cwd: string): readonly string[] {
+  const bash = searchPath('bash', env, cwd).find(isExecutable);
+  return [bash ?? '/bin/sh', '-c', text];
+}
+
+function searchPath(name: string, env: Env, cwd: string): string[] {
+  return (env['PATH'] ?? '').split(delimiter).map((folder) => (isAbsolute(folder) ? join(folder, name) : join(cwd, folder, name)));
+}
+
+function exists(file: string): boolean {
+  try {
+    statSync(file);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isFolder(file: string): boolean {
+  return statSync(file).isDirectory();
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}

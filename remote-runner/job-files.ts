@@ -1,0 +1,142 @@
+/** A job as files: how it is put into the queue, and what a look at its files says. */
+import { closeSync, existsSync, linkSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JobEnd, JobRecord, JobSpec, JobState, JobSummary } from '../src/protocol/job.ts';
+import { isMissing, readJson, readText, syncFolder, writeDurably } from './durable.ts';
+import { type JournalFacts, lastRecord } from './journal.ts';
+import { type JobFolder, jobFolder, type MachineFolder } from './machine-folder.ts';
+
+/** A job as it was ordered. Secrets lie in a file of their own until the job has started. */
+export type JobOrder = Omit<JobSpec, 'secrets'> & {
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+};
+
+/** The newest state, so that lists need not read journals. The journal is the truth. */
+interface JobStanding {
+  readonly state: JobState;
+  readonly end: JobEnd | null;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+}
+
+/** Makes the job's folder, whole or not at all. The same id again changes nothing. */
+export function createJob(machine: MachineFolder, spec: JobSpec): JobFolder {
+  const job = jobFolder(machine, spec.id);
+  if (existsSync(job.order)) return job;
+  const { secrets, ...rest } = spec;
+  const order: JobOrder = { ...rest, createdAt: Date.now() };
+  const hidden = `${join(machine.jobs, `.${job.id}`)}.${process.pid}.${process.hrtime.bigint()}`;
+  mkdirSync(hidden, { mode: 0o700 });
+  try {
+    if (Object.keys(secrets).length > 0) writeDurably(join(hidden, 'secrets.json'), JSON.stringify(secrets));
+    writeDurably(join(hidden, 'job.json'), JSON.stringify(order));
+    renameSync(hidden, job.path);
+  } catch (error) {
+    rmSync(hidden, { recursive: true, force: true });
+    if (!existsSync(job.order)) throw error; // else the same job was submitted at the same moment
+  }
+  syncFolder(machine.jobs);
+  return job;
+}
+
+export interface QueueEntry {
+  readonly file: string;
+  readonly id: string;
+}
+
+/** Jobs that have not ended, in the order of their submission. */
+export function queueEntries(machine: MachineFolder): QueueEntry[] {
+  return turns(machine).flatMap((turn) => {
+    const file = turnFile(machine, turn);
+    const id = readText(file);
+    return id === null ? [] : [{ file, id }];
+  });
+}
+
+/** Behind all that wait or run. Does nothing when it is there already, or has ended. */
+export function enqueue(machine: MachineFolder, job: JobFolder): void {
+  if (readStanding(job)?.state === 'ended' || queueEntries(machine).some(({ id }) => id === job.id)) return;
+  const hidden = join(machine.queue, `.${job.id}.${process.pid}`);
+  writeDurably(hidden, job.id);
+  try {
+    while (!tryLink(hidden, turnFile(machine, (turns(machine).at(-1) ?? 0) + 1)));
+  } finally {
+    rmSync(hidden, { force: true });
+  }
+  syncFolder(machine.queue);
+}
+
+function tryLink(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function turns(machine: MachineFolder): number[] {
+  const names = readdirSync(machine.queue).filter((name) => /^\d{12}$/.test(name));
+  return names.map(Number).sort((a, b) => a - b);
+}
+
+function turnFile(machine: MachineFolder, turn: number): string {
+  return join(machine.queue, String(turn).padStart(12, '0'));
+}
+
+/** The serving process watches the queue's folder: writing here makes it look at everything at once. */
+export function wakeServe(machine: MachineFolder): void {
+  writeFileSync(join(machine.queue, 'wake'), '', { mode: 0o600 });
+}
+
+/** @throws when the job's folder was damaged from outside */
+export function readOrder(job: JobFolder): JobOrder {
+  const order = readJson<JobOrder>(job.order);
+  if (order === null) throw new Error(`${job.order} is missing`);
+  return order;
+}
+
+export function writeStanding(job: JobFolder, { state, end, startedAt, endedAt }: JournalFacts): void {
+  if (state !== null) writeDurably(job.standing, JSON.stringify({ state, end, startedAt, endedAt } satisfies JobStanding));
+}
+
+export function readStanding(job: JobFolder): JobStanding | null {
+  return readJson<JobStanding>(job.standing);
+}
+
+export function summarize(job: JobFolder): JobSummary {
+  const { id, attempt, command, createdAt } = readOrder(job);
+  const standing = readStanding(job) ?? { state: 'queued', end: null, startedAt: null, endedAt: null };
+  const newest = newestRecord(job);
+  // The record comes first: a follower who has seen the end must find it here, too.
+  const ended = newest?.type === 'state' && newest.state === 'ended' ? { state: newest.state, end: newest.end, endedAt: newest.t } : null;
+  const words = command.kind === 'shell' ? command.text : command.argv.join(' ');
+  return { id, attempt, ...standing, ...ended, command: words, createdAt, logBytes: fileSize(job.log), records: newest?.n ?? 0 };
+}
+
+/** 0 when there is no such file yet. */
+export function fileSize(file: string): number {
+  try {
+    return statSync(file).size;
+  } catch (error) {
+    if (isMissing(error)) return 0;
+    throw error;
+  }
+}
+
+function newestRecord(job: JobFolder): JobRecord | null {
+  let fd: number;
+  try {
+    fd = openSync(job.journal, 'r');
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+  try {
+    return lastRecord(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,74 @@
+/** Reads a growing text file line by line, by offset and in bounded pieces. `\r` ends a line as `\n` does: progress bars. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { isMissing } from './durable.ts';
+
+export interface Line {
+  readonly text: string;
+  /** Offset behind the line and its end. */
+  readonly end: number;
+}
+
+export interface LineSource {
+  /**
+   * The next whole lines, at most 1 MiB of them; null when there are none now. `final`: what is left without a line end
+   * is a line too, for nothing more will come. Empty lines and lines longer than 64 KiB are left out.
+   */
+  read(final: boolean): readonly Line[] | null;
+  close(): void;
+}
+
+const pieceBytes = 1024 * 1024;
+const longestLine = 64 * 1024;
+const newline = 0x0a;
+const carriageReturn = 0x0d;
+
+/** `wanted` looks at a line's first byte: lines that it refuses cost nothing. The file may appear later. */
+export function openLines(file: string, from: number, wanted: (firstByte: number) => boolean): LineSource {
+  const piece = Buffer.alloc(pieceBytes);
+  let fd: number | null = null;
+  let at = from;
+  let insideLongLine = false;
+
+  const cut = (length: number, final: boolean): Line[] => {
+    const lines: Line[] = [];
+    let start = 0;
+    const take = (end: number, behind: number) => {
+      const fits = !insideLongLine && end > start && end - start <= longestLine;
+      if (fits && wanted(piece[start] as number)) lines.push({ text: piece.toString('utf8', start, end), end: at + behind });
+      insideLongLine = false;
+      start = behind;
+    };
+    for (let index = 0; index < length; index++) {
+      if (piece[index] === newline || piece[index] === carriageReturn) take(index, index + 1);
+    }
+    if (final && start < length) take(length, length);
+    if (length - start > longestLine) {
+      insideLongLine = true;
+      start = length;
+    }
+    at += start;
+    return lines;
+  };
+
+  return {
+    read(final) {
+      fd ??= openIfThere(file);
+      const length = fd === null ? 0 : readSync(fd, piece, 0, pieceBytes, at);
+      const before = at;
+      const lines = cut(length, final && length < pieceBytes);
+      return at === before ? null : lines;
+    },
+    close() {
+      if (fd !== null) closeSync(fd);
+    },
+  };
+}
+
+function openIfThere(file: string): number | null {
+  try {
+    return openSync(file, 'r');
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,97 @@
+/** Where everything of one machine lies, below one folder that only its owner can read. Nothing of a machine is kept elsewhere. */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { makePrivateFolder, readText, writeDurably } from './durable.ts';
+import { RunnerError } from './runner-error.ts';
+import { shimText } from './shim.ts';
+
+export interface MachineFolder {
+  readonly root: string;
+  /** Synced code and data, and the working folder of jobs. */
+  readonly workdir: string;
+  /** One folder a job. */
+  readonly jobs: string;
+  /** One file a job that has not ended, named by its turn and holding its id. */
+  readonly queue: string;
+  /** Who serves: see `serve-lock.ts`. */
+  readonly lock: string;
+  readonly shim: string;
+  readonly serveLog: string;
+  /** Hash of the setup that the machine is in. */
+  readonly setupStamp: string;
+  /** Holds `{graceMs}` once the machine is going away; from then on nothing is started. */
+  readonly shutdown: string;
+}
+
+export function machineFolder(root: string): MachineFolder {
+  return {
+    root,
+    workdir: join(root, 'workdir'),
+    jobs: join(root, 'jobs'),
+    queue: join(root, 'queue'),
+    lock: join(root, 'lock'),
+    shim: join(root, 'shim.sh'),
+    serveLog: join(root, 'serve.log'),
+    setupStamp: join(root, 'setup.stamp'),
+    shutdown: join(root, 'shutdown.json'),
+  };
+}
+
+/** Makes what is missing. */
+export function prepareMachineFolder(machine: MachineFolder): void {
+  for (const folder of [machine.root, machine.workdir, machine.jobs, machine.queue, machine.lock]) makePrivateFolder(folder);
+  if (readText(machine.shim) !== shimText) writeDurably(machine.shim, shimText);
+}
+
+/** What lies in a job's folder. */
+export interface JobFolder {
+  readonly id: string;
+  readonly path: string;
+  /** The job as it was ordered, without secrets: `JobOrder`. */
+  readonly order: string;
+  /** Until the job has started. */
+  readonly secrets: string;
+  /** stdout and stderr of setup and command. */
+  readonly log: string;
+  readonly journal: string;
+  /** The newest state in short, for lists: `JobStanding`. */
+  readonly standing: string;
+  readonly metrics: string;
+  /** `{graceMs}` once somebody wants it to end. */
+  readonly cancel: string;
+  /** The shim's notes on the setup; those on the command lie in the job's folder itself. */
+  readonly setup: string;
+}
+
+export function jobFolder(machine: MachineFolder, id: string): JobFolder {
+  const path = join(machine.jobs, checkJobId(id));
+  return {
+    id,
+    path,
+    order: join(path, 'job.json'),
+    secrets: join(path, 'secrets.json'),
+    log: join(path, 'log'),
+    journal: join(path, 'journal.jsonl'),
+    standing: join(path, 'state.json'),
+    metrics: join(path, 'metrics.jsonl'),
+    cancel: join(path, 'cancel.json'),
+    setup: join(path, 'setup'),
+  };
+}
+
+/** Ids become folder names: nothing that could leave the folder or hide in it gets through. */
+function checkJobId(id: unknown): string {
+  if (typeof id === 'string' && /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/.test(id)) return id;
+  throw new RunnerError('bad-input', `${JSON.stringify(id)} can't be a job's id.`);
+}
+
+/** @throws RunnerError not-found */
+export function existingJob(machine: MachineFolder, id: unknown): JobFolder {
+  const job = jobFolder(machine, id as string);
+  if (existsSync(job.order)) return job;
+  throw new RunnerError('not-found', `There is no job '${job.id}' on this machine.`);
+}
+
+export function jobIds(machine: MachineFolder): string[] {
+  return readdirSync(machine.jobs).filter((name) => /^[A-Za-z0-9]/.test(name));
+}

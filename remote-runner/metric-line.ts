@@ -1,0 +1,92 @@
+/** What a line says about the training: a JSON object of numbers, or what the user's regular expressions find. */
+import { createContext, Script } from 'node:vm';
+
+export interface Measured {
+  readonly values: Readonly<Record<string, number>>;
+  readonly step: number | null;
+  readonly epoch: number | null;
+}
+
+const mostValues = 100;
+const times = new Set(['time', 'timestamp', 'ts']);
+/** Fields by which a JSON line gives itself away as a log message. */
+const messageFields = ['msg', 'message', 'level', 'severity'];
+
+/** null: the line is no JSON object, or holds no number that is a measurement. */
+export function readJsonLine(line: string): Measured | null {
+  const object = parseObject(line);
+  if (object === null || messageFields.some((field) => Object.hasOwn(object, field))) return null;
+  const numbers = Object.entries(object).filter((entry): entry is [string, number] => typeof entry[1] === 'number' && Number.isFinite(entry[1]));
+  return measured(numbers.filter(([name]) => !times.has(name)).slice(0, mostValues));
+}
+
+function parseObject(line: string): Record<string, unknown> | null {
+  const text = line.trim();
+  if (!text.startsWith('{') || !text.endsWith('}')) return null;
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+}
+
+function measured(numbers: readonly (readonly [string, number])[]): Measured | null {
+  const { step = null, epoch = null, ...values } = Object.fromEntries(numbers) as Record<string, number>;
+  return Object.keys(values).length === 0 ? null : { values, step, epoch };
+}
+
+/** Lines longer than this are not searched: what a regular expression can cost grows with its line. */
+const longestSearched = 8 * 1024;
+
+export interface PatternSearch {
+  /** Per line what the patterns found; null where none did. `dropped`: patterns that took too long, not used any more. */
+  search(lines: readonly string[]): { readonly found: readonly (Measured | null)[]; readonly dropped: readonly string[] };
+}
+
+/** JavaScript can't stop a regular expression, except by ending the script that runs it: so each runs in one of its own. */
+const searchScript = new Script(`(() => {
+  const found = [];
+  const pattern = new RegExp(source);
+  for (const line of lines) found.push(pattern.exec(line)?.[1] ?? null);
+  return found;
+})()`);
+
+/** `patterns`: name -> regular expression whose first group is the value. `limitMs` is for one pattern on one batch of lines. */
+export function createPatternSearch(patterns: Readonly<Record<string, string>>, limitMs = 1000): PatternSearch {
+  const sources = new Map(Object.entries(patterns));
+  const context = createContext(Object.create(null) as object);
+  return {
+    search(lines) {
+      const numbers: [string, number][][] = lines.map(() => []);
+      const dropped: string[] = [];
+      for (const [name, source] of sources) {
+        const values = runPattern(context, source, lines, limitMs);
+        if (values === null) {
+          sources.delete(name);
+          dropped.push(name);
+        }
+        for (const [index, text] of (values ?? []).entries()) {
+          const value = text === null || text.trim() === '' ? Number.NaN : Number(text);
+          if (Number.isFinite(value)) numbers[index]?.push([name, value]);
+        }
+      }
+      return { found: numbers.map(measuredByPatterns), dropped };
+    },
+  };
+}
+
+function runPattern(context: object, source: string, lines: readonly string[], limitMs: number): (string | null)[] | null {
+  Object.assign(context, { source, lines: lines.map((line) => line.slice(0, longestSearched)) });
+  try {
+    return searchScript.runInContext(context, { timeout: limitMs }) as (string | null)[];
+  } catch {
+    return null;
+  }
+}
+
+/** A pattern named `step` or `epoch` says where the training is, and is a value as well when it is all there is. */
+function measuredByPatterns(numbers: readonly (readonly [string, number])[]): Measured | null {
+  if (numbers.length === 0) return null;
+  const { step = null, epoch = null, ...values } = Object.fromEntries(numbers) as Record<string, number>;
+  return { values: Object.keys(values).length === 0 ? Object.fromEntries(numbers) : values, step, epoch };
+}

@@ -1,0 +1,120 @@
+/** One command under the shim, from its start (or from where a killed runner left it) to its end. A job has one or two: setup and command. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { makePrivateFolder, readJson } from './durable.ts';
+import type { Env } from './job-env.ts';
+import { bootId, identify, isAlive, type ProcessIdentity, readPidFile } from './processes.ts';
+import { shimDidNothing } from './shim.ts';
+import type { Wake } from './wake.ts';
+
+export type PhaseEnd =
+  /** As the shim, or the kernel, said; a command that died of a signal N is 128+N here. */
+  | { readonly kind: 'exited'; readonly code: number }
+  /** The shim itself was killed while we watched; the command may go on. */
+  | { readonly kind: 'shim-killed'; readonly signal: NodeJS.Signals }
+  | { readonly kind: 'not-started'; readonly problem: string }
+  /** It was there and is gone, and nobody knows how it ended. */
+  | { readonly kind: 'vanished'; readonly detail: string };
+
+export interface PhaseStart {
+  readonly shim: string;
+  readonly argv: readonly string[];
+  readonly env: Env;
+  readonly cwd: string;
+  readonly log: string;
+}
+
+export interface Phase {
+  /** How it ended; null: it goes on. One look. */
+  look(): PhaseEnd | null;
+  /** The shim, once it is known to live or to have lived as our child. */
+  readonly shim: ProcessIdentity | null;
+}
+
+/** A shim that was started by a runner that died at once needs a moment to introduce itself. */
+const introductionMs = 2_000;
+
+export function wasStarted(folder: string): boolean {
+  return existsSync(join(folder, 'started'));
+}
+
+/** `start`: null to take over what is there already. `wake` is poked when the shim ends. */
+export function openPhase(folder: string, start: PhaseStart | null, wake: Wake): Phase {
+  makePrivateFolder(folder);
+  const opened = Date.now();
+  const child = start === null ? null : startShim(folder, start, wake);
+  let shim: ProcessIdentity | null = child?.identity ?? null;
+
+  const lookAtOthers = (): PhaseEnd | null => {
+    const written = readPidFile(join(folder, 'pid'));
+    if (written === null)
+      return Date.now() - opened < introductionMs ? null : { kind: 'vanished', detail: 'the runner was killed while it started the command' };
+    if (isAlive(written)) {
+      if (shim?.pid !== written.pid) shim = written;
+      return null;
+    }
+    return readExit(folder) ?? { kind: 'vanished', detail: vanishedDetail(written) };
+  };
+
+  return {
+    get shim() {
+      return shim;
+    },
+    look() {
+      const ended = readExit(folder);
+      if (ended !== null) return ended;
+      if (child === null) return lookAtOthers();
+      const { exit } = child;
+      if (exit === null) return null;
+      if (exit.kind === 'exited' && exit.code === shimDidNothing && child.pid !== readPidFile(join(folder, 'pid'))?.pid) {
+        return wasStarted(folder) ? lookAtOthers() : { kind: 'not-started', problem: 'the job’s folder on the machine can not be written (disk full?)' };
+      }
+      return readExit(folder) ?? exit;
+    },
+  };
+}
+
+interface WatchedChild {
+  readonly pid: number | undefined;
+  readonly identity: ProcessIdentity | null;
+  readonly exit: PhaseEnd | null;
+}
+
+function startShim(folder: string, { shim, argv, env, cwd, log }: PhaseStart, wake: Wake): WatchedChild {
+  const fd = openSync(log, 'a', 0o600);
+  try {
+    return watchChild(spawn('/bin/sh', [shim, folder, ...argv], { cwd, env, detached: true, stdio: ['ignore', fd, fd] }), wake);
+  } catch (error) {
+    // Thrown, not emitted, for such as E2BIG: more words than the system passes to a program.
+    return { pid: undefined, identity: null, exit: { kind: 'not-started', problem: error instanceof Error ? error.message : String(error) } };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function watchChild(child: ChildProcess, wake: Wake): WatchedChild {
+  let exit: PhaseEnd | null = null;
+  const ended = (how: PhaseEnd) => {
+    exit ??= how;
+    wake.poke();
+  };
+  child.on('error', (error) => ended({ kind: 'not-started', problem: error.message }));
+  child.on('exit', (code, signal) => ended(signal === null ? { kind: 'exited', code: code ?? 1 } : { kind: 'shim-killed', signal }));
+  return {
+    pid: child.pid,
+    identity: child.pid === undefined ? null : identify(child.pid),
+    get exit() {
+      return exit;
+    },
+  };
+}
+
+function readExit(folder: string): PhaseEnd | null {
+  const written = readJson<{ code: number }>(join(folder, 'exit.json'));
+  return written === null ? null : { kind: 'exited', code: written.code };
+}
+
+function vanishedDetail(shim: ProcessIdentity): string {
+  return shim.boot === bootId() ? 'its processes were killed while the runner was not running' : 'the machine was started anew';
+}

@@ -1,0 +1,250 @@
+/** One job from the queue to its `ended` record. Every step can be interrupted by kill -9 of this process and is taken up again from the files. */
+import { closeSync, existsSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobEnd } from '../src/protocol/job.ts';
+import { isDiskFull, writeWhenThereIsRoom } from './ballast.ts';
+import { readJson } from './durable.ts';
+import { type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
+import { fileSize, type JobOrder, readOrder, writeStanding } from './job-files.ts';
+import { endJobProcesses, jobProcesses } from './job-processes.ts';
+import { type Journal, type NewRecord, openJournal } from './journal.ts';
+import type { JobFolder, MachineFolder } from './machine-folder.ts';
+import { type MetricReader, openMetrics } from './metrics.ts';
+import { openPhase, type Phase, type PhaseEnd, wasStarted } from './phase.ts';
+import type { ProcessIdentity, ProcessRow } from './processes.ts';
+import { clearSetupStamp, isSetUp, setupHash, stampSetup } from './setup-stamp.ts';
+import { type Wake, wakeOn } from './wake.ts';
+
+interface Course {
+  readonly machine: MachineFolder;
+  readonly job: JobFolder;
+  readonly order: JobOrder;
+  readonly journal: Journal;
+  readonly metrics: MetricReader;
+  readonly wake: Wake;
+  /** Shims whose group is known to be this job's. */
+  readonly shims: ProcessIdentity[];
+  /** Records that wait for their turn, or for room on the disk. */
+  unwritten: readonly NewRecord[];
+  /** Set once a cancel was asked for: resolves when no process is left. */
+  ending: Promise<ProcessRow[]> | null;
+}
+
+const lookAgainMs = 1_000;
+const syncEveryMs = 1_000;
+/** Processes that end with the command by themselves need a moment. */
+const settleMs = 300;
+const leftoverGraceMs = 5_000;
+
+export async function superviseJob(machine: MachineFolder, job: JobFolder): Promise<void> {
+  const order = readOrder(job);
+  const journal = openJournal(job.journal);
+  const wake = wakeOn([job.path]);
+  const metrics = openMetrics(job, order.metrics, journal.facts);
+  const course: Course = { machine, job, order, journal, metrics, wake, shims: [], unwritten: [], ending: null };
+  try {
+    if (journal.facts.state === 'ended') writeStanding(job, journal.facts);
+    else await finish(course, await runPhases(course));
+  } finally {
+    wake.close();
+    metrics.close();
+    journal.close();
+  }
+}
+
+async function runPhases(course: Course): Promise<JobEnd> {
+  const { machine, job, order } = course;
+  if (!wasStarted(job.path)) {
+    const failed = order.setup === null ? null : await runSetup(course, order.setup);
+    if (failed !== null) return failed;
+    if (cancelRequest(job) !== null) return cancelled(null);
+  }
+  const adopted = wasStarted(job.path);
+  const env = adopted ? {} : await envOf(course);
+  const program = adopted ? { argv: [] } : programOf(order.command, env, machine.workdir);
+  if ('problem' in program) {
+    writeLog(job, `gpu-run: ${program.problem}\n`);
+    return { code: program.code, signal: null, reason: 'not-started', detail: program.problem };
+  }
+  if (!adopted) await note(course, { type: 'state', state: 'running', logOffset: fileSize(job.log) });
+  const phase = openPhase(job.path, adopted ? null : { shim: machine.shim, argv: program.argv, env, cwd: machine.workdir, log: job.log }, course.wake);
+  const end = await watchPhase(course, phase);
+  if (end.kind === 'not-started') writeLog(job, `gpu-run: ${end.problem}\n`);
+  return describeEnd(end, course.ending !== null);
+}
+
+/** null: the machine is set up. */
+async function runSetup(course: Course, setup: string): Promise<JobEnd | null> {
+  const { machine, job } = course;
+  const hash = setupHash(setup, machine.workdir);
+  const adopted = wasStarted(job.setup);
+  if (!adopted) {
+    if (isSetUp(machine, hash)) return null;
+    clearSetupStamp(machine);
+    await note(course, { type: 'state', state: 'setup', logOffset: fileSize(job.log) });
+  }
+  const env = await envOf(course);
+  const argv = shellArgv(setup, env, machine.workdir);
+  const phase = openPhase(job.setup, adopted ? null : { shim: machine.shim, argv, env, cwd: machine.workdir, log: job.log }, course.wake);
+  const end = describeEnd(await watchPhase(course, phase), course.ending !== null);
+  if (end.reason === 'exit' && end.code === 0) {
+    await writeWhenThereIsRoom(machine, () => stampSetup(machine, hash));
+    course.shims.length = 0; // its group may be empty now, and its number given to somebody else while the command runs
+    return null;
+  }
+  return end.reason === 'exit' || end.reason === 'signal' ? { ...end, reason: 'setup', detail: 'the setup command failed' } : end;
+}
+
+function envOf({ machine, job, order }: Course): Promise<Env> {
+  return jobEnv(machine, job, order, readJson<Record<string, string>>(job.secrets) ?? {}, process.env);
+}
+
+/** Until it ends: reads metrics, keeps what was written on the disk, and looks out for a cancel. */
+async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
+  const { job, journal, wake } = course;
+  let syncedAt = Date.now();
+  for (;;) {
+    const end = phase.look();
+    if (phase.shim !== null && !course.shims.includes(phase.shim)) course.shims.push(phase.shim);
+    if (wasStarted(job.path)) rmSync(job.secrets, { force: true });
+    if (end !== null) return end;
+    if (course.ending === null && cancelRequest(job) !== null) beginEnding(course);
+    const more = readMetrics(course, false);
+    if (Date.now() - syncedAt >= syncEveryMs) {
+      journal.sync();
+      syncLog(job);
+      syncedAt = Date.now();
+    }
+    await wake.wait(more ? 0 : lookAgainMs);
+  }
+}
+
+/** True when there may be more at once. On a full disk the metrics wait; the job does not. */
+function readMetrics(course: Course, final: boolean): boolean {
+  const records = course.unwritten.length > 0 ? course.unwritten : course.metrics.read(final);
+  if (records === null) return false;
+  try {
+    course.journal.append(records);
+    course.unwritten = [];
+    return true;
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    course.unwritten = records;
+    return false;
+  }
+}
+
+function beginEnding(course: Course): void {
+  const { job, order, journal, shims } = course;
+  const graceMs = () => cancelRequest(job)?.graceMs ?? order.graceMs;
+  course.ending = endJobProcesses({ find: () => jobProcesses(job.id, shims), shims, graceMs }).finally(() => course.wake.poke());
+  if (journal.facts.state === 'cancelling') return;
+  try {
+    journal.append([{ type: 'state', state: 'cancelling', logOffset: fileSize(job.log) }]);
+    writeStanding(job, journal.facts);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error; // no reason not to cancel: the end will be written
+  }
+}
+
+/** Nothing of the job is left running, everything it wrote has been read, and then it has ended. */
+async function finish(course: Course, end: JobEnd): Promise<void> {
+  const { job } = course;
+  const stuck = course.ending === null ? await endLeftovers(course) : await course.ending;
+  if (stuck.length > 0) {
+    warn(course, `${stuck.length} processes of the job could not be ended: ${stuck.map(({ pid }) => pid).join(', ')}.`);
+  }
+  while (readMetrics(course, true));
+  syncLog(job);
+  rmSync(job.secrets, { force: true });
+  await note(course, { type: 'state', state: 'ended', logOffset: fileSize(job.log), end });
+}
+
+async function endLeftovers(course: Course): Promise<ProcessRow[]> {
+  const { job, order, shims } = course;
+  const find = () => jobProcesses(job.id, shims);
+  let left = find();
+  for (const until = Date.now() + settleMs; left.length > 0 && Date.now() < until; left = find()) await sleep(20);
+  if (left.length === 0) return [];
+  warn(course, `The command left ${left.length === 1 ? 'a process' : `${left.length} processes`} running; ${left.length === 1 ? 'it is' : 'they are'} ended.`);
+  return endJobProcesses({ find, shims, graceMs: () => Math.min(order.graceMs, leftoverGraceMs) });
+}
+
+/** Ends a job that was never started: cancelled while it waited, or the machine is going away. */
+export function endQueuedJob(job: JobFolder): void {
+  const journal = openJournal(job.journal);
+  try {
+    if (journal.facts.state !== 'ended') journal.append([{ type: 'state', state: 'ended', logOffset: fileSize(job.log), end: cancelled(null) }]);
+    rmSync(job.secrets, { force: true });
+    writeStanding(job, journal.facts);
+  } finally {
+    journal.close();
+  }
+}
+
+/** Gives a new job its first record. */
+export function noteQueued(job: JobFolder): void {
+  if (existsSync(job.standing)) return;
+  const journal = openJournal(job.journal);
+  try {
+    if (journal.last === 0) journal.append([{ type: 'state', state: 'queued', logOffset: 0 }]);
+    writeStanding(job, journal.facts);
+  } finally {
+    journal.close();
+  }
+}
+
+export function cancelRequest(job: JobFolder): { readonly graceMs: number } | null {
+  return readJson<{ graceMs: number }>(job.cancel);
+}
+
+function cancelled(code: number | null): JobEnd {
+  return { code, signal: signalOf(code), reason: 'cancelled', detail: code === null ? 'it was cancelled before it started' : null };
+}
+
+function describeEnd(end: PhaseEnd, wasCancelled: boolean): JobEnd {
+  switch (end.kind) {
+    case 'exited': {
+      if (wasCancelled) return cancelled(end.code);
+      const signal = signalOf(end.code);
+      return { code: end.code, signal, reason: signal === null ? 'exit' : 'signal', detail: null };
+    }
+    case 'shim-killed': {
+      const code = 128 + constants.signals[end.signal];
+      return { code, signal: end.signal, reason: wasCancelled ? 'cancelled' : 'signal', detail: null };
+    }
+    case 'not-started':
+      return { code: 126, signal: null, reason: 'not-started', detail: end.problem };
+    case 'vanished':
+      return wasCancelled ? { ...cancelled(null), detail: end.detail } : { code: null, signal: null, reason: 'lost', detail: end.detail };
+  }
+}
+
+/** A shell says 128+N after signal N. A program may exit with such a code by itself; by convention it means the same. */
+function signalOf(code: number | null): string | null {
+  if (code === null || code <= 128) return null;
+  return Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0] ?? null;
+}
+
+async function note({ machine, job, journal }: Course, record: NewRecord): Promise<void> {
+  await writeWhenThereIsRoom(machine, () => journal.append([record]));
+  await writeWhenThereIsRoom(machine, () => writeStanding(job, journal.facts));
+}
+
+function warn(course: Course, text: string): void {
+  course.unwritten = [...course.unwritten, { type: 'note', level: 'warn', text }];
+}
+
+function writeLog(job: JobFolder, text: string): void {
+  const fd = openSync(job.log, 'a', 0o600);
+  writeSync(fd, text);
+  closeSync(fd);
+}
+
+function syncLog(job: JobFolder): void {
+  if (!existsSync(job.log)) return;
+  const fd = openSync(job.log, 'r');
+  fdatasyncSync(fd);
+  closeSync(fd);
+}

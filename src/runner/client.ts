@@ -1,0 +1,173 @@
+/** An open connection to the runner on a machine. May import core, protocol and the transport interface. */
+import { type ErrorCode, GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { type Part, PeerClosedError, RemoteError } from '../protocol/call-state.ts';
+import type { CallName, Calls } from '../protocol/calls.ts';
+import { FrameError, MagicScanner } from '../protocol/frame.ts';
+import { type OpenCall, Peer } from '../protocol/peer.ts';
+import type { RemoteProcess, Transport } from '../transport/transport.ts';
+import type { InstalledRunner } from './install.ts';
+
+export interface RunnerClient {
+  /** The runner's version, as it introduced itself. */
+  readonly version: string;
+  /** @throws GpuRunError under the runner's own code, or `connection` when the connection broke first */
+  call<Op extends CallName>(op: Op, params: Calls[Op]['params']): Promise<Calls[Op]['result']>;
+  /** A call with parts. `parts()`, `result` and the sending methods fail as `call` does. */
+  open(op: string, params: unknown): OpenCall;
+  /** Ends the connection; open calls fail with `connection`. Jobs go on. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface OpenRunnerOptions {
+  /** Ends the connection when aborted, whenever that is; everything then fails with `interrupted`. */
+  readonly signal: AbortSignal;
+}
+
+/** @throws GpuRunError `protocol` when something else than the runner answers, `connection`, `interrupted` */
+export async function openRunner(transport: Transport, installed: InstalledRunner, { signal }: OpenRunnerOptions): Promise<RunnerClient> {
+  const process = transport.exec([...installed.argv, 'connect', '--root', installed.root], { signal });
+  const said = keepTail(process);
+  process.stdin.on('error', () => {}); // the process may be gone; its exit says so
+  const scanner = new MagicScanner();
+  const peer = new Peer((bytes) => write(process, bytes), null);
+  const { promise: introduced, resolve: onVersion, reject: onFailure } = Promise.withResolvers<string>();
+
+  const reading = read(process, scanner, peer, onVersion);
+  const over = reading.then(
+    () => describeEnd(process, scanner, said),
+    (error: unknown) => (error instanceof FrameError ? brokenProtocol(error, scanner, said) : describeEnd(process, scanner, said)),
+  );
+  const closing = over.then((reason) => {
+    onFailure(reason);
+    peer.close(reason);
+    process.kill();
+  });
+
+  return {
+    version: await introduced,
+    call: async (op, params) => (await openMapped(peer, op, params).result) as never,
+    open: (op, params) => openMapped(peer, op, params),
+    close: async () => {
+      peer.close(new GpuRunError('connection', 'The connection to the runner was closed.'));
+      process.stdin.end();
+      process.stdout.destroy(); // what is still on its way is of no use to anybody
+      process.kill();
+      await closing;
+    },
+  };
+}
+
+async function read(process: RemoteProcess, scanner: MagicScanner, peer: Peer, onVersion: (version: string) => void): Promise<void> {
+  let introduced = false;
+  for await (const chunk of process.stdout as AsyncIterable<Uint8Array>) {
+    if (introduced) {
+      await peer.feed(chunk);
+      continue;
+    }
+    const found = scanner.push(chunk);
+    if (found === null) continue;
+    introduced = true;
+    onVersion(found.version);
+    await peer.feed(found.rest);
+  }
+}
+
+function write(process: RemoteProcess, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdin.write(bytes, (error) => (error ? reject(new PeerClosedError('the connection ended')) : resolve()));
+  });
+}
+
+const keptBytes = 4096;
+
+/** The end of what the process says on stderr, for error messages. */
+function keepTail(process: RemoteProcess): () => string {
+  let tail = '';
+  process.stderr.on('data', (chunk: Uint8Array) => {
+    tail = (tail + Buffer.from(chunk).toString()).slice(-keptBytes);
+  });
+  process.stderr.on('error', () => {});
+  return () => tail.trim();
+}
+
+/** Why the connection is over, once the process has ended. */
+async function describeEnd(process: RemoteProcess, scanner: MagicScanner, said: () => string): Promise<GpuRunError> {
+  let status: Awaited<RemoteProcess['exit']>;
+  try {
+    status = await process.exit;
+  } catch (error) {
+    return toGpuRunError(error);
+  }
+  const words = [said(), scanner.introduced ? '' : scanner.noise.trim()].filter((text) => text !== '').join('\n');
+  const how = status.signal === null ? `with exit code ${status.code}` : `by ${status.signal}`;
+  const told = words === '' ? '' : `: ${words}`;
+  // Before it introduced itself a runner that was not killed never worked; to try again would not help.
+  if (!scanner.introduced && status.code <= 128) return new GpuRunError('protocol', `The runner did not start on the machine; it ended ${how}${told}`);
+  return new GpuRunError('connection', `The connection to the runner broke: it ended ${how}${told}`, { retry: 'same' });
+}
+
+function brokenProtocol(error: FrameError, scanner: MagicScanner, said: () => string): GpuRunError {
+  const words = [scanner.introduced ? '' : scanner.noise.trim(), said()].filter((text) => text !== '').join('\n');
+  return new GpuRunError('protocol', `The machine does not speak as the runner does: ${error.message}${words === '' ? '' : `\nIt said: ${words}`}`, {
+    cause: error,
+    hints: ['A shell start-up file on the machine that prints without end or starts another program can be the reason.'],
+  });
+}
+
+function openMapped(peer: Peer, op: string, params: unknown): OpenCall {
+  const call = peer.open(op, params);
+  const result = call.result.catch((error: unknown) => Promise.reject(toClientError(error)));
+  result.catch(() => {}); // as in Peer: the caller may look at parts() first
+  const mapped = async <T>(sent: Promise<T>): Promise<T> => {
+    try {
+      return await sent;
+    } catch (error) {
+      throw toClientError(error);
+    }
+  };
+  return {
+    op,
+    params,
+    signal: call.signal,
+    result,
+    parts: () => mappedParts(call.parts()),
+    event: (value) => mapped(call.event(value)),
+    block: (offset, bytes) => mapped(call.block(offset, bytes)),
+    end: () => mapped(call.end()),
+    cancel: () => call.cancel(),
+  };
+}
+
+async function* mappedParts(parts: AsyncIterable<Part>): AsyncGenerator<Part> {
+  try {
+    yield* parts;
+  } catch (error) {
+    throw toClientError(error);
+  }
+}
+
+/** The codes that the runner may use; another one is a fault of ours. */
+const runnerCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  'bad-input',
+  'not-found',
+  'conflict',
+  'internal',
+  'sync',
+  'disk-full',
+  'connection',
+  'protocol',
+  'not-allowed',
+  'unfit',
+  'interrupted',
+]);
+
+function toClientError(error: unknown): unknown {
+  if (error instanceof RemoteError) {
+    const code = runnerCodes.has(error.code) ? (error.code as ErrorCode) : 'internal';
+    const hints = code === 'disk-full' ? ['Free space on the machine, or take one with a larger disk.'] : [];
+    return new GpuRunError(code, error.message, { cause: error, hints });
+  }
+  if (error instanceof PeerClosedError)
+    return new GpuRunError('connection', `The connection to the runner ended: ${error.message}.`, { cause: error, retry: 'same' });
+  return error;
+}

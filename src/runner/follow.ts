@@ -1,0 +1,145 @@
+/**
+ * Follows a job over dropped connections: every byte of the log once and in order, every record once. May import core, protocol
+ * and the client.
+ */
+import type { Clock } from '../core/clock.ts';
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
+import type { Part } from '../protocol/call-state.ts';
+import type { JobRecord } from '../protocol/job.ts';
+import type { OpenCall } from '../protocol/peer.ts';
+import type { RunnerClient } from './client.ts';
+
+export type FollowPart =
+  | { readonly type: 'log'; readonly offset: number; readonly bytes: Uint8Array }
+  | { readonly type: 'record'; readonly record: JobRecord };
+
+export interface FollowOptions {
+  /** A new connection. What it throws ends the following, unless it is `connection`: then it is tried again. */
+  readonly connect: () => Promise<RunnerClient>;
+  /** Gives up the connection that broke, before `connect` is called again. */
+  readonly release: () => PromiseLike<void>;
+  readonly jobId: string;
+  /** The first byte of the log that is wanted. */
+  readonly logOffset: number;
+  /** Records up to this number are known already. */
+  readonly record: number;
+  /** false: only what is there now. */
+  readonly follow: boolean;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onLink: (state: 'reconnecting' | 'connected', text: string) => void;
+  /** How long to go on trying without a connection, milliseconds. Default: 10 minutes. */
+  readonly giveUpAfterMs?: number;
+}
+
+const firstPauseMs = 200;
+const longestPauseMs = 10_000;
+const tenMinutesMs = 600_000;
+/** The runner sends a heartbeat every 5 s: after three and a bit it is as good as gone. */
+const silenceMs = 17_000;
+const lookEveryMs = 1_000;
+
+/** Where to go on: what has been handed out. */
+interface Place {
+  logOffset: number;
+  record: number;
+  ended: boolean;
+}
+
+/** @throws GpuRunError `connection` when there was none for too long, `interrupted`, and what the runner says (`not-found`, `bad-input`) */
+export async function* followJob(options: FollowOptions): AsyncGenerator<FollowPart> {
+  const { connect, release, clock, signal, onLink, giveUpAfterMs = tenMinutesMs } = options;
+  const place: Place = { logOffset: options.logOffset, record: options.record, ended: false };
+  let lostAt: number | null = null;
+  let pause = firstPauseMs;
+  for (;;) {
+    throwIfAborted(signal);
+    try {
+      const client = await connect();
+      for await (const part of oneConnection(client, place, options)) {
+        if (lostAt !== null) onLink('connected', 'Connected again');
+        lostAt = null;
+        pause = firstPauseMs;
+        if (part !== null) yield part;
+      }
+      return;
+    } catch (error) {
+      throwIfAborted(signal);
+      if (place.ended) return; // all was there; only the goodbye got lost
+      const failure = toGpuRunError(error);
+      if (failure.code !== 'connection') throw failure;
+      lostAt ??= clock.now();
+      if (clock.now() - lostAt >= giveUpAfterMs) throw gaveUp(failure, options.jobId, giveUpAfterMs);
+      onLink('reconnecting', `${failure.message} Trying again; the job goes on`);
+      await release();
+      await clock.sleep(pause, signal).catch(() => throwIfAborted(signal));
+      pause = Math.min(pause * 2, longestPauseMs);
+    }
+  }
+}
+
+/** Yields null for signs of life that carry nothing. */
+async function* oneConnection(client: RunnerClient, place: Place, { jobId, follow, clock, signal }: FollowOptions): AsyncGenerator<FollowPart | null> {
+  const call = client.open('follow', { id: jobId, logOffset: place.logOffset, record: place.record, follow });
+  try {
+    for await (const part of withoutSilence(call, clock, signal)) yield advance(place, part);
+    await call.result;
+  } finally {
+    call.cancel();
+  }
+}
+
+function advance(place: Place, part: Part): FollowPart | null {
+  if (part.kind === 'block') {
+    const { offset, bytes } = part.block;
+    if (offset !== place.logOffset) throw new GpuRunError('protocol', `The runner sent the log from byte ${offset} on; byte ${place.logOffset} was next.`);
+    place.logOffset += bytes.length;
+    return { type: 'log', offset, bytes };
+  }
+  const event = part.value as { readonly type: string; readonly record?: JobRecord };
+  if (event.type !== 'record' || event.record === undefined) return null;
+  place.record = event.record.n;
+  place.ended = event.record.type === 'state' && event.record.state === 'ended';
+  return { type: 'record', record: event.record };
+}
+
+/** The call's parts; fails with `connection` when the runner shows no sign of life while we wait for one. */
+async function* withoutSilence(call: OpenCall, clock: Clock, signal: AbortSignal): AsyncGenerator<Part> {
+  const parts = call.parts()[Symbol.asyncIterator]();
+  const over = new AbortController();
+  const stop = AbortSignal.any([over.signal, signal]);
+  let waitingSince: number | null = null;
+  let silent = false;
+  const watch = async () => {
+    while (!silent) {
+      await clock.sleep(lookEveryMs, stop);
+      silent = waitingSince !== null && clock.now() - waitingSince >= silenceMs;
+    }
+    call.cancel();
+  };
+  watch().catch(() => signal.aborted && call.cancel());
+  try {
+    for (;;) {
+      waitingSince = clock.now();
+      const next = await parts.next();
+      waitingSince = null;
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } catch (error) {
+    throw silent ? new GpuRunError('connection', `The runner has been silent for ${silenceMs / 1000} s.`) : error;
+  } finally {
+    over.abort();
+  }
+}
+
+function throwIfAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw new GpuRunError('interrupted', 'Interrupted.', { cause: signal.reason });
+}
+
+function gaveUp(failure: GpuRunError, jobId: string, afterMs: number): GpuRunError {
+  return new GpuRunError('connection', `There was no connection for ${Math.round(afterMs / 60_000)} minutes: ${failure.message}`, {
+    cause: failure,
+    hints: [`${jobId} goes on without us. gpu-run logs ${jobId} --follow   picks it up again`, ...failure.hints],
+  });
+}

@@ -1,0 +1,199 @@
+/** Jobs through real runner processes: how they are started, what they see, how they end. */
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { RunnerClient } from '../../../src/runner/client.ts';
+import { buildRunner, createMachine, followToEnd, runJob, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+
+let build: string;
+let script: string;
+let machine: TestMachine;
+let client: RunnerClient;
+
+beforeAll(() => {
+  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
+  script = buildRunner(build);
+});
+afterAll(() => rmSync(build, { recursive: true, force: true }));
+beforeEach(async () => {
+  machine = createMachine(script);
+  client = await machine.connect();
+});
+afterEach(() => machine[Symbol.asyncDispose]());
+
+describe('how a job ends', () => {
+  test.each([
+    ['exit 0', 'true', { code: 0, signal: null, reason: 'exit' }],
+    ['exit 37', 'exit 37', { code: 37, signal: null, reason: 'exit' }],
+    ['exit 255', 'exit 255', { code: 255, signal: null, reason: 'exit' }],
+    ['SIGKILL', 'kill -KILL $$', { code: 137, signal: 'SIGKILL', reason: 'signal' }],
+    ['SIGTERM', 'kill -TERM $$', { code: 143, signal: 'SIGTERM', reason: 'signal' }],
+    ['SIGSEGV', 'kill -SEGV $$', { code: 139, signal: 'SIGSEGV', reason: 'signal' }],
+  ] as const)('%s', async (_, command, end) => {
+    const { summary, records, log } = await runJob(client, specOf(command));
+    expect(summary).toMatchObject({ state: 'ended', end });
+    expect(statesOf(records)).toEqual(['queued', 'running', 'ended']);
+    expect(records.map(({ n }) => n)).toEqual(records.map((_record, index) => index + 1));
+    expect(log.toString()).toBe(''); // no "Killed" of some shell
+  });
+
+  test.each([
+    [['no-such-program-anywhere'], 127, 'no-such-program-anywhere: command not found'],
+    [['./no-such-file'], 127, './no-such-file: no such file'],
+    [['./not-executable'], 126, './not-executable: permission denied'],
+    [['/'], 126, '/: is a folder'],
+  ] as const)('%s can not be started', async (argv, code, words) => {
+    writeFileSync(join(machine.workdir, 'not-executable'), 'x');
+    chmodSync(join(machine.workdir, 'not-executable'), 0o644);
+    const { summary, log } = await runJob(client, specOf(argv));
+    expect(summary.end).toMatchObject({ code, reason: 'not-started' });
+    expect(log.toString()).toContain(words);
+  });
+
+  test('more arguments than the system takes', async () => {
+    const { summary, log } = await runJob(client, specOf(['true', ...Array.from({ length: 30 }, () => 'x'.repeat(120_000))]));
+    expect(summary.end).toMatchObject({ code: 126, reason: 'not-started' });
+    expect(log.toString()).toContain('E2BIG');
+  });
+});
+
+describe('what runs', () => {
+  test('words exactly as they are, no shell between', async () => {
+    const words = ['a b', "it's", '$HOME', '`id`', '*', '', '-n', 'new\nline', 'ünï', '\\', '"'];
+    const { log } = await runJob(client, specOf(['printf', '<%s>', ...words]));
+    expect(log.toString()).toBe(words.map((word) => `<${word}>`).join(''));
+  });
+
+  test('programs that share a name with a builtin of the shell', async () => {
+    writeFileSync(join(machine.workdir, 'exit'), '#!/bin/sh\necho "program $1"\n', { mode: 0o755 });
+    const { log, summary } = await runJob(client, specOf(['exit', '5'], { env: { PATH: `${machine.workdir}:${process.env['PATH']}` } }));
+    expect(log.toString()).toBe('program 5\n');
+    expect(summary.end).toMatchObject({ code: 0 });
+  });
+
+  test('a line of text, by bash where there is one', async () => {
+    const { log } = await runJob(client, specOf('for x in one two; do echo "$x"; done | tr a-z A-Z; [[ a == a ]] && echo bash'));
+    expect(log.toString()).toBe('ONE\nTWO\nbash\n');
+  });
+
+  test('in the workdir, with nothing on stdin, stdout and stderr in one file in order', async () => {
+    const { log } = await runJob(client, specOf('pwd; echo to stderr >&2; echo "read: $(cat)"; [ -t 1 ] || echo no terminal'));
+    expect(log.toString()).toBe(`${machine.workdir}\nto stderr\nread: \nno terminal\n`);
+    expect(readFileSync(machine.jobFile((await client.call('jobs', {})).jobs[0]?.id ?? '', 'log'))).toEqual(log);
+  });
+
+  test('in a process session of its own, leading it', async () => {
+    const { log } = await runJob(client, specOf('echo $$; ps -o comm= -p $(ps -o sid= -p $$)'));
+    expect(log.toString().trim().split('\n')[1]).toBe('sh');
+  });
+
+  test('SIGINT reaches a command with its default meaning', async () => {
+    const spec = specOf(['sh', '-c', 'trap "echo interrupted; exit 3" INT; echo ready; while :; do sleep 0.05; done']);
+    await client.call('submit', { spec });
+    await until(() => existsSync(machine.jobFile(spec.id, 'log')) && readFileSync(machine.jobFile(spec.id, 'log'), 'utf8').includes('ready'), 'the job');
+    const [pid] = readFileSync(machine.jobFile(spec.id, 'pid'), 'utf8').split('\n');
+    process.kill(-Number(pid), 'SIGINT');
+    const { log } = await followToEnd(client, spec.id);
+    expect(log.toString()).toBe('ready\ninterrupted\n');
+    expect((await summaryOf(client, spec.id)).end).toMatchObject({ code: 3, reason: 'exit' });
+  });
+});
+
+describe('the environment', () => {
+  test('what every job is given, and what it brings', async () => {
+    const spec = specOf('env -0', {
+      attempt: 2,
+      env: { GREETING: 'hello there', LINES2: 'a\nb' },
+      secrets: { TOKEN: 'tok' },
+      outputs: ['outputs/'],
+      resumeFrom: 'ckpt/7',
+    });
+    const { log } = await runJob(client, spec);
+    const env = Object.fromEntries(
+      log
+        .toString()
+        .split('\0')
+        .filter(Boolean)
+        .map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]),
+    );
+    expect(env).toMatchObject({
+      PYTHONUNBUFFERED: '1',
+      GPU_RUN_JOB: spec.id,
+      GPU_RUN_ATTEMPT: '2',
+      GPU_RUN_RESUME_FROM: 'ckpt/7',
+      GPU_RUN_CHECKPOINT_DIR: join(machine.workdir, 'outputs/checkpoints'),
+      GPU_RUN_METRICS_FILE: machine.jobFile(spec.id, 'metrics.jsonl'),
+      GPU_RUN_RANK: '0',
+      GPU_RUN_NODES: '1',
+      MASTER_ADDR: '127.0.0.1',
+      MASTER_PORT: expect.stringMatching(/^[1-9]\d+$/),
+      GREETING: 'hello there',
+      LINES2: 'a\nb',
+      TOKEN: 'tok',
+    });
+    expect(env['PATH']).toMatch(new RegExp(`:${process.execPath.replace(/\/node$/, '')}$`));
+  });
+
+  test('a job can not pretend to be another one', async () => {
+    const spec = specOf('echo "$GPU_RUN_JOB"', { env: { GPU_RUN_JOB: 'somebody-else' } });
+    expect((await runJob(client, spec)).log.toString()).toBe(`${spec.id}\n`);
+  });
+});
+
+describe('the queue', () => {
+  test('one at a time, in the order of submission', async () => {
+    const specs = Array.from({ length: 5 }, (_, n) => specOf(`echo begin ${n} >> order; sleep 0.05; echo end ${n} >> order`));
+    for (const spec of specs) await client.call('submit', { spec });
+    for (const spec of specs) await followToEnd(client, spec.id);
+    const order = readFileSync(join(machine.workdir, 'order'), 'utf8').trim().split('\n');
+    expect(order).toEqual(specs.flatMap((_, n) => [`begin ${n}`, `end ${n}`]));
+  });
+
+  test('the same id again, even at the same moment on other connections, starts nothing', async () => {
+    const spec = specOf('echo once >> count');
+    const others = await Promise.all([machine.connect(), machine.connect()]);
+    const answers = await Promise.all([client, ...others, client].map((each) => each.call('submit', { spec })));
+    expect(new Set(answers.map(({ id, createdAt }) => `${id} ${createdAt}`)).size).toBe(1);
+    await followToEnd(client, spec.id);
+    await client.call('submit', { spec });
+    await runJob(client, specOf('true'));
+    expect(readFileSync(join(machine.workdir, 'count'), 'utf8')).toBe('once\n');
+    expect((await client.call('jobs', {})).jobs).toHaveLength(2);
+  });
+
+  test('a waiting job is cancelled without being started', async () => {
+    const first = specOf('sleep 60');
+    const second = specOf('touch started');
+    await client.call('submit', { spec: first });
+    await client.call('submit', { spec: second });
+    expect(await client.call('cancel', { id: second.id, graceMs: null })).toMatchObject({
+      state: 'ended',
+      end: { code: null, reason: 'cancelled' },
+      startedAt: null,
+    });
+    const { records } = await followToEnd(client, second.id);
+    expect(statesOf(records)).toEqual(['queued', 'ended']);
+    await client.call('cancel', { id: first.id, graceMs: 0 });
+    expect(existsSync(join(machine.workdir, 'started'))).toBe(false);
+  });
+
+  test.each([
+    ['an id that leaves the folder', { id: '../escape' }],
+    ['no command', { command: { kind: 'argv' as const, argv: [] } }],
+    ['an empty line', { command: { kind: 'shell' as const, text: '  ' } }],
+    ['NUL in a word', { command: { kind: 'argv' as const, argv: ['echo', 'a\0b'] } }],
+    ['a variable without a name', { env: { '': 'x' } }],
+    ['a pattern that is none', { metrics: { loss: '(' } }],
+    ['a negative grace', { graceMs: -1 }],
+  ])('%s is refused', async (_, more) => {
+    await expect(client.call('submit', { spec: specOf('true', more) })).rejects.toMatchObject({ name: 'GpuRunError', code: 'bad-input' });
+    expect((await client.call('jobs', {})).jobs).toEqual([]);
+  });
+
+  test('a job that is not there', async () => {
+    await expect(client.call('cancel', { id: 'job-nobody-knows', graceMs: null })).rejects.toMatchObject({ code: 'not-found' });
+    await expect(client.open('follow', { id: 'job-nobody-knows', logOffset: 0, record: 0, follow: true }).result).rejects.toMatchObject({ code: 'not-found' });
+    await expect(client.open('no-such-call', {}).result).rejects.toMatchObject({ code: 'protocol' });
+  });
+});
