@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Plugin } from '@oclif/core';
-import { type BuildOptions, type Plugin as BuildPlugin, build } from 'esbuild';
+import { type BuildOptions, type Plugin as BuildPlugin, build, type Metafile } from 'esbuild';
 
 const repository = join(import.meta.dirname, '..');
 const dist = join(repository, 'dist');
@@ -39,6 +39,8 @@ const onThisComputer: BuildOptions = {
   // The launcher has checked Node's version; oclif would load semver for it, 6 ms.
   define: { 'process.env.OCLIF_DISABLE_ENGINE_WARNING': '"true"' },
   plugins: [withoutWsl],
+  // Its entry for Node is CommonJS; this one is the same code in modules, and what is not used of it is left out.
+  alias: { yaml: './node_modules/yaml/browser/index.js' },
   // Bundled CommonJS packages still ask for `require`.
   banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
 };
@@ -47,11 +49,23 @@ const onThisComputer: BuildOptions = {
 const onMachines: BuildOptions = { ...anywhere, target: 'node20', minify: true, keepNames: true, legalComments: 'none' };
 
 async function bundle(into: string): Promise<void> {
-  await Promise.all([
-    build({ ...onThisComputer, entryPoints: sharedEntries, outdir: into, splitting: true, chunkNames: '[name]-[hash]' }),
-    build({ ...onThisComputer, entryPoints: { 'local-machine': machineEntry }, outdir: into }),
-    build({ ...onMachines, entryPoints: { runner: runnerEntry }, outdir: into, outExtension: { '.js': '.mjs' } }),
+  const built = await Promise.all([
+    build({ ...onThisComputer, entryPoints: sharedEntries, outdir: into, splitting: true, chunkNames: '[name]-[hash]', metafile: true }),
+    build({ ...onThisComputer, entryPoints: { 'local-machine': machineEntry }, outdir: into, metafile: true }),
+    build({ ...onMachines, entryPoints: { runner: runnerEntry }, outdir: into, outExtension: { '.js': '.mjs' }, metafile: true }),
   ]);
+  for (const { metafile } of built) refuseLazyCommonJs(metafile);
+}
+
+/** Bundled, `await import()` of a CommonJS package has no named exports, though it has them when Node loads the sources. */
+function refuseLazyCommonJs({ inputs }: Metafile): void {
+  for (const [file, { imports }] of Object.entries(inputs)) {
+    const lazy = imports.find(({ kind, path }) => kind === 'dynamic-import' && inputs[path]?.format === 'cjs');
+    if (lazy === undefined || file.startsWith('node_modules/')) continue;
+    throw new Error(
+      `${file} loads ${lazy.original ?? lazy.path} with import(), and that is CommonJS: import it statically in a file of its own, and load that file.`,
+    );
+  }
 }
 
 /** Declarations keep the folders of the sources; the two files beside the bundles lead to them. */
