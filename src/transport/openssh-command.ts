@@ -1,6 +1,7 @@
 /** One command through the system's `ssh`. May import core and this folder. */
 import type { ChildProcess, ChildProcessByStdio } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { type Readable, Transform, type Writable } from 'node:stream';
 import { GpuRunError } from '../core/errors.ts';
 import { statusFromShell } from './exit-status.ts';
@@ -49,12 +50,18 @@ export function opensshCommand(child: PipedSsh, mark: string, explain: () => Pro
   exit.catch(() => {}); // whoever started the command asks later
   const kill = () => {
     killed = true;
-    child.kill();
-    // The connection's process holds the other ends: only their closing wakes it at once.
-    for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
+    // The connection's process holds the other ends. It has to see them close before its client is gone, else it may notice neither
+    // until its next keepalive.
+    const streams = [child.stdin, child.stdout, child.stderr];
+    for (const stream of streams) stream.destroy();
+    void Promise.all(streams.map(closed)).then(() => child.kill());
     filter.stream.end();
   };
   return { stdin: child.stdin, stdout: child.stdout, stderr: filter.stream, exit, kill };
+}
+
+async function closed(stream: Readable | Writable): Promise<void> {
+  if (!stream.closed) await once(stream, 'close');
 }
 
 /** null: killed by a signal, or never started. Resolves after the last byte of output. */

@@ -10,6 +10,7 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { GpuRunError } from '../../src/core/errors.ts';
+import { identifyProcess } from '../../src/core/process-identity.ts';
 import type { ConnectOptions, ExitStatus, RemoteProcess, Transport } from '../../src/transport/transport.ts';
 
 export interface TransportSubject {
@@ -331,9 +332,9 @@ async function settled(exit: Promise<ExitStatus>): Promise<number | string> {
 }
 
 /** The machine is this computer: its processes can be looked at. */
-async function gone(pid: number): Promise<void> {
+export async function gone(pid: number): Promise<void> {
   expect(pid).toBeGreaterThan(1);
-  while (existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ')) await pause(10);
+  while (identifyProcess(pid) !== null) await pause(10);
 }
 
 function processesNaming(text: string): string[] {

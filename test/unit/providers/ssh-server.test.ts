@@ -10,6 +10,7 @@ import ssh2, { type Client, type ClientChannel, type SFTPWrapper } from 'ssh2';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startSshServer } from '../../../src/providers/local/ssh-server.ts';
 import { generateKeyPair } from '../../../src/transport/host-keys.ts';
+import { gone } from '../../contract/transport.ts';
 import { type LocalServer, startLocalServer } from '../../contract/transport-local-server.ts';
 
 const hasSsh = spawnSync('ssh', ['-V']).error === undefined;
@@ -124,7 +125,7 @@ describe('commands', () => {
     const channel = await exec(await connect(), 'trap "" HUP TERM; sleep 1000 & echo $!; wait');
     const pid = Number(String((await once(channel, 'data'))[0]));
     await server.restart();
-    while (existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ')) await pause(10);
+    await gone(pid);
   });
 
   test.skipIf(!hasTerminals)('on a terminal are hung up when the connection is gone', async () => {
@@ -132,7 +133,7 @@ describe('commands', () => {
     const channel = await exec(client, 'echo $$; exec sleep 1000', { pty: true });
     const pid = Number(String((await once(channel, 'data'))[0]));
     client.destroy();
-    while (existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ')) await pause(10);
+    await gone(pid);
   });
 
   test.skipIf(!hasTerminals)('on a terminal get nothing that is ours', async () => {

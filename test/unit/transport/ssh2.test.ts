@@ -131,7 +131,7 @@ test('a signal reaches a command whose input has ended', async () => {
   const command = machine.exec([
     'sh',
     '-c',
-    `trap 'echo terminated > "$1"; exit' TERM; echo up; while :; do sleep 0.01; done`,
+    `exec 2>&-; trap 'echo terminated > "$1"; exit' TERM; echo up; while :; do sleep 0.01; done`,
     'sh',
     join(server.folder, 'trapped'),
   ]);

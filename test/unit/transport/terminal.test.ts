@@ -96,9 +96,12 @@ describe.each(kinds)('%s: the terminal', (_name, possible, options) => {
   });
 
   here('gives Ctrl-C to the program there, not to us', async () => {
-    const person = sitDown(options(), ['sh', '-c', 'echo begin; exec sleep 1000']);
+    const person = sitDown(options(), ['sh', '-c', 'echo begin; read line; echo "<$line>"; exec sleep 1000']);
     await person.sees('begin');
-    const seen = await person.sees('<ended', '\u0003');
+    person.type('typed\r');
+    await person.sees('<typed>');
+    person.type('\u0003');
+    const seen = await person.sees('<ended');
     expect(seen).toContain('<ended {"code":130,');
   });
 
