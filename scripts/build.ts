@@ -36,12 +36,17 @@ const onThisComputer: BuildOptions = {
   legalComments: 'linked',
   // ssh2 tries native speed-ups and goes on without them.
   external: ['*.node', 'cpu-features'],
-  // The launcher has checked Node's version; oclif would load semver for it, 6 ms.
-  define: { 'process.env.OCLIF_DISABLE_ENGINE_WARNING': '"true"' },
+  define: {
+    // The launcher has checked Node's version; oclif would load semver for it, 6 ms.
+    'process.env.OCLIF_DISABLE_ENGINE_WARNING': '"true"',
+    // CommonJS packages, again.
+    __dirname: 'import.meta.dirname',
+    __filename: 'import.meta.filename',
+  },
   plugins: [withoutWsl],
   // Its entry for Node is CommonJS; this one is the same code in modules, and what is not used of it is left out.
   alias: { yaml: './node_modules/yaml/browser/index.js' },
-  // Bundled CommonJS packages still ask for `require`.
+  // Bundled CommonJS packages ask for `require`.
   banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
 };
 
