@@ -4,6 +4,7 @@ import type { JobEntry } from '../core/job.ts';
 import type { JobSummary } from '../protocol/job.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
+import { keepJob } from './keep-job.ts';
 import { reachOrLose } from './reach-machine.ts';
 
 export interface CancelInput {
@@ -28,7 +29,5 @@ export async function cancelJob(job: JobEntry, graceMs: number | null, context: 
 /** What the runner says about a job, kept in the ledger. */
 export function noteSummary(job: JobEntry, summary: JobSummary, context: Pick<RunContext, 'ledger' | 'clock'>): JobEntry {
   const { state, end, startedAt, endedAt, attempt } = summary;
-  const updated: JobEntry = { ...job, state, end, startedAt, endedAt, attempts: attempt, asOf: context.clock.now() };
-  context.ledger.putJob(updated);
-  return updated;
+  return keepJob({ ...job, state, end, startedAt, endedAt, attempts: attempt, asOf: context.clock.now() }, context);
 }

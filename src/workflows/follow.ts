@@ -8,6 +8,7 @@ import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
 import { copiedLog, copiedRecords, hasCopy, JobCopy } from './job-copy.ts';
 import type { OnJobEvent } from './job-event.ts';
+import { keepJob } from './keep-job.ts';
 import { reachOrLose, type ReachedMachine } from './reach-machine.ts';
 
 export interface FollowInput {
@@ -101,8 +102,7 @@ export function noteRecord(job: JobEntry, record: JobRecord, context: Pick<RunCo
     endedAt: record.state === 'ended' ? record.t : null,
     asOf: context.clock.now(),
   };
-  context.ledger.putJob(updated);
-  return updated;
+  return keepJob(updated, context);
 }
 
 function toEvent(record: JobRecord): Parameters<OnJobEvent>[0] {

@@ -26,6 +26,7 @@ export async function pullInto(reached: ReachedMachine, paths: readonly string[]
     into,
     signal,
     onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'outputs', done, total, unit: 'bytes' }),
+    onWarning: (text) => reporter.report({ type: 'note', level: 'warn', text }),
   });
   reporter.report({ type: 'phase', phase: 'outputs', status: 'end', text: `Pulled ${files.length} ${files.length === 1 ? 'file' : 'files'}` });
   return files;

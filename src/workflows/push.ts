@@ -1,10 +1,10 @@
 /** `sync NAME`, and the first half of `train`: code and data to the machine, what changed and nothing else. */
-import { join } from 'node:path';
 import type { SyncSettings } from '../config/settings.ts';
+import { globalExcludesFile } from '../sync/git.ts';
 import { pushProject } from '../sync/push.ts';
 import type { RunContext } from './context.ts';
 import { findMachine } from './find.ts';
-import { reachOrLose, type ReachedMachine } from './reach-machine.ts';
+import { type ReachedMachine, reachOrLose } from './reach-machine.ts';
 
 export interface SyncTotals {
   readonly files: number;
@@ -17,7 +17,7 @@ export interface SyncTotals {
 export interface PushInput {
   readonly name: string;
   readonly sync: SyncSettings;
-  /** Never deleted or overwritten by a push. */
+  /** Relative to the workdir; never deleted or overwritten by a push. */
   readonly outputs: readonly string[];
 }
 
@@ -26,11 +26,19 @@ export async function push(input: PushInput, context: RunContext): Promise<SyncT
   return pushAll(reached, input.sync, input.outputs, context);
 }
 
+/** @throws GpuRunError `bad-input`, `sync`, `disk-full`, `conflict`, `connection`; what could not be read is named before anything is sent */
 export async function pushAll(reached: ReachedMachine, sync: SyncSettings, outputs: readonly string[], context: RunContext): Promise<SyncTotals> {
-  void outputs;
-  void join;
-  void pushProject;
-  void sync;
-  void context;
-  throw new Error('wired when the sync is there');
+  const { reporter, signal, home } = context;
+  reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: `Syncing to '${reached.machine.name}'` });
+  const project = { ...sync, globalExcludes: globalExcludesFile(sync.code), never: [home.root] };
+  const { warnings, ...totals } = await pushProject(project, {
+    open: (op, params) => reached.runner.open(op, params),
+    cacheFolder: home.sync,
+    outputs,
+    signal,
+    onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' }),
+  });
+  for (const text of warnings) reporter.report({ type: 'note', level: 'warn', text });
+  reporter.report({ type: 'phase', phase: 'sync', status: 'end', text: `Synced ${totals.files} files` });
+  return totals;
 }

@@ -144,6 +144,7 @@ async function lookAgain(entry: MachineEntry, context: RunContext): Promise<Mach
   const provider = await context.providers.get(entry.provider);
   const status = await provider.describe(entry.ref, context.signal);
   if (status.state === 'gone') {
+    await provider.terminate(entry.ref, context.signal); // what is left of it, as the folder of a local machine
     noteGone(entry, status.detail ?? 'it ended by itself', context);
     return null;
   }
