@@ -56,7 +56,11 @@ export function openContext(options: ContextOptions): OpenContext {
     ledger,
     connect: (machine) => {
       if (machine.access === null) throw new GpuRunError('conflict', `The machine '${machine.name}' isn't ready yet.`);
-      return connectTransport({ access: machine.access, identityFile: machine.access.kind === 'own' ? join(home.keys, machine.id) : null, scratch: home.scratch });
+      return connectTransport({
+        access: machine.access,
+        identityFile: machine.access.kind === 'own' ? join(home.keys, machine.id) : null,
+        scratch: home.scratch,
+      });
     },
     runner: runnerPackage(join(built, 'runner.mjs'), home.cache),
     reporter: options.reporter,

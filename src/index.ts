@@ -1,10 +1,11 @@
 /** The public SDK: `import { gpuRun } from 'gpu-run'`. Re-exports only; every call runs the same workflow as the command of that name. */
-export { createGpuRun, gpuRun } from './sdk/gpu-run.ts';
-export type { GpuRun, GpuRunOptions, UpOptions } from './sdk/gpu-run.ts';
-export type { Job, Machine, TrainOptions } from './sdk/machine.ts';
-export { GpuRunError, LeaveRunning } from './core/errors.ts';
+
 export type { ErrorCode, Retry } from './core/errors.ts';
+export { GpuRunError, LeaveRunning } from './core/errors.ts';
 export type { JobEnd, JobEntry, JobState } from './core/job.ts';
 export type { Report, Reporter } from './core/reporter.ts';
-export type { JobEvent } from './workflows/job-event.ts';
 export type { MachineEntry } from './ledger/ledger.ts';
+export type { GpuRun, GpuRunOptions, UpOptions } from './sdk/gpu-run.ts';
+export { createGpuRun, gpuRun } from './sdk/gpu-run.ts';
+export type { Job, Machine, TrainOptions } from './sdk/machine.ts';
+export type { JobEvent } from './workflows/job-event.ts';

@@ -7,7 +7,10 @@ import { randomSuffix } from '../core/run-id.ts';
 export function readOwner(homeRoot: string, user: string): string {
   const file = join(homeRoot, 'owner');
   if (!existsSync(file)) {
-    const clean = user.toLowerCase().replace(/[^a-z0-9-]/g, '-').slice(0, 30);
+    const clean = user
+      .toLowerCase()
+      .replace(/[^a-z0-9-]/g, '-')
+      .slice(0, 30);
     const hidden = `${file}.${process.pid}.tmp`;
     mkdirSync(homeRoot, { recursive: true, mode: 0o700 });
     writeFileSync(hidden, `${clean}-${randomSuffix()}`, { mode: 0o600 });

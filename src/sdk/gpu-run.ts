@@ -5,14 +5,14 @@
 import envPaths from 'env-paths';
 import { type ContextOptions, openContext } from '../compose.ts';
 import { type FlagValues, loadSettings } from '../config/load.ts';
-import { silentReporter, type Reporter } from '../core/reporter.ts';
+import { type Reporter, silentReporter } from '../core/reporter.ts';
 import type { RunContext } from '../workflows/context.ts';
+import { type DownResult, down } from '../workflows/down.ts';
+import { upInput } from '../workflows/from-settings.ts';
 import { type CostInput, type CostResult, reportCost } from '../workflows/report-cost.ts';
-import { down, type DownResult } from '../workflows/down.ts';
-import { status, type StatusResult } from '../workflows/status.ts';
+import { type StatusResult, status } from '../workflows/status.ts';
 import { up } from '../workflows/up.ts';
 import { createMachine, type Machine } from './machine.ts';
-import { upInput } from '../workflows/from-settings.ts';
 
 export interface GpuRunOptions {
   /** Where state is kept; default: the platform's data folder, as for the command line. */

@@ -9,10 +9,10 @@ import { cancel } from '../workflows/cancel.ts';
 import type { RunContext } from '../workflows/context.ts';
 import { endClaimed } from '../workflows/down.ts';
 import { follow } from '../workflows/follow.ts';
+import { trainInput } from '../workflows/from-settings.ts';
 import type { JobEvent, OnJobEvent } from '../workflows/job-event.ts';
 import { pull } from '../workflows/pull.ts';
 import { train } from '../workflows/train.ts';
-import { trainInput } from '../workflows/from-settings.ts';
 
 export interface TrainOptions {
   /** Default: the config's `train`. A string runs in the machine's shell, a list exactly as it stands. */
@@ -98,12 +98,16 @@ interface Offered {
 async function* iterate(run: (onEvent: OnJobEvent, signal: AbortSignal) => Promise<unknown>): AsyncGenerator<JobEvent> {
   const left = new AbortController();
   let offer: (value: Offered | null) => void = () => {};
-  const nextOffer = () => new Promise<Offered | null>((resolve) => {
-    offer = resolve;
-  });
+  const nextOffer = () =>
+    new Promise<Offered | null>((resolve) => {
+      offer = resolve;
+    });
   let next = nextOffer();
   const finished = run((event) => (left.signal.aborted ? undefined : new Promise((taken) => offer({ event, taken }))), left.signal);
-  finished.then(() => offer(null), () => offer(null));
+  finished.then(
+    () => offer(null),
+    () => offer(null),
+  );
   let current: Offered | null = null;
   try {
     for (current = await next; current !== null; current = await next) {

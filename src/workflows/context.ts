@@ -1,4 +1,6 @@
 /** What every workflow is given beside its input. Workflows never print, exit, or read process.env. */
+
+import type { HomePaths } from '../config/home.ts';
 import type { Clock } from '../core/clock.ts';
 import type { ProcessIdentity } from '../core/process-identity.ts';
 import type { Reporter } from '../core/reporter.ts';
@@ -6,7 +8,6 @@ import type { Ledger, MachineEntry } from '../ledger/ledger.ts';
 import type { ProviderRegistry } from '../providers/registry.ts';
 import type { RunnerPackage } from '../runner/install.ts';
 import type { Transport } from '../transport/transport.ts';
-import type { HomePaths } from '../config/home.ts';
 
 export interface RunContext {
   readonly providers: ProviderRegistry;

@@ -64,7 +64,8 @@ function nodeVersion(): Outcome {
 
 function stateFolder({ home }: RunContext): Outcome {
   const mode = statSync(home.root).mode & 0o777;
-  if ((mode & 0o077) !== 0) return { outcome: 'fail', text: `${home.root} can be read by others (mode ${mode.toString(8)})`, hints: [`chmod 700 ${home.root}`] };
+  if ((mode & 0o077) !== 0)
+    return { outcome: 'fail', text: `${home.root} can be read by others (mode ${mode.toString(8)})`, hints: [`chmod 700 ${home.root}`] };
   return ok(home.root);
 }
 

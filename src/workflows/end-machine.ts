@@ -87,7 +87,11 @@ async function leaveHost(entry: MachineEntry, context: RunContext): Promise<void
         hints: [...failure.hints, `Try again when the host can be reached: gpu-run down ${entry.name}`],
       });
     }
-    context.reporter.report({ type: 'note', level: 'warn', text: `'${entry.name}' could not be reached and is past its deadline; our files in ~/.gpu-run/machines/${entry.id} there were not removed` });
+    context.reporter.report({
+      type: 'note',
+      level: 'warn',
+      text: `'${entry.name}' could not be reached and is past its deadline; our files in ~/.gpu-run/machines/${entry.id} there were not removed`,
+    });
   }
 }
 

@@ -2,14 +2,14 @@
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry, JobRecord } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import { followJob } from '../runner/follow.ts';
 import type { RunnerClient } from '../runner/client.ts';
+import { followJob } from '../runner/follow.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
 import { copiedLog, copiedRecords, hasCopy, JobCopy } from './job-copy.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { keepJob } from './keep-job.ts';
-import { reachOrLose, type ReachedMachine } from './reach-machine.ts';
+import { type ReachedMachine, reachOrLose } from './reach-machine.ts';
 
 export interface FollowInput {
   readonly jobId: string;

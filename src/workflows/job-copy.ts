@@ -2,7 +2,7 @@
  * The laptop's copy of what a job sent: log bytes and records, one folder per job below `GPU_RUN_HOME/jobs`. `logs` reads it
  * when the machine is gone. Written by offset, so that several followers of one job write the same bytes to the same place.
  */
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, readSync, writeSync, constants } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { GpuRunError } from '../core/errors.ts';
 import type { JobRecord } from '../core/job.ts';

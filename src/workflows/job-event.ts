@@ -4,7 +4,13 @@ import type { JobEnd, JobState } from '../core/job.ts';
 export type JobEvent =
   /** Raw bytes of the job's log. Offsets are contiguous over reconnects. */
   | { readonly type: 'log'; readonly offset: number; readonly bytes: Uint8Array }
-  | { readonly type: 'metric'; readonly at: number; readonly values: Readonly<Record<string, number>>; readonly step: number | null; readonly epoch: number | null }
+  | {
+      readonly type: 'metric';
+      readonly at: number;
+      readonly values: Readonly<Record<string, number>>;
+      readonly step: number | null;
+      readonly epoch: number | null;
+    }
   | { readonly type: 'state'; readonly at: number; readonly state: JobState; readonly end: JobEnd | null }
   | { readonly type: 'note'; readonly at: number; readonly level: 'info' | 'warn'; readonly text: string };
 

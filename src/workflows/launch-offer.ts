@@ -1,7 +1,8 @@
 /** One offer becomes one ready machine, or nothing at all: what was ordered and failed is ended before this returns. */
+
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { randomUUID } from 'node:crypto';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { labelKeys } from '../core/machine.ts';
 import type { Offer } from '../core/offer.ts';
@@ -30,11 +31,32 @@ export interface LaunchInput extends UpInput {
 export async function launchOffer(input: LaunchInput, context: RunContext): Promise<MachineEntry | null> {
   const { ledger, self, reporter } = context;
   const id = newMachineId(input.name);
-  const labels = { [labelKeys.owner]: context.owner, [labelKeys.machine]: id, [labelKeys.name]: input.name, [labelKeys.expires]: String(Math.floor(input.deadline / 1000)) };
+  const labels = {
+    [labelKeys.owner]: context.owner,
+    [labelKeys.machine]: id,
+    [labelKeys.name]: input.name,
+    [labelKeys.expires]: String(Math.floor(input.deadline / 1000)),
+  };
   const requestId = randomUUID();
   const { name, template, deadline, idleSeconds, budgetUsd, forOneJob, offer, need } = input;
   const { user, branch, owner } = context;
-  const { opened } = ledger.open({ id, name, provider: offer.provider, owner, labels, requestId, offer, template, deadline, idleSeconds, budgetUsd, forOneJob, user, branch, holder: self });
+  const { opened } = ledger.open({
+    id,
+    name,
+    provider: offer.provider,
+    owner,
+    labels,
+    requestId,
+    offer,
+    template,
+    deadline,
+    idleSeconds,
+    budgetUsd,
+    forOneJob,
+    user,
+    branch,
+    holder: self,
+  });
   if (!opened) return null;
   try {
     context.signal.throwIfAborted();
@@ -80,7 +102,9 @@ async function makeReady(launched: MachineEntry, input: LaunchInput, context: Ru
     context.reporter.report({ type: 'phase', phase: 'preflight', status: 'begin', text: 'Checking the GPUs' });
     const { gpus, problem } = await reached.runner.call('gpus', {});
     if (gpus.length < input.need.gpu.count) {
-      throw new GpuRunError('unfit', `${gpus.length} of ${input.need.gpu.count} GPUs answer on '${machine.name}'${problem === null ? '' : `: ${problem}`}.`, { retry: 'elsewhere' });
+      throw new GpuRunError('unfit', `${gpus.length} of ${input.need.gpu.count} GPUs answer on '${machine.name}'${problem === null ? '' : `: ${problem}`}.`, {
+        retry: 'elsewhere',
+      });
     }
   }
   if (machine.access === null) throw new GpuRunError('internal', 'a machine without an address was reached');
@@ -93,11 +117,13 @@ async function waitForAccess(machine: MachineEntry, context: RunContext): Promis
   if (machine.ref === null) throw new GpuRunError('internal', 'a launched machine has no ref');
   const provider = await context.providers.get(machine.provider);
   const until = context.clock.now() + bootWithinMs;
-  for (let pause = 25; ; pause = Math.min(pause * 1.5, 3_000)) {
+  for (let pause = 25; ; pause = Math.min(pause * 2, 3_000)) {
     const status = await provider.describe(machine.ref, context.signal);
     if (status.state === 'running' && status.access !== null) return context.ledger.note(machine.id, { fact: 'seen', access: status.access });
     if (status.state === 'gone' || status.state === 'ending') {
-      throw new GpuRunError('lost', `'${machine.name}' ended while it was starting${status.detail === null ? '' : `: ${status.detail}`}.`, { retry: 'elsewhere' });
+      throw new GpuRunError('lost', `'${machine.name}' ended while it was starting${status.detail === null ? '' : `: ${status.detail}`}.`, {
+        retry: 'elsewhere',
+      });
     }
     if (context.clock.now() > until) throw new GpuRunError('unfit', `'${machine.name}' did not start within 10 minutes.`, { retry: 'elsewhere' });
     await context.clock.sleep(pause, context.signal);

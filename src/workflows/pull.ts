@@ -2,7 +2,7 @@
 import { type PulledFile, pullOutputs } from '../sync/pull.ts';
 import type { RunContext } from './context.ts';
 import { findMachine } from './find.ts';
-import { reachOrLose, type ReachedMachine } from './reach-machine.ts';
+import { type ReachedMachine, reachOrLose } from './reach-machine.ts';
 
 export interface PullInput {
   readonly name: string;

@@ -1,7 +1,8 @@
 /** `reap`: finds everything with our label at every provider, and ends what is past its deadline or unknown. */
-import { isAlive } from '../core/process-identity.ts';
+
 import { toGpuRunError } from '../core/errors.ts';
 import { labelKeys, type MachineRef } from '../core/machine.ts';
+import { isAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
@@ -33,7 +34,13 @@ interface Verdict {
 
 /** A provider that can't be asked is reported and does not keep the others from being reaped. */
 export async function reap(input: { readonly dryRun: boolean }, context: RunContext): Promise<ReapResult> {
-  const result = { found: [] as Reaped[], ended: [] as Reaped[], kept: [] as Reaped[], unreachable: [] as { provider: string; message: string }[], leftovers: [] as string[] };
+  const result = {
+    found: [] as Reaped[],
+    ended: [] as Reaped[],
+    kept: [] as Reaped[],
+    unreachable: [] as { provider: string; message: string }[],
+    leftovers: [] as string[],
+  };
   for (const id of context.providers.ids) {
     try {
       await reapProvider(await context.providers.get(id), input.dryRun, result, context);
@@ -44,7 +51,12 @@ export async function reap(input: { readonly dryRun: boolean }, context: RunCont
   return result;
 }
 
-async function reapProvider(provider: Provider, dryRun: boolean, result: { found: Reaped[]; ended: Reaped[]; kept: Reaped[]; leftovers: string[] }, context: RunContext): Promise<void> {
+async function reapProvider(
+  provider: Provider,
+  dryRun: boolean,
+  result: { found: Reaped[]; ended: Reaped[]; kept: Reaped[]; leftovers: string[] },
+  context: RunContext,
+): Promise<void> {
   const seen = new Set<string>();
   for await (const ref of provider.list(context.owner, context.signal)) {
     seen.add(ref.id);
@@ -80,7 +92,13 @@ async function end(ref: MachineRef, entry: MachineEntry | null, provider: Provid
 }
 
 /** In the ledger, but not listed by its provider: gone, unless it is just being made, or the user's own host. */
-async function settleUnlisted(entry: MachineEntry, provider: Provider, dryRun: boolean, result: { found: Reaped[]; ended: Reaped[]; kept: Reaped[]; leftovers: string[] }, context: RunContext): Promise<void> {
+async function settleUnlisted(
+  entry: MachineEntry,
+  provider: Provider,
+  dryRun: boolean,
+  result: { found: Reaped[]; ended: Reaped[]; kept: Reaped[]; leftovers: string[] },
+  context: RunContext,
+): Promise<void> {
   const reaped = { provider: provider.id, id: entry.id, name: entry.name };
   const late = entry.deadline < context.clock.now();
   if (entry.holder !== null && isAlive(entry.holder)) return void result.kept.push({ ...reaped, why: `${entry.state}, process ${entry.holder.pid} is at it` });

@@ -1,6 +1,7 @@
 /** `ssh`: a shell or one command on the machine, through the same transport as everything else. */
-import { pipeline } from 'node:stream/promises';
+
 import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { ExitStatus, LocalTerminal } from '../transport/transport.ts';
 import type { RunContext } from './context.ts';
 import { findMachine } from './find.ts';
@@ -21,11 +22,11 @@ export async function shell(input: ShellInput, context: RunContext): Promise<Exi
   const transport = await connectMachine(findMachine(input.name, context), context);
   try {
     if (input.terminal !== null) return await transport.terminal(input.argv, input.terminal);
-    const process = transport.exec(input.argv ?? ['sh', '-l'], { signal: context.signal });
+    const remote = transport.exec(input.argv ?? ['sh', '-l'], { signal: context.signal });
     // The command may end without reading all of its input: that is no failure.
-    pipeline(input.stdin, process.stdin).catch(() => {});
-    await Promise.all([pipeline(process.stdout, input.stdout, { end: false }), pipeline(process.stderr, input.stderr, { end: false })]);
-    return await process.exit;
+    pipeline(input.stdin, remote.stdin).catch(() => {});
+    await Promise.all([pipeline(remote.stdout, input.stdout, { end: false }), pipeline(remote.stderr, input.stderr, { end: false })]);
+    return await remote.exit;
   } finally {
     await transport.close();
   }

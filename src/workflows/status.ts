@@ -27,9 +27,16 @@ const shownJobs = 20;
 export async function status(input: StatusInput, context: RunContext): Promise<StatusResult> {
   const { ledger, clock } = context;
   if (input.refresh) await Promise.all(ledger.list({ live: true }).map((machine) => refreshOrWarn(machine, context)));
-  const machines = ledger.list(input.all ? {} : { live: true }).map((machine) => ({ ...machine, costUsd: costOf(machine.offer.price, billedSeconds(machine, clock.now())) }));
+  const machines = ledger
+    .list(input.all ? {} : { live: true })
+    .map((machine) => ({ ...machine, costUsd: costOf(machine.offer.price, billedSeconds(machine, clock.now())) }));
   const shown = new Set(machines.map((machine) => machine.id));
-  const jobs = input.all ? ledger.listJobs() : ledger.listJobs().filter((job) => shown.has(job.machineId)).slice(0, shownJobs);
+  const jobs = input.all
+    ? ledger.listJobs()
+    : ledger
+        .listJobs()
+        .filter((job) => shown.has(job.machineId))
+        .slice(0, shownJobs);
   return { machines, jobs };
 }
 

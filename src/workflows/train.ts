@@ -6,16 +6,16 @@ import { costOf } from '../core/money.ts';
 import { newJobId } from '../core/run-id.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { PulledFile } from '../sync/pull.ts';
-import type { RunContext } from './context.ts';
 import { cancelJob } from './cancel.ts';
+import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { followFrom } from './follow.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { pullInto } from './pull.ts';
 import { pushAll, type SyncTotals } from './push.ts';
-import { reachMachine, reachOrLose, type ReachedMachine } from './reach-machine.ts';
+import { type ReachedMachine, reachMachine, reachOrLose } from './reach-machine.ts';
 import { billedSeconds } from './report-cost.ts';
-import { up, type UpInput } from './up.ts';
+import { type UpInput, up } from './up.ts';
 
 export interface TrainInput {
   readonly up: UpInput;
@@ -84,7 +84,16 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     }
     if (input.detach) {
       await reached[Symbol.asyncDispose]();
-      return { job: submitted, machine, machineDown: false, sync: totals, outputs: [], lastMetrics: {}, cost: jobCost(submitted, machine, context), leftovers: [] };
+      return {
+        job: submitted,
+        machine,
+        machineDown: false,
+        sync: totals,
+        outputs: [],
+        lastMetrics: {},
+        cost: jobCost(submitted, machine, context),
+        leftovers: [],
+      };
     }
     const watched = watchMetrics(onEvent);
     const job = await followFrom({ job: submitted, machine, logOffset: 0, record: 0, follow: true, first: reached }, context, watched.onEvent);
@@ -147,10 +156,18 @@ async function fetchOutputs(job: JobEntry, input: TrainInput, machine: MachineEn
   } catch (error) {
     const failure = toGpuRunError(error);
     if (failure.code === 'lost') throw failure;
-    throw new OutputsNotPulled(failure.code, `${job.id} ended with exit code ${job.end?.code ?? 'unknown'}, but its outputs could not be pulled: ${failure.message}`, {
-      cause: error,
-      hints: [...failure.hints, `gpu-run pull ${machine.name}   tries again; '${machine.name}' stays up until its deadline`, `gpu-run down ${machine.name}   ends it without them`],
-    });
+    throw new OutputsNotPulled(
+      failure.code,
+      `${job.id} ended with exit code ${job.end?.code ?? 'unknown'}, but its outputs could not be pulled: ${failure.message}`,
+      {
+        cause: error,
+        hints: [
+          ...failure.hints,
+          `gpu-run pull ${machine.name}   tries again; '${machine.name}' stays up until its deadline`,
+          `gpu-run down ${machine.name}   ends it without them`,
+        ],
+      },
+    );
   }
 }
 

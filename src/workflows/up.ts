@@ -131,7 +131,13 @@ async function settleExisting(name: string, context: RunContext): Promise<Machin
     if (isAbandoned(entry)) await endClaimed(entry, 'the gpu-run that was starting it died', context);
     else {
       const doing = entry.state === 'ending' ? 'ending' : 'starting';
-      if (!told) context.reporter.report({ type: 'phase', phase: 'launch', status: 'begin', text: `Waiting for the gpu-run (process ${entry.holder?.pid}) that is ${doing} '${name}'` });
+      if (!told)
+        context.reporter.report({
+          type: 'phase',
+          phase: 'launch',
+          status: 'begin',
+          text: `Waiting for the gpu-run (process ${entry.holder?.pid}) that is ${doing} '${name}'`,
+        });
       told = true;
       await context.clock.sleep(100, context.signal);
     }
@@ -169,5 +175,7 @@ async function protectionOf(machine: MachineEntry, context: RunContext): Promise
   const { traits }: Provider = await context.providers.get(machine.provider);
   if (traits.borrowed) return ['the host is your own: jobs end with `gpu-run down`, the host itself stays'];
   const idle = machine.idleSeconds === null ? '' : `, or after ${Math.round(machine.idleSeconds / 60)} idle minutes`;
-  return traits.deadline === 'none' ? [] : [`${traits.deadline === 'native' ? machine.provider : 'the watchdog on the machine'} ends it at its deadline${idle}`];
+  return traits.deadline === 'none'
+    ? []
+    : [`${traits.deadline === 'native' ? machine.provider : 'the watchdog on the machine'} ends it at its deadline${idle}`];
 }

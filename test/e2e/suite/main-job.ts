@@ -48,9 +48,30 @@ export function mainJobSuite(target: Target): void {
     test('up makes a machine once and reuses it', async () => {
       const first = await project.json(['up']);
       expect(first.run.code, first.run.stderr).toBe(0);
-      expect(first.document).toMatchObject({ schema: 1, command: 'up', outcome: 'ok', reused: false, machine: { name: 'probe', state: 'ready', currency: 'USD' } });
+      expect(first.document).toMatchObject({
+        schema: 1,
+        command: 'up',
+        outcome: 'ok',
+        reused: false,
+        machine: { name: 'probe', state: 'ready', currency: 'USD' },
+      });
       expect(Object.keys(first.document.machine)).toEqual(
-        expect.arrayContaining(['name', 'provider', 'region', 'zone', 'type', 'gpu', 'spot', 'state', 'pricePerHour', 'currency', 'deadline', 'protection', 'ssh', 'hostKey']),
+        expect.arrayContaining([
+          'name',
+          'provider',
+          'region',
+          'zone',
+          'type',
+          'gpu',
+          'spot',
+          'state',
+          'pricePerHour',
+          'currency',
+          'deadline',
+          'protection',
+          'ssh',
+          'hostKey',
+        ]),
       );
       const second = await project.json(['up']);
       expect(second.document).toMatchObject({ outcome: 'ok', reused: true });
@@ -59,7 +80,10 @@ export function mainJobSuite(target: Target): void {
     test('train streams the log, reads metrics, pulls outputs, and passes env, data and secrets', async () => {
       const { run, document } = await project.json(['train'], { env });
       expect(run.code, run.stderr).toBe(0);
-      const events = run.text.trimEnd().split('\n').map((line) => JSON.parse(line));
+      const events = run.text
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
       expect(events.at(-1)).toMatchObject({ type: 'result', schema: 1, command: 'train', outcome: 'ok' });
       expect(document.job).toMatchObject({ state: 'ended', exitCode: 0, signal: null, attempts: 1, machine: 'probe' });
       expect(document.metrics.last).toMatchObject({ loss: 0.25, epoch: 2, accuracy: 0.875 });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Offer } from '../../../src/core/offer.ts';
 import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
 import { reap } from '../../../src/workflows/reap.ts';
@@ -23,7 +24,7 @@ const deadProcess = { pid: 2 ** 22 + 1, started: 'never' };
 /** A machine at the provider; in the ledger only when a holder is given. */
 async function launched(name: string, inLedger: 'ready' | 'abandoned' | 'held' | null, deadlineMs = 4 * hour): Promise<MachineEntry | null> {
   const { context, clock } = fake;
-  const offers = [];
+  const offers: Offer[] = [];
   const need = { spot: false, regions: [], nodes: 1, providerOptions: {} };
   for await (const offer of provider.offers(need)) offers.push(offer);
   const [offer] = offers;
@@ -33,7 +34,17 @@ async function launched(name: string, inLedger: 'ready' | 'abandoned' | 'held' |
   const plan = { id: `${name}-abcdef`, name, labels, offer, need, requestId: name, deadline, idleSeconds: null, sshPublicKey: 'ssh-ed25519 AAAA' };
   if (inLedger !== null) {
     const holder = inLedger === 'abandoned' ? deadProcess : context.self;
-    context.ledger.open({ ...plan, provider: 'fake', owner: context.owner, template: null, budgetUsd: null, forOneJob: false, user: 'u', branch: null, holder });
+    context.ledger.open({
+      ...plan,
+      provider: 'fake',
+      owner: context.owner,
+      template: null,
+      budgetUsd: null,
+      forOneJob: false,
+      user: 'u',
+      branch: null,
+      holder,
+    });
   }
   const ref = await provider.launch(plan);
   if (inLedger === null || inLedger === 'abandoned') return null;
@@ -74,12 +85,26 @@ test('cost: seconds times price, never beyond the deadline, cut up by machine, j
   const { context, clock } = fake;
   const start = clock.now();
   context.ledger.putJob({
-    id: 'job-1', machineId: entry.id, machineName: 'ready', command: 'x', state: 'ended', end: null, attempts: 1,
-    createdAt: start, startedAt: start + hour, endedAt: start + 3 * hour, asOf: start, user: 'u', branch: null,
+    id: 'job-1',
+    machineId: entry.id,
+    machineName: 'ready',
+    command: 'x',
+    state: 'ended',
+    end: null,
+    attempts: 1,
+    createdAt: start,
+    startedAt: start + hour,
+    endedAt: start + 3 * hour,
+    asOf: start,
+    user: 'u',
+    branch: null,
   });
   await clock.advance(4 * hour);
   expect(reportCost({ by: 'machine', since: null }, context)).toMatchObject({ totalUsd: 4, items: [{ usd: 4, seconds: 4 * 3600 }] });
-  expect(reportCost({ by: 'job', since: null }, context).items).toMatchObject([{ key: '(between jobs, ready)', usd: 2 }, { key: 'job-1', usd: 2 }]);
+  expect(reportCost({ by: 'job', since: null }, context).items).toMatchObject([
+    { key: '(between jobs, ready)', usd: 2 },
+    { key: 'job-1', usd: 2 },
+  ]);
   expect(reportCost({ by: 'machine', since: start + 3 * hour }, context).totalUsd).toBeCloseTo(1);
   await clock.advance(100 * hour);
   expect(billedSeconds(entry, clock.now())).toBe(30 * 3600);
