@@ -1,0 +1,193 @@
+/** The machine's end of `pull`: lists outputs and sends the ones that the laptop wants. May import protocol and `node:`. */
+import { createHash } from 'node:crypto';
+import { accessSync, closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { blockBytes, FrameError } from '../src/protocol/frame.ts';
+import type { Call } from '../src/protocol/peer.ts';
+import { inParts, type ListingEnd, type PullItem, pathProblem, temporaryPrefix, type Want } from '../src/protocol/sync.ts';
+import { type ContentSource, sendContent } from '../src/protocol/sync-content.ts';
+import { parseFields, parseFolder, parseList, parseWant } from '../src/protocol/sync-parse.ts';
+import { RunnerError } from './runner-error.ts';
+import { errorCode, hashFile, look, readTarget, toFailure } from './sync-disk.ts';
+import { loadState, type Placed } from './sync-state.ts';
+
+interface Listing {
+  readonly items: PullItem[];
+  /** Where each item really lies. */
+  readonly absolute: string[];
+  readonly missing: string[];
+  readonly skipped: string[];
+  readonly unreadable: string[];
+}
+
+/** Nobody reads more than that, and a message has an end. */
+const mostSaid = 1000;
+
+type Pushed = ReadonlyMap<string, Placed>;
+
+export async function sendOutputs(call: Call, machine: { readonly root: string; readonly workdir: string }): Promise<Record<string, never>> {
+  try {
+    const paths = parseList(parseFields(call.params)['paths'], parseFolder);
+    const listing = await list(paths, machine.workdir, readPushed(join(machine.root, 'sync')), call.signal);
+    for (const items of inParts(listing.items)) await call.event({ type: 'listing', items });
+    const { missing, skipped, unreadable } = listing;
+    await call.event({ type: 'listing-end', missing, skipped: skipped.slice(0, mostSaid), unreadable: unreadable.slice(0, mostSaid) } satisfies ListingEnd);
+    for (const want of await receiveWants(call, listing.items.length)) await answer(call, want, listing);
+    return {};
+  } catch (error) {
+    throw error instanceof FrameError ? new RunnerError('protocol', error.message) : toFailure(error);
+  }
+}
+
+/** What all sources have placed here. */
+function readPushed(records: string): Pushed {
+  let names: string[];
+  try {
+    names = readdirSync(records).filter((name) => name.endsWith('.json'));
+  } catch {
+    return new Map(); // nothing was ever pushed
+  }
+  return new Map(names.flatMap((name) => [...loadState(join(records, name)).placed]));
+}
+
+async function list(paths: readonly string[], workdir: string, pushed: Pushed, signal: AbortSignal): Promise<Listing> {
+  const listing: Listing = { items: [], absolute: [], missing: [], skipped: [], unreadable: [] };
+  const seen = new Set<string>();
+  for (const path of paths) {
+    let top: string;
+    try {
+      top = realpathSync(join(workdir, path)); // a big disk is often linked into the place of an output: what was asked for by name is followed
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'ENOTDIR') throw error;
+      listing.missing.push(path);
+      continue;
+    }
+    await listBelow(top, path, { listing, pushed, seen, signal });
+  }
+  return listing;
+}
+
+interface Walk {
+  readonly listing: Listing;
+  readonly pushed: Pushed;
+  readonly seen: Set<string>;
+  readonly signal: AbortSignal;
+}
+
+async function listBelow(absolute: string, path: string, walk: Walk): Promise<void> {
+  const { listing } = walk;
+  const seen = look(absolute);
+  if (seen === null || walk.seen.has(path)) return;
+  walk.seen.add(path);
+  if (path !== '' && pathProblem(path) !== null) listing.skipped.push(`${path}: ${pathProblem(path)}`);
+  else if (seen.kind === 'dir') {
+    if (path !== '') add({ kind: 'dir', path, mode: seen.mode, mtime: mtimeOf(absolute) }, absolute, listing);
+    for (const name of namesIn(absolute, path, listing)) await listBelow(join(absolute, name), path === '' ? name : `${path}/${name}`, walk);
+  } else if (seen.kind === 'link') {
+    const target = readTarget(absolute);
+    if (target === null) listing.skipped.push(`${path}: a link whose target isn't text`);
+    else if (!(await isPushed(path, absolute, walk))) add({ kind: 'link', path, target }, absolute, listing);
+  } else if (seen.kind === 'other') listing.skipped.push(`${path}: neither a file, a folder nor a link`);
+  else if (!isReadable(absolute)) listing.unreadable.push(path);
+  else if (!(await isPushed(path, absolute, walk))) add({ kind: 'file', path, mode: seen.mode, mtime: mtimeOf(absolute), size: seen.size }, absolute, listing);
+}
+
+function add(item: PullItem, absolute: string, listing: Listing): void {
+  listing.items.push(item);
+  listing.absolute.push(absolute);
+}
+
+function isReadable(absolute: string): boolean {
+  try {
+    accessSync(absolute, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function mtimeOf(absolute: string): number {
+  return Math.max(0, Number((lstatSync(absolute, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n) / 1000n));
+}
+
+/** A source file that a push placed and nobody changed is no output. */
+async function isPushed(path: string, absolute: string, walk: Walk): Promise<boolean> {
+  const placed = walk.pushed.get(path);
+  if (placed === undefined || placed.ours.length === 0 || look(absolute)?.fingerprint !== placed.fingerprint) return false;
+  if (placed.settled) return true;
+  const target = readTarget(absolute);
+  const id = target === null ? (await hashFile(absolute, walk.signal))?.id : `link:${target}`;
+  return id !== undefined && placed.ours.includes(id);
+}
+
+function namesIn(absolute: string, path: string, listing: Listing): string[] {
+  let names: string[];
+  try {
+    names = readdirSync(absolute).sort();
+    if (names.some((name) => name.includes('\uFFFD'))) names = readableNames(absolute, path, listing);
+  } catch (error) {
+    if (errorCode(error) !== 'EACCES' && errorCode(error) !== 'ENOENT') throw error;
+    if (errorCode(error) === 'EACCES') listing.unreadable.push(path === '' ? '.' : path);
+    return [];
+  }
+  return names.filter((name) => !name.startsWith(temporaryPrefix));
+}
+
+/** Node writes U+FFFD for bytes that aren't UTF-8: such a name leads nowhere. */
+function readableNames(absolute: string, path: string, listing: Listing): string[] {
+  const names: string[] = [];
+  for (const bytes of readdirSync(absolute, 'buffer')) {
+    const name = bytes.toString('utf8');
+    if (Buffer.from(name, 'utf8').equals(bytes)) names.push(name);
+    else listing.skipped.push(`${path === '' ? '' : `${path}/`}${name}: its name isn't UTF-8`);
+  }
+  return names.sort();
+}
+
+async function receiveWants(call: Call, items: number): Promise<Want[]> {
+  const wants: Want[] = [];
+  for await (const part of call.parts()) {
+    if (part.kind !== 'event') throw new FrameError('a pull sends no content');
+    const fields = parseFields(part.value);
+    if (fields['type'] === 'want-end') return wants;
+    wants.push(...parseList(fields['wants'], parseWant));
+    if (wants.some(({ index }) => index >= items)) throw new FrameError('a pull wants a file that was never listed');
+  }
+  throw new FrameError('the pull ended before it said what it wants');
+}
+
+async function answer(call: Call, { index, have }: Want, listing: Listing): Promise<void> {
+  const absolute = listing.absolute[index] ?? '';
+  call.signal.throwIfAborted();
+  if (have !== null && (await hashFile(absolute, call.signal))?.sha256 === have) await call.event({ type: 'same', index });
+  else await sendContent(call, index, () => openSource(absolute));
+}
+
+function openSource(absolute: string): ContentSource | null {
+  let fd: number;
+  try {
+    fd = openSync(absolute, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ELOOP' || errorCode(error) === 'ENOTDIR') return null;
+    throw error;
+  }
+  const { size } = fstatSync(fd);
+  const hash = createHash('sha256');
+  let at = 0;
+  return {
+    stamp: () => {
+      const { ino, size: length, mtimeNs, ctimeNs } = fstatSync(fd, { bigint: true });
+      return `${ino}:${length}:${mtimeNs}:${ctimeNs}`;
+    },
+    read: () => {
+      const buffer = Buffer.allocUnsafe(Math.min(blockBytes, size - at));
+      const read = buffer.length === 0 ? 0 : readSync(fd, buffer, 0, buffer.length, at);
+      if (read === 0) return null;
+      at += read;
+      hash.update(buffer.subarray(0, read));
+      return buffer.subarray(0, read);
+    },
+    sha256: () => hash.digest('hex'),
+    close: () => closeSync(fd),
+  };
+}

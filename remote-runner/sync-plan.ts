@@ -1,0 +1,170 @@
+/**
+ * What a push has to do on this machine: compares the manifest with what is there and with what earlier pushes placed.
+ * Changes nothing. May import protocol and `node:`.
+ */
+import { contentId, type Entry, isWithin, type PushParams, parentOf } from '../src/protocol/sync.ts';
+import { RunnerError } from './runner-error.ts';
+import { hashFile, look, readTarget, type Seen, type Workdir } from './sync-disk.ts';
+import type { Placed, SyncState } from './sync-state.ts';
+
+/** An entry to be put there. */
+export interface Placement {
+  readonly entry: Entry;
+  /** Its place in the manifest. */
+  readonly index: number;
+  /** What may be overwritten, as it looks now; anything else that is found there at that moment is the machine's own. */
+  readonly replaces: string | null;
+  /** Something of the machine's own is in its place. */
+  readonly blocked: boolean;
+  /** Bytes that replacing sets free. */
+  readonly frees: number;
+}
+
+export interface Removal {
+  readonly path: string;
+  readonly replaces: string;
+}
+
+export interface PushPlan {
+  readonly place: readonly Placement[];
+  /** Content is there; mode or time are not. */
+  readonly touch: readonly Entry[];
+  /** Placed by us, unchanged since, gone from the source; deepest first. */
+  readonly remove: readonly Removal[];
+  /** Placed by us, changed on the machine, gone from the source. */
+  readonly aside: readonly string[];
+  readonly leftAlone: readonly string[];
+  /** What is there already. */
+  readonly present: ReadonlyMap<string, Placed>;
+}
+
+interface Identified {
+  /** null: none of the contents that matter here. */
+  readonly id: string | null;
+  readonly fingerprint: string;
+}
+
+export async function planPush(entries: readonly Entry[], params: PushParams, state: SyncState, workdir: Workdir, signal: AbortSignal): Promise<PushPlan> {
+  const place: Placement[] = [];
+  const touch: Entry[] = [];
+  const leftAlone: string[] = [];
+  const present = new Map<string, Placed>();
+  const folders = new Map<string, 'there' | 'coming' | 'left-alone'>([['', 'there']]);
+
+  for (const [index, entry] of entries.entries()) {
+    const { path } = entry;
+    refuseOthers(entry, params.others);
+    const parent = folderState(parentOf(path), folders, workdir);
+    if (parent === 'left-alone') {
+      if (entry.kind === 'dir') folders.set(path, 'left-alone');
+      continue;
+    }
+    const seen = parent === 'there' ? look(workdir.absolute(path)) : null;
+    const prior = state.placed.get(path);
+    const wanted = contentId(entry);
+    if (seen === null) {
+      place.push({ entry, index, replaces: null, blocked: false, frees: 0 });
+      if (entry.kind === 'dir') folders.set(path, 'coming');
+      continue;
+    }
+    const there = await identify(workdir.absolute(path), seen, prior, wanted, signal);
+    const isOurs = there.id !== null && prior !== undefined && prior.ours.includes(there.id);
+    const isOutput = params.outputs.some((output) => isWithin(path, output));
+    if (there.id === wanted) {
+      const asWanted =
+        entry.kind === 'link' ||
+        (seen.mode === entry.mode && (entry.kind === 'dir' || (prior?.fingerprint === there.fingerprint && prior.mtime === entry.mtime)));
+      if (!asWanted && (isOurs || !isOutput)) touch.push(entry);
+      present.set(path, placedAs(entry, isOurs, there.fingerprint));
+      if (entry.kind === 'dir') folders.set(path, 'there');
+    } else if (isOurs || !isOutput) {
+      const mayGo = isOurs || (there.id !== null && prior?.found === there.id);
+      place.push({ entry, index, replaces: mayGo ? there.fingerprint : null, blocked: !mayGo, frees: mayGo ? seen.size : 0 });
+      if (entry.kind === 'dir') folders.set(path, 'coming');
+    } else {
+      leftAlone.push(path);
+      if (entry.kind === 'dir') folders.set(path, 'left-alone');
+    }
+  }
+  const { remove, aside } = await planRemovals(new Set(entries.map((entry) => entry.path)), params, state, workdir, signal);
+  return { place, touch, remove, aside, leftAlone, present };
+}
+
+export function placedAs(entry: Entry, ours: boolean, fingerprint: string | null): Placed {
+  const id = contentId(entry);
+  return { ours: ours ? [id] : [], found: ours ? null : id, fingerprint, settled: false, mtime: entry.kind === 'link' ? 0 : entry.mtime };
+}
+
+/** True when everything that the last push left here still looks the same; entries that had to be read are settled then. */
+export async function isUntouched(state: SyncState, workdir: Workdir, signal: AbortSignal): Promise<{ readonly untouched: boolean; readonly looked: boolean }> {
+  let looked = false;
+  for (const [path, placed] of state.placed) {
+    const seen = look(workdir.absolute(path));
+    if (seen === null || seen.fingerprint !== placed.fingerprint) return { untouched: false, looked };
+    if (placed.settled) continue;
+    looked = true;
+    const { id } = await identify(workdir.absolute(path), seen, placed, '', signal);
+    if (id === null || (id !== placed.found && !placed.ours.includes(id))) return { untouched: false, looked };
+  }
+  return { untouched: true, looked };
+}
+
+/** Hashes only where the size leaves the content open. */
+async function identify(absolute: string, seen: Seen, prior: Placed | undefined, wanted: string, signal: AbortSignal): Promise<Identified> {
+  const { fingerprint } = seen;
+  if (seen.kind === 'dir') return { id: 'dir', fingerprint };
+  if (seen.kind === 'other') return { id: null, fingerprint };
+  if (prior?.settled === true && prior.fingerprint === fingerprint) return { id: prior.ours[0] ?? prior.found, fingerprint };
+  if (seen.kind === 'link') {
+    const target = readTarget(absolute);
+    return { id: target === null ? null : `link:${target}`, fingerprint };
+  }
+  const candidates = [wanted, ...(prior?.ours ?? []), prior?.found];
+  if (!candidates.some((id) => id?.startsWith(`file:${seen.size}:`))) return { id: null, fingerprint };
+  const hashed = await hashFile(absolute, signal);
+  return hashed === null ? { id: null, fingerprint } : { id: hashed.id, fingerprint: hashed.seen.fingerprint };
+}
+
+function refuseOthers(entry: Entry, others: readonly string[]): void {
+  const other = others.find((folder) => isWithin(entry.path, folder) || (entry.kind !== 'dir' && isWithin(folder, entry.path)));
+  if (other !== undefined) throw new RunnerError('bad-input', `${entry.path} would lie in the place of another source, ${other}`);
+}
+
+/** Folders of the manifest are known by now; the ones above a data target are looked at. */
+function folderState(path: string, folders: Map<string, 'there' | 'coming' | 'left-alone'>, workdir: Workdir): 'there' | 'coming' | 'left-alone' {
+  const known = folders.get(path);
+  if (known !== undefined) return known;
+  const above = folderState(parentOf(path), folders, workdir);
+  const seen = above === 'there' ? look(workdir.absolute(path)) : null;
+  if (seen !== null && seen.kind !== 'dir') {
+    throw new RunnerError(
+      'sync',
+      `${workdir.absolute(path)} is ${seen.kind === 'link' ? 'a link' : 'no folder'} on the machine, and a source belongs below it; remove it there, or choose another target`,
+    );
+  }
+  const state = seen === null ? 'coming' : 'there';
+  folders.set(path, state);
+  return state;
+}
+
+async function planRemovals(
+  wanted: ReadonlySet<string>,
+  params: PushParams,
+  state: SyncState,
+  workdir: Workdir,
+  signal: AbortSignal,
+): Promise<{ remove: Removal[]; aside: string[] }> {
+  const remove: Removal[] = [];
+  const aside: string[] = [];
+  for (const path of [...state.placed.keys()].sort().reverse()) {
+    const prior = state.placed.get(path);
+    if (wanted.has(path) || prior === undefined || prior.ours.length === 0) continue;
+    if (params.others.some((other) => isWithin(path, other)) || !workdir.reaches(path)) continue;
+    const seen = look(workdir.absolute(path));
+    if (seen === null) continue;
+    const { id, fingerprint } = await identify(workdir.absolute(path), seen, prior, '', signal);
+    if (id !== null && prior.ours.includes(id)) remove.push({ path, replaces: fingerprint });
+    else if (seen.kind !== 'dir' && !params.outputs.some((output) => isWithin(path, output))) aside.push(path);
+  }
+  return { remove, aside };
+}

@@ -1,0 +1,186 @@
+/**
+ * Push and pull: what the two ends say to each other. Imports its own folder only.
+ *
+ * `push` brings one source to the machine. The opening params carry the manifest's digest: when the machine still has
+ * exactly that, the call ends after one round trip. Else
+ *   machine  {type: 'manifest'}                          laptop   {type: 'entries', entries}*  {type: 'entries-end'}
+ *   machine  {type: 'need', indices}*  {type: 'need-end'}
+ *   laptop   for each needed file, in that order: blocks, then {type: 'file', index, size, sha256};
+ *            {type: 'again', index} throws away the blocks so far, {type: 'gone', index} gives the file up
+ * and the call ends with `PushResult`.
+ *
+ * `pull` brings outputs back:
+ *   machine  {type: 'listing', items}*  {type: 'listing-end', problems...}
+ *   laptop   {type: 'want', wants}*  {type: 'want-end'}
+ *   machine  for each wanted file, in that order: {type: 'same', index}, or blocks and {type: 'file', ...}, with 'again' and 'gone' as above
+ *
+ * All paths are relative to the workdir, with `/` between their parts. SHA-256 is written as 64 hex digits.
+ */
+
+export interface FileEntry {
+  readonly kind: 'file';
+  readonly path: string;
+  /** Permission bits, 0 to 0o777. */
+  readonly mode: number;
+  /** Whole microseconds since the epoch. */
+  readonly mtime: number;
+  readonly size: number;
+  readonly sha256: string;
+}
+
+export interface DirEntry {
+  readonly kind: 'dir';
+  readonly path: string;
+  readonly mode: number;
+  readonly mtime: number;
+}
+
+export interface LinkEntry {
+  readonly kind: 'link';
+  readonly path: string;
+  /** As the link says it; never resolved. */
+  readonly target: string;
+}
+
+export type Entry = FileEntry | DirEntry | LinkEntry;
+
+export interface PushParams {
+  /** Which source this is: `code`, or `data-...` by its target. A push deletes only what an earlier push of the same source placed. */
+  readonly source: string;
+  /** SHA-256 over `manifestLine` of every entry in order. */
+  readonly digest: string;
+  /** Targets of the other sources: this push stays out of them. */
+  readonly others: readonly string[];
+  /** What the machine made or changed at or below these is neither replaced, moved nor deleted. */
+  readonly outputs: readonly string[];
+}
+
+export type PushAsk = { readonly type: 'manifest' } | { readonly type: 'need'; readonly indices: readonly number[] } | { readonly type: 'need-end' };
+
+export type PushSay = { readonly type: 'entries'; readonly entries: readonly Entry[] } | { readonly type: 'entries-end' } | FileSay;
+
+/** What goes with a file's blocks, either way. */
+export type FileSay =
+  | {
+      readonly type: 'file';
+      readonly index: number;
+      readonly size: number;
+      readonly sha256: string /** It kept changing while it was read. */;
+      readonly torn: boolean;
+    }
+  | { readonly type: 'again'; readonly index: number }
+  | { readonly type: 'gone'; readonly index: number }
+  | { readonly type: 'same'; readonly index: number };
+
+export interface PushResult {
+  /** True: the machine had everything already, and nothing was compared but its own records. */
+  readonly unchanged: boolean;
+  /** What the machine had made or changed at our paths, and where it was moved to, absolute. */
+  readonly kept: readonly { readonly path: string; readonly to: string }[];
+  /** Outputs of the machine that differ from the source and were left as they are. */
+  readonly leftAlone: readonly string[];
+}
+
+export interface PullParams {
+  readonly paths: readonly string[];
+}
+
+/** A file's content is identified only when somebody has to know: see `Want.have`. */
+export type PullItem =
+  | { readonly kind: 'file'; readonly path: string; readonly mode: number; readonly mtime: number; readonly size: number }
+  | DirEntry
+  | LinkEntry;
+
+export interface ListingEnd {
+  readonly type: 'listing-end';
+  /** Asked for, but not there. */
+  readonly missing: readonly string[];
+  /** Sockets, names that aren't UTF-8: sentences for people. */
+  readonly skipped: readonly string[];
+  readonly unreadable: readonly string[];
+}
+
+export type PullSay =
+  | { readonly type: 'listing'; readonly items: readonly PullItem[] }
+  | ListingEnd
+  | { readonly type: 'same'; readonly index: number }
+  | FileSay;
+
+export interface Want {
+  readonly index: number;
+  /** SHA-256 of the laptop's file of the same size: when the machine's is equal, no content travels. */
+  readonly have: string | null;
+}
+
+export type PullAsk = { readonly type: 'want'; readonly wants: readonly Want[] } | { readonly type: 'want-end' };
+
+/** Names of files that are being written. Neither end sends, lists or keeps files of such names. */
+export const temporaryPrefix = '.gpu-run-tmp-';
+
+/** One message holds about so many characters of JSON: far below the longest frame. */
+export const partChars = 256 * 1024;
+
+/** Cuts a list so that no part's JSON gets long. An empty list has no parts. */
+export function* inParts<T>(list: readonly T[]): Generator<readonly T[]> {
+  let part: T[] = [];
+  let chars = 0;
+  for (const item of list) {
+    part.push(item);
+    chars += JSON.stringify(item).length;
+    if (chars < partChars) continue;
+    yield part;
+    part = [];
+    chars = 0;
+  }
+  if (part.length > 0) yield part;
+}
+
+/** What an entry holds, apart from its name and times: equal ids, equal content. */
+export function contentId(entry: Entry): string {
+  if (entry.kind === 'file') return fileId(entry.size, entry.sha256);
+  return entry.kind === 'link' ? `link:${entry.target}` : 'dir';
+}
+
+export function fileId(size: number, sha256: string): string {
+  return `file:${size}:${sha256}`;
+}
+
+/** Folder times are left out: files that aren't synced change them all the time. */
+export function manifestLine(entry: Entry): string {
+  return `${JSON.stringify([entry.path, contentId(entry), entry.kind === 'link' ? 0 : entry.mode, entry.kind === 'file' ? entry.mtime : 0])}\n`;
+}
+
+/** Linux' limits: bytes in one name, and in one link's target. */
+const longestName = 255;
+const longestTarget = 4095;
+
+/** Why a path can't be allowed, in words; null: it stays below its folder and can exist. */
+export function pathProblem(path: string): string | null {
+  if (path === '') return 'it is empty';
+  if (path.includes('\0')) return 'it holds a NUL byte';
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.' || part === '..') return 'it is not a plain relative path';
+    if (utf8Length(part) > longestName) return `a name in it is longer than ${longestName} bytes`;
+  }
+  if (path !== path.toWellFormed()) return 'it is not valid Unicode';
+  return null;
+}
+
+export function targetProblem(target: string): string | null {
+  if (target === '' || target.includes('\0')) return 'it is no possible target';
+  return utf8Length(target) > longestTarget ? `it is longer than ${longestTarget} bytes` : null;
+}
+
+function utf8Length(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+/** True when `path` is `folder` or lies below it. The empty folder is the workdir itself: everything lies below it. */
+export function isWithin(path: string, folder: string): boolean {
+  return folder === '' || path === folder || path.startsWith(`${folder}/`);
+}
+
+/** The empty string for a path directly in the workdir. */
+export function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}

@@ -1,0 +1,168 @@
+/**
+ * Brings outputs from the machine into a local folder, each file verified and placed whole. Trusts the machine with nothing:
+ * no name, link or size that it sends leads out of the folder. May import core, protocol and `node:`.
+ */
+import { realpathSync, statfsSync, statSync } from 'node:fs';
+import { GpuRunError } from '../core/errors.ts';
+import { formatSize } from '../core/size.ts';
+import { FrameError } from '../protocol/frame.ts';
+import type { OpenCall, Part } from '../protocol/peer.ts';
+import { inParts, isWithin, type ListingEnd, type PullItem, type Want } from '../protocol/sync.ts';
+import { receiveContent } from '../protocol/sync-content.ts';
+import { parseFields, parseList, parsePullItem, parseText, TreeCheck } from '../protocol/sync-parse.ts';
+import { identify } from './local-file.ts';
+import { refuseNameClashes } from './name-clash.ts';
+import { workdirPath } from './plan.ts';
+import { type LocalFolder, type OpenFile, openLocalFolder } from './pull-place.ts';
+import { inCall, type Open } from './transfer.ts';
+
+export interface PulledFile {
+  /** Relative to the workdir there and to the folder here. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface PullOptions {
+  readonly open: Open;
+  /** Files and folders, relative to the workdir. One that doesn't exist is only a warning. */
+  readonly paths: readonly string[];
+  /** Absolute; has to exist. */
+  readonly into: string;
+  readonly signal?: AbortSignal;
+  /** Bytes of content. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Sentences for people. */
+  readonly onWarning?: (text: string) => void;
+}
+
+type FileItem = Extract<PullItem, { kind: 'file' }>;
+type WantedFile = Want & { readonly item: FileItem };
+
+/**
+ * All files below `paths` that the machine made or changed, those that were here already included; what a push placed there
+ * and nobody changed is left out. Local files of the same names are replaced.
+ * @throws GpuRunError `bad-input`, `sync` (also when parts could not be read there; all the rest has been pulled then),
+ * `disk-full`, `connection`, `protocol`, `interrupted`
+ */
+export async function pullOutputs(options: PullOptions): Promise<readonly PulledFile[]> {
+  const { into, onWarning = () => {} } = options;
+  const signal = options.signal ?? new AbortController().signal;
+  const paths = [...new Set(options.paths.map((path) => workdirPath(path, 'The output')))];
+  if (statSync(into, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new GpuRunError('bad-input', `Outputs can't be pulled into ${into}: it is no folder.`, { hints: ['Make the folder, or choose another one.'] });
+  }
+  const folder = openLocalFolder(realpathSync(into));
+  return inCall(options.open('pull', { paths }), signal, async (call) => {
+    const parts = call.parts()[Symbol.asyncIterator]();
+    const { items, end } = await receiveListing(parts, paths);
+    for (const path of end.missing) onWarning(`${path} doesn't exist on the machine: nothing to pull`);
+    for (const text of end.skipped) onWarning(`not pulled: ${text}`);
+    refuseNameClashes(
+      items.map(({ path }) => path),
+      folder.top,
+    );
+    const wanted = await choose(items, folder, signal);
+    refuseIfFull(wanted, folder.top);
+    for (const item of items) if (item.kind === 'dir') folder.makeFolder(item.path);
+    for (const wants of inParts(wanted.map(({ index, have }) => ({ index, have })))) await call.event({ type: 'want', wants });
+    await call.event({ type: 'want-end' });
+    const pulled = await receiveFiles(call, parts, wanted, folder, options);
+    for (const item of items)
+      if (item.kind === 'link' && !folder.placeLink(item.path, item.target))
+        onWarning(`not pulled: the link ${item.path} -> ${item.target} leads out of the folder`);
+    if (end.unreadable.length > 0) throw unreadableError(end.unreadable);
+    return pulled;
+  });
+}
+
+async function receiveListing(parts: AsyncIterator<Part>, paths: readonly string[]): Promise<{ items: PullItem[]; end: Omit<ListingEnd, 'type'> }> {
+  const items: PullItem[] = [];
+  const check = new TreeCheck();
+  for (;;) {
+    const { value: part, done } = await parts.next();
+    if (done === true || part.kind !== 'event') throw new FrameError('the pull ended before its listing');
+    const fields = parseFields(part.value);
+    if (fields['type'] === 'listing-end') {
+      const texts = (key: string) => parseList(fields[key], parseText);
+      return { items, end: { missing: texts('missing'), skipped: texts('skipped'), unreadable: texts('unreadable') } };
+    }
+    for (const item of parseList(fields['items'], parsePullItem)) {
+      if (!paths.some((path) => isWithin(item.path, path))) throw new FrameError(`${item.path} was listed and never asked for`);
+      check.add(item);
+      items.push(item);
+    }
+  }
+}
+
+/** All files; those of a size that is here already with their hash, so that equal ones don't travel. */
+async function choose(items: readonly PullItem[], folder: LocalFolder, signal: AbortSignal): Promise<WantedFile[]> {
+  const wanted: WantedFile[] = [];
+  for (const [index, item] of items.entries()) {
+    if (item.kind !== 'file') continue;
+    const local = folder.existingFile(item.path, item.size);
+    const have = local === null ? null : await identify(local, signal);
+    wanted.push({ index, item, have: have?.size === item.size ? have.sha256 : null });
+  }
+  return wanted;
+}
+
+function refuseIfFull(wanted: readonly WantedFile[], top: string): void {
+  const needed = wanted.reduce((sum, { item, have }) => sum + (have === null ? item.size : 0), 0);
+  const disk = statfsSync(top);
+  const free = disk.bavail * disk.bsize;
+  if (disk.blocks === 0 || needed <= free) return;
+  throw new GpuRunError('disk-full', `The outputs need ${formatSize(needed)}, and only ${formatSize(free)} are free here (${top}). Nothing was pulled.`, {
+    hints: ['Free space, then pull again.', 'Or pull single paths: gpu-run pull NAME PATH'],
+  });
+}
+
+async function receiveFiles(
+  call: OpenCall,
+  parts: AsyncIterator<Part>,
+  wanted: readonly WantedFile[],
+  folder: LocalFolder,
+  options: PullOptions,
+): Promise<PulledFile[]> {
+  const { onProgress = () => {}, onWarning = () => {} } = options;
+  const pulled: PulledFile[] = [];
+  const total = wanted.reduce((sum, { item }) => sum + item.size, 0);
+  let done = 0;
+  onProgress(0, total);
+  for (const { index, item, have } of wanted) {
+    const file = folder.openFile(item);
+    try {
+      const outcome = await receiveContent(parts, index, file.sink);
+      if (outcome === 'gone') onWarning(`${item.path} vanished on the machine before it could be pulled`);
+      else pulled.push(outcome === 'same' ? kept(item, have) : placed(item, outcome, file, onWarning));
+    } finally {
+      file.close();
+    }
+    done += item.size;
+    onProgress(done, total);
+  }
+  await call.end();
+  await call.result;
+  return pulled;
+}
+
+function kept(item: FileItem, have: string | null): PulledFile {
+  if (have === null) throw new FrameError(`${item.path} is not here, and the machine did not send it`);
+  return { path: item.path, bytes: item.size, sha256: have };
+}
+
+function placed(item: FileItem, content: { size: number; sha256: string; torn: boolean }, file: OpenFile, onWarning: (text: string) => void): PulledFile {
+  file.place();
+  if (content.torn) onWarning(`${item.path} was being written to while it was pulled: it may have parts of different ages`);
+  return { path: item.path, bytes: content.size, sha256: content.sha256 };
+}
+
+function unreadableError(paths: readonly string[]): GpuRunError {
+  return new GpuRunError(
+    'sync',
+    `${paths.length === 1 ? '1 output' : `${paths.length} outputs`} can't be read on the machine: ${paths.slice(0, 5).join(', ')}. The others were pulled.`,
+    {
+      hints: ['Make them readable there (gpu-run ssh NAME -- chmod -R u+rX PATH), then pull again.'],
+    },
+  );
+}

@@ -1,0 +1,123 @@
+/**
+ * Brings folders to the machine: what changed and nothing else. Scan, plan and transfer of each source; all sources are read
+ * before anything is sent. May import core, protocol and `node:`.
+ */
+import { createHash } from 'node:crypto';
+import { isWithin, type PushResult } from '../protocol/sync.ts';
+import { openHashCache } from './hash-cache.ts';
+import { buildManifest, type Manifest, refuseNestedTargets, refuseOverlap, workdirPath } from './plan.ts';
+import { type ScanOptions, scan } from './scan.ts';
+import { toSyncError } from './sync-error.ts';
+import { type Open, type TransferOptions, type Transferred, transfer } from './transfer.ts';
+
+export interface PushTotals {
+  /** In all sources, whether they travelled or not. */
+  readonly files: number;
+  readonly bytes: number;
+  /** File content that travelled. */
+  readonly sentBytes: number;
+  readonly ms: number;
+  /** Sentences for people. */
+  readonly warnings: readonly string[];
+}
+
+export interface PushOptions extends Partial<TransferOptions> {
+  readonly open: Open;
+  /** Where hashes are remembered on this computer. */
+  readonly cacheFolder: string;
+  /** Relative to the workdir: what the machine makes or changes there is left alone. */
+  readonly outputs: readonly string[];
+}
+
+export interface TreeSpec extends ScanOptions {
+  /** Targets of other sources, relative to the workdir. */
+  readonly others: readonly string[];
+}
+
+export interface ProjectSpec {
+  /** Absolute. */
+  readonly code: string;
+  /** gitignore patterns on top of the ignore files. */
+  readonly exclude: readonly string[];
+  /** `from` absolute; `to` relative to the workdir. No ignore rules apply. */
+  readonly data: readonly { readonly from: string; readonly to: string }[];
+  readonly globalExcludes: string | null;
+  /** Absolute paths that are never sent: gpu-run's own state. */
+  readonly never: readonly string[];
+}
+
+interface Prepared {
+  readonly spec: TreeSpec;
+  readonly manifest: Manifest;
+  readonly warnings: readonly string[];
+}
+
+/** Code and data of a project. @throws GpuRunError as `pushTree`, and `bad-input` when targets overlap; nothing is sent then */
+export async function pushProject(project: ProjectSpec, options: PushOptions): Promise<PushTotals> {
+  const { never } = project;
+  const data = project.data.map(({ from, to }) => ({ from, to: workdirPath(to, 'The data target') }));
+  const targets = data.map(({ to }) => to);
+  refuseNestedTargets(targets);
+  const code: TreeSpec = { from: project.code, to: '', ignore: { exclude: project.exclude, globalExcludes: project.globalExcludes }, never, others: targets };
+  const specs = [code, ...data.map(({ from, to }): TreeSpec => ({ from, to, ignore: null, never, others: targets.filter((other) => other !== to) }))];
+  return pushAll(specs, options);
+}
+
+/**
+ * One source to its place on the machine. Deletes there only what an earlier push of the same source placed.
+ * @throws GpuRunError `bad-input`, `sync`, `disk-full`, `conflict` (another push of it is running), `connection`, `protocol`, `interrupted`
+ */
+export async function pushTree(spec: TreeSpec, options: PushOptions): Promise<PushTotals> {
+  return pushAll([spec], options);
+}
+
+async function pushAll(specs: readonly TreeSpec[], options: PushOptions): Promise<PushTotals> {
+  const began = performance.now();
+  const signal = options.signal ?? new AbortController().signal;
+  const outputs = options.outputs.map((output) => workdirPath(output, 'The output'));
+  const prepared: Prepared[] = [];
+  for (const spec of specs) prepared.push(await prepare(spec, options.cacheFolder, signal));
+  const warnings: string[] = [];
+  let sentBytes = 0;
+  for (const { spec, manifest, warnings: fromScan } of prepared) {
+    const before = sentBytes;
+    const params = { source: sourceName(spec.to), digest: manifest.digest, others: spec.others, outputs };
+    const sent = await transfer(options.open, params, manifest, { signal, onProgress: (done, total) => options.onProgress?.(before + done, before + total) });
+    sentBytes += sent.sentBytes;
+    warnings.push(...fromScan, ...warningsOf(sent), ...warningsOfMachine(sent.result));
+  }
+  const sum = (key: 'files' | 'bytes') => prepared.reduce((total, { manifest }) => total + manifest[key], 0);
+  return { files: sum('files'), bytes: sum('bytes'), sentBytes, ms: performance.now() - began, warnings };
+}
+
+async function prepare(spec: TreeSpec, cacheFolder: string, signal: AbortSignal): Promise<Prepared> {
+  const cache = openHashCache(cacheFolder, `${spec.from}\0${spec.to}`);
+  try {
+    const scanned = scan(spec);
+    const manifest = await buildManifest(scanned, cache, signal);
+    if (spec.to === '') refuseOverlap(manifest.entries, spec.others);
+    cache.save();
+    return { spec, manifest, warnings: scanned.warnings };
+  } catch (error) {
+    throw toSyncError(error, signal);
+  }
+}
+
+function sourceName(to: string): string {
+  return to === '' ? 'code' : `data-${createHash('sha256').update(to).digest('hex').slice(0, 16)}`;
+}
+
+function warningsOf({ torn, gone }: Transferred): string[] {
+  return [
+    ...torn.map((path) => `${path} was being written to while it was sent: the machine may have parts of different ages`),
+    ...gone.map((path) => `${path} vanished before it could be sent`),
+  ];
+}
+
+function warningsOfMachine({ kept, leftAlone }: PushResult): string[] {
+  const tops = leftAlone.filter((path) => !leftAlone.some((other) => other !== path && isWithin(path, other)));
+  return [
+    ...kept.map(({ path, to }) => `${path} was made or changed on the machine; its version there was moved to ${to}`),
+    ...tops.map((path) => `${path} is an output and differs on the machine; it was left as it is there`),
+  ];
+}

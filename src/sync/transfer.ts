@@ -1,0 +1,116 @@
+/** The laptop's end of `push`: says what there is, sends what the machine asks for. May import core, protocol and `node:`. */
+
+import { PeerClosedError } from '../protocol/call-state.ts';
+import { FrameError } from '../protocol/frame.ts';
+import type { OpenCall, Part } from '../protocol/peer.ts';
+import { inParts, type PushParams, type PushResult } from '../protocol/sync.ts';
+import { sendContent } from '../protocol/sync-content.ts';
+import { parseFields, parseList, parseNumber, parseText } from '../protocol/sync-parse.ts';
+import { openLocalFile } from './local-file.ts';
+import type { Manifest } from './plan.ts';
+import { toSyncError } from './sync-error.ts';
+
+/** Opens a call on the machine's runner. */
+export type Open = (op: string, params: unknown) => OpenCall;
+
+export interface TransferOptions {
+  readonly signal: AbortSignal;
+  /** Bytes of content. */
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+export interface Transferred {
+  readonly result: PushResult;
+  readonly sentBytes: number;
+  /** Files that changed all the time while they were sent, and such that vanished. */
+  readonly torn: readonly string[];
+  readonly gone: readonly string[];
+}
+
+export async function transfer(open: Open, params: PushParams, manifest: Manifest, options: TransferOptions): Promise<Transferred> {
+  return inCall(open('push', params), options.signal, async (call) => {
+    const parts = call.parts()[Symbol.asyncIterator]();
+    const ask = await parts.next();
+    if (ask.done === true) return { result: parseResult(await call.result), sentBytes: 0, torn: [], gone: [] };
+    for (const entries of inParts(manifest.entries)) await call.event({ type: 'entries', entries });
+    await call.event({ type: 'entries-end' });
+    const needed = await receiveNeeds(parts);
+    const sent = await sendFiles(call, needed, manifest, options);
+    await call.end();
+    return { result: parseResult(await call.result), ...sent };
+  });
+}
+
+/** Ends the call in any case, and says why it failed rather than that it is over. */
+export async function inCall<T>(call: OpenCall, signal: AbortSignal, use: (call: OpenCall) => Promise<T>): Promise<T> {
+  const cancel = () => call.cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  if (signal.aborted) cancel();
+  try {
+    return await use(call);
+  } catch (error) {
+    const reason =
+      error instanceof PeerClosedError
+        ? await call.result.then(
+            () => error,
+            (failure: unknown) => failure,
+          )
+        : error;
+    throw toSyncError(reason, signal);
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    call.cancel();
+  }
+}
+
+async function receiveNeeds(parts: AsyncIterator<Part>): Promise<number[]> {
+  const needed: number[] = [];
+  for (;;) {
+    const { value: part, done } = await parts.next();
+    if (done === true || part.kind !== 'event') throw new FrameError('the push ended before it said what it needs');
+    const fields = parseFields(part.value);
+    if (fields['type'] === 'need-end') return needed;
+    needed.push(...parseList(fields['indices'], (index) => parseNumber(index)));
+  }
+}
+
+async function sendFiles(call: OpenCall, needed: readonly number[], { entries, absolute }: Manifest, { onProgress }: TransferOptions) {
+  const torn: string[] = [];
+  const gone: string[] = [];
+  const sizes = needed.map((index) => {
+    const entry = entries[index];
+    if (entry?.kind !== 'file') throw new FrameError('the machine asks for a file that is not in the manifest');
+    return entry.size;
+  });
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  let sentBytes = 0;
+  onProgress(0, total);
+  for (const index of needed) {
+    const path = entries[index]?.path ?? '';
+    const file = absolute.get(index) ?? '';
+    const content = await sendContent(
+      call,
+      index,
+      () => openLocalFile(file),
+      (bytes) => {
+        sentBytes += bytes;
+        onProgress(Math.min(sentBytes, total), total);
+      },
+    );
+    if (content === null) gone.push(path);
+    else if (content.torn) torn.push(path);
+  }
+  return { sentBytes, torn, gone };
+}
+
+function parseResult(value: unknown): PushResult {
+  const { unchanged, kept, leftAlone } = parseFields(value);
+  return {
+    unchanged: unchanged === true,
+    kept: parseList(kept, (item) => {
+      const { path, to } = parseFields(item);
+      return { path: parseText(path), to: parseText(to) };
+    }),
+    leftAlone: parseList(leftAlone, parseText),
+  };
+}

@@ -1,0 +1,112 @@
+/** A laptop's and a machine's end of the protocol in one process, over memory; the wire can be cut after any number of bytes. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { syncCalls } from '../../../remote-runner/sync-calls.ts';
+import { PeerClosedError } from '../../../src/protocol/call-state.ts';
+import { Peer } from '../../../src/protocol/peer.ts';
+import { type PulledFile, pullOutputs } from '../../../src/sync/pull.ts';
+import { type PushTotals, pushTree } from '../../../src/sync/push.ts';
+import type { Open } from '../../../src/sync/transfer.ts';
+import { temporaryFolder } from '../../support/tree.ts';
+
+export interface Wire {
+  readonly open: Open;
+  /** Bytes to the machine and back, frames included. */
+  readonly traffic: { up: number; down: number; turns: number };
+  /** Resolves when the machine has ended all calls. */
+  idle(): Promise<void>;
+}
+
+/** @param cutAfter bytes in either direction; then the connection is gone at both ends */
+export function joinPeers(machine: { root: string; workdir: string }, cutAfter = Number.POSITIVE_INFINITY): Wire {
+  const traffic = { up: 0, down: 0, turns: 0 };
+  const running = new Set<Promise<unknown>>();
+  let lastDirection = '';
+  let cut = false;
+  const carry = (direction: 'up' | 'down', to: () => Peer) => async (bytes: Uint8Array) => {
+    if (lastDirection !== direction) traffic.turns += 1;
+    lastDirection = direction;
+    traffic[direction] += bytes.length;
+    if (!cut && traffic.up + traffic.down > cutAfter) {
+      cut = true;
+      laptop.close(new PeerClosedError('cut'));
+      remote.close(new PeerClosedError('cut'));
+    }
+    if (cut) throw new PeerClosedError('cut');
+    await to().feed(bytes.slice());
+  };
+  const remote: Peer = new Peer(
+    carry('down', () => laptop),
+    (call) => {
+      const answer = syncCalls[call.op];
+      if (answer === undefined) throw new Error(`no call ${call.op}`);
+      const run = answer(call, machine);
+      running.add(run);
+      void run.catch(() => {}).finally(() => running.delete(run));
+      return run;
+    },
+  );
+  const laptop: Peer = new Peer(
+    carry('up', () => remote),
+    null,
+  );
+  return {
+    open: (op, params) => laptop.open(op, params),
+    traffic,
+    idle: async () => {
+      await Promise.allSettled([...running]);
+    },
+  };
+}
+
+/** A source folder, a machine and a cache, all empty. */
+export function makeLab(name: string) {
+  const folder = temporaryFolder(name);
+  const source = join(folder.path, 'source');
+  const cacheFolder = join(folder.path, 'cache');
+  const machine = { root: join(folder.path, 'machine'), workdir: join(folder.path, 'machine', 'workdir') };
+  mkdirSync(source);
+  mkdirSync(machine.workdir, { recursive: true });
+  const ignore = { exclude: [], globalExcludes: null };
+  return {
+    source,
+    cacheFolder,
+    machine,
+    path: folder.path,
+    remove: folder.remove,
+    push: async (
+      options: {
+        outputs?: string[];
+        wire?: Wire;
+        to?: string;
+        from?: string;
+        others?: string[];
+        never?: string[];
+        exclude?: string[];
+        signal?: AbortSignal;
+      } = {},
+    ): Promise<PushTotals & { turns: number }> => {
+      const wire = options.wire ?? joinPeers(machine);
+      const { to = '', from = source, others = [], never = [], exclude = [] } = options;
+      const spec = { from, to, others, never, ignore: to === '' ? { ...ignore, exclude } : null };
+      try {
+        const totals = await pushTree(spec, {
+          open: wire.open,
+          cacheFolder,
+          outputs: options.outputs ?? [],
+          ...(options.signal === undefined ? {} : { signal: options.signal }),
+        });
+        return { ...totals, turns: wire.traffic.turns };
+      } finally {
+        await wire.idle();
+      }
+    },
+    pull: async (paths: string[], into = source): Promise<{ files: readonly PulledFile[]; warnings: string[] }> => {
+      const warnings: string[] = [];
+      const files = await pullOutputs({ open: joinPeers(machine).open, paths, into, onWarning: (text) => warnings.push(text) });
+      return { files, warnings };
+    },
+  };
+}
+
+export type Lab = ReturnType<typeof makeLab>;
