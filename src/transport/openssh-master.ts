@@ -36,10 +36,16 @@ const tellReady = ['-o', 'PermitLocalCommand=yes', '-o', 'LocalCommand=echo read
 export async function startMaster(ssh: SshArguments, options: ConnectOptions, folder: string, signal: AbortSignal): Promise<Master> {
   const through = ['-S', join(folder, 's').replaceAll('%', '%%')]; // `%` begins a token
   const child = spawnGuarded(folder, [...ssh.options, ...through, '-M', '-o', 'ControlPersist=no', '-N', '-T', ...tellReady, ssh.host]);
-  const ready = new Promise<'ready'>((resolve) => child.stdout.once('data', () => resolve('ready')));
-  const ended = new Promise<'ended'>((resolve) => child.once('close', () => resolve('ended')));
   let alive = true;
   let said = '';
+  const ready = new Promise<'ready'>((resolve) => child.stdout.once('data', () => resolve('ready')));
+  const ended = new Promise<'ended'>((resolve) => {
+    child.once('close', () => resolve('ended'));
+    child.once('error', (error) => {
+      said = error.message; // it could not even be started
+      resolve('ended');
+    });
+  });
   child.once('exit', () => {
     alive = false;
     child.watched.end('\n'); // the watcher has nothing left to kill

@@ -11,7 +11,7 @@ import type { ConnectOptions } from './transport.ts';
 export type OpensshAccess = Extract<Access, { kind: 'openssh' }>;
 
 /** The name under which a pinned key stands in the known_hosts file that is written for it. */
-export const pinnedAlias = 'gpu-run-pinned-host';
+const pinnedAlias = 'gpu-run-pinned-host';
 
 export interface SshArguments {
   /** Options for every call of `ssh` for this host; the host itself follows. */
