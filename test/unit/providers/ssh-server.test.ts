@@ -10,8 +10,8 @@ import ssh2, { type Client, type ClientChannel, type SFTPWrapper } from 'ssh2';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startSshServer } from '../../../src/providers/local/ssh-server.ts';
 import { generateKeyPair } from '../../../src/transport/host-keys.ts';
-import { gone } from '../../contract/transport.ts';
 import { type LocalServer, startLocalServer } from '../../contract/transport-local-server.ts';
+import { gone } from '../../contract/transport-observe.ts';
 
 const hasSsh = spawnSync('ssh', ['-V']).error === undefined;
 const hasTerminals = spawnSync('script', ['--version']).stdout?.includes('util-linux') ?? false;

@@ -10,8 +10,8 @@ import type { Access } from '../../../src/core/machine.ts';
 import { fingerprint, generateKeyPair } from '../../../src/transport/host-keys.ts';
 import { connectOpenssh } from '../../../src/transport/openssh.ts';
 import type { ConnectOptions, Transport } from '../../../src/transport/transport.ts';
-import { run } from '../../contract/transport.ts';
 import { type LocalServer, startLocalServer } from '../../contract/transport-local-server.ts';
+import { run } from '../../contract/transport-observe.ts';
 
 /** A user's own ssh_config and known_hosts for the host `box`, in front of the SSH server of local machines. */
 describe.skipIf(spawnSync('ssh', ['-V']).error !== undefined)('the ssh program', () => {

@@ -7,8 +7,8 @@ import type { HostKey } from '../../../src/core/machine.ts';
 import { fingerprint, generateKeyPair } from '../../../src/transport/host-keys.ts';
 import { connectSsh2 } from '../../../src/transport/ssh2.ts';
 import type { ConnectOptions, Transport } from '../../../src/transport/transport.ts';
-import { run } from '../../contract/transport.ts';
 import { type LocalServer, startLocalServer } from '../../contract/transport-local-server.ts';
+import { run } from '../../contract/transport-observe.ts';
 
 let server: LocalServer;
 const open: Transport[] = [];
