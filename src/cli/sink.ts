@@ -40,6 +40,6 @@ export function openSink(stream: OutputStream): Sink {
       return isClosed;
     },
     isTerminal: stream.isTTY === true,
-    columns: () => stream.columns ?? 80,
+    columns: () => stream.columns || 80, // 0: a terminal that does not know its size
   };
 }

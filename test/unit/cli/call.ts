@@ -1,5 +1,5 @@
 /** Calls of the command line as processes, each test with a folder and a state folder of its own. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +18,14 @@ export interface Place extends Disposable {
   readonly folder: string;
   readonly home: string;
   call(argv: readonly string[], env?: Readonly<Record<string, string>>, nodeFlags?: readonly string[]): Promise<Answer>;
+  start(argv: readonly string[], env?: Readonly<Record<string, string>>, nodeFlags?: readonly string[]): Started;
+}
+
+export interface Started {
+  readonly child: ChildProcess;
+  readonly answer: Promise<Answer>;
+  /** Resolves when stderr holds these words; fails when the process ends without them. */
+  says(words: string): Promise<void>;
 }
 
 export function createPlace(): Place {
@@ -25,9 +33,11 @@ export function createPlace(): Place {
   const folder = join(root, 'cats');
   const home = join(root, 'home');
   mkdirSync(folder);
-  const call: Place['call'] = (argv, extra = {}, nodeFlags = []) => {
+  const running = new Set<ChildProcess>();
+  const start: Place['start'] = (argv, extra = {}, nodeFlags = []) => {
     const env = { PATH: process.env['PATH'], HOME: root, GPU_RUN_HOME: home, ...extra };
     const child = spawn(process.execPath, [...nodeFlags, entry, ...argv], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(child);
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -36,12 +46,32 @@ export function createPlace(): Place {
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
     });
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<Answer>((resolve, reject) => {
       child.on('error', reject);
-      child.on('close', (code) => resolve({ code, stdout, stderr, document: parseLast(stdout) }));
+      child.on('close', (code) => {
+        running.delete(child);
+        resolve({ code, stdout, stderr, document: parseLast(stdout) });
+      });
     });
+    const says = (words: string) =>
+      new Promise<void>((resolve, reject) => {
+        const look = () => stderr.includes(words) && resolve();
+        child.stderr.on('data', look);
+        child.on('close', () => reject(new Error(`ended without saying '${words}': ${stderr}`)));
+        look();
+      });
+    return { child, answer, says };
   };
-  return { folder, home, call, [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }) };
+  return {
+    folder,
+    home,
+    start,
+    call: (...args) => start(...args).answer,
+    [Symbol.dispose]: () => {
+      for (const child of running) child.kill('SIGKILL');
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
 }
 
 function parseLast(stdout: string): Answer['document'] {

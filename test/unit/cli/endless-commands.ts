@@ -1,0 +1,37 @@
+/** A command whose work does not listen to being asked to stop, as a provider that doesn't answer; and one that listens. */
+import { BaseCommand } from '../../../src/cli/base-command.ts';
+
+class Deaf extends BaseCommand {
+  async run(): Promise<number> {
+    await this.parse(Deaf);
+    await this.withContext({ atStake: 'cats' }, async (_context, progress) => {
+      progress.report({ type: 'phase', phase: 'launch', status: 'begin', text: 'At it' });
+      await new Promise((resolve) => setTimeout(resolve, 1e9));
+    });
+    return 0;
+  }
+}
+
+class Polite extends BaseCommand {
+  async run(): Promise<number> {
+    await this.parse(Polite);
+    await this.withContext({}, async ({ clock, signal }, progress) => {
+      progress.report({ type: 'phase', phase: 'launch', status: 'begin', text: 'At it' });
+      await clock.sleep(1e9, signal);
+    });
+    return 0;
+  }
+}
+
+class Broken extends BaseCommand {
+  async run(): Promise<number> {
+    await this.parse(Broken);
+    setImmediate(() => {
+      throw new TypeError('nobody foresaw this');
+    });
+    await new Promise((resolve) => setTimeout(resolve, 1e9));
+    return 0;
+  }
+}
+
+export const commands = { deaf: Deaf, polite: Polite, broken: Broken };
