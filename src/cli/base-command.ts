@@ -33,7 +33,7 @@ const clearingUp = 'Interrupted: stopping and clearing up. Once more leaves at o
 export abstract class BaseCommand extends Command {
   static override baseFlags = globalFlags;
 
-  protected readonly screen: Screen = openScreen(outputMode(this.argv, process.env), process);
+  #screen: Screen | null = null;
 
   /** Returns the exit code. */
   abstract override run(): Promise<number>;
@@ -76,6 +76,11 @@ export abstract class BaseCommand extends Command {
     if (failure !== null) void screen.err.write(`${renderError(failure, screen.errStyle, screen.mode.verbose)}\n`);
     if (screen.mode.json) void screen.out.write(`${JSON.stringify(envelope(this.commandName, keys, failure))}\n`);
     return failure === null ? 0 : exitCodes[failure.code];
+  }
+
+  protected get screen(): Screen {
+    this.#screen ??= openScreen(outputMode(this.argv, process.env), process);
+    return this.#screen;
   }
 
   protected get view(): View {

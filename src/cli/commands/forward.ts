@@ -10,15 +10,15 @@ PORT is a number, the same on both sides, or LOCAL:REMOTE.`;
   static override usage = 'forward [NAME] PORT... [FLAGS]';
   static override examples = ['<%= config.bin %> forward cats 8888', '<%= config.bin %> forward 8888:6006'];
   static override args = {
-    words: Args.string({ description: "The machine's name (left out: the one of this folder), then ports", multiple: true, required: true, ignoreStdin: true }),
+    ports: Args.string({ description: "The machine's name (left out: the one of this folder), then ports", multiple: true, required: true, ignoreStdin: true }),
   };
   static override flags = configFlags;
 
   async run(): Promise<number> {
     const { args, flags } = await this.parse(Forward);
-    const [first = ''] = args.words;
+    const [first = ''] = args.ports;
     const named = /^[a-z]/i.test(first); // a port begins with a digit, a name with a letter
-    const ports = (named ? args.words.slice(1) : args.words).map(parsePort);
+    const ports = (named ? args.ports.slice(1) : args.ports).map(parsePort);
     if (ports.length === 0) throw new GpuRunError('usage', 'There is a word missing: PORT.', { hints: [`As in: gpu-run forward ${first} 8888`] });
     const name = named ? first : (await this.settings(flags)).name;
     const { forward } = await import('../../workflows/forward.ts');

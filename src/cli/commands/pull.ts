@@ -10,12 +10,12 @@ export default class Pull extends BaseCommand {
 Without paths: the outputs: of gpu-run.yaml.`;
   static override usage = 'pull [NAME [PATH...]] [FLAGS]';
   static override examples = ['<%= config.bin %> pull', '<%= config.bin %> pull cats checkpoints/last.pt'];
-  static override args = { words: Args.string({ description: "The machine's name, then paths relative to the workdir", multiple: true, ignoreStdin: true }) };
+  static override args = { paths: Args.string({ description: "The machine's name, then paths relative to the workdir", multiple: true, ignoreStdin: true }) };
   static override flags = configFlags;
 
   async run(): Promise<number> {
     const { args, flags } = await this.parse(Pull);
-    const [name, ...paths] = args.words ?? [];
+    const [name, ...paths] = args.paths ?? [];
     const settings = await this.settings({ ...flags, name });
     const wanted = paths.length > 0 ? paths : settings.outputs;
     if (wanted.length === 0) {

@@ -8,7 +8,7 @@ import { openSqliteLedger } from '../../../src/ledger/sqlite-ledger.ts';
 import { createPlace, type Place } from './call.ts';
 import { machineEntry } from './entries.ts';
 
-const map = { COMMAND_MAP: './test/unit/cli/endless-commands.ts' };
+const map = { COMMAND_MAP: './test/unit/cli/endless-driver.ts' };
 let place: Place;
 beforeEach(() => {
   place = createPlace();
