@@ -51,7 +51,8 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
     const ssh = await sshArguments(access, options, path, closing.signal);
     const common = [...ssh.options, '-E', log];
     if (process.platform === 'win32') return { ssh, master: null, argv: common, log }; // there it can't share connections
-    if (ssh.userMayHaveMaster && (await hasMaster(ssh, closing.signal))) return { ssh, master: null, argv: [...common, '-o', 'ControlMaster=no'], log };
+    if (ssh.userMayHaveMaster && (await answers(ssh.options, ssh.host, closing.signal)))
+      return { ssh, master: null, argv: [...common, '-o', 'ControlMaster=no'], log };
     const master = await startMaster(ssh, options, path, closing.signal);
     return { ssh, master, argv: [...common, ...master.options], log };
   };
@@ -92,7 +93,8 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
       const call = ['ssh', ...used.argv, '-t', used.ssh.host, ...command];
       const child = track(spawn('env', [`TERM=${term}`, ...call], { stdio: [stdin, stdout, stderr] }));
       const code = await exitCode(child);
-      if (code === null || (code === 255 && used.master?.alive() === false)) throw await explain(used);
+      // On a terminal nothing marks a 255 as the command's own: it is, where the connection still stands.
+      if (code === null || (code === 255 && used.master !== null && !(await answers(used.argv, access.host, closing.signal)))) throw await explain(used);
       return statusFromShell(code);
     },
     dial: async (remote) => {
@@ -122,8 +124,9 @@ async function checkRoute(used: Route, options: ConnectOptions, track: (child: P
   if ((await exitCode(child)) !== 0) throw diagnoseOpenssh(await readFile(used.log, 'utf8').catch(() => ''), options);
 }
 
-async function hasMaster(ssh: SshArguments, signal: AbortSignal): Promise<boolean> {
-  const child = spawn('ssh', [...ssh.options, '-O', 'check', ssh.host], { stdio: 'ignore', signal });
+/** Whether a shared connection stands behind the socket that the options name. */
+async function answers(options: readonly string[], host: string, signal: AbortSignal): Promise<boolean> {
+  const child = spawn('ssh', [...options, '-O', 'check', host], { stdio: 'ignore', signal });
   return (await exitCode(child)) === 0;
 }
 

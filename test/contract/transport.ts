@@ -276,10 +276,9 @@ export function transportContract(name: string, kind: TransportKind): void {
     test('a forward to where nothing listens disconnects its client; a taken port is a conflict', async () => {
       const echo = await startEcho();
       const machine = transport();
-      const unused = echo.port;
-      await expect(machine.forward(unused, { host: '127.0.0.1', port: unused })).rejects.toMatchObject({ code: 'conflict' });
+      await expect(machine.forward(echo.port, { host: '127.0.0.1', port: echo.port })).rejects.toMatchObject({ code: 'conflict' });
       await echo.close();
-      const forward = await machine.forward(0, { host: '127.0.0.1', port: unused });
+      const forward = await machine.forward(0, { host: '127.0.0.1', port: echo.port });
       expect(await exchange(forward.port, Buffer.from('x')).catch(() => Buffer.alloc(0))).toEqual(Buffer.alloc(0));
     });
 

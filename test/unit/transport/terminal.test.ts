@@ -112,6 +112,11 @@ describe.each(kinds)('%s: the terminal', (_name, possible, options) => {
     expect(await person.sees('<ended')).toMatch(new RegExp(`sh in ${server.home}`));
   });
 
+  here('ends with 255 where the command does', async () => {
+    const person = sitDown(options(), ['sh', '-c', 'exit 255']);
+    expect(await person.sees('<ended')).toContain('<ended {"code":255,"signal":null} raw false>');
+  });
+
   here('is as before when the connection breaks', async () => {
     const person = sitDown(options(), ['sh', '-c', 'echo begin; exec cat']);
     await person.sees('begin');
