@@ -14,7 +14,7 @@ export interface PullInput {
 
 export async function pull(input: PullInput, context: RunContext): Promise<readonly PulledFile[]> {
   await using reached = await reachOrLose(findMachine(input.name, context), context);
-  return pullInto(reached, input.paths, input.into, context);
+  return await pullInto(reached, input.paths, input.into, context);
 }
 
 export async function pullInto(reached: ReachedMachine, paths: readonly string[], into: string, context: RunContext): Promise<readonly PulledFile[]> {

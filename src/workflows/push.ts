@@ -23,7 +23,7 @@ export interface PushInput {
 
 export async function push(input: PushInput, context: RunContext): Promise<SyncTotals> {
   await using reached = await reachOrLose(findMachine(input.name, context), context);
-  return pushAll(reached, input.sync, input.outputs, context);
+  return await pushAll(reached, input.sync, input.outputs, context);
 }
 
 /** @throws GpuRunError `bad-input`, `sync`, `disk-full`, `conflict`, `connection`; what could not be read is named before anything is sent */
