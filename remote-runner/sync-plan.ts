@@ -44,50 +44,62 @@ interface Identified {
   readonly fingerprint: string;
 }
 
-export async function planPush(entries: readonly Entry[], params: PushParams, state: SyncState, workdir: Workdir, signal: AbortSignal): Promise<PushPlan> {
-  const place: Placement[] = [];
-  const touch: Entry[] = [];
-  const leftAlone: string[] = [];
-  const present = new Map<string, Placed>();
-  const folders = new Map<string, 'there' | 'coming' | 'left-alone'>([['', 'there']]);
+/** A folder of the manifest, or one above it. Below one that is coming nothing can be there; one that is left alone is not entered. */
+type FolderState = 'there' | 'coming' | 'left-alone';
 
+interface Draft {
+  readonly params: PushParams;
+  readonly workdir: Workdir;
+  readonly folders: Map<string, FolderState>;
+  readonly place: Placement[];
+  readonly touch: Entry[];
+  readonly leftAlone: string[];
+  readonly present: Map<string, Placed>;
+}
+
+export async function planPush(entries: readonly Entry[], params: PushParams, state: SyncState, workdir: Workdir, signal: AbortSignal): Promise<PushPlan> {
+  const draft: Draft = { params, workdir, folders: new Map([['', 'there']]), place: [], touch: [], leftAlone: [], present: new Map() };
   for (const [index, entry] of entries.entries()) {
-    const { path } = entry;
     refuseOthers(entry, params.others);
-    const parent = folderState(parentOf(path), folders, workdir);
-    if (parent === 'left-alone') {
-      if (entry.kind === 'dir') folders.set(path, 'left-alone');
-      continue;
-    }
-    const seen = parent === 'there' ? look(workdir.absolute(path)) : null;
-    const prior = state.placed.get(path);
-    const wanted = contentId(entry);
-    if (seen === null) {
-      place.push({ entry, index, replaces: null, blocked: false, frees: 0 });
-      if (entry.kind === 'dir') folders.set(path, 'coming');
-      continue;
-    }
-    const there = await identify(workdir.absolute(path), seen, prior, wanted, signal);
-    const isOurs = there.id !== null && prior !== undefined && prior.ours.includes(there.id);
-    const isOutput = params.outputs.some((output) => isWithin(path, output));
-    if (there.id === wanted) {
-      const asWanted =
-        entry.kind === 'link' ||
-        (seen.mode === entry.mode && (entry.kind === 'dir' || (prior?.fingerprint === there.fingerprint && prior.mtime === entry.mtime)));
-      if (!asWanted && (isOurs || !isOutput)) touch.push(entry);
-      present.set(path, placedAs(entry, isOurs, there.fingerprint));
-      if (entry.kind === 'dir') folders.set(path, 'there');
-    } else if (isOurs || !isOutput) {
-      const mayGo = isOurs || (there.id !== null && prior?.found === there.id);
-      place.push({ entry, index, replaces: mayGo ? there.fingerprint : null, blocked: !mayGo, frees: mayGo ? seen.size : 0 });
-      if (entry.kind === 'dir') folders.set(path, 'coming');
-    } else {
-      leftAlone.push(path);
-      if (entry.kind === 'dir') folders.set(path, 'left-alone');
-    }
+    const folder = await planEntry(index, entry, state.placed.get(entry.path), draft, signal);
+    if (entry.kind === 'dir') draft.folders.set(entry.path, folder);
   }
-  const { remove, aside } = await planRemovals(new Set(entries.map((entry) => entry.path)), params, state, workdir, signal);
-  return { place, touch, remove, aside, leftAlone, present };
+  return { ...draft, ...(await planRemovals(new Set(entries.map(({ path }) => path)), params, state, workdir, signal)) };
+}
+
+/** What becomes of the entry, in the words for a folder. */
+async function planEntry(index: number, entry: Entry, prior: Placed | undefined, draft: Draft, signal: AbortSignal): Promise<FolderState> {
+  const { path } = entry;
+  const parent = folderState(parentOf(path), draft);
+  if (parent === 'left-alone') return 'left-alone';
+  const absolute = draft.workdir.absolute(path);
+  const seen = parent === 'there' ? look(absolute) : null;
+  if (seen === null) {
+    draft.place.push({ entry, index, replaces: null, blocked: false, frees: 0 });
+    return 'coming';
+  }
+  const wanted = contentId(entry);
+  const { id, fingerprint } = await identify(absolute, seen, prior, wanted, signal);
+  const isOurs = id !== null && prior?.ours.includes(id) === true;
+  const isOutput = draft.params.outputs.some((output) => isWithin(path, output));
+  if (id === wanted) {
+    if ((isOurs || !isOutput) && !looksAsWanted(entry, seen, prior, fingerprint)) draft.touch.push(entry);
+    draft.present.set(path, placedAs(entry, isOurs, fingerprint));
+    return 'there';
+  }
+  if (isOutput && !isOurs) {
+    draft.leftAlone.push(path);
+    return 'left-alone';
+  }
+  const mayGo = isOurs || (id !== null && prior?.found === id);
+  draft.place.push({ entry, index, replaces: mayGo ? fingerprint : null, blocked: !mayGo, frees: mayGo ? seen.size : 0 });
+  return 'coming';
+}
+
+/** Mode and time: times are compared with what was set here before, never with a clock elsewhere. */
+function looksAsWanted(entry: Entry, seen: Seen, prior: Placed | undefined, fingerprint: string): boolean {
+  if (entry.kind === 'link') return true;
+  return seen.mode === entry.mode && (entry.kind === 'dir' || (prior?.fingerprint === fingerprint && prior.mtime === entry.mtime));
 }
 
 export function placedAs(entry: Entry, ours: boolean, fingerprint: string | null): Placed {
@@ -131,19 +143,17 @@ function refuseOthers(entry: Entry, others: readonly string[]): void {
 }
 
 /** Folders of the manifest are known by now; the ones above a data target are looked at. */
-function folderState(path: string, folders: Map<string, 'there' | 'coming' | 'left-alone'>, workdir: Workdir): 'there' | 'coming' | 'left-alone' {
-  const known = folders.get(path);
+function folderState(path: string, draft: Draft): FolderState {
+  const known = draft.folders.get(path);
   if (known !== undefined) return known;
-  const above = folderState(parentOf(path), folders, workdir);
-  const seen = above === 'there' ? look(workdir.absolute(path)) : null;
+  const absolute = draft.workdir.absolute(path);
+  const seen = folderState(parentOf(path), draft) === 'there' ? look(absolute) : null;
   if (seen !== null && seen.kind !== 'dir') {
-    throw new RunnerError(
-      'sync',
-      `${workdir.absolute(path)} is ${seen.kind === 'link' ? 'a link' : 'no folder'} on the machine, and a source belongs below it; remove it there, or choose another target`,
-    );
+    const what = seen.kind === 'link' ? 'a link' : 'no folder';
+    throw new RunnerError('sync', `${absolute} is ${what} on the machine, and a source belongs below it; remove it there, or choose another target`);
   }
   const state = seen === null ? 'coming' : 'there';
-  folders.set(path, state);
+  draft.folders.set(path, state);
   return state;
 }
 

@@ -4,16 +4,17 @@
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { systemErrorCode } from '../core/errors.ts';
-import { isGlobSpecial, toBytes, wildmatch } from './wildmatch.ts';
+import { compilePattern, isGlobSpecial, toBytes } from './wildmatch.ts';
 
 interface Pattern {
-  readonly text: string;
   readonly negated: boolean;
   readonly foldersOnly: boolean;
   /** Without a slash inside: it is held against names at any depth. */
   readonly nameOnly: boolean;
-  /** Length of the part before the first special character. */
-  readonly literal: number;
+  /** What stands before the first special character. */
+  readonly literal: string;
+  /** For what follows the literal part: `exact` nothing may, null nothing can. */
+  readonly rest: RegExp | 'exact' | null;
 }
 
 /** The patterns of one file. */
@@ -49,11 +50,16 @@ export function readPatterns(file: string, base: string, followLinks: boolean): 
 
 function parsePattern(line: string): Pattern {
   const negated = line.startsWith('!');
-  const rest = negated ? line.slice(1) : line;
-  const foldersOnly = rest.endsWith('/');
-  const text = foldersOnly ? rest.slice(0, -1) : rest;
-  const special = [...rest].findIndex(isGlobSpecial);
-  return { text, negated, foldersOnly, nameOnly: !text.includes('/'), literal: Math.min(special === -1 ? text.length : special, text.length) };
+  const given = negated ? line.slice(1) : line;
+  const foldersOnly = given.endsWith('/');
+  const text = foldersOnly ? given.slice(0, -1) : given;
+  const nameOnly = !text.includes('/');
+  const anchored = text.startsWith('/') ? text.slice(1) : text;
+  const special = [...anchored].findIndex(isGlobSpecial);
+  // git cuts paths behind the literal part and holds only the rest against the wildcards: "a**" means something else there.
+  const literal = special === -1 || nameOnly ? '' : anchored.slice(0, special);
+  if (special === -1) return { negated, foldersOnly, nameOnly, literal: anchored, rest: 'exact' };
+  return { negated, foldersOnly, nameOnly, literal, rest: compilePattern(anchored.slice(literal.length), !nameOnly) };
 }
 
 /** Trailing spaces go, unless a backslash stands before them. */
@@ -73,28 +79,17 @@ function trimSpaces(line: string): string {
 export function decide(lists: readonly PatternList[], path: string, isFolder: boolean): 'ignored' | 'wanted' | 'undecided' {
   const name = path.slice(path.lastIndexOf('/') + 1);
   for (const { base, patterns } of lists) {
-    for (let at = patterns.length - 1; at >= 0; at -= 1) {
-      const pattern = patterns[at];
-      if (pattern === undefined || (pattern.foldersOnly && !isFolder)) continue;
-      if (pattern.nameOnly ? matchesName(pattern, name) : matchesPath(pattern, base, path)) return pattern.negated ? 'wanted' : 'ignored';
-    }
+    const below = path.startsWith(base) ? path.slice(base.length) : null;
+    const last = patterns.findLast((pattern) => {
+      const subject = pattern.nameOnly ? name : below;
+      return subject !== null && (isFolder || !pattern.foldersOnly) && matches(pattern, subject);
+    });
+    if (last !== undefined) return last.negated ? 'wanted' : 'ignored';
   }
   return 'undecided';
 }
 
-function matchesName({ text, literal }: Pattern, name: string): boolean {
-  if (literal === text.length) return text === name;
-  if (text.startsWith('*') && ![...text.slice(1)].some(isGlobSpecial)) return name.endsWith(text.slice(1));
-  return wildmatch(text, name, false);
-}
-
-function matchesPath(pattern: Pattern, base: string, path: string): boolean {
-  if (!path.startsWith(base)) return false;
-  const anchored = pattern.text.startsWith('/') ? 1 : 0;
-  const text = pattern.text.slice(anchored);
-  const literal = Math.max(0, pattern.literal - anchored);
-  const name = path.slice(base.length);
-  if (!name.startsWith(text.slice(0, literal))) return false;
-  // git holds only what follows the literal part against the wildcards: "a**" means something else behind a cut.
-  return text.length === literal ? name.length === literal : wildmatch(text.slice(literal), name.slice(literal), true);
+function matches({ literal, rest }: Pattern, subject: string): boolean {
+  if (rest === 'exact') return subject === literal;
+  return rest !== null && subject.startsWith(literal) && rest.test(subject.slice(literal.length));
 }

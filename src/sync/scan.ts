@@ -82,26 +82,28 @@ function realOrSame(path: string): string {
 }
 
 function walkFolder(absolute: string, inside: string, rules: FolderRules | null, walk: Walk): void {
-  const names = namesIn(absolute, inside, walk);
-  for (const name of names) {
-    if (name === '.git' || name.startsWith(temporaryPrefix)) continue;
+  for (const name of namesIn(absolute, inside, walk)) {
     const child = join(absolute, name);
-    if (walk.never.has(child)) continue;
-    const path = inside === '' ? name : `${inside}/${name}`;
+    if (name === '.git' || name.startsWith(temporaryPrefix) || walk.never.has(child)) continue;
     const stats = lstatSync(child, { bigint: true, throwIfNoEntry: false });
     if (stats === undefined) continue; // deleted since it was listed
-    const isFolder = stats.isDirectory();
-    if (rules !== null && verdict(rules, name, isFolder) === 'leave') continue;
-    const entryPath = walk.options.to === '' ? path : `${walk.options.to}/${path}`;
-    const problem = pathProblem(entryPath);
-    if (problem !== null) walk.warnings.push(`${path} was skipped: ${problem}`);
-    else if (isFolder) {
-      walk.found.push(folderEntry(entryPath, stats));
-      walkFolder(child, path, rules === null ? null : rulesInside(rules, name, child, walk), walk);
-    } else if (stats.isSymbolicLink()) takeLink(child, path, entryPath, walk);
-    else if (stats.isFile()) takeFile(child, entryPath, stats, walk);
-    else walk.warnings.push(`${path} was skipped: it is neither a file, a folder nor a link`);
+    if (rules !== null && verdict(rules, name, stats.isDirectory()) === 'leave') continue;
+    const path = inside === '' ? name : `${inside}/${name}`;
+    if (!take(child, path, stats, walk)) continue;
+    walkFolder(child, path, rules === null ? null : rulesInside(rules, name, child, walk), walk);
   }
+}
+
+/** True for a folder to walk into. */
+function take(absolute: string, path: string, stats: BigIntStats, walk: Walk): boolean {
+  const entryPath = walk.options.to === '' ? path : `${walk.options.to}/${path}`;
+  const problem = pathProblem(entryPath);
+  if (problem !== null) walk.warnings.push(`${path} was skipped: ${problem}`);
+  else if (stats.isDirectory()) walk.found.push(folderEntry(entryPath, stats));
+  else if (stats.isSymbolicLink()) takeLink(absolute, path, entryPath, walk);
+  else if (stats.isFile()) takeFile(absolute, entryPath, stats, walk);
+  else walk.warnings.push(`${path} was skipped: it is neither a file, a folder nor a link`);
+  return problem === null && stats.isDirectory();
 }
 
 function rulesInside(rules: FolderRules, name: string, absolute: string, walk: Walk): FolderRules {

@@ -1,131 +1,118 @@
 /**
- * git's own pattern matching (wildmatch.c), step by step: the ignore rules have to decide exactly as git does, in the odd
- * cases too. Works on byte strings (`toBytes`): git's `?` is one byte, not one letter. May import nothing.
+ * git's patterns as regular expressions. The ignore rules have to decide exactly as git does, in the odd cases too, so this
+ * follows git's wildmatch.c. Works on byte strings (`toBytes`): git's `?` is one byte, not one letter. May import nothing.
  */
 
 /** One UTF-16 unit per UTF-8 byte. */
 export function toBytes(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
-  return /^[\x00-\x7f]*$/.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
+  return isAscii(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
 }
 
-type Outcome = 'match' | 'no-match' | 'abort' | 'abort-to-starstar';
-
-/** `pathname`: `*` and `?` stop at slashes, `**` between slashes does not. */
-export function wildmatch(pattern: string, text: string, pathname: boolean): boolean {
-  return match(pattern, 0, text, 0, pathname) === 'match';
+function isAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) if (text.charCodeAt(at) > 0x7f) return false;
+  return true;
 }
 
 export function isGlobSpecial(character: string | undefined): boolean {
   return character === '*' || character === '?' || character === '[' || character === '\\';
 }
 
-function match(pattern: string, patternStart: number, text: string, textStart: number, pathname: boolean): Outcome {
-  let t = textStart;
-  for (let p = patternStart; p < pattern.length; p += 1, t += 1) {
-    const c = pattern[p];
-    if (t >= text.length && c !== '*') return 'abort';
-    if (c === '?') {
-      if (pathname && text[t] === '/') return 'no-match';
-    } else if (c === '[') {
-      const end = matchClass(pattern, p, text.charAt(t));
-      if (end === 'malformed') return 'abort';
-      if (end === 'outside' || (pathname && text[t] === '/')) return 'no-match';
-      p = end;
-    } else if (c === '*') {
-      const star = readStar(pattern, p, patternStart, pathname);
-      p = star.next;
-      if (star.mayVanish && match(pattern, p + 1, text, t, pathname) === 'match') return 'match';
-      if (p >= pattern.length) return !star.matchSlash && text.includes('/', t) ? 'no-match' : 'match';
-      if (star.matchSlash || pattern[p] !== '/') return matchAfterStar(pattern, p, text, t, star.matchSlash, pathname);
-      t = text.indexOf('/', t); // one star, then a slash: the next folder
-      if (t === -1) return 'no-match';
-    } else {
-      if (c === '\\') p += 1;
-      if (text[t] !== pattern[p]) return 'no-match';
-    }
+/**
+ * Matches whole byte strings. null: the pattern is malformed and matches nothing.
+ * @param pathname `*` and `?` stop at slashes, `**` between slashes does not
+ */
+export function compilePattern(pattern: string, pathname: boolean): RegExp | null {
+  let source = '';
+  for (let at = 0; at < pattern.length; ) {
+    const piece = readPiece(pattern, at, pathname);
+    if (piece === null) return null;
+    source += piece.source;
+    at = piece.next;
   }
-  return t < text.length ? 'no-match' : 'match';
+  return new RegExp(`^${source}$`, 's');
 }
 
-interface Star {
-  /** Index behind the stars. */
+interface Piece {
+  readonly source: string;
   readonly next: number;
-  readonly matchSlash: boolean;
-  /** `**` and a slash: together they may stand for nothing. */
-  readonly mayVanish: boolean;
 }
 
-function readStar(pattern: string, at: number, start: number, pathname: boolean): Star {
+function readPiece(pattern: string, at: number, pathname: boolean): Piece | null {
+  const character = pattern.charAt(at);
+  if (character === '?') return { source: pathname ? '[^/]' : '.', next: at + 1 };
+  if (character === '[') return readClass(pattern, at, pathname);
+  if (character === '*') return readStars(pattern, at, pathname);
+  const literal = readCharacter(pattern, at);
+  return literal === null ? null : { source: setOf([literal.character]), next: literal.next };
+}
+
+/** Two or more stars cross folders only where they stand for whole names; with the slash behind them they may stand for nothing. */
+function readStars(pattern: string, at: number, pathname: boolean): Piece {
   let next = at + 1;
   while (pattern[next] === '*') next += 1;
-  if (!pathname) return { next, matchSlash: true, mayVanish: false };
-  const double = next - at > 1;
-  const opens = at - 1 < start || pattern[at - 1] === '/';
-  const closes = next >= pattern.length || pattern[next] === '/' || (pattern[next] === '\\' && pattern[next + 1] === '/');
-  const matchSlash = double && opens && closes;
-  return { next, matchSlash, mayVanish: matchSlash && pattern[next] === '/' };
+  if (!pathname) return { source: '.*', next };
+  const opens = at === 0 || pattern[at - 1] === '/';
+  const closes = next === pattern.length || pattern[next] === '/' || pattern.startsWith('\\/', next);
+  if (next - at === 1 || !opens || !closes) return { source: '[^/]*', next };
+  return pattern[next] === '/' ? { source: '(?:.*/)?', next: next + 1 } : { source: '.*', next };
 }
 
-/** Tries every length that the star before `p` could have. */
-function matchAfterStar(pattern: string, p: number, text: string, from: number, matchSlash: boolean, pathname: boolean): Outcome {
-  const literal = isGlobSpecial(pattern[p]) ? null : pattern[p];
-  for (let t = from; t < text.length; t += 1) {
-    if (literal !== null) {
-      while (t < text.length && text[t] !== literal && (matchSlash || text[t] !== '/')) t += 1;
-      if (text[t] !== literal) return 'no-match';
-    }
-    const outcome = match(pattern, p, text, t, pathname);
-    if (outcome !== 'no-match') {
-      if (!matchSlash || outcome !== 'abort-to-starstar') return outcome;
-    } else if (!matchSlash && text[t] === '/') return 'abort-to-starstar';
-  }
-  return 'abort';
+interface ClassItem {
+  readonly next: number;
+  /** What a following `-` starts from; empty: it starts no range. */
+  readonly character: string;
+  readonly has: (character: string) => boolean;
 }
 
-/** `at` is the opening bracket. The closing one's index when the character is in the class. */
-function matchClass(pattern: string, at: number, character: string): number | 'outside' | 'malformed' {
-  let p = at + 1;
-  const negated = pattern[p] === '!' || pattern[p] === '^';
-  if (negated) p += 1;
-  let matched = false;
-  let previous = '';
+const bytes = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code));
+
+/** `at` is the opening bracket. The first thing inside is never the closing one. */
+function readClass(pattern: string, at: number, pathname: boolean): Piece | null {
+  const negated = pattern[at + 1] === '!' || pattern[at + 1] === '^';
+  const items: ClassItem[] = [];
+  let next = at + (negated ? 2 : 1);
   do {
-    let c = pattern.charAt(p);
-    if (c === '') return 'malformed';
-    if (c === '\\') {
-      p += 1;
-      c = pattern.charAt(p);
-      if (c === '') return 'malformed';
-      if (character === c) matched = true;
-      previous = c;
-    } else if (c === '-' && previous !== '' && pattern.charAt(p + 1) !== '' && pattern[p + 1] !== ']') {
-      p += 1;
-      if (pattern[p] === '\\') p += 1;
-      const last = pattern.charAt(p);
-      if (last === '') return 'malformed';
-      if (character >= previous && character <= last) matched = true;
-      previous = '';
-    } else if (c === '[' && pattern[p + 1] === ':') {
-      const close = pattern.indexOf(']', p + 2);
-      if (close === -1) return 'malformed';
-      if (close - p < 3 || pattern[close - 1] !== ':') {
-        if (character === '[') matched = true; // no ":]": an ordinary set with a bracket in it
-        previous = '[';
-      } else {
-        const named = namedClasses[pattern.slice(p + 2, close - 1)];
-        if (named === undefined) return 'malformed';
-        if (named.test(character)) matched = true;
-        p = close;
-        previous = '';
-      }
-    } else {
-      if (character === c) matched = true;
-      previous = c;
-    }
-    p += 1;
-  } while (pattern[p] !== ']');
-  return matched === negated ? 'outside' : p;
+    const item = readClassItem(pattern, next, items.at(-1)?.character ?? '');
+    if (item === null) return null;
+    items.push(item);
+    next = item.next;
+  } while (pattern[next] !== ']');
+  const members = bytes.filter((byte) => items.some(({ has }) => has(byte)) !== negated && !(pathname && byte === '/'));
+  return { source: setOf(members), next: next + 1 };
+}
+
+function readClassItem(pattern: string, at: number, previous: string): ClassItem | null {
+  if (pattern.startsWith('[:', at)) {
+    const named = readNamedClass(pattern, at);
+    if (named !== 'no-name') return named;
+  }
+  const isRange = pattern[at] === '-' && previous !== '' && at + 1 < pattern.length && pattern[at + 1] !== ']';
+  const literal = readCharacter(pattern, isRange ? at + 1 : at);
+  if (literal === null) return null;
+  const { character, next } = literal;
+  if (isRange) return { next, character: '', has: (byte) => byte >= previous && byte <= character };
+  return { next, character, has: (byte) => byte === character };
+}
+
+/** `[:alpha:]`. 'no-name': an ordinary bracket in a set. */
+function readNamedClass(pattern: string, at: number): ClassItem | null | 'no-name' {
+  const close = pattern.indexOf(']', at + 2);
+  if (close === -1) return null;
+  if (close - at < 3 || pattern[close - 1] !== ':') return 'no-name';
+  const named = namedClasses[pattern.slice(at + 2, close - 1)];
+  return named === undefined ? null : { next: close + 1, character: '', has: (byte) => named.test(byte) };
+}
+
+/** One character, or the one behind a backslash. null: the pattern ends before it. */
+function readCharacter(pattern: string, at: number): { readonly character: string; readonly next: number } | null {
+  const from = pattern[at] === '\\' ? at + 1 : at;
+  const character = pattern.charAt(from);
+  return character === '' ? null : { character, next: from + 1 };
+}
+
+/** An empty set matches nothing. */
+function setOf(characters: readonly string[]): string {
+  return `[${characters.map((character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`).join('')}]`;
 }
 
 /** As git's ctype table has them: ASCII only, `space` without vertical tab and form feed. */

@@ -243,7 +243,7 @@ describe('against git check-ignore', () => {
         writeFileSync(join(folder.path, '.git', 'info', 'exclude'), info ?? '');
         expect(taken()).toEqual(wantedByGit(all(folder.path)));
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   }, 120_000);
 

@@ -307,7 +307,7 @@ describe('pushTree', () => {
     const wire = joinPeers(lab.machine);
     const open: typeof wire.open = (op, params) => {
       const call = wire.open(op, params);
-      return Object.assign(call, { block: () => (abort.abort(), Promise.resolve()) });
+      return Object.assign(call, { block: async () => abort.abort() });
     };
     await expect(lab.push({ wire: { ...wire, open }, signal: abort.signal })).rejects.toMatchObject({ code: 'interrupted' });
     await lab.push();
