@@ -1,6 +1,6 @@
 /** One call of the command line: words in, exit code out. Everything that goes wrong is shown here, in one place. */
 import { type Interfaces, run, settings } from '@oclif/core';
-import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { GpuRunError } from '../core/errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { outputMode, splitCommand } from './output-mode.ts';
 import { envelope } from './render/documents.ts';
@@ -13,8 +13,9 @@ export async function runCli(argv: readonly string[], load: Interfaces.LoadOptio
   // oclif's own listener throws for all but EPIPE, and a closed terminal gives EIO.
   process.stdout.removeAllListeners('error');
   const screen = openScreen(outputMode(argv, process.env), process);
+  // Also for a rejection that nobody waited for: whatever it says, it is a bug of ours, and its stack tells where.
   process.on('uncaughtException', (thrown) => {
-    show(toGpuRunError(thrown), null, screen);
+    show(new GpuRunError('internal', thrown.message, { cause: thrown }), null, screen);
     process.exit(exitCodes.internal);
   });
   const code = await answer(argv, load, screen);

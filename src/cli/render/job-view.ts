@@ -25,7 +25,7 @@ export interface JobView {
 }
 
 const stateLines: Readonly<Record<Exclude<JobState, 'ended'>, string>> = {
-  queued: 'queued: another job is running on this machine',
+  queued: 'queued',
   setup: 'running setup',
   running: 'running',
   cancelling: 'being cancelled',
@@ -59,11 +59,16 @@ export function createJobView({ out, err, style, progress, sameTerminal, states 
 
 /** `job-20261121-k3v9xq ended with exit code 0 after 12s on local (cost $0.00)`. `where` and the cost are left out where they are not known. */
 export function endLine(job: JobEntry, where: string | null = null, usd: number | null = null): string {
-  const took = job.startedAt === null || job.endedAt === null ? '' : ` after ${span((job.endedAt - job.startedAt) / 1000)}`;
+  const took = job.startedAt === null || job.endedAt === null ? '' : ` after ${shortSpan((job.endedAt - job.startedAt) / 1000)}`;
   const place = where === null ? '' : ` on ${where}`;
   const cost = usd === null ? '' : ` (cost ${formatUsd(usd)})`;
   const detail = job.end?.detail ? `: ${job.end.detail}` : '';
   return harmless(`${job.id} ${howItStands(job)}${took}${place}${cost}${detail}`);
+}
+
+/** Short jobs are told apart by tenths. */
+function shortSpan(seconds: number): string {
+  return seconds < 9.95 ? `${seconds.toFixed(1)}s` : span(seconds);
 }
 
 /** `ended with exit code 3`, `was cancelled`, `is running`. */
@@ -81,7 +86,7 @@ function howItStands({ state, end }: Pick<JobEntry, 'state' | 'end'>): string {
     case 'setup':
       return `did not start: its setup failed${code}`;
     case 'not-started':
-      return `could not be started${code}`;
+      return end.code === null ? 'could not be started' : `could not be started (exit code ${end.code})`;
     case 'lost':
       return 'was lost';
     case 'deadline':

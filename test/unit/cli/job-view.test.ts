@@ -38,7 +38,7 @@ test('states and notes go to stderr', async () => {
   for (const name of ['queued', 'setup', 'running'] as const) await view.onEvent(state(name));
   await view.onEvent({ type: 'note', at: noon, level: 'warn', text: 'GPU is idle\u001b[2J' });
   await view.onEvent({ type: 'state', at: noon, state: 'ended', end: null });
-  expect(stderr()).toBe('[queued: another job is running on this machine]\n[running setup]\n[running]\nWarning: GPU is idle\\e[2J\n');
+  expect(stderr()).toBe('[queued]\n[running setup]\n[running]\nWarning: GPU is idle\\e[2J\n');
   expect(stdout()).toHaveLength(0);
 });
 
@@ -67,9 +67,21 @@ test.each([
   [{ code: 143, reason: 'cancelled' }, null, null, 'job-20261121-k3v9xq was cancelled after 12s'],
   [{ code: 2, reason: 'setup' }, null, null, 'job-20261121-k3v9xq did not start: its setup failed with exit code 2 after 12s'],
   [{ code: 143, reason: 'deadline' }, null, null, "job-20261121-k3v9xq was ended by the machine's deadline after 12s"],
+  [
+    { code: 127, reason: 'not-started', detail: 'nope: command not found' },
+    null,
+    null,
+    'job-20261121-k3v9xq could not be started (exit code 127) after 12s: nope: command not found',
+  ],
   [null, null, null, 'job-20261121-k3v9xq is running'],
 ] as const)('%j reads as a sentence', (end, where, usd, sentence) => {
   expect(endLine(jobEntry(end), where, usd)).toBe(sentence);
+});
+
+test('short jobs are told apart by tenths', () => {
+  expect(endLine(jobEntry({}, { startedAt: noon, endedAt: noon + 40 }))).toBe('job-20261121-k3v9xq ended with exit code 0 after 0.0s');
+  expect(endLine(jobEntry({}, { startedAt: noon, endedAt: noon + 1_250 }))).toBe('job-20261121-k3v9xq ended with exit code 0 after 1.3s');
+  expect(endLine(jobEntry({}, { startedAt: noon, endedAt: noon + 9_960 }))).toBe('job-20261121-k3v9xq ended with exit code 0 after 10s');
 });
 
 test('events as JSON Lines; a character that was cut in two comes whole', async () => {
