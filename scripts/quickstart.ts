@@ -3,22 +3,41 @@
  * `examples/iris` inside the state folder, so that the clone stays clean and one folder holds everything.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 const repository = join(import.meta.dirname, '..');
-const home = process.env['GPU_RUN_HOME'] ?? mkdtempSync(join(tmpdir(), 'gpu-run-quickstart-'));
+const given = process.env['GPU_RUN_HOME'];
+const home = given === undefined || given === '' ? mkdtempSync(join(tmpdir(), 'gpu-run-quickstart-')) : resolve(given);
 const project = join(home, 'quickstart', 'iris');
+const packages = join(home, 'node_modules');
 
-rmSync(project, { recursive: true, force: true });
-mkdirSync(project, { recursive: true });
-cpSync(join(repository, 'examples', 'iris'), project, { recursive: true, filter: (path) => !/[/\\](outputs|node_modules)$/.test(path) });
-
+copyExample();
+const borrowed = borrowPackages();
 const failed = gpuRun('up') || gpuRun('train') || gpuRun('cost');
 const left = gpuRun('down', '--yes');
-console.log(`\nThe project, its outputs and all state of gpu-run: ${home}`);
+if (borrowed) rmSync(packages);
+console.log(`\nThe project with its outputs: ${project}\nAll state of gpu-run: ${home}`);
 process.exitCode = failed || left;
+
+function copyExample(): void {
+  rmSync(project, { recursive: true, force: true });
+  mkdirSync(project, { recursive: true });
+  cpSync(join(repository, 'examples', 'iris'), project, { recursive: true, filter: (path) => !/[/\\](outputs|node_modules)$/.test(path) });
+}
+
+/**
+ * The clone has installed what the example's setup would download. The machine's folder lies in the state folder, so Node finds
+ * there what is linked there. Returns whether it was: a folder of that name that is there already is left alone.
+ */
+function borrowPackages(): boolean {
+  if (existsSync(packages)) return false;
+  symlinkSync(join(repository, 'node_modules'), packages);
+  const config = join(project, 'gpu-run.yaml');
+  writeFileSync(config, readFileSync(config, 'utf8').replace(/^setup: \|\n( {2}.*\n)+/m, ''));
+  return true;
+}
 
 /** Shows the command as one would type it, runs it with this terminal, and returns its exit code. */
 function gpuRun(...words: string[]): number {
