@@ -36,37 +36,55 @@ function checkPlace({ logOffset, record }: Calls['follow']['params'], size: numb
 }
 
 async function sendAll(call: Call, params: Calls['follow']['params'], job: JobFolder, log: Log, wake: Wake): Promise<Calls['follow']['result']> {
-  let journalAt = 0;
-  let newest = 0;
-  let beatAt = 0; // the first one at once: it tells a client that has come back that it is connected
+  const journal: JournalPlace = { at: 0, newest: 0, ended: false };
+  const beat = heartbeat(call);
   while (!call.signal.aborted) {
-    const fresh = readRecords(job, journalAt);
-    for (const { record, end } of fresh) {
-      journalAt = end;
-      newest = record.n;
-      const last = record.type === 'state' && record.state === 'ended';
-      // A record that says where it stands comes just there; the last one comes behind every byte.
-      if (last) await log.sendUpTo(Number.MAX_SAFE_INTEGER);
-      else if (record.type === 'state') await log.sendUpTo(record.logOffset);
-      if (record.n > params.record || last) await call.event({ type: 'record', record });
-      if (last) return { logBytes: log.at, records: newest };
-    }
+    const someRecords = await sendRecords(call, params.record, job, log, journal);
+    if (journal.ended) break;
     // What was there when the call began, for one that does not follow; else one portion, then a look at the records again.
-    const more = await log.sendUpTo(params.follow ? log.at + portionBytes : fileSize(job.log));
-    if (!params.follow) return { logBytes: log.at, records: newest };
-    if (Date.now() - beatAt >= heartbeatMs) {
-      await call.event({ type: 'heartbeat', now: Date.now() });
-      beatAt = Date.now();
-    }
-    if (!more && fresh.length === 0) await wake.wait(lookAgainMs, call.signal);
+    const someBytes = await log.sendUpTo(params.follow ? log.at + portionBytes : fileSize(job.log));
+    if (!params.follow && !someRecords) break;
+    await beat();
+    if (!someRecords && !someBytes) await wake.wait(lookAgainMs, call.signal);
   }
-  return { logBytes: log.at, records: newest };
+  return { logBytes: log.at, records: journal.newest };
 }
 
 const portionBytes = 4 * blockBytes;
 
 /** At most a few thousand at once, so that a long journal is not held in memory whole. */
 const recordsAtOnce = 2_000;
+
+interface JournalPlace {
+  /** Offset behind the last record that was looked at. */
+  at: number;
+  newest: number;
+  ended: boolean;
+}
+
+/** True when there were any. A record that says where in the log it stands comes just there; the last one comes behind every byte. */
+async function sendRecords(call: Call, known: number, job: JobFolder, log: Log, journal: JournalPlace): Promise<boolean> {
+  const fresh = readRecords(job, journal.at);
+  for (const { record, end } of fresh) {
+    journal.at = end;
+    journal.newest = record.n;
+    journal.ended = record.type === 'state' && record.state === 'ended';
+    if (record.type === 'state') await log.sendUpTo(journal.ended ? Number.MAX_SAFE_INTEGER : record.logOffset);
+    // The end is told in any case: a power cut may have taken records that were known already, and their numbers are used again.
+    if (record.n > known || journal.ended) await call.event({ type: 'record', record });
+  }
+  return fresh.length > 0;
+}
+
+/** Sends a sign of life when the last one is long ago; the first one at once: it tells a client that has come back that it is connected. */
+function heartbeat(call: Call): () => Promise<void> {
+  let last = 0;
+  return async () => {
+    if (Date.now() - last < heartbeatMs) return;
+    last = Date.now();
+    await call.event({ type: 'heartbeat', now: last });
+  };
+}
 
 function readRecords(job: JobFolder, offset: number): { readonly record: JobRecord; readonly end: number }[] {
   if (!existsSync(job.journal)) return [];

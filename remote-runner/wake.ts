@@ -1,22 +1,50 @@
-/** Sleeps until something changes in a folder: within milliseconds where the system tells, at the next look otherwise. */
+/**
+ * Sleeps until something changes in a folder: the first change after a quiet time is noticed within milliseconds, and a stream
+ * of changes (a job that prints line after line) a few dozen times a second, whatever its rate. So the system's watching is
+ * switched on only when it is quiet: a watch on a busy file costs more than the job that writes it.
+ */
 import { type FSWatcher, watch } from 'node:fs';
 
 export interface Wake {
-  /** Resolves at the next change, or at once if there was one since the last call; after `ms` in any case, and when aborted. */
+  /** Resolves at a change since the last call, after `ms` in any case, when poked and when aborted. May resolve for nothing: look, then wait again. */
   wait(ms: number, signal?: AbortSignal): Promise<void>;
   /** Counts as a change. */
   poke(): void;
   close(): void;
 }
 
+/** How long changes are not listened for after one was noticed. */
+const calmMs = 20;
+
+/** `calm`: nobody listens. `arming`: look once more, for what changed before we listened. `armed`: we listen. */
+type Mode = 'calm' | 'arming' | 'armed';
+
 export function wakeOn(folders: readonly string[]): Wake {
-  let pending = false;
+  let mode: Mode = 'arming';
+  let watchers: FSWatcher[] = [];
+  let poked = false;
   let wakeUp = () => {};
-  const poke = () => {
-    pending = true;
+
+  const disarm = () => {
+    for (const watcher of watchers.splice(0)) watcher.close();
+    mode = 'calm';
+  };
+  const onChange = () => {
+    disarm();
     wakeUp();
   };
-  const watchers = folders.flatMap((folder) => startWatching(folder, poke));
+  /** How long to sleep now; and how we go on afterwards. */
+  const pauseOf = (ms: number): number => {
+    if (mode === 'armed') return ms;
+    if (mode === 'calm') {
+      mode = 'arming';
+      return Math.min(ms, calmMs);
+    }
+    watchers = folders.flatMap((folder) => startWatching(folder, onChange));
+    mode = 'armed';
+    return 0;
+  };
+
   return {
     wait: (ms, signal) =>
       new Promise((resolve) => {
@@ -24,18 +52,18 @@ export function wakeOn(folders: readonly string[]): Wake {
           clearTimeout(timer);
           signal?.removeEventListener('abort', done);
           wakeUp = () => {};
-          pending = false;
+          poked = false;
           resolve();
         };
-        const timer = setTimeout(done, ms);
+        const timer = setTimeout(done, poked || signal?.aborted ? 0 : pauseOf(ms));
         wakeUp = done;
         signal?.addEventListener('abort', done, { once: true });
-        if (pending || signal?.aborted) done();
       }),
-    poke,
-    close: () => {
-      for (const watcher of watchers) watcher.close();
+    poke: () => {
+      poked = true;
+      wakeUp();
     },
+    close: disarm,
   };
 }
 

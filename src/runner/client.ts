@@ -25,22 +25,22 @@ export interface OpenRunnerOptions {
 
 /** @throws GpuRunError `protocol` when something else than the runner answers, `connection`, `interrupted` */
 export async function openRunner(transport: Transport, installed: InstalledRunner, { signal }: OpenRunnerOptions): Promise<RunnerClient> {
-  const process = transport.exec([...installed.argv, 'connect', '--root', installed.root], { signal });
-  const said = keepTail(process);
-  process.stdin.on('error', () => {}); // the process may be gone; its exit says so
+  const remote = transport.exec([...installed.argv, 'connect', '--root', installed.root], { signal });
+  const said = keepTail(remote);
+  remote.stdin.on('error', () => {}); // the process may be gone; its exit says so
   const scanner = new MagicScanner();
-  const peer = new Peer((bytes) => write(process, bytes), null);
+  const peer = new Peer((bytes) => write(remote, bytes), null);
   const { promise: introduced, resolve: onVersion, reject: onFailure } = Promise.withResolvers<string>();
 
-  const reading = read(process, scanner, peer, onVersion);
+  const reading = read(remote, scanner, peer, onVersion);
   const over = reading.then(
-    () => describeEnd(process, scanner, said),
-    (error: unknown) => (error instanceof FrameError ? brokenProtocol(error, scanner, said) : describeEnd(process, scanner, said)),
+    () => describeEnd(remote, scanner, said, signal),
+    (error: unknown) => (error instanceof FrameError ? brokenProtocol(error, scanner, said) : describeEnd(remote, scanner, said, signal)),
   );
   const closing = over.then((reason) => {
     onFailure(reason);
     peer.close(reason);
-    process.kill();
+    remote.kill();
   });
 
   return {
@@ -49,17 +49,17 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
     open: (op, params) => openMapped(peer, op, params),
     close: async () => {
       peer.close(new GpuRunError('connection', 'The connection to the runner was closed.'));
-      process.stdin.end();
-      process.stdout.destroy(); // what is still on its way is of no use to anybody
-      process.kill();
+      remote.stdin.end();
+      remote.stdout.destroy(); // what is still on its way is of no use to anybody
+      remote.kill();
       await closing;
     },
   };
 }
 
-async function read(process: RemoteProcess, scanner: MagicScanner, peer: Peer, onVersion: (version: string) => void): Promise<void> {
+async function read(remote: RemoteProcess, scanner: MagicScanner, peer: Peer, onVersion: (version: string) => void): Promise<void> {
   let introduced = false;
-  for await (const chunk of process.stdout as AsyncIterable<Uint8Array>) {
+  for await (const chunk of remote.stdout as AsyncIterable<Uint8Array>) {
     if (introduced) {
       await peer.feed(chunk);
       continue;
@@ -72,31 +72,33 @@ async function read(process: RemoteProcess, scanner: MagicScanner, peer: Peer, o
   }
 }
 
-function write(process: RemoteProcess, bytes: Uint8Array): Promise<void> {
+function write(remote: RemoteProcess, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdin.write(bytes, (error) => (error ? reject(new PeerClosedError('the connection ended')) : resolve()));
+    remote.stdin.write(bytes, (error) => (error ? reject(new PeerClosedError('the connection ended')) : resolve()));
   });
 }
 
 const keptBytes = 4096;
 
 /** The end of what the process says on stderr, for error messages. */
-function keepTail(process: RemoteProcess): () => string {
+function keepTail(remote: RemoteProcess): () => string {
   let tail = '';
-  process.stderr.on('data', (chunk: Uint8Array) => {
+  remote.stderr.on('data', (chunk: Uint8Array) => {
     tail = (tail + Buffer.from(chunk).toString()).slice(-keptBytes);
   });
-  process.stderr.on('error', () => {});
+  remote.stderr.on('error', () => {});
   return () => tail.trim();
 }
 
 /** Why the connection is over, once the process has ended. */
-async function describeEnd(process: RemoteProcess, scanner: MagicScanner, said: () => string): Promise<GpuRunError> {
+async function describeEnd(remote: RemoteProcess, scanner: MagicScanner, said: () => string, signal: AbortSignal): Promise<GpuRunError> {
   let status: Awaited<RemoteProcess['exit']>;
   try {
-    status = await process.exit;
+    status = await remote.exit;
   } catch (error) {
-    return toGpuRunError(error);
+    const failure = toGpuRunError(error);
+    const cutOff = failure.code === 'interrupted' && !signal.aborted;
+    return cutOff ? new GpuRunError('connection', `The connection to the runner was cut: ${failure.message}`, { cause: failure, retry: 'same' }) : failure;
   }
   const words = [said(), scanner.introduced ? '' : scanner.noise.trim()].filter((text) => text !== '').join('\n');
   const how = status.signal === null ? `with exit code ${status.code}` : `by ${status.signal}`;

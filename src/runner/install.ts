@@ -1,5 +1,10 @@
 /** Brings the runner to a machine and finds a Node to start it with. May import core, protocol and the transport interface. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { Transport } from '../transport/transport.ts';
+import { deliverNode, type OnDelivery } from './node-delivery.ts';
+import { type Probe, probeMachine } from './probe.ts';
 
 /** The runner's file on this computer. */
 export interface RunnerPackage {
@@ -18,6 +23,39 @@ export interface InstalledRunner {
   readonly root: string;
 }
 
-export async function installRunner(_transport: Transport, _runner: RunnerPackage, _machineId: string): Promise<InstalledRunner> {
-  throw new Error('to be written');
+export interface InstallOptions {
+  readonly signal?: AbortSignal;
+  /** While a Node is brought to the machine: bytes so far and in all. */
+  readonly onProgress?: OnDelivery;
+}
+
+/** The oldest Node that the runner runs on. */
+const oldestNode = 20;
+
+/**
+ * Looks first, sends only what is missing: when all is there this is one round trip. What a crash left half-sent is never used.
+ * @throws GpuRunError `unfit` when no Node can run there, `not-allowed`, `disk-full`, and what the transport says
+ */
+export async function installRunner(transport: Transport, runner: RunnerPackage, machineId: string, options: InstallOptions = {}): Promise<InstalledRunner> {
+  const { signal = new AbortController().signal, onProgress = () => {} } = options;
+  if (!/^[a-z0-9][a-z0-9-]*$/.test(machineId)) throw new GpuRunError('internal', `'${machineId}' can't be a machine's id.`);
+  const content = await readRunner(runner);
+  const probe = await probeMachine(transport, runner.version, signal);
+  const file = `${probe.home}/.gpu-run/runner/${runner.version}/runner.mjs`;
+  if (probe.runnerHash !== createHash('sha256').update(content).digest('hex')) await transport.copyTo(content, file, { mode: 0o600, signal });
+  const node = usableNode(probe) ?? (await deliverNode(transport, probe, runner.cache, onProgress, signal));
+  return { argv: [node, file], root: `${probe.home}/.gpu-run/machines/${machineId}` };
+}
+
+function usableNode({ nodes }: Probe): string | null {
+  return nodes.find(({ version }) => Number.parseInt(version, 10) >= oldestNode)?.path ?? null;
+}
+
+async function readRunner({ file }: RunnerPackage): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+    throw new GpuRunError('internal', `The runner's file ${file} is missing: this gpu-run was not built.`, { cause: error, hints: ['npm run build'] });
+  }
 }

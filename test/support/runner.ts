@@ -1,8 +1,9 @@
 /** The runner as it is delivered: one bundled file, started with pipes instead of SSH. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import type { JobRecord, JobSpec, JobSummary } from '../../src/protocol/job.ts';
@@ -32,10 +33,14 @@ export function pipeTransport(env: NodeJS.ProcessEnv = process.env): Transport {
     exit.catch(() => {});
     return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exit, kill: (signal) => void child.kill(signal) } satisfies RemoteProcess;
   };
-  const notHere = () => {
-    throw new Error('a transport of pipes can only run programs');
+  const copyTo: Transport['copyTo'] = async (content, remotePath, { mode }) => {
+    mkdirSync(dirname(remotePath), { recursive: true, mode: 0o700 });
+    writeFileSync(remotePath, content instanceof Uint8Array ? content : await buffer(content), { mode });
   };
-  return { exec, connect: async () => {}, close: async () => {}, terminal: notHere, copyTo: notHere, copyFrom: notHere, forward: notHere };
+  const notHere = () => {
+    throw new Error('a transport of pipes has only programs and copies');
+  };
+  return { exec, copyTo, connect: async () => {}, close: async () => {}, terminal: notHere, copyFrom: notHere, forward: notHere };
 }
 
 export interface TestMachine extends AsyncDisposable {

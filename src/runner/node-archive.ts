@@ -1,0 +1,141 @@
+/**
+ * A Node for Linux, as a gzip file in the cache on this computer: from this very Node where it fits, else from the npm packages
+ * that carry the official builds (which also come through company mirrors).
+ */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
+import { constants, createGunzip, createGzip } from 'node:zlib';
+import { GpuRunError } from '../core/errors.ts';
+import { extractFile } from './tar.ts';
+
+export type LinuxArch = 'x64' | 'arm64';
+
+export interface NodeArchive {
+  /** gzip of the program alone. */
+  readonly file: string;
+  /** Of `file`. */
+  readonly bytes: number;
+  /** Names the folder on the machine: `24.21.0-x64`. */
+  readonly name: string;
+  /** Of the unpacked program. */
+  readonly sha256: string;
+  readonly unpackedBytes: number;
+}
+
+/** `dist.integrity` of `node-linux-<arch>` on the npm registry. */
+const pinned = {
+  version: '24.21.0',
+  integrity: {
+    x64: 'sha512-3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==',
+    arm64: 'sha512-FpJRPEz2OvvTLfjIOlNGFY9JLPMKgl5m+d4oGYBLg24kJ1mmvN1Zl/HPJgF4HDaJ51ISev1l1cRZ/DM+keXW5g==',
+  },
+} as const;
+
+/** The Node that runs us, when it is one for that machine; null otherwise. Whether it really runs there shows there. */
+export async function ownNode(arch: LinuxArch, cache: string): Promise<NodeArchive | null> {
+  if (process.platform !== 'linux' || process.arch !== arch) return null;
+  const { size, mtimeMs } = await stat(process.execPath);
+  return cached(cache, `${process.versions.node}-${arch}`, `own ${process.execPath} ${size} ${mtimeMs}`, async () => createReadStream(process.execPath));
+}
+
+/** @throws GpuRunError `unfit` when npm can't fetch it, or what came is not what is pinned */
+export async function npmNode(arch: LinuxArch, cache: string, signal: AbortSignal): Promise<NodeArchive> {
+  const name = `${pinned.version}-${arch}`;
+  return cached(cache, name, `npm ${pinned.integrity[arch]}`, () => fetchFromNpm(arch, cache, signal));
+}
+
+interface Remembered {
+  /** What it was made from: another source makes it anew. */
+  readonly from: string;
+  readonly sha256: string;
+  readonly unpackedBytes: number;
+}
+
+async function cached(cache: string, name: string, from: string, open: () => Promise<Readable>): Promise<NodeArchive> {
+  await mkdir(cache, { recursive: true, mode: 0o700 });
+  const file = join(cache, `node-${name}.gz`);
+  let known = await remembered(`${file}.json`, from);
+  if (known === null || (await fileBytes(file)) === null) {
+    known = { from, ...(await compress(await open(), file)) };
+    await writeAtomically(`${file}.json`, JSON.stringify(known));
+  }
+  return { file, bytes: (await stat(file)).size, name, sha256: known.sha256, unpackedBytes: known.unpackedBytes };
+}
+
+async function remembered(file: string, from: string): Promise<Remembered | null> {
+  try {
+    const known = JSON.parse(await readFile(file, 'utf8')) as Remembered;
+    return known.from === from ? known : null;
+  } catch {
+    return null;
+  }
+}
+
+async function fileBytes(file: string): Promise<number | null> {
+  return (await stat(file).catch(() => null))?.size ?? null;
+}
+
+/** Fast rather than small: it is done once, and while somebody waits. */
+async function compress(content: Readable, file: string): Promise<{ readonly sha256: string; readonly unpackedBytes: number }> {
+  const hidden = `${file}.${process.pid}.tmp`;
+  const hash = createHash('sha256');
+  let unpackedBytes = 0;
+  try {
+    const counted = Readable.from(
+      (async function* () {
+        for await (const chunk of content as AsyncIterable<Uint8Array>) {
+          hash.update(chunk);
+          unpackedBytes += chunk.length;
+          yield chunk;
+        }
+      })(),
+    );
+    await pipeline(counted, createGzip({ level: constants.Z_BEST_SPEED + 2 }), createWriteStream(hidden, { mode: 0o600 }));
+    await rename(hidden, file);
+  } finally {
+    await rm(hidden, { force: true });
+  }
+  return { sha256: hash.digest('hex'), unpackedBytes };
+}
+
+async function writeAtomically(file: string, text: string): Promise<void> {
+  const hidden = `${file}.${process.pid}.tmp`;
+  await writeFile(hidden, text, { mode: 0o600 });
+  await rename(hidden, file);
+}
+
+async function fetchFromNpm(arch: LinuxArch, cache: string, signal: AbortSignal): Promise<Readable> {
+  const folder = await mkdtemp(join(cache, 'npm-'));
+  const spec = `node-linux-${arch}@${pinned.version}`;
+  try {
+    const archive = await npmPack(spec, folder, signal);
+    if (`sha512-${createHash('sha512').update(archive).digest('base64')}` !== pinned.integrity[arch]) {
+      throw new GpuRunError('unfit', `What the npm registry gave for ${spec} is not what this gpu-run expects; it wasn't used.`, {
+        hints: ['Install Node 20 or later on the machine, and try again.'],
+      });
+    }
+    return await extractFile(Readable.from([archive]).pipe(createGunzip()), 'package/bin/node');
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function npmPack(spec: string, folder: string, signal: AbortSignal): Promise<Buffer> {
+  try {
+    const windows = process.platform === 'win32'; // npm is a script there; the words are fixed ones, so a shell does no harm
+    const { stdout } = await promisify(execFile)('npm', ['pack', '--silent', spec], { cwd: folder, signal, shell: windows });
+    return await readFile(join(folder, stdout.trim().split('\n').at(-1) ?? ''));
+  } catch (error) {
+    if (signal.aborted) throw new GpuRunError('interrupted', 'Interrupted.', { cause: error });
+    throw new GpuRunError('unfit', `The machine has no Node, and none could be fetched here to bring along: npm pack ${spec} failed.`, {
+      cause: error,
+      hints: ['Install Node 20 or later on the machine, and try again.', `npm pack ${spec}   shows what is wrong here`],
+    });
+  }
+}

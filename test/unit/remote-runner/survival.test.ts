@@ -1,0 +1,322 @@
+/** Whatever is killed, whenever: no byte of the log, no record and no exit code is lost. */
+import { createHash } from 'node:crypto';
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../../src/core/clock.ts';
+import type { JobRecord } from '../../../src/protocol/job.ts';
+import type { RunnerClient } from '../../../src/runner/client.ts';
+import { followJob } from '../../../src/runner/follow.ts';
+import {
+  buildRunner,
+  createMachine,
+  followToEnd,
+  kill,
+  processesHolding,
+  runJob,
+  specOf,
+  statesOf,
+  summaryOf,
+  type TestMachine,
+  until,
+} from '../../support/runner.ts';
+
+let build: string;
+let script: string;
+let machine: TestMachine;
+
+beforeAll(() => {
+  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
+  script = buildRunner(build);
+});
+afterAll(() => rmSync(build, { recursive: true, force: true }));
+beforeEach(() => {
+  machine = createMachine(script);
+});
+afterEach(() => machine[Symbol.asyncDispose]());
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const manyLines = Buffer.from(Array.from({ length: 200_000 }, (_, n) => `line ${n + 1}\n`).join(''));
+/** Prints 200,000 lines in portions, with a pause after each. */
+const printMany = (pause: string) => `i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 10000)) -ne 0 ] || sleep ${pause}; done; exit 23`;
+
+function logBytes(id: string): number {
+  return existsSync(machine.jobFile(id, 'log')) ? readFileSync(machine.jobFile(id, 'log')).length : 0;
+}
+
+describe('kill -9 of the serving process', () => {
+  test('while the job prints 200,000 lines: followers of all kinds see every byte, and the exit code is right', async () => {
+    const client = await machine.connect();
+    const spec = specOf(printMany('0.02'));
+    await client.call('submit', { spec });
+    const following = followToEnd(client, spec.id);
+    for (const after of [100_000, 800_000, 1_600_000]) {
+      await until(() => logBytes(spec.id) > after, `${after} bytes of log`);
+      for (const pid of machine.pids('serve')) kill(pid);
+    }
+    const { log, records } = await following;
+    expect(sha256(log)).toBe(sha256(manyLines));
+    expect(sha256(readFileSync(machine.jobFile(spec.id, 'log')))).toBe(sha256(manyLines));
+    expect(records.map(({ n }) => n)).toEqual(records.map((_record, index) => index + 1));
+    expect(statesOf(records)).toEqual(['queued', 'running', 'ended']);
+    expect((await summaryOf(client, spec.id)).end).toEqual({ code: 23, signal: null, reason: 'exit', detail: null });
+
+    const offset = 1_234_567;
+    const rest = await followToEnd(client, spec.id, { logOffset: offset });
+    expect(sha256(rest.log)).toBe(sha256(manyLines.subarray(offset)));
+    const known = await followToEnd(client, spec.id, { logOffset: manyLines.length, record: 2 });
+    expect(known.log.length).toBe(0);
+    expect(statesOf(known.records)).toEqual(['ended']);
+  });
+
+  test('again and again, at any moment of a row of short jobs: each runs once and ends right', async () => {
+    const client = await machine.connect();
+    const specs = Array.from({ length: 6 }, (_, n) => specOf(`echo ${n} >> ran; exit ${n}`, { setup: `true ${n}`, secrets: { TOKEN: `t${n}` } }));
+    let killing = true;
+    const killer = (async () => {
+      while (killing) {
+        for (const pid of machine.pids('serve')) kill(pid);
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 250));
+      }
+    })();
+    try {
+      for (const spec of specs) await until(() => client.call('submit', { spec }).catch(() => null), 'an answer to submit');
+      await until(async () => (await client.call('jobs', {})).jobs.filter(({ state }) => state === 'ended').length >= 4, 'four jobs to end');
+    } finally {
+      killing = false;
+      await killer;
+    }
+    for (const [n, spec] of specs.entries()) {
+      const { records } = await followToEnd(client, spec.id);
+      expect(records.filter((record) => record.type === 'state' && record.state === 'ended')).toHaveLength(1);
+      const { end } = await summaryOf(client, spec.id);
+      // Nobody saw it when the serving process was killed in the very moment of starting the command.
+      expect([n, null]).toContain(end?.code);
+    }
+    const ran = readFileSync(join(machine.workdir, 'ran'), 'utf8').trim().split('\n');
+    expect(new Set(ran).size).toBe(ran.length);
+  });
+
+  test('while nothing else is there: the job goes on, and the next connection finds how it ended', async () => {
+    const client = await machine.connect();
+    const spec = specOf('echo begun; until [ -e go ]; do sleep 0.02; done; echo done; exit 9');
+    await client.call('submit', { spec });
+    await until(() => logBytes(spec.id) > 0, 'the job');
+    await client.close();
+    for (const pid of machine.pids('serve')) kill(pid);
+    await until(() => machine.pids('serve').length === 0, 'the end of the serving process');
+    writeFileSync(join(machine.workdir, 'go'), '');
+    await until(() => existsSync(machine.jobFile(spec.id, 'exit.json')), 'the end of the job');
+    const { log } = await followToEnd(await machine.connect(), spec.id);
+    expect(log.toString()).toBe('begun\ndone\n');
+    expect((await summaryOf(await machine.connect(), spec.id)).end).toMatchObject({ code: 9, reason: 'exit' });
+  });
+});
+
+describe('kill -9 of the connection', () => {
+  test('20 times at random points: every byte once, every record once', async () => {
+    const spec = specOf(printMany('0.1'));
+    await (await machine.connect()).call('submit', { spec });
+    let cuts = 0;
+    const links: string[] = [];
+    const cutter = (async () => {
+      while (cuts < 20) {
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 100));
+        for (const pid of machine.pids('connect')) kill(pid);
+        cuts += 1;
+      }
+    })();
+    const log: Uint8Array[] = [];
+    const records: JobRecord[] = [];
+    const parts = followJob({
+      connect: () => machine.connect(),
+      release: async () => {},
+      jobId: spec.id,
+      logOffset: 0,
+      record: 0,
+      follow: true,
+      // As the system's, but pauses are a tenth as long.
+      clock: { now: () => Date.now(), sleep: (ms, signal) => systemClock.sleep(ms / 10, signal) },
+      signal: new AbortController().signal,
+      onLink: (state) => links.push(state),
+    });
+    for await (const part of parts) {
+      if (part.type === 'log') log.push(part.bytes);
+      else records.push(part.record);
+    }
+    await cutter;
+    expect(sha256(Buffer.concat(log))).toBe(sha256(manyLines));
+    expect(records.map(({ n }) => n)).toEqual(records.map((_record, index) => index + 1));
+    expect(records.at(-1)).toMatchObject({ state: 'ended', end: { code: 23 } });
+    expect(links).toContain('reconnecting');
+    expect(links.filter((state) => state === 'connected').length).toBeGreaterThan(0);
+  });
+
+  test('a connection ends with its client, also when no output comes', async () => {
+    const client = await machine.connect();
+    const spec = specOf('sleep 60');
+    await client.call('submit', { spec });
+    const following = followToEnd(client, spec.id);
+    following.catch(() => {});
+    await until(() => machine.pids('connect').length === 1, 'the connection');
+    await client.close();
+    await expect(following).rejects.toMatchObject({ code: 'connection' });
+    await until(() => machine.pids('connect').length === 0, 'the end of the connection');
+    expect((await summaryOf(await machine.connect(), spec.id)).state).toBe('running');
+  });
+});
+
+describe('kill -9 of the shim', () => {
+  async function running(client: RunnerClient) {
+    const spec = specOf('echo begun; sleep 60');
+    await client.call('submit', { spec });
+    await until(() => logBytes(spec.id) > 0, 'the job');
+    return { spec, shim: Number(readFileSync(machine.jobFile(spec.id, 'pid'), 'utf8').split('\n')[0]) };
+  }
+
+  test('that was seen ends the job with 137, and the command with it', async () => {
+    const client = await machine.connect();
+    const { spec, shim } = await running(client);
+    kill(shim);
+    await followToEnd(client, spec.id);
+    expect((await summaryOf(client, spec.id)).end).toMatchObject({ code: 137, signal: 'SIGKILL', reason: 'signal' });
+    expect(processesHolding(`GPU_RUN_JOB=${spec.id}`)).toEqual([]);
+  });
+
+  test('that nobody saw: the job is lost, and nothing of it is left', async () => {
+    const client = await machine.connect();
+    const { spec, shim } = await running(client);
+    await client.close();
+    for (const pid of machine.pids('serve')) kill(pid);
+    kill(shim);
+    const again = await machine.connect();
+    const { records } = await followToEnd(again, spec.id);
+    expect(records.at(-1)).toMatchObject({ state: 'ended', end: { code: null, reason: 'lost', detail: expect.stringContaining('killed') } });
+    expect(processesHolding(`GPU_RUN_JOB=${spec.id}`)).toEqual([]);
+  });
+
+  test('a reboot is told from a killed shim', async () => {
+    const client = await machine.connect();
+    const { spec, shim } = await running(client);
+    await client.close();
+    for (const pid of machine.pids('serve')) kill(pid);
+    kill(shim);
+    const [pid, started] = readFileSync(machine.jobFile(spec.id, 'pid'), 'utf8').split('\n');
+    writeFileSync(machine.jobFile(spec.id, 'pid'), `${pid}\n${started}\n11111111-2222-3333-4444-555555555555\n`);
+    const { records } = await followToEnd(await machine.connect(), spec.id);
+    expect(records.at(-1)).toMatchObject({ end: { reason: 'lost', detail: expect.stringContaining('started anew') } });
+  });
+});
+
+describe('after a crash', () => {
+  test('half a line at the end of the journal is cut off, and the numbers go on', async () => {
+    const client = await machine.connect();
+    const spec = specOf('echo begun; until [ -e go ]; do sleep 0.02; done');
+    await client.call('submit', { spec });
+    await until(() => logBytes(spec.id) > 0, 'the job');
+    await client.close();
+    for (const pid of machine.pids('serve')) kill(pid);
+    await until(() => machine.pids('serve').length === 0, 'the end of the serving process');
+    appendFileSync(machine.jobFile(spec.id, 'journal.jsonl'), '{"n":3,"t":17000');
+    const again = await machine.connect();
+    await until(() => machine.pids('serve').length === 1, 'the serving process');
+    writeFileSync(join(machine.workdir, 'go'), '');
+    const { records } = await followToEnd(again, spec.id);
+    expect(records.map((record) => [record.n, record.type === 'state' ? record.state : record.type])).toEqual([
+      [1, 'queued'],
+      [2, 'running'],
+      [3, 'ended'],
+    ]);
+    expect(readFileSync(machine.jobFile(spec.id, 'journal.jsonl'), 'utf8')).not.toContain('17000');
+  });
+
+  test('one serving process only, however many want to be it', async () => {
+    const clients = await Promise.all(Array.from({ length: 5 }, () => machine.connect()));
+    await until(() => machine.pids('serve').length === 1, 'one serving process');
+    for (const pid of machine.pids('serve')) kill(pid);
+    await until(() => machine.pids('serve').length === 1, 'one serving process again');
+    const order = Array.from({ length: 5 }, (_, n) => specOf(`echo ${n} >> ran`));
+    await Promise.all(order.map((spec, n) => clients[n]?.call('submit', { spec })));
+    for (const spec of order) await followToEnd(clients[0] as RunnerClient, spec.id);
+    expect(readFileSync(join(machine.workdir, 'ran'), 'utf8').trim().split('\n').sort()).toEqual(['0', '1', '2', '3', '4']);
+    expect(machine.pids('serve')).toHaveLength(1);
+  });
+
+  test('a newer version takes over from a serving process of an older one, and the job does not notice', async () => {
+    const client = await machine.connect();
+    const spec = specOf('echo begun; until [ -e go ]; do sleep 0.02; done; exit 5');
+    await client.call('submit', { spec });
+    await until(() => logBytes(spec.id) > 0, 'the job');
+    const [old] = machine.pids('serve');
+    const newer = createMachine(buildRunner(build, 'test-2'));
+    try {
+      const { argv } = newer.installed;
+      const { openRunner } = await import('../../../src/runner/client.ts');
+      const { pipeTransport } = await import('../../support/runner.ts');
+      const other = await openRunner(pipeTransport(), { argv, root: machine.root }, { signal: new AbortController().signal });
+      expect(other.version).toBe('test-2');
+      await until(() => !processesHolding(machine.root).includes(old ?? 0), 'the end of the old serving process');
+      writeFileSync(join(machine.workdir, 'go'), '');
+      await followToEnd(other, spec.id);
+      expect((await summaryOf(other, spec.id)).end).toMatchObject({ code: 5, reason: 'exit' });
+      await other.close();
+    } finally {
+      await newer[Symbol.asyncDispose]();
+    }
+  });
+});
+
+describe('follow', () => {
+  test('an offset that is no place in the log', async () => {
+    const client = await machine.connect();
+    const spec = specOf('printf 0123456789');
+    const { log } = await runJob(client, spec);
+    expect(log.toString()).toBe('0123456789');
+    for (const [logOffset, words] of [
+      [11, '10 bytes'],
+      [-1, '-1'],
+      [1.5, '1.5'],
+    ] as const) {
+      await expect(followToEnd(client, spec.id, { logOffset })).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining(words) });
+    }
+    expect((await followToEnd(client, spec.id, { logOffset: 10 })).log.length).toBe(0);
+  });
+
+  test('without following: what is there now, and back', async () => {
+    const client = await machine.connect();
+    const spec = specOf('echo begun; sleep 60');
+    await client.call('submit', { spec });
+    await until(() => logBytes(spec.id) > 0, 'the job');
+    const { log, records } = await followToEnd(client, spec.id, { follow: false });
+    expect(log.toString()).toBe('begun\n');
+    expect(statesOf(records)).toEqual(['queued', 'running']);
+  });
+
+  test('many followers at once, one of them slow, one that leaves', async () => {
+    const client = await machine.connect();
+    const spec = specOf(printMany('0'));
+    await client.call('submit', { spec });
+    const slow = client.open('follow', { id: spec.id, logOffset: 0, record: 0, follow: true });
+    const leaving = client.open('follow', { id: spec.id, logOffset: 0, record: 0, follow: true });
+    for await (const part of leaving.parts()) if (part.kind === 'block') break;
+    leaving.cancel();
+    const logs = await Promise.all([followToEnd(client, spec.id), followToEnd(client, spec.id), followToEnd(await machine.connect(), spec.id)]);
+    for (const { log } of logs) expect(sha256(log)).toBe(sha256(manyLines));
+    const late: Uint8Array[] = [];
+    for await (const part of slow.parts()) if (part.kind === 'block') late.push(part.block.bytes);
+    expect(sha256(Buffer.concat(late))).toBe(sha256(manyLines));
+  });
+
+  test('no file of the job can be read by others', async () => {
+    const client = await machine.connect();
+    const spec = specOf('echo hello');
+    await runJob(client, spec);
+    const { statSync } = await import('node:fs');
+    for (const name of readdirSync(join(machine.root, 'jobs', spec.id))) {
+      const { mode } = statSync(machine.jobFile(spec.id, name));
+      if (['log', 'journal.jsonl', 'job.json', 'state.json'].includes(name)) expect([name, mode & 0o077]).toEqual([name, 0]);
+    }
+    for (const folder of ['.', 'jobs', 'queue', `jobs/${spec.id}`]) expect(statSync(join(machine.root, folder)).mode & 0o077).toBe(0);
+  });
+});

@@ -1,0 +1,231 @@
+/** The runner and a Node brought to a home folder through a real shell. */
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { installRunner, type RunnerPackage } from '../../../src/runner/install.ts';
+import { fittingArch } from '../../../src/runner/node-delivery.ts';
+import type { Probe } from '../../../src/runner/probe.ts';
+import { probeMachine } from '../../../src/runner/probe.ts';
+import { extractFile } from '../../../src/runner/tar.ts';
+import type { Transport } from '../../../src/transport/transport.ts';
+import { pipeTransport } from '../../support/runner.ts';
+
+let root: string;
+let home: string;
+let runner: RunnerPackage;
+let cacheRoot: string;
+const version = '1.2.3-0123456789abcdef';
+const signal = new AbortController().signal;
+
+beforeAll(() => {
+  cacheRoot = mkdtempSync(join(tmpdir(), 'gpu-run-cache-'));
+});
+afterAll(() => rmSync(cacheRoot, { recursive: true, force: true }));
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'gpu-run-install-'));
+  home = join(root, 'home of user');
+  mkdirSync(home);
+  writeFileSync(join(root, 'runner.mjs'), 'console.log("runner");\n');
+  runner = { file: join(root, 'runner.mjs'), version, cache: join(cacheRoot, 'cache') };
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+/** A PATH with ordinary tools and no Node; `more` adds programs. */
+function pathWithoutNode(more: Readonly<Record<string, string>> = {}): string {
+  const bin = join(root, 'bin');
+  mkdirSync(bin);
+  const tools = ['sh', 'uname', 'mkdir', 'chmod', 'rm', 'mv', 'cat', 'tr', 'sed', 'awk', 'head', 'tail', 'df', 'getconf', 'gzip', 'sha256sum'];
+  for (const tool of tools) {
+    const found = ['/usr/bin', '/bin'].map((folder) => join(folder, tool)).find((file) => statSync(file, { throwIfNoEntry: false }));
+    if (found !== undefined && !(tool in more)) symlinkSync(found, join(bin, tool));
+  }
+  for (const [name, content] of Object.entries(more)) writeFileSync(join(bin, name), content, { mode: 0o755, flag: 'wx' }); // never through a link
+  return bin;
+}
+
+interface Watched {
+  readonly transport: Transport;
+  readonly commands: (readonly string[])[];
+  readonly copies: string[];
+}
+
+function watched(path: string): Watched {
+  const inner = pipeTransport({ HOME: home, PATH: path });
+  const commands: (readonly string[])[] = [];
+  const copies: string[] = [];
+  const transport: Transport = {
+    ...inner,
+    exec: (argv, options) => {
+      commands.push(argv);
+      return inner.exec(argv, options);
+    },
+    copyTo: (content, to, options) => {
+      copies.push(to);
+      return inner.copyTo(content, to, options);
+    },
+  };
+  return { transport, commands, copies };
+}
+
+const withNode = () => [join(process.execPath, '..'), '/usr/bin', '/bin'].join(delimiter);
+
+describe('the runner', () => {
+  test('is copied once, and then one look is all', async () => {
+    const { transport, commands, copies } = watched(withNode());
+    const installed = await installRunner(transport, runner, 'cats-k3v9xq');
+    const file = join(home, '.gpu-run/runner', version, 'runner.mjs');
+    expect(installed).toEqual({ argv: [process.execPath, file], root: join(home, '.gpu-run/machines/cats-k3v9xq') });
+    expect(readFileSync(file)).toEqual(readFileSync(runner.file));
+    expect(copies).toEqual([file]);
+    expect(await installRunner(transport, runner, 'cats-k3v9xq')).toEqual(installed);
+    expect(copies).toHaveLength(1);
+    expect(commands).toHaveLength(2);
+  });
+
+  test('is copied again when what is there differs', async () => {
+    const { transport, copies } = watched(withNode());
+    const installed = await installRunner(transport, runner, 'cats-k3v9xq');
+    writeFileSync(installed.argv[1] ?? '', 'half of it');
+    await installRunner(transport, runner, 'cats-k3v9xq');
+    expect(copies).toHaveLength(2);
+    expect(readFileSync(installed.argv[1] ?? '')).toEqual(readFileSync(runner.file));
+  });
+
+  test('lies in a folder that others can not look into', async () => {
+    mkdirSync(join(home, '.gpu-run'), { mode: 0o755 });
+    await installRunner(watched(withNode()).transport, runner, 'cats-k3v9xq');
+    for (const folder of ['.gpu-run', '.gpu-run/runner', '.gpu-run/machines']) expect(statSync(join(home, folder)).mode & 0o077).toBe(0);
+  });
+
+  test('a start-up file that prints does no harm', async () => {
+    const noisy = watched(withNode());
+    const transport: Transport = {
+      ...noisy.transport,
+      exec: (argv, options) => noisy.transport.exec(['sh', '-c', 'echo "gpu-run-like noise"; printf "no newline"; exec "$@"', 'sh', ...argv], options),
+    };
+    expect((await installRunner(transport, runner, 'cats-k3v9xq')).argv[0]).toBe(process.execPath);
+  });
+
+  test('a file where our folder should be', async () => {
+    writeFileSync(join(home, '.gpu-run'), '');
+    await expect(installRunner(watched(withNode()).transport, runner, 'cats-k3v9xq')).rejects.toMatchObject({
+      code: 'not-allowed',
+      message: expect.stringContaining('.gpu-run'),
+    });
+  });
+
+  test('no shell that answers', async () => {
+    const { transport } = watched(withNode());
+    const mute: Transport = { ...transport, exec: (_argv, options) => transport.exec(['sh', '-c', 'echo "This account is closed."; exit 1'], options) };
+    await expect(installRunner(mute, runner, 'cats-k3v9xq')).rejects.toMatchObject({
+      code: 'protocol',
+      message: expect.stringContaining('This account is closed.'),
+    });
+  });
+
+  test('a build that is missing', async () => {
+    await expect(installRunner(watched(withNode()).transport, { ...runner, file: join(root, 'nothing') }, 'cats-k3v9xq')).rejects.toMatchObject({
+      code: 'internal',
+    });
+  });
+});
+
+describe('Node on the machine', () => {
+  const fakeNode = (text: string) => `#!/bin/sh\necho ${text}\n`;
+
+  test.each([
+    ['.nvm/versions/node/v22.1.0/bin/node', 'v22.1.0'],
+    ['miniconda3/bin/node', 'v20.0.0'],
+    ['.gpu-run/node/24.21.0-x64/bin/node', 'v24.21.0'],
+  ])('is found in %s', async (place, says) => {
+    mkdirSync(join(home, place, '..'), { recursive: true });
+    writeFileSync(join(home, place), fakeNode(says), { mode: 0o755 });
+    const installed = await installRunner(watched(pathWithoutNode({ node: fakeNode('v18.20.0') })).transport, runner, 'cats-k3v9xq');
+    expect(installed.argv[0]).toBe(join(home, place));
+  });
+
+  test('that is too old, broken, or a folder is passed over', async () => {
+    const path = pathWithoutNode({ node: '#!/bin/sh\necho "error while loading shared libraries" >&2\nexit 127\n', nodejs: fakeNode('v18.20.0') });
+    const probe = await probeMachine(watched(path).transport, version, signal);
+    expect(probe.nodes).toEqual([{ path: join(path, 'nodejs'), version: '18.20.0' }]);
+    expect(probe).toMatchObject({ os: 'Linux', libc: expect.stringMatching(/^glibc 2\.\d+/), noExec: false, runnerHash: null });
+    expect(probe.diskFreeKiB).toBeGreaterThan(0);
+  });
+
+  test('is brought there when there is none, checked, and found again', { timeout: 120_000 }, async () => {
+    const { transport, commands } = watched(pathWithoutNode());
+    const progress: [number, number][] = [];
+    const installed = await installRunner(transport, runner, 'cats-k3v9xq', { onProgress: (done, total) => progress.push([done, total]) });
+    const node = installed.argv[0] ?? '';
+    expect(node).toBe(join(home, '.gpu-run/node', `${process.versions.node}-${process.arch}`, 'bin/node'));
+    expect(sha256(readFileSync(node))).toBe(sha256(readFileSync(process.execPath)));
+    const [done, total] = progress.at(-1) ?? [];
+    expect(done).toBe(total);
+    expect(readdirSync(join(node, '..'))).toEqual(['node']);
+    expect(await installRunner(transport, runner, 'cats-k3v9xq')).toEqual(installed);
+    expect(commands).toHaveLength(3);
+  });
+
+  test('that was damaged on its way is not put in place', { timeout: 60_000 }, async () => {
+    const path = pathWithoutNode({ gzip: '#!/bin/sh\n/usr/bin/gzip -dc\necho more\n' });
+    await expect(installRunner(watched(path).transport, runner, 'cats-k3v9xq')).rejects.toMatchObject({
+      code: 'connection',
+      message: expect.stringContaining('damaged'),
+    });
+    expect(readdirSync(join(home, '.gpu-run/node', `${process.versions.node}-${process.arch}`, 'bin'))).toEqual([]);
+  });
+
+  const probe: Probe = {
+    home: '/home/u',
+    os: 'Linux',
+    arch: 'x86_64',
+    libc: 'glibc 2.31',
+    diskFreeKiB: 1e6,
+    runnerHash: null,
+    nodes: [{ path: '/usr/bin/node', version: '12.22.9' }],
+    noExec: false,
+  };
+
+  test.each([
+    [{ os: 'Darwin' }, 'Darwin'],
+    [{ arch: 'riscv64' }, 'riscv64'],
+    [{ libc: 'glibc 2.17' }, 'glibc 2.17'],
+    [{ libc: 'musl libc (x86_64)' }, 'musl'],
+    [{ libc: '' }, 'unknown'],
+    [{ noExec: true }, 'noexec'],
+  ])('can not be brought to %o, and the error says why and what is there', (differs, words) => {
+    expect(() => fittingArch({ ...probe, ...differs })).toThrow(expect.objectContaining({ code: 'unfit', message: expect.stringContaining(words) }));
+    expect(() => fittingArch({ ...probe, ...differs })).toThrow('12.22.9');
+  });
+
+  test.each([
+    [{}, 'x64'],
+    [{ arch: 'aarch64', libc: 'glibc 2.28' }, 'arm64'],
+    [{ libc: 'glibc 3.0' }, 'x64'],
+  ])('can be brought to %o', (differs, arch) => {
+    expect(fittingArch({ ...probe, ...differs })).toBe(arch);
+  });
+});
+
+describe('tar', () => {
+  test('gives one file out of an archive that the real tar made', async () => {
+    mkdirSync(join(root, 'package/bin'), { recursive: true });
+    const content = Buffer.alloc(100_001, 'node');
+    writeFileSync(join(root, 'package/package.json'), '{}');
+    writeFileSync(join(root, 'package/bin/node'), content);
+    chmodSync(join(root, 'package/bin/node'), 0o755);
+    const archive = await buffer(pipeTransport().exec(['tar', '-C', root, '-cf', '-', 'package/package.json', 'package/bin/node']).stdout);
+    const pieces = Array.from({ length: Math.ceil(archive.length / 777) }, (_, n) => archive.subarray(n * 777, n * 777 + 777));
+    expect(await buffer(await extractFile(Readable.from(pieces), 'package/bin/node'))).toEqual(content);
+    await expect(extractFile(Readable.from([archive]), 'package/bin/npm')).rejects.toThrow('there is no package/bin/npm');
+    await expect(extractFile(Readable.from([archive.subarray(0, 50_000)]), 'package/bin/node')).rejects.toThrow('ends in the middle');
+  });
+});
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
