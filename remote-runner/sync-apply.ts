@@ -30,8 +30,8 @@ export function beginApplying(workdir: Workdir, source: string, outputs: readonl
 
 /** First what goes, then the folders: afterwards every file has a place to be written to. */
 export function makeRoom(plan: PushPlan, applying: Applying): void {
-  for (const { path, replaces } of plan.remove) removeOurs(path, replaces, applying);
   for (const path of plan.aside) moveAside(path, applying);
+  for (const { path, replaces } of plan.remove) removeOurs(path, replaces, applying);
   for (const placement of plan.place) if (placement.entry.kind === 'dir') placeFolder(placement, applying);
 }
 
@@ -110,8 +110,10 @@ function makeWay(path: string, replaces: string | null, applying: Applying): boo
 
 function moveAside(path: string, applying: Applying): void {
   const to = join(applying.aside, path);
+  const seen = look(applying.workdir.absolute(path));
+  if (seen === null) return;
   openForWriting(parentOf(path), applying);
-  if (look(applying.workdir.absolute(path))?.kind === 'dir') openForWriting(path, applying); // moving a folder writes into it
+  if (seen.kind === 'dir') openForWriting(path, applying); // moving a folder writes into it
   mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
   renameSync(applying.workdir.absolute(path), to);
   applying.kept.push({ path, to });
