@@ -69,7 +69,8 @@ export async function shutDown(
   if (asked === null || asked.graceMs > params.graceMs)
     writeWithBallast(machine, () => writeDurably(machine.shutdown, JSON.stringify({ graceMs: params.graceMs })));
   while (!signal.aborted) {
-    const served = liveHolder(machine.lock) !== null;
+    // One that is just starting would write into a folder that our client removes as soon as this call has ended.
+    const served = serving.started || liveHolder(machine.lock) !== null;
     if (!served && queueEntries(machine).length === 0) break;
     if (!served) serving.start();
     await sleep(20);

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { setBallast, writeWithBallast } from './ballast.ts';
 import { readJson, writeDurably } from './durable.ts';
 import { type QueueEntry, queueEntries, readStanding } from './job-files.ts';
-import { jobFolder, type MachineFolder, prepareMachineFolder } from './machine-folder.ts';
+import { jobFolder, type MachineFolder } from './machine-folder.ts';
 import { takeServeLock } from './serve-lock.ts';
 import { cancelRequest, endQueuedJob, noteQueued, superviseJob } from './supervise.ts';
 import { wakeOn } from './wake.ts';
@@ -24,7 +24,7 @@ export interface ShutdownRequest {
  * `complain` gets what went wrong and will be tried again.
  */
 export async function serve(machine: MachineFolder, version: string, complain: (text: string) => void): Promise<void> {
-  prepareMachineFolder(machine);
+  if (!existsSync(machine.lock)) return; // made by the connection that started us: the machine is gone again
   const lock = takeServeLock(machine.lock, version);
   if (lock === null) return;
   setBallast(machine);

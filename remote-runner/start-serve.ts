@@ -13,6 +13,8 @@ export interface ServeStarter {
   start(): void;
   /** The same, unless the machine is going away. */
   ensure(): void;
+  /** One that we started has not ended; it may not have taken the lock yet. */
+  readonly started: boolean;
   /** Resolves when it lives. @throws RunnerError when it does not come up. */
   alive(): Promise<void>;
 }
@@ -40,6 +42,9 @@ export function createServeStarter(machine: MachineFolder, script: string, versi
 
   return {
     start,
+    get started() {
+      return child !== null;
+    },
     ensure: () => {
       if (!existsSync(machine.shutdown)) start();
     },
