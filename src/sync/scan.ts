@@ -89,9 +89,20 @@ function walkFolder(absolute: string, inside: string, rules: FolderRules | null,
     if (stats === undefined) continue; // deleted since it was listed
     if (rules !== null && verdict(rules, name, stats.isDirectory()) === 'leave') continue;
     const path = inside === '' ? name : `${inside}/${name}`;
-    if (!take(child, path, stats, walk)) continue;
-    walkFolder(child, path, rules === null ? null : rulesInside(rules, name, child, walk), walk);
+    if (take(child, path, stats, walk)) walkInto(child, path, rules, walk);
   }
+}
+
+function walkInto(absolute: string, path: string, rules: FolderRules | null, walk: Walk): void {
+  let inside: FolderRules | null;
+  try {
+    inside = rules === null ? null : rulesInside(rules, absolute, walk);
+  } catch (error) {
+    if (!isRefused(error)) throw error;
+    walk.unreadable.push(path);
+    return;
+  }
+  walkFolder(absolute, path, inside, walk);
 }
 
 /** True for a folder to walk into. */
@@ -106,9 +117,9 @@ function take(absolute: string, path: string, stats: BigIntStats, walk: Walk): b
   return problem === null && stats.isDirectory();
 }
 
-function rulesInside(rules: FolderRules, name: string, absolute: string, walk: Walk): FolderRules {
+function rulesInside(rules: FolderRules, absolute: string, walk: Walk): FolderRules {
   const isRepository = lstatSync(join(absolute, '.git'), { throwIfNoEntry: false }) !== undefined;
-  return enterFolder(rules, name, absolute, isRepository, walk.options.ignore?.globalExcludes ?? null, (text) => walk.warnings.push(text));
+  return enterFolder(rules, basename(absolute), absolute, isRepository, walk.options.ignore?.globalExcludes ?? null, (text) => walk.warnings.push(text));
 }
 
 function namesIn(absolute: string, inside: string, walk: Walk): string[] {
@@ -117,10 +128,14 @@ function namesIn(absolute: string, inside: string, walk: Walk): string[] {
     return (names.some((name) => name.includes('\uFFFD')) ? readableNames(absolute, inside, walk) : names).sort();
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return [];
-    if (systemErrorCode(error) !== 'EACCES' && systemErrorCode(error) !== 'EPERM') throw error;
+    if (!isRefused(error)) throw error;
     walk.unreadable.push(inside === '' ? basename(absolute) : inside);
     return [];
   }
+}
+
+function isRefused(error: unknown): boolean {
+  return ['EACCES', 'EPERM'].includes(systemErrorCode(error) ?? '');
 }
 
 /** Node writes U+FFFD for bytes that aren't UTF-8: such a name leads nowhere. */
