@@ -4,7 +4,7 @@ import { accessSync, closeSync, constants, fstatSync, lstatSync, openSync, readd
 import { join } from 'node:path';
 import { blockBytes, FrameError } from '../src/protocol/frame.ts';
 import type { Call } from '../src/protocol/peer.ts';
-import { inParts, type ListingEnd, type PullItem, pathProblem, temporaryPrefix, type Want } from '../src/protocol/sync.ts';
+import { inParts, type PullItem, type PullSay, pathProblem, temporaryPrefix, type Want } from '../src/protocol/sync.ts';
 import { type ContentSource, sendContent } from '../src/protocol/sync-content.ts';
 import { parseFields, parseFolder, parseList, parseWant } from '../src/protocol/sync-parse.ts';
 import { RunnerError } from './runner-error.ts';
@@ -29,9 +29,9 @@ export async function sendOutputs(call: Call, machine: { readonly root: string; 
   try {
     const paths = parseList(parseFields(call.params)['paths'], parseFolder);
     const listing = await list(paths, machine.workdir, readPushed(join(machine.root, 'sync')), call.signal);
-    for (const items of inParts(listing.items)) await call.event({ type: 'listing', items });
+    for (const items of inParts(listing.items)) await call.event({ type: 'listing', items } satisfies PullSay);
     const { missing, skipped, unreadable } = listing;
-    await call.event({ type: 'listing-end', missing, skipped: skipped.slice(0, mostSaid), unreadable: unreadable.slice(0, mostSaid) } satisfies ListingEnd);
+    await call.event({ type: 'listing-end', missing, skipped: skipped.slice(0, mostSaid), unreadable: unreadable.slice(0, mostSaid) } satisfies PullSay);
     for (const want of await receiveWants(call, listing.items.length)) await answer(call, want, listing);
     return {};
   } catch (error) {
@@ -159,7 +159,7 @@ async function receiveWants(call: Call, items: number): Promise<Want[]> {
 async function answer(call: Call, { index, have }: Want, listing: Listing): Promise<void> {
   const absolute = listing.absolute[index] ?? '';
   call.signal.throwIfAborted();
-  if (have !== null && (await hashFile(absolute, call.signal))?.sha256 === have) await call.event({ type: 'same', index });
+  if (have !== null && (await hashFile(absolute, call.signal))?.sha256 === have) await call.event({ type: 'same', index } satisfies PullSay);
   else await sendContent(call, index, () => openSource(absolute));
 }
 

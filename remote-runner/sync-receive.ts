@@ -16,6 +16,7 @@ import {
   fileId,
   inParts,
   manifestLine,
+  type PushAsk,
   type PushParams,
   type PushResult,
   parentOf,
@@ -56,7 +57,7 @@ async function receive(call: Call, params: PushParams, machine: { readonly root:
     if (untouched && looked) saveState(stateFile, state);
     if (untouched) return { unchanged: true, kept: [], leftAlone: [] };
   }
-  await call.event({ type: 'manifest' });
+  await call.event({ type: 'manifest' } satisfies PushAsk);
   const parts = call.parts()[Symbol.asyncIterator]();
   const entries = await receiveManifest(parts, params.digest);
   const applying = beginApplying(
@@ -73,8 +74,8 @@ async function receive(call: Call, params: PushParams, machine: { readonly root:
   try {
     makeRoom(plan, applying);
     const files = plan.place.filter((placement): placement is Placement & { entry: FileEntry } => placement.entry.kind === 'file');
-    for (const indices of inParts(files.map(({ index }) => index))) await call.event({ type: 'need', indices });
-    await call.event({ type: 'need-end' });
+    for (const indices of inParts(files.map(({ index }) => index))) await call.event({ type: 'need', indices } satisfies PushAsk);
+    await call.event({ type: 'need-end' } satisfies PushAsk);
     const { placed, exact } = await placeAll(files, plan, parts, begun, applying);
     finishTouches(entries, plan, placed, applying);
     const leftAlone = [...plan.leftAlone, ...applying.leftAlone];

@@ -7,7 +7,7 @@ import { GpuRunError } from '../core/errors.ts';
 import { formatSize } from '../core/size.ts';
 import { FrameError } from '../protocol/frame.ts';
 import type { OpenCall, Part } from '../protocol/peer.ts';
-import { inParts, isWithin, type ListingEnd, type PullItem, type Want } from '../protocol/sync.ts';
+import { inParts, isWithin, type ListingEnd, type PullAsk, type PullItem, type PullParams, type Want } from '../protocol/sync.ts';
 import { receiveContent } from '../protocol/sync-content.ts';
 import { parseFields, parseList, parsePullItem, parseText, TreeCheck } from '../protocol/sync-parse.ts';
 import { identify } from './local-file.ts';
@@ -53,7 +53,7 @@ export async function pullOutputs(options: PullOptions): Promise<readonly Pulled
     throw new GpuRunError('bad-input', `Outputs can't be pulled into ${into}: it is no folder.`, { hints: ['Make the folder, or choose another one.'] });
   }
   const folder = openLocalFolder(realpathSync(into));
-  return inCall(options.open('pull', { paths }), signal, async (call) => {
+  return inCall(options.open('pull', { paths } satisfies PullParams), signal, async (call) => {
     const parts = call.parts()[Symbol.asyncIterator]();
     const { items, end } = await receiveListing(parts, paths);
     for (const path of end.missing) onWarning(`${path} doesn't exist on the machine: nothing to pull`);
@@ -65,8 +65,8 @@ export async function pullOutputs(options: PullOptions): Promise<readonly Pulled
     const wanted = await choose(items, folder, signal);
     refuseIfFull(wanted, folder.top);
     for (const item of items) if (item.kind === 'dir') folder.makeFolder(item.path);
-    for (const wants of inParts(wanted.map(({ index, have }) => ({ index, have })))) await call.event({ type: 'want', wants });
-    await call.event({ type: 'want-end' });
+    for (const wants of inParts(wanted.map(({ index, have }) => ({ index, have })))) await call.event({ type: 'want', wants } satisfies PullAsk);
+    await call.event({ type: 'want-end' } satisfies PullAsk);
     const pulled = await receiveFiles(call, parts, wanted, folder, options);
     for (const item of items)
       if (item.kind === 'link' && !folder.placeLink(item.path, item.target))

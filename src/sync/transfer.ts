@@ -3,7 +3,7 @@
 import { PeerClosedError } from '../protocol/call-state.ts';
 import { FrameError } from '../protocol/frame.ts';
 import type { OpenCall, Part } from '../protocol/peer.ts';
-import { inParts, type PushParams, type PushResult } from '../protocol/sync.ts';
+import { inParts, type PushParams, type PushResult, type PushSay } from '../protocol/sync.ts';
 import { sendContent } from '../protocol/sync-content.ts';
 import { parseFields, parseList, parseNumber, parseText } from '../protocol/sync-parse.ts';
 import { openLocalFile } from './local-file.ts';
@@ -32,8 +32,8 @@ export async function transfer(open: Open, params: PushParams, manifest: Manifes
     const parts = call.parts()[Symbol.asyncIterator]();
     const ask = await parts.next();
     if (ask.done === true) return { result: parseResult(await call.result), sentBytes: 0, torn: [], gone: [] };
-    for (const entries of inParts(manifest.entries)) await call.event({ type: 'entries', entries });
-    await call.event({ type: 'entries-end' });
+    for (const entries of inParts(manifest.entries)) await call.event({ type: 'entries', entries } satisfies PushSay);
+    await call.event({ type: 'entries-end' } satisfies PushSay);
     const needed = await receiveNeeds(parts);
     const sent = await sendFiles(call, needed, manifest, options);
     await call.end();
