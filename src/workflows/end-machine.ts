@@ -9,6 +9,7 @@ import type { MachineRef } from '../core/machine.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
+import { closeJobs } from './keep-job.ts';
 import { reachMachine } from './reach-machine.ts';
 import { writeSshConfig } from './ssh-config.ts';
 
@@ -81,6 +82,8 @@ async function leaveHost(entry: MachineEntry, context: RunContext): Promise<void
     await removal.exit;
   } catch (error) {
     const failure = toGpuRunError(error);
+    // It never got ready: no job ran there, and why it can't be reached has been said already.
+    if (entry.readyAt === null) return;
     if (context.clock.now() < entry.deadline) {
       throw new GpuRunError(failure.code, `Our jobs and files on '${entry.name}' could not be removed: ${failure.message}`, {
         cause: error,
@@ -107,13 +110,4 @@ function stillBilling(entry: MachineEntry, cause: unknown): GpuRunError {
 function forget(entry: MachineEntry, context: RunContext): void {
   for (const suffix of ['', '.pub', '.known_hosts']) rmSync(join(context.home.keys, `${entry.id}${suffix}`), { force: true });
   writeSshConfig(context);
-}
-
-function closeJobs(entry: MachineEntry, reason: string, context: RunContext): void {
-  const now = context.clock.now();
-  for (const job of context.ledger.listJobs({ machineId: entry.id })) {
-    if (job.state === 'ended') continue;
-    const end = { code: null, signal: null, reason: 'lost', detail: `the machine ended: ${reason}` } as const;
-    context.ledger.putJob({ ...job, state: 'ended', end, endedAt: now, asOf: now });
-  }
 }

@@ -1,5 +1,5 @@
 /** `logs`: replays and follows a job, over dropped connections, and from the laptop's copy when the machine is gone. */
-import { GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { GpuRunError } from '../core/errors.ts';
 import type { JobEntry, JobRecord } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunnerClient } from '../runner/client.ts';
@@ -9,7 +9,7 @@ import { machineOf } from './find.ts';
 import { copiedLog, copiedRecords, hasCopy, JobCopy } from './job-copy.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { keepJob } from './keep-job.ts';
-import { type ReachedMachine, reachOrLose } from './reach-machine.ts';
+import { isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 
 export interface FollowInput {
   readonly jobId: string;
@@ -31,7 +31,7 @@ export async function follow(input: FollowInput, context: RunContext, onEvent: O
   try {
     first = await reachOrLose(machine, context);
   } catch (error) {
-    if (toGpuRunError(error).code !== 'lost') throw error;
+    if (!isGone(error)) throw error;
     return replayCopy(context.ledger.getJob(job.id) ?? job, input, context, onEvent);
   }
   const logOffset = await startOffset(first.runner, input);

@@ -16,5 +16,5 @@ export type TrainChoices = Pick<TrainInput, 'command' | 'secrets' | 'detach' | '
 
 export function trainInput(settings: Settings, choices: TrainChoices): TrainInput {
   const { setup, env, sync, outputs, folder, metrics, retry } = settings;
-  return { ...choices, up: upInput(settings, true), setup, env, sync, outputs, folder, metrics, graceMs: defaultGraceMs, resumeFrom: retry.resumeFrom };
+  return { ...choices, up: upInput(settings, true), setup, env, sync, outputs, folder, metrics, graceMs: defaultGraceMs, attempts: retry.attempts };
 }

@@ -17,7 +17,7 @@ export interface SyncTotals {
 export interface PushInput {
   readonly name: string;
   readonly sync: SyncSettings;
-  /** Relative to the workdir; never deleted or overwritten by a push. */
+  /** Relative to the workdir; a push neither sends them nor touches what is there. */
   readonly outputs: readonly string[];
 }
 
@@ -30,7 +30,9 @@ export async function push(input: PushInput, context: RunContext): Promise<SyncT
 export async function pushAll(reached: ReachedMachine, sync: SyncSettings, outputs: readonly string[], context: RunContext): Promise<SyncTotals> {
   const { reporter, signal, home } = context;
   reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: `Syncing to '${reached.machine.name}'` });
-  const project = { ...sync, globalExcludes: globalExcludesFile(sync.code), never: [home.root] };
+  // What was pulled from one machine is not sent to the next as if it were code.
+  const exclude = [...sync.exclude, ...outputs.map((path) => `/${escapePattern(path)}`)];
+  const project = { ...sync, exclude, globalExcludes: globalExcludesFile(sync.code), never: [home.root] };
   const { warnings, ...totals } = await pushProject(project, {
     open: (op, params) => reached.runner.open(op, params),
     cacheFolder: home.sync,
@@ -39,6 +41,11 @@ export async function pushAll(reached: ReachedMachine, sync: SyncSettings, outpu
     onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' }),
   });
   for (const text of warnings) reporter.report({ type: 'note', level: 'warn', text });
-  reporter.report({ type: 'phase', phase: 'sync', status: 'end', text: `Synced ${totals.files} files` });
+  reporter.report({ type: 'phase', phase: 'sync', status: 'end', text: `Synced ${totals.files} ${totals.files === 1 ? 'file' : 'files'}` });
   return totals;
+}
+
+/** A path as a gitignore pattern that means this path alone. */
+function escapePattern(path: string): string {
+  return path.replace(/[\\*?[\]!# ]/g, '\\$&');
 }

@@ -1,10 +1,12 @@
 /** From a machine in the ledger to an open runner on it: connect, install what is missing, say hello. */
 import { GpuRunError } from '../core/errors.ts';
+import { costOf, formatUsd } from '../core/money.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { openRunner, type RunnerClient } from '../runner/client.ts';
 import { installRunner } from '../runner/install.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { RunContext } from './context.ts';
+import { closeJobs } from './keep-job.ts';
 
 export interface ReachedMachine extends AsyncDisposable {
   readonly machine: MachineEntry;
@@ -56,7 +58,7 @@ export async function reachMachine(machine: MachineEntry, context: RunContext, s
   }
 }
 
-/** Like `reachMachine`, but a machine that can't be reached because it no longer exists is noted as gone and reported as `lost`. */
+/** Like `reachMachine`, but a machine that can't be reached because it no longer exists is noted as gone. @throws as `goneError` */
 export async function reachOrLose(machine: MachineEntry, context: RunContext, signal: AbortSignal = context.signal): Promise<ReachedMachine> {
   try {
     return await reachMachine(machine, context, signal);
@@ -66,14 +68,31 @@ export async function reachOrLose(machine: MachineEntry, context: RunContext, si
     const status = await provider.describe(machine.ref, signal);
     if (status.state !== 'gone') throw error;
     noteGone(machine, status.detail ?? 'it ended by itself', context);
-    throw new GpuRunError('lost', `The machine '${machine.name}' no longer exists: ${status.detail ?? 'it ended by itself, at its deadline or idle limit'}.`, {
-      cause: error,
-      hints: [`gpu-run up ${machine.name}   makes a new one`],
-    });
+    throw goneError(machine, status.detail, context, error);
   }
+}
+
+/** `budget` or `deadline` when its time was over, else `lost`. */
+export function goneError(machine: MachineEntry, detail: string | null, context: Pick<RunContext, 'clock'>, cause?: unknown): GpuRunError {
+  const hints = [`gpu-run up ${machine.name}   makes a new one`];
+  if (context.clock.now() < machine.deadline) {
+    return new GpuRunError('lost', `The machine '${machine.name}' no longer exists: ${detail ?? 'it ended by itself'}.`, { cause, hints });
+  }
+  const bought = machine.budgetUsd !== null && costOf(machine.offer.price, (machine.deadline - machine.createdAt) / 1000) >= machine.budgetUsd * 0.999;
+  const what = bought ? `the budget of ${formatUsd(machine.budgetUsd ?? 0)} is used up` : 'its deadline was reached';
+  return new GpuRunError(bought ? 'budget' : 'deadline', `The machine '${machine.name}' has ended: ${what}.`, {
+    cause,
+    hints: [...hints, bought ? 'Give more with --budget.' : 'Give more time with --max-time.'],
+  });
+}
+
+/** The machine is gone, for whichever reason. */
+export function isGone(error: unknown): boolean {
+  return error instanceof GpuRunError && (error.code === 'lost' || error.code === 'deadline' || error.code === 'budget');
 }
 
 /** The provider says that the machine is gone: it can't have cost anything after its deadline. */
 export function noteGone(machine: MachineEntry, reason: string, context: RunContext): MachineEntry {
+  closeJobs(machine, reason, context);
   return context.ledger.note(machine.id, { fact: 'gone', reason, at: Math.min(context.clock.now(), machine.deadline), leftovers: [] });
 }

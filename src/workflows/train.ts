@@ -13,7 +13,7 @@ import { followFrom } from './follow.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { pullInto } from './pull.ts';
 import { pushAll, type SyncTotals } from './push.ts';
-import { type ReachedMachine, reachMachine, reachOrLose } from './reach-machine.ts';
+import { goneError, isGone, type ReachedMachine, reachMachine, reachOrLose } from './reach-machine.ts';
 import { billedSeconds } from './report-cost.ts';
 import { type UpInput, up } from './up.ts';
 
@@ -30,7 +30,8 @@ export interface TrainInput {
   readonly folder: string;
   readonly metrics: Readonly<Record<string, string>>;
   readonly graceMs: number;
-  readonly resumeFrom: string | null;
+  /** As `retry.attempts` says. */
+  readonly attempts: number;
   /** Return as soon as the job has been accepted. */
   readonly detach: boolean;
   /** auto: a machine that this train rented goes down, another stays. */
@@ -68,9 +69,11 @@ export interface TrainResult {
  * nothing. A job that fails is a result, not an error.
  */
 export async function train(input: TrainInput, context: RunContext, onEvent: OnJobEvent): Promise<TrainResult> {
+  if (input.attempts > 1) context.reporter.report({ type: 'note', level: 'warn', text: '`retry` is not acted on yet: a machine that is lost ends the job' });
   const { machine, reused } = await up(input.up, context);
   const rented = !reused && machine.forOneJob;
   const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && rented);
+  const watched = watchEvents(onEvent);
   let submitted: JobEntry | null = null;
   try {
     const reached = await reachOrLose(machine, context);
@@ -95,21 +98,21 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
         leftovers: [],
       };
     }
-    const watched = watchMetrics(onEvent);
     const job = await followFrom({ job: submitted, machine, logOffset: 0, record: 0, follow: true, first: reached }, context, watched.onEvent);
+    if (job.end?.code !== 0 && context.clock.now() >= machine.deadline) throw goneError(machine, null, context);
     const outputs = await fetchOutputs(job, input, machine, context);
     const ended = takeDown && !(input.keepOnFailure && job.end?.code !== 0) ? await endClaimed(machine, `${job.id} ended`, context) : null;
     const after = ended?.machine ?? machine;
     const cost = jobCost(job, after, context);
     return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };
   } catch (error) {
-    await unwind(error, submitted, takeDown, input, machine, context);
+    await unwind(error, { job: submitted, takeDown, input, machine, watched }, context);
     throw error;
   }
 }
 
 async function submit(input: TrainInput, reached: ReachedMachine, context: RunContext): Promise<JobEntry> {
-  const { command, setup, env, secrets, outputs, metrics, graceMs, resumeFrom } = input;
+  const { command, setup, env, secrets, outputs, metrics, graceMs } = input;
   const now = context.clock.now();
   const job: JobEntry = {
     id: newJobId(now),
@@ -128,15 +131,25 @@ async function submit(input: TrainInput, reached: ReachedMachine, context: RunCo
   };
   context.ledger.putJob(job); // before the runner hears of it: a job that runs is never unknown here
   context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}` });
-  await reached.runner.call('submit', { spec: { id: job.id, attempt: 1, command, setup, env, secrets, outputs, metrics, graceMs, resumeFrom } });
+  await reached.runner.call('submit', { spec: { id: job.id, attempt: 1, command, setup, env, secrets, outputs, metrics, graceMs, resumeFrom: null } });
   return job;
 }
 
-function watchMetrics(onEvent: OnJobEvent): { readonly last: Record<string, number>; readonly onEvent: OnJobEvent } {
+interface Watched {
+  readonly last: Record<string, number>;
+  /** How far the log was shown. */
+  readonly logEnd: () => number;
+  readonly onEvent: OnJobEvent;
+}
+
+function watchEvents(onEvent: OnJobEvent): Watched {
   const last: Record<string, number> = {};
+  let logEnd = 0;
   return {
     last,
+    logEnd: () => logEnd,
     onEvent: (event) => {
+      if (event.type === 'log') logEnd = event.offset + event.bytes.length;
       if (event.type === 'metric') {
         Object.assign(last, event.values);
         if (event.step !== null) last['step'] = event.step;
@@ -155,7 +168,7 @@ async function fetchOutputs(job: JobEntry, input: TrainInput, machine: MachineEn
     return await pullInto(reached, input.outputs, input.folder, context);
   } catch (error) {
     const failure = toGpuRunError(error);
-    if (failure.code === 'lost') throw failure;
+    if (isGone(failure)) throw failure;
     throw new OutputsNotPulled(
       failure.code,
       `${job.id} ended with exit code ${job.end?.code ?? 'unknown'}, but its outputs could not be pulled: ${failure.message}`,
@@ -173,17 +186,39 @@ async function fetchOutputs(job: JobEntry, input: TrainInput, machine: MachineEn
 
 class OutputsNotPulled extends GpuRunError {}
 
-async function unwind(error: unknown, job: JobEntry | null, takeDown: boolean, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
+interface Unfinished {
+  readonly job: JobEntry | null;
+  readonly takeDown: boolean;
+  readonly input: TrainInput;
+  readonly machine: MachineEntry;
+  readonly watched: Watched;
+}
+
+async function unwind(error: unknown, unfinished: Unfinished, context: RunContext): Promise<void> {
   if (context.signal.reason instanceof LeaveRunning || error instanceof OutputsNotPulled) return;
+  const { job, takeDown, input, machine } = unfinished;
   const code = toGpuRunError(error).code;
   if (code === 'connection' && job !== null) return; // the job goes on without us, and its machine with it
   const calm: RunContext = { ...context, signal: new AbortController().signal };
   if (job !== null && code === 'interrupted') {
-    context.reporter.report({ type: 'note', level: 'warn', text: `Interrupted: cancelling ${job.id}` });
-    await cancelJob(job, input.graceMs, calm).catch(() => {}); // the teardown below ends it in any case, and says so when it can't
+    await cancelAndShow(job, unfinished, calm);
     if (takeDown && input.outputs.length > 0) await rescueOutputs(input, machine, calm);
   }
   if (takeDown) await endClaimed(machine, toGpuRunError(error).message, calm);
+}
+
+/** What the job says while it saves and ends is shown like the rest. Where it can't be cancelled the teardown ends it, or says that it can't. */
+async function cancelAndShow(job: JobEntry, { input, machine, watched }: Unfinished, context: RunContext): Promise<void> {
+  context.reporter.report({ type: 'note', level: 'warn', text: `Interrupted: cancelling ${job.id}` });
+  try {
+    const cancelled = cancelJob(job, input.graceMs, context);
+    const first = await reachMachine(machine, context);
+    const onlyLog: OnJobEvent = (event) => (event.type === 'log' ? watched.onEvent(event) : undefined);
+    await followFrom({ job, machine, logOffset: watched.logEnd(), record: 0, follow: true, first }, context, onlyLog);
+    await cancelled;
+  } catch (error) {
+    context.reporter.report({ type: 'note', level: 'warn', text: `${job.id} could not be cancelled: ${toGpuRunError(error).message}` });
+  }
 }
 
 async function rescueOutputs(input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {

@@ -28,9 +28,11 @@ export interface SshdOptions {
   readonly user?: string;
   /** Further lines of sshd_config; they come first, so they win. */
   readonly config?: readonly string[];
+  /** Files that don't exist for those who log in (mount namespace; root only). */
+  readonly hidden?: readonly string[];
 }
 
-export async function startSshd({ user = userInfo().username, config = [] }: SshdOptions = {}): Promise<Sshd> {
+export async function startSshd({ user = userInfo().username, config = [], hidden = [] }: SshdOptions = {}): Promise<Sshd> {
   const folder = mkdtempSync(join(tmpdir(), 'gpu-run-sshd-'));
   chmodSync(folder, 0o755); // the server reads authorized_keys as the user
   const [host, client, stranger] = [generateKeyPair(), generateKeyPair(), generateKeyPair()];
@@ -64,7 +66,7 @@ export async function startSshd({ user = userInfo().username, config = [] }: Ssh
   const configFile = file('ssh_config', `${[...clientConfig, `UserKnownHostsFile ${knownHostsFile}`, 'GlobalKnownHostsFile /dev/null'].join('\n')}\n`);
 
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true }); // root's sshd refuses to start without
-  let server = await listen(serverConfigFile);
+  let server = await listen(serverConfigFile, hidden);
   return {
     folder,
     port,
@@ -76,7 +78,7 @@ export async function startSshd({ user = userInfo().username, config = [] }: Ssh
     configFile,
     restart: async () => {
       await kill(server);
-      server = await listen(serverConfigFile);
+      server = await listen(serverConfigFile, hidden);
     },
     close: async () => {
       await kill(server);
@@ -85,8 +87,13 @@ export async function startSshd({ user = userInfo().username, config = [] }: Ssh
   };
 }
 
-async function listen(configFile: string): Promise<ChildProcess> {
-  const server = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', configFile], { stdio: ['ignore', 'ignore', 'pipe'] });
+/** /dev/null in a file's place can't be run: for the one who logs in there is no such program. */
+const hideAndServe = 'config=$1; shift; for file; do mount --bind /dev/null "$file" || exit 1; done; exec /usr/sbin/sshd -D -e -f "$config"';
+
+async function listen(configFile: string, hidden: readonly string[]): Promise<ChildProcess> {
+  const argv =
+    hidden.length === 0 ? ['/usr/sbin/sshd', '-D', '-e', '-f', configFile] : ['unshare', '--mount', 'sh', '-c', hideAndServe, 'sh', configFile, ...hidden];
+  const server = spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

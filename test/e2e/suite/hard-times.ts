@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { createProject, type Project, processesWith, type Target, until } from './project.ts';
+import { createProject, type Project, processesWith, runnersOf, type Target, until } from './project.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const manyLines = 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; done';
@@ -70,7 +70,7 @@ export function hardTimesSuite(target: Target): void {
       project = createProject(target);
       const started = project.start(['train', '--keep', '--', 'sh', '-c', `${manyLines}; exit 23`]);
       await until(() => started.output().length > 10_000, 'some output');
-      for (const { pid, args } of processesWith('runner.mjs')) if (args.includes(' serve ')) process.kill(pid, 'SIGKILL');
+      for (const pid of runnersOf(project.name, 'serve')) process.kill(pid, 'SIGKILL');
       const run = await started.done;
       expect(run.code, run.stderr).toBe(23);
       expect(sha256(run.stdout)).toBe(sha256(manyLinesLog));
@@ -82,7 +82,7 @@ export function hardTimesSuite(target: Target): void {
       const started = project.start(['train', '--keep', '--', 'sh', '-c', slowly]);
       await until(() => started.output().length > 1_000, 'some output');
       for (let cut = 0; cut < 20 && started.child.exitCode === null; cut++) {
-        for (const { pid, args } of processesWith('runner.mjs')) if (args.includes(' connect ')) process.kill(pid, 'SIGKILL');
+        for (const pid of runnersOf(project.name, 'connect')) process.kill(pid, 'SIGKILL');
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 300));
       }
       const run = await started.done;
@@ -100,6 +100,16 @@ export function hardTimesSuite(target: Target): void {
       expect(run.code, run.stderr).toBe(75);
       expect(run.stderr).toContain('no longer exists');
       expect((await project.json(['status'])).document.machines).toEqual([]);
+    });
+
+    test("a job that outlives the machine's deadline ends with exit code 92, and the machine with it", async () => {
+      project = createProject(target);
+      if (!target.config.includes('local')) return; // nobody ends a borrowed host
+      const run = await project.run(['train', '--max-time', '4s', '--', 'sh', '-c', 'echo ready; sleep 60']);
+      expect(run.code, run.stderr).toBe(92);
+      expect(run.stderr).toContain('--max-time');
+      expect((await project.json(['status', '--all'])).document.machines).toMatchObject([{ state: 'gone' }]);
+      expect(processesWith(project.home)).toEqual([]);
     });
 
     test('the log in the state folder equals what was printed', async () => {

@@ -53,7 +53,7 @@ export function mainJobSuite(target: Target): void {
         command: 'up',
         outcome: 'ok',
         reused: false,
-        machine: { name: 'probe', state: 'ready', currency: 'USD' },
+        machine: { name: project.name, state: 'ready', currency: 'USD' },
       });
       expect(Object.keys(first.document.machine)).toEqual(
         expect.arrayContaining([
@@ -85,7 +85,7 @@ export function mainJobSuite(target: Target): void {
         .split('\n')
         .map((line) => JSON.parse(line));
       expect(events.at(-1)).toMatchObject({ type: 'result', schema: 1, command: 'train', outcome: 'ok' });
-      expect(document.job).toMatchObject({ state: 'ended', exitCode: 0, signal: null, attempts: 1, machine: 'probe' });
+      expect(document.job).toMatchObject({ state: 'ended', exitCode: 0, signal: null, attempts: 1, machine: project.name });
       expect(document.metrics.last).toMatchObject({ loss: 0.25, epoch: 2, accuracy: 0.875 });
       expect(document.sync.files).toBeGreaterThan(0);
       expect(document.outputs).toHaveLength(1);
@@ -174,7 +174,9 @@ export function mainJobSuite(target: Target): void {
       const started = project.start(['train', '--', 'sh', '-c', 'trap "echo saved; exit 9" TERM; echo ready; while :; do sleep 0.1; done'], { env });
       await until(() => started.output().includes('ready'), 'the job to run');
       started.child.kill('SIGINT');
-      expect((await started.done).code).toBe(130);
+      const run = await started.done;
+      expect(run.code, run.stderr).toBe(130);
+      expect(run.text).toMatch(/^ready\n(Terminated\n)?saved\n$/); // some shells tell of the sleep's end
       const { document } = await project.json(['status', '--refresh', '--all']);
       expect(document.jobs[0]).toMatchObject({ state: 'ended', reason: 'cancelled' });
     });
@@ -189,7 +191,7 @@ export function mainJobSuite(target: Target): void {
     });
 
     test('ssh runs one command with its exit code and streams', async () => {
-      const run = await project.run(['ssh', 'probe', '--', 'sh', '-c', 'cat; echo err >&2; exit 5'], { input: 'through\n' });
+      const run = await project.run(['ssh', project.name, '--', 'sh', '-c', 'cat; echo err >&2; exit 5'], { input: 'through\n' });
       expect(run).toMatchObject({ code: 5, text: 'through\n' });
       expect(run.stderr).toContain('err');
     });
@@ -197,7 +199,7 @@ export function mainJobSuite(target: Target): void {
     test('status and cost know all of it', async () => {
       const { document } = await project.json(['status']);
       expect(document.machines).toHaveLength(1);
-      expect(document.machines[0]).toMatchObject({ name: 'probe', state: 'ready', asOf: expect.any(String) });
+      expect(document.machines[0]).toMatchObject({ name: project.name, state: 'ready', asOf: expect.any(String) });
       expect(document.jobs.length).toBeGreaterThan(5);
       const cost = await project.json(['cost']);
       expect(cost.document.total.usd).toBeTypeOf('number');
@@ -206,7 +208,7 @@ export function mainJobSuite(target: Target): void {
     test('down ends everything; logs still work', async () => {
       const { run, document } = await project.json(['down']);
       expect(run.code, run.stderr).toBe(0);
-      expect(document).toMatchObject({ machines: [{ name: 'probe', state: 'gone' }], leftovers: [] });
+      expect(document).toMatchObject({ machines: [{ name: project.name, state: 'gone' }], leftovers: [] });
       expect(processesWith(project.home).map(({ args }) => args)).toEqual([]);
       const log = await project.run(['logs']);
       expect(log.text).toContain('second');

@@ -1,6 +1,6 @@
 /** A user's project in a temp folder with a state folder of its own, and the command line run as a process, as a user would. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,6 +33,8 @@ export interface Started {
 }
 
 export interface Project extends AsyncDisposable {
+  /** The machine's name, as it follows from the folder's. */
+  readonly name: string;
   readonly folder: string;
   readonly home: string;
   write(path: string, content: string | Uint8Array, mode?: number): void;
@@ -50,7 +52,8 @@ export interface RunOptions {
   readonly input?: string;
 }
 
-export function createProject(target: Target, yaml = '', name = 'probe'): Project {
+/** The folder's name, and so the machine's, is unlike any other's: tests in other processes are never taken for this one. */
+export function createProject(target: Target, yaml = '', name = `probe-${Math.random().toString(36).slice(2, 10)}`): Project {
   const root = mkdtempSync(join(tmpdir(), 'gpu-run-e2e-'));
   const folder = join(root, name);
   const home = join(root, 'home');
@@ -90,6 +93,7 @@ export function createProject(target: Target, yaml = '', name = 'probe'): Projec
   const run = (args: readonly string[], options?: RunOptions) => start(args, options).done;
 
   return {
+    name,
     folder,
     home,
     write: (path, content, mode) => {
@@ -153,14 +157,7 @@ export function processesWith(needle: string): { readonly pid: number; readonly 
   });
 }
 
-/** Processes that stand in or below `folder`, by working directory. */
-export function processesIn(folder: string): number[] {
-  return readdirSync('/proc').flatMap((entry) => {
-    if (!/^\d+$/.test(entry)) return [];
-    try {
-      return readlinkSync(`/proc/${entry}/cwd`).startsWith(folder) ? [Number(entry)] : [];
-    } catch {
-      return [];
-    }
-  });
+/** Processes of the runners on machines of that name. */
+export function runnersOf(name: string, kind: 'serve' | 'connect'): number[] {
+  return processesWith(`/machines/${name}-`).flatMap(({ pid, args }) => (args.includes(`runner.mjs ${kind} `) ? [pid] : []));
 }
