@@ -8,7 +8,8 @@ export interface Measured {
 }
 
 const mostValues = 100;
-const times = new Set(['time', 'timestamp', 'ts']);
+/** Numbers that measure nothing, and the one name that is dangerous as a key. */
+const ignored = new Set(['time', 'timestamp', 'ts', '__proto__']);
 /** Fields by which a JSON line gives itself away as a log message. */
 const messageFields = ['msg', 'message', 'level', 'severity'];
 
@@ -17,7 +18,7 @@ export function readJsonLine(line: string): Measured | null {
   const object = parseObject(line);
   if (object === null || messageFields.some((field) => Object.hasOwn(object, field))) return null;
   const numbers = Object.entries(object).filter((entry): entry is [string, number] => typeof entry[1] === 'number' && Number.isFinite(entry[1]));
-  return measured(numbers.filter(([name]) => !times.has(name)).slice(0, mostValues));
+  return measured(numbers.filter(([name]) => !ignored.has(name)).slice(0, mostValues));
 }
 
 function parseObject(line: string): Record<string, unknown> | null {

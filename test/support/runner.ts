@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
+import { newJobId } from '../../src/core/run-id.ts';
 import type { JobRecord, JobSpec, JobSummary } from '../../src/protocol/job.ts';
 import { openRunner, type RunnerClient } from '../../src/runner/client.ts';
 import type { InstalledRunner } from '../../src/runner/install.ts';
@@ -138,13 +139,10 @@ export async function until<T>(look: () => T | Promise<T>, what: string, withinM
   throw new Error(`waited ${withinMs} ms in vain for: ${what}`);
 }
 
-let jobCounter = 0;
-
 /** A job that runs `command` (an argument vector, or a line for the shell). */
 export function specOf(command: readonly string[] | string, more: Partial<JobSpec> = {}): JobSpec {
-  jobCounter += 1;
   return {
-    id: `job-20260101-${String(jobCounter).padStart(6, '0')}`,
+    id: newJobId(Date.now()), // as unique as in life: a job's processes are found by it
     attempt: 1,
     command: typeof command === 'string' ? { kind: 'shell', text: command } : { kind: 'argv', argv: command },
     setup: null,

@@ -1,0 +1,252 @@
+/** Following over connections that break, hang and lie: exact, patient, and with an end. */
+import { expect, test } from 'vitest';
+import type { Clock } from '../../../src/core/clock.ts';
+import { GpuRunError } from '../../../src/core/errors.ts';
+import { PeerClosedError } from '../../../src/protocol/call-state.ts';
+import type { JobRecord } from '../../../src/protocol/job.ts';
+import { type Call, type OpenCall, Peer } from '../../../src/protocol/peer.ts';
+import type { RunnerClient } from '../../../src/runner/client.ts';
+import { type FollowOptions, type FollowPart, followJob } from '../../../src/runner/follow.ts';
+
+/** Time passes only when somebody sleeps, and then at once. */
+function createClock(): Clock & { readonly slept: number[] } {
+  let now = 0;
+  const slept: number[] = [];
+  return {
+    slept,
+    now: () => now,
+    sleep: async (ms, signal) => {
+      // Real work goes first: time that passes by itself must not outrun it.
+      for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+      signal?.throwIfAborted();
+      now += ms;
+      slept.push(ms);
+    },
+  };
+}
+
+type Script = (call: Call, cut: () => void) => Promise<unknown>;
+
+/** A client whose other end does what the script says. */
+function clientOf(script: Script): RunnerClient {
+  const reason = new PeerClosedError('cut');
+  const cut = () => {
+    laptop.close(reason);
+    runner.close(reason);
+  };
+  const laptop: Peer = new Peer((bytes) => runner.feed(bytes), null);
+  const runner: Peer = new Peer(
+    (bytes) => laptop.feed(bytes),
+    (call) => script(call, cut),
+  );
+  const map = (error: unknown) => Promise.reject(error instanceof PeerClosedError ? new GpuRunError('connection', error.message) : error);
+  const open = (op: string, params: unknown): OpenCall => {
+    const call = laptop.open(op, params);
+    const result = call.result.catch(map);
+    result.catch(() => {});
+    async function* parts() {
+      try {
+        yield* call.parts();
+      } catch (error) {
+        await map(error);
+      }
+    }
+    return {
+      ...call,
+      op,
+      params,
+      signal: call.signal,
+      result,
+      parts,
+      cancel: () => call.cancel(),
+      end: () => call.end(),
+      event: (value) => call.event(value),
+      block: (offset, bytes) => call.block(offset, bytes),
+    };
+  };
+  return { version: 'fake', open, call: () => Promise.reject(new Error('not used here')), close: async () => cut() };
+}
+
+const bytes = (text: string) => Buffer.from(text);
+const ended: JobRecord = { n: 3, t: 0, type: 'state', state: 'ended', logOffset: 10, end: { code: 0, signal: null, reason: 'exit', detail: null } };
+const running: JobRecord = { n: 2, t: 0, type: 'state', state: 'running', logOffset: 0 };
+const record = (value: JobRecord) => ({ type: 'record', record: value });
+
+interface Outcome {
+  readonly log: string;
+  readonly records: number[];
+  readonly links: string[];
+  readonly asked: unknown[];
+  readonly released: number;
+  readonly slept: number[];
+  readonly error: unknown;
+}
+
+async function run(connections: (Script | GpuRunError)[], more: Partial<FollowOptions> = {}): Promise<Outcome> {
+  const clock = createClock();
+  const parts: FollowPart[] = [];
+  const links: string[] = [];
+  const asked: unknown[] = [];
+  let released = 0;
+  let error: unknown = null;
+  const next = async () => {
+    const connection = connections.length > 1 ? connections.shift() : connections[0];
+    if (connection === undefined) throw new Error('one connection too many');
+    if (connection instanceof GpuRunError) throw connection;
+    return clientOf((call, cut) => {
+      asked.push(call.params);
+      return connection(call, cut);
+    });
+  };
+  try {
+    const options: FollowOptions = {
+      connect: next,
+      release: async () => {
+        released += 1;
+      },
+      jobId: 'job-1',
+      logOffset: 0,
+      record: 0,
+      follow: true,
+      clock,
+      signal: new AbortController().signal,
+      onLink: (state) => links.push(state),
+      ...more,
+    };
+    for await (const part of followJob(options)) parts.push(part);
+  } catch (thrown) {
+    error = thrown;
+  }
+  const log = Buffer.concat(parts.flatMap((part) => (part.type === 'log' ? [part.bytes] : []))).toString();
+  return { log, records: parts.flatMap((part) => (part.type === 'record' ? [part.record.n] : [])), links, asked, released, slept: clock.slept, error };
+}
+
+const cutAfter: Script = async (call, cut) => {
+  await call.event(record(running));
+  await call.block(0, bytes('01234'));
+  await new Promise((resolve) => setImmediate(resolve));
+  cut();
+};
+
+test('a cut connection goes on exactly where it was', async () => {
+  const rest: Script = async (call) => {
+    await call.block(5, bytes('56789'));
+    await call.event(record(ended));
+    return {};
+  };
+  const { log, records, links, asked, released, error } = await run([cutAfter, new GpuRunError('connection', 'no route'), rest]);
+  expect(error).toBeNull();
+  expect(log).toBe('0123456789');
+  expect(records).toEqual([2, 3]);
+  expect(asked).toEqual([
+    { id: 'job-1', logOffset: 0, record: 0, follow: true },
+    { id: 'job-1', logOffset: 5, record: 2, follow: true },
+  ]);
+  expect(links).toEqual(['reconnecting', 'reconnecting', 'connected']);
+  expect(released).toBe(2);
+});
+
+test('pauses double up to ten seconds, and after ten minutes it gives up, saying how to go on', async () => {
+  const { slept, error, links } = await run([new GpuRunError('connection', 'no route')]);
+  expect(slept.slice(0, 8)).toEqual([200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+  expect(Math.max(...slept)).toBe(10_000);
+  expect(slept.reduce((sum, ms) => sum + ms, 0)).toBeGreaterThanOrEqual(600_000);
+  expect(slept.reduce((sum, ms) => sum + ms, 0)).toBeLessThan(611_000);
+  expect(error).toMatchObject({ code: 'connection', message: expect.stringContaining('no route'), hints: [expect.stringContaining('gpu-run logs job-1')] });
+  expect(links).not.toContain('connected');
+});
+
+test('a connection that breaks after the end has been told is no failure', async () => {
+  const { error, records } = await run([
+    async (call, cut) => {
+      await call.event(record(ended));
+      await new Promise((resolve) => setImmediate(resolve));
+      cut();
+    },
+  ]);
+  expect(error).toBeNull();
+  expect(records).toEqual([3]);
+});
+
+test('a runner that says nothing for a while counts as gone', async () => {
+  const { error, links, log } = await run([
+    async (call) => {
+      await call.block(0, bytes('0123456789'));
+      await new Promise(() => {});
+    },
+    async (call) => {
+      await call.event({ type: 'heartbeat', now: 0 });
+      await call.event(record(ended));
+      return {};
+    },
+  ]);
+  expect(error).toBeNull();
+  expect(log).toBe('0123456789');
+  expect(links).toEqual(['reconnecting', 'connected']);
+});
+
+test('a reader that takes its time is not taken for silence', async () => {
+  const clock = createClock();
+  const client = clientOf(async (call) => {
+    await call.block(0, bytes('01234'));
+    await call.block(5, bytes('56789'));
+    await call.event(record(ended));
+    return {};
+  });
+  const links: string[] = [];
+  let log = '';
+  const options = {
+    connect: async () => client,
+    release: async () => {},
+    jobId: 'job-1',
+    logOffset: 0,
+    record: 0,
+    follow: true,
+    clock,
+    signal: new AbortController().signal,
+    onLink: (state: string) => links.push(state),
+  };
+  for await (const part of followJob(options)) {
+    await clock.sleep(60_000);
+    if (part.type === 'log') log += Buffer.from(part.bytes).toString();
+  }
+  expect(log).toBe('0123456789');
+  expect(links).toEqual([]);
+});
+
+test('bytes that are not the next ones are refused, not mixed in', async () => {
+  const { error, log } = await run([
+    async (call) => {
+      await call.block(0, bytes('01234'));
+      await call.block(6, bytes('6789'));
+      return {};
+    },
+  ]);
+  expect(log).toBe('01234');
+  expect(error).toMatchObject({ code: 'protocol', message: expect.stringContaining('byte 5 was next') });
+});
+
+test.each(['not-found', 'bad-input', 'lost', 'host-key'] as const)('what can not get better (%s) ends it at once', async (code) => {
+  const { error, slept } = await run([new GpuRunError(code, 'no')]);
+  expect(error).toMatchObject({ code });
+  expect(slept).toEqual([]);
+});
+
+test('an abort ends it, in a pause and in the middle of a connection', async () => {
+  const inPause = new AbortController();
+  const first = await run([new GpuRunError('connection', 'no route')], { signal: inPause.signal, onLink: () => inPause.abort() });
+  expect(first.error).toMatchObject({ code: 'interrupted' });
+  const inConnection = new AbortController();
+  const second = await run(
+    [
+      async (call) => {
+        await call.event(record(running));
+        setImmediate(() => inConnection.abort());
+        await new Promise(() => {});
+      },
+    ],
+    { signal: inConnection.signal },
+  );
+  expect(second.error).toMatchObject({ code: 'interrupted' });
+  expect(second.records).toEqual([2]);
+});
