@@ -2,10 +2,19 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { globalExcludesFile } from '../../../src/sync/git.ts';
 import { scan } from '../../../src/sync/scan.ts';
 import { type Tree, temporaryFolder, writeTree } from '../../support/tree.ts';
+
+// The rules of whoever runs the tests must not count.
+beforeAll(() => {
+  vi.stubEnv('GIT_CONFIG_GLOBAL', '/dev/null');
+  vi.stubEnv('GIT_CONFIG_SYSTEM', '/dev/null');
+});
+afterAll(() => {
+  vi.unstubAllEnvs();
+});
 
 let folder: ReturnType<typeof temporaryFolder>;
 const git = (...argv: string[]) =>
