@@ -6,14 +6,9 @@
 import type { Duplex } from 'node:stream';
 import { GpuRunError } from '../core/errors.ts';
 import { readRemoteFile, writeRemoteFile } from './copy.ts';
-import { openForward } from './forward.ts';
+import { openForward, type RemoteAddress } from './forward.ts';
 import { lazyProcess, type StartedCommand } from './lazy-process.ts';
 import type { ExitStatus, Forward, LocalTerminal, Transport } from './transport.ts';
-
-export interface RemoteAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** What an SSH implementation has to offer. Everything rejects with GpuRunError. */
 export interface Connector {

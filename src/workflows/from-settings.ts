@@ -1,7 +1,7 @@
 /** From settings to what the workflows take. Pure; used by the SDK and the command line alike. */
 import type { Settings } from '../config/settings.ts';
 import type { TrainInput } from './train.ts';
-import type { UpInput } from './up.ts';
+import type { UpInput } from './up-input.ts';
 
 /** Between the first signal and SIGKILL when a job is stopped: time for a checkpoint. */
 const defaultGraceMs = 30_000;

@@ -13,7 +13,7 @@ import type { RunContext } from './context.ts';
 import { endMachine } from './end-machine.ts';
 import { reachMachine } from './reach-machine.ts';
 import { writeSshConfig } from './ssh-config.ts';
-import type { UpInput } from './up.ts';
+import type { UpInput } from './up-input.ts';
 
 /** From the order until SSH answers. */
 const bootWithinMs = 10 * 60_000;

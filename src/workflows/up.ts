@@ -9,19 +9,9 @@ import { endClaimed } from './down.ts';
 import { launchOffer } from './launch-offer.ts';
 import { noteGone } from './reach-machine.ts';
 import { isAbandoned, recover } from './recover.ts';
+import type { UpInput } from './up-input.ts';
 
-export interface UpInput {
-  readonly name: string;
-  /** Tried in order. */
-  readonly providers: readonly string[];
-  readonly need: ResourceNeed;
-  readonly template: string | null;
-  readonly maxTimeSeconds: number;
-  readonly idleSeconds: number | null;
-  readonly budgetUsd: number | null;
-  /** Rented by `train` for one job: it goes down with the job. */
-  readonly forOneJob: boolean;
-}
+export type { UpInput } from './up-input.ts';
 
 export interface UpAttempt {
   readonly provider: string;

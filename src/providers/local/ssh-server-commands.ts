@@ -3,14 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants as osConstants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import type { Connection, PseudoTtyInfo, ServerChannel, Session } from 'ssh2';
+import type { CommandHome, PipedChild } from './ssh-server-child.ts';
 import { hasPty, ptyProcesses, resizePty, spawnOnPty } from './ssh-server-pty.ts';
-
-export interface CommandHome {
-  readonly home: string;
-  readonly shell: string;
-  /** The whole environment of a command. */
-  readonly env: Readonly<Record<string, string>>;
-}
 
 export interface CommandServer {
   serve(session: Session, connection: Connection): void;
@@ -22,8 +16,6 @@ export interface CommandServer {
 const namedSignals = new Set<string>(
   ['ABRT', 'ALRM', 'FPE', 'HUP', 'ILL', 'INT', 'KILL', 'PIPE', 'QUIT', 'SEGV', 'TERM', 'USR1', 'USR2'].map((name) => `SIG${name}`),
 );
-
-export type PipedChild = ChildProcess & { readonly stdin: Writable; readonly stdout: Readable; readonly stderr: Readable };
 
 export function serveCommands(home: CommandHome): CommandServer {
   const running = new Map<ChildProcess, { readonly onPty: boolean }>();

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readFileSync, readlinkSync } from 'node:fs';
 import type { PseudoTtyInfo } from 'ssh2';
-import type { CommandHome, PipedChild } from './ssh-server-commands.ts';
+import type { CommandHome, PipedChild } from './ssh-server-child.ts';
 
 /** The command comes by the environment, and is gone from there when it starts: so nothing has to be quoted. */
 const onTerminal = `
