@@ -14,7 +14,7 @@
 import { type Call, CallState, PeerClosedError, RemoteError } from './call-state.ts';
 import { blockBytes, encodeBlock, encodeJson, type Frame, FrameDecoder, FrameError } from './frame.ts';
 
-export type { Block, Call, Part } from './call-state.ts';
+export type { Call, Part } from './call-state.ts';
 
 export interface OpenCall extends Call {
   /** No more parts from us; the result is still awaited. */

@@ -1,4 +1,5 @@
 /** Jobs through real runner processes: how they are started, what they see, how they end. */
+import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,6 +57,25 @@ describe('how a job ends', () => {
     expect(summary.end).toMatchObject({ code: 126, reason: 'not-started' });
     expect(log.toString()).toContain('E2BIG');
   });
+});
+
+/** The oldest Node that the runner promises to run on, where this computer has one. */
+const node20 = '/usr/bin/node';
+const hasNode20 = existsSync(node20) && execFileSync(node20, ['--version'], { encoding: 'utf8' }).startsWith('v20.');
+
+test.skipIf(!hasNode20)('the runner runs on Node 20', async () => {
+  await using old = createMachine(script, { node: node20 });
+  const oldClient = await old.connect();
+  expect((await oldClient.call('hello', {})).nodeVersion).toMatch(/^20\./);
+  const spec = specOf(`echo '{"loss": 1}'; acc=1; echo "acc 7"; exit 5`, { setup: 'echo set up', metrics: { acc: 'acc (\\d+)' }, secrets: { A: 'b' } });
+  const { summary, log, records } = await runJob(oldClient, spec);
+  expect(summary.end).toMatchObject({ code: 5 });
+  expect(log.toString()).toBe('set up\n{"loss": 1}\nacc 7\n');
+  expect(records.filter(({ type }) => type === 'metric')).toHaveLength(2);
+  const endless = specOf('sleep 60');
+  await oldClient.call('submit', { spec: endless });
+  expect((await oldClient.call('cancel', { id: endless.id, graceMs: 100 })).end).toMatchObject({ reason: 'cancelled' });
+  await oldClient.call('shutdown', { graceMs: 0 });
 });
 
 describe('what runs', () => {

@@ -1,20 +1,20 @@
 /** Whatever is killed, whenever: no byte of the log, no record and no exit code is lost. */
 import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/core/clock.ts';
 import type { JobRecord } from '../../../src/protocol/job.ts';
-import type { RunnerClient } from '../../../src/runner/client.ts';
+import { openRunner, type RunnerClient } from '../../../src/runner/client.ts';
 import { followJob } from '../../../src/runner/follow.ts';
 import {
   buildRunner,
   createMachine,
   followToEnd,
   kill,
+  pipeTransport,
   processesHolding,
-  runJob,
   specOf,
   statesOf,
   summaryOf,
@@ -252,8 +252,6 @@ describe('after a crash', () => {
     const newer = createMachine(buildRunner(build, 'test-2'));
     try {
       const { argv } = newer.installed;
-      const { openRunner } = await import('../../../src/runner/client.ts');
-      const { pipeTransport } = await import('../../support/runner.ts');
       const other = await openRunner(pipeTransport(), { argv, root: machine.root }, { signal: new AbortController().signal });
       expect(other.version).toBe('test-2');
       await until(() => !processesHolding(machine.root).includes(old ?? 0), 'the end of the old serving process');
@@ -264,59 +262,5 @@ describe('after a crash', () => {
     } finally {
       await newer[Symbol.asyncDispose]();
     }
-  });
-});
-
-describe('follow', () => {
-  test('an offset that is no place in the log', async () => {
-    const client = await machine.connect();
-    const spec = specOf('printf 0123456789');
-    const { log } = await runJob(client, spec);
-    expect(log.toString()).toBe('0123456789');
-    for (const [logOffset, words] of [
-      [11, '10 bytes'],
-      [-1, '-1'],
-      [1.5, '1.5'],
-    ] as const) {
-      await expect(followToEnd(client, spec.id, { logOffset })).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining(words) });
-    }
-    expect((await followToEnd(client, spec.id, { logOffset: 10 })).log.length).toBe(0);
-  });
-
-  test('without following: what is there now, and back', async () => {
-    const client = await machine.connect();
-    const spec = specOf('echo begun; sleep 60');
-    await client.call('submit', { spec });
-    await until(() => logBytes(spec.id) > 0, 'the job');
-    const { log, records } = await followToEnd(client, spec.id, { follow: false });
-    expect(log.toString()).toBe('begun\n');
-    expect(statesOf(records)).toEqual(['queued', 'running']);
-  });
-
-  test('many followers at once, one of them slow, one that leaves', async () => {
-    const client = await machine.connect();
-    const spec = specOf(printMany('0'));
-    await client.call('submit', { spec });
-    const slow = client.open('follow', { id: spec.id, logOffset: 0, record: 0, follow: true });
-    const leaving = client.open('follow', { id: spec.id, logOffset: 0, record: 0, follow: true });
-    for await (const part of leaving.parts()) if (part.kind === 'block') break;
-    leaving.cancel();
-    const logs = await Promise.all([followToEnd(client, spec.id), followToEnd(client, spec.id), followToEnd(await machine.connect(), spec.id)]);
-    for (const { log } of logs) expect(sha256(log)).toBe(sha256(manyLines));
-    const late: Uint8Array[] = [];
-    for await (const part of slow.parts()) if (part.kind === 'block') late.push(part.block.bytes);
-    expect(sha256(Buffer.concat(late))).toBe(sha256(manyLines));
-  });
-
-  test('no file of the job can be read by others', async () => {
-    const client = await machine.connect();
-    const spec = specOf('echo hello');
-    await runJob(client, spec);
-    const { statSync } = await import('node:fs');
-    for (const name of readdirSync(join(machine.root, 'jobs', spec.id))) {
-      const { mode } = statSync(machine.jobFile(spec.id, name));
-      if (['log', 'journal.jsonl', 'job.json', 'state.json'].includes(name)) expect([name, mode & 0o077]).toEqual([name, 0]);
-    }
-    for (const folder of ['.', 'jobs', 'queue', `jobs/${spec.id}`]) expect(statSync(join(machine.root, folder)).mode & 0o077).toBe(0);
   });
 });

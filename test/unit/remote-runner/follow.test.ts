@@ -1,0 +1,81 @@
+/** The `follow` call: places in the log, one look, many followers. */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { buildRunner, createMachine, followToEnd, runJob, specOf, statesOf, type TestMachine, until } from '../../support/runner.ts';
+
+let build: string;
+let script: string;
+let machine: TestMachine;
+
+beforeAll(() => {
+  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
+  script = buildRunner(build);
+});
+afterAll(() => rmSync(build, { recursive: true, force: true }));
+beforeEach(() => {
+  machine = createMachine(script);
+});
+afterEach(() => machine[Symbol.asyncDispose]());
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const manyLines = Buffer.from(Array.from({ length: 200_000 }, (_, n) => `line ${n + 1}\n`).join(''));
+
+function logBytes(id: string): number {
+  return existsSync(machine.jobFile(id, 'log')) ? readFileSync(machine.jobFile(id, 'log')).length : 0;
+}
+
+describe('follow', () => {
+  test('an offset that is no place in the log', async () => {
+    const client = await machine.connect();
+    const spec = specOf('printf 0123456789');
+    const { log } = await runJob(client, spec);
+    expect(log.toString()).toBe('0123456789');
+    for (const [logOffset, words] of [
+      [11, '10 bytes'],
+      [-1, '-1'],
+      [1.5, '1.5'],
+    ] as const) {
+      await expect(followToEnd(client, spec.id, { logOffset })).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining(words) });
+    }
+    expect((await followToEnd(client, spec.id, { logOffset: 10 })).log.length).toBe(0);
+  });
+
+  test('without following: what is there now, and back', async () => {
+    const client = await machine.connect();
+    const spec = specOf('echo begun; sleep 60');
+    await client.call('submit', { spec });
+    await until(() => logBytes(spec.id) > 0, 'the job');
+    const { log, records } = await followToEnd(client, spec.id, { follow: false });
+    expect(log.toString()).toBe('begun\n');
+    expect(statesOf(records)).toEqual(['queued', 'running']);
+  });
+
+  test('many followers at once, one of them slow, one that leaves', async () => {
+    const client = await machine.connect();
+    const spec = specOf('i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; done');
+    await client.call('submit', { spec });
+    const slow = client.open('follow', { id: spec.id, logOffset: 0, record: 0, follow: true });
+    const leaving = client.open('follow', { id: spec.id, logOffset: 0, record: 0, follow: true });
+    for await (const part of leaving.parts()) if (part.kind === 'block') break;
+    leaving.cancel();
+    const logs = await Promise.all([followToEnd(client, spec.id), followToEnd(client, spec.id), followToEnd(await machine.connect(), spec.id)]);
+    for (const { log } of logs) expect(sha256(log)).toBe(sha256(manyLines));
+    const late: Uint8Array[] = [];
+    for await (const part of slow.parts()) if (part.kind === 'block') late.push(part.block.bytes);
+    expect(sha256(Buffer.concat(late))).toBe(sha256(manyLines));
+  });
+
+  test('no file of the job can be read by others', async () => {
+    const client = await machine.connect();
+    const spec = specOf('echo hello');
+    await runJob(client, spec);
+    for (const name of readdirSync(join(machine.root, 'jobs', spec.id))) {
+      const { mode } = statSync(machine.jobFile(spec.id, name));
+      if (['log', 'journal.jsonl', 'job.json', 'state.json'].includes(name)) expect([name, mode & 0o077]).toEqual([name, 0]);
+    }
+    for (const folder of ['.', 'jobs', 'queue', `jobs/${spec.id}`]) expect(statSync(join(machine.root, folder)).mode & 0o077).toBe(0);
+  });
+});

@@ -1,0 +1,81 @@
+/** A job that fills the disk: it can be followed and cancelled, its end is written down, and the next job runs. Needs root, for a small file system. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { buildRunner, createMachine, followToEnd, processesHolding, runJob, specOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+
+const canMount = tryMount();
+
+function tryMount(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), 'gpu-run-mount-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder], { stdio: 'ignore' });
+    execFileSync('umount', [folder], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+describe.skipIf(!canMount)('a disk that a job fills', () => {
+  let build: string;
+  let script: string;
+  let machine: TestMachine;
+  beforeAll(() => {
+    build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
+    script = buildRunner(build);
+  });
+  afterAll(() => rmSync(build, { recursive: true, force: true }));
+  beforeEach(() => {
+    machine = createMachine(script);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=700', 'tmpfs', machine.root]);
+  });
+  afterEach(async () => {
+    // Lazily: what still runs there holds it, until the machine's disposal has ended that.
+    execFileSync('umount', ['-l', machine.root]);
+    await machine[Symbol.asyncDispose]();
+  });
+
+  const fill = 'cat /dev/zero > fill';
+  const isFull = () => existsSync(join(machine.workdir, 'fill')) && statfsSync(machine.root).bavail === 0;
+
+  test('ends with its exit code, and the log tells why', async () => {
+    const { summary, log } = await runJob(await machine.connect(), specOf(`${fill}; exit 3`));
+    expect(summary).toMatchObject({ state: 'ended', end: { code: 3, reason: 'exit' } });
+    expect(log.toString()).toBe(''); // there was no room for cat's last words
+    expect(isFull()).toBe(true);
+  });
+
+  test('is cancelled', async () => {
+    const client = await machine.connect();
+    const spec = specOf(`${fill}; sleep 60`);
+    await client.call('submit', { spec });
+    await until(isFull, 'a full disk');
+    expect(await client.call('cancel', { id: spec.id, graceMs: 200 })).toMatchObject({ state: 'ended', end: { reason: 'cancelled' } });
+    expect((await followToEnd(client, spec.id)).records.at(-1)).toMatchObject({ state: 'ended' });
+    expect(processesHolding(`GPU_RUN_JOB=${spec.id}`)).toEqual([]);
+  });
+
+  test('takes no more jobs, and says so; it does when there is room again', async () => {
+    const client = await machine.connect();
+    const spec = specOf(fill);
+    await runJob(client, spec);
+    spawnSync('sh', ['-c', 'cat /dev/zero > more'], { cwd: machine.workdir }); // also what the runner's own reserve has freed
+    await expect(client.call('submit', { spec: specOf('true') })).rejects.toMatchObject({ code: 'disk-full' });
+    rmSync(join(machine.workdir, 'fill'));
+    expect((await runJob(client, specOf('exit 2'))).summary.end).toMatchObject({ code: 2 });
+    expect((await client.call('jobs', {})).jobs).toHaveLength(2);
+  });
+
+  test('does not stop the metrics of a job that goes on when there is room again', async () => {
+    const client = await machine.connect();
+    const spec = specOf(`echo '{"loss": 1}'; ${fill}; sleep 0.2; rm fill; echo '{"loss": 2}'; sleep 0.2; echo '{"loss": 3}'`);
+    const { records } = await runJob(client, spec);
+    expect(records.flatMap((record) => (record.type === 'metric' ? [record.values['loss']] : []))).toEqual([1, 2, 3]);
+    expect((await summaryOf(client, spec.id)).end).toMatchObject({ code: 0 });
+  });
+});
