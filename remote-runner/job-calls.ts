@@ -20,9 +20,13 @@ export async function submit(params: Calls['submit']['params'], machine: Machine
   if (existsSync(machine.shutdown)) throw new RunnerError('conflict', 'This machine is going away: it takes no more jobs.');
   const job = createJob(machine, spec);
   enqueue(machine, job);
+  const ahead = Math.max(
+    0,
+    queueEntries(machine).findIndex(({ id }) => id === job.id),
+  );
   wakeServe(machine);
   await serving.alive();
-  return summarize(job);
+  return { ...summarize(job), ahead };
 }
 
 /** Oldest first. */

@@ -8,7 +8,7 @@ export const schemaFile = join(import.meta.dirname, '..', 'schema', 'gpu-run.sch
 
 export function schemaText(): string {
   const { $schema, ...schema } = z.toJSONSchema(configSchema(null), { target: 'draft-7', io: 'input' });
-  const head = { $schema, $id: 'https://unpkg.com/gpu-run/schema/gpu-run.schema.json', title: 'gpu-run.yaml' };
+  const head = { $schema, $id: 'urn:gpu-run:gpu-run.schema.json', title: 'gpu-run.yaml' };
   return `${JSON.stringify({ ...head, ...schema }, null, 2)}\n`;
 }
 

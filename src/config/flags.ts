@@ -43,7 +43,7 @@ export function flagsFromEnv(env: Environment): FlagValues {
     gpu: one('GPU'),
     region: one('REGION'),
     spot: one('SPOT'),
-    nodes: one('NODES'),
+    nodes: env['GPU_RUN_JOB'] === undefined ? one('NODES') : undefined, // a job is told under this name how many nodes it has
     maxTime: one('MAX_TIME'),
     budget: one('BUDGET'),
     idle: one('IDLE'),

@@ -68,7 +68,7 @@ function firstNotebook(names: readonly string[]): string | undefined {
 }
 
 function starterText(name: string, { setup, train }: Recipe): string {
-  return `# yaml-language-server: $schema=https://unpkg.com/gpu-run/schema/gpu-run.schema.json
+  return `# yaml-language-server: $schema=node_modules/gpu-run/schema/gpu-run.schema.json
 # What gpu-run does for this folder. Each flag of the command line beats what stands here.
 
 name: ${/^(null|true|false)$/.test(name) ? `'${name}'` : name}

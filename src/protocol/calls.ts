@@ -38,7 +38,12 @@ export interface Calls {
   /** The GPUs that the driver reports; empty without driver or device, `problem` then says why. */
   gpus: { params: Record<string, never>; result: { gpus: GpuFacts[]; problem: string | null }; event: never };
   /** Puts a job into the queue. The same id again: answers as the first time, starts nothing. */
-  submit: { params: { spec: JobSpec }; result: JobSummary; event: never };
+  submit: {
+    params: { spec: JobSpec };
+    /** `ahead`: jobs that wait or run before it. */
+    result: JobSummary & { readonly ahead: number };
+    event: never;
+  };
   jobs: { params: Record<string, never>; result: { jobs: JobSummary[] }; event: never };
   /**
    * Replays and follows. Blocks carry log bytes by offset from `logOffset` on; events carry records with n > `record`,

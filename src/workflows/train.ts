@@ -131,7 +131,13 @@ async function submit(input: TrainInput, reached: ReachedMachine, context: RunCo
   };
   context.ledger.putJob(job); // before the runner hears of it: a job that runs is never unknown here
   context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}` });
-  await reached.runner.call('submit', { spec: { id: job.id, attempt: 1, command, setup, env, secrets, outputs, metrics, graceMs, resumeFrom: null } });
+  const { ahead } = await reached.runner.call('submit', {
+    spec: { id: job.id, attempt: 1, command, setup, env, secrets, outputs, metrics, graceMs, resumeFrom: null },
+  });
+  if (ahead > 0) {
+    const jobs = ahead === 1 ? 'the job' : `the ${ahead} jobs`;
+    context.reporter.report({ type: 'phase', phase: 'queue', status: 'begin', text: `Waiting for ${jobs} that came first on '${reached.machine.name}'` });
+  }
   return job;
 }
 

@@ -24,8 +24,8 @@ export interface JobView {
   print(line: string): Promise<void>;
 }
 
-const stateLines: Readonly<Record<Exclude<JobState, 'ended'>, string>> = {
-  queued: 'queued',
+/** Every job is queued for a moment: who has to wait is told by the workflow. */
+const stateLines: Readonly<Record<Exclude<JobState, 'ended' | 'queued'>, string>> = {
   setup: 'running setup',
   running: 'running',
   cancelling: 'being cancelled',
@@ -50,7 +50,7 @@ export function createJobView({ out, err, style, progress, sameTerminal, states 
         progress.wrote(midLine && sameTerminal);
       } else if (event.type === 'note') {
         await print(event.level === 'warn' ? `${style.yellow('Warning:')} ${harmless(event.text)}` : style.dim(harmless(event.text)));
-      } else if (event.type === 'state' && event.state !== 'ended' && states) {
+      } else if (event.type === 'state' && event.state !== 'ended' && event.state !== 'queued' && states) {
         await print(style.dim(`[${stateLines[event.state]}]`));
       }
     },

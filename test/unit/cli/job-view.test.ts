@@ -38,7 +38,7 @@ test('states and notes go to stderr', async () => {
   for (const name of ['queued', 'setup', 'running'] as const) await view.onEvent(state(name));
   await view.onEvent({ type: 'note', at: noon, level: 'warn', text: 'GPU is idle\u001b[2J' });
   await view.onEvent({ type: 'state', at: noon, state: 'ended', end: null });
-  expect(stderr()).toBe('[queued]\n[running setup]\n[running]\nWarning: GPU is idle\\e[2J\n');
+  expect(stderr()).toBe('[running setup]\n[running]\nWarning: GPU is idle\\e[2J\n');
   expect(stdout()).toHaveLength(0);
 });
 
