@@ -59,6 +59,21 @@ export function joinPeers(machine: { root: string; workdir: string }, cutAfter =
   };
 }
 
+/** Runs something each time the laptop is about to send a block. */
+export function beforeBlocks(wire: Wire, happen: (offset: number) => void): Wire {
+  const open: Open = (op, params) => {
+    const call = wire.open(op, params);
+    const block = call.block.bind(call);
+    return Object.assign(call, {
+      block: (offset: number, bytes: Uint8Array) => {
+        happen(offset);
+        return block(offset, bytes);
+      },
+    });
+  };
+  return { ...wire, open };
+}
+
 /** A source folder, a machine and a cache, all empty. */
 export function makeLab(name: string) {
   const folder = temporaryFolder(name);

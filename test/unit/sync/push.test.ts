@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readTree, writeTree } from '../../support/tree.ts';
-import { joinPeers, type Lab, makeLab } from './joined.ts';
+import { beforeBlocks, joinPeers, type Lab, makeLab } from './joined.ts';
 
 let lab: Lab;
 beforeEach(() => {
@@ -263,6 +263,23 @@ describe('pushTree', () => {
     expect(target()).toEqual(source());
   });
 
+  it('a killed push keeps no folder from being removed', async () => {
+    writeTree(lab.source, { 'd/a': 'a'.repeat(1_000_000), b: 'b' });
+    await expect(lab.push({ wire: joinPeers(lab.machine, 500_000) })).rejects.toMatchObject({ code: 'connection' });
+    writeFileSync(remote('d/.gpu-run-tmp-code'), 'half');
+    rmSync(local('d'), { recursive: true });
+    await lab.push();
+    expect(Object.keys(target())).toEqual(['b']);
+  });
+
+  it('a file of the machine in the place of a folder is moved aside', async () => {
+    writeTree(lab.source, { 'd/a': 'a' });
+    writeTree(lab.machine.workdir, { d: 'theirs' });
+    const { warnings } = await lab.push();
+    expect(target()).toEqual(source());
+    expect(readFileSync(warnings[0]!.split(' moved to ')[1]!, 'utf8')).toBe('theirs');
+  });
+
   it('sends neither .git nor what must never be sent', async () => {
     writeTree(lab.source, { '.git/HEAD': 'ref: refs/heads/main\n', '.git/objects/': null, a: 'a', 'home/keys/id': 'secret', home2: '' });
     await lab.push({ never: [local('home')] });
@@ -271,21 +288,23 @@ describe('pushTree', () => {
 
   it('a growing file arrives as it was at some moment, or with a warning', async () => {
     writeTree(lab.source, { log: 'start\n' });
-    const wire = joinPeers(lab.machine);
-    const open: typeof wire.open = (op, params) => {
-      const call = wire.open(op, params);
-      return Object.assign(call, {
-        block: ((send) => (offset: number, bytes: Uint8Array) => {
-          appendFileSync(local('log'), 'more\n');
-          return send.call(call, offset, bytes);
-        })(call.block),
-      });
-    };
-    const { warnings } = await lab.push({ wire: { ...wire, open } });
+    const wire = beforeBlocks(joinPeers(lab.machine), () => appendFileSync(local('log'), 'more\n'));
+    const { warnings } = await lab.push({ wire });
     expect(warnings).toEqual([expect.stringContaining('log was being written to')]);
     expect(source()['log']!.startsWith(target()['log']!)).toBe(true);
     await lab.push();
     expect(target()).toEqual(source());
+  });
+
+  it('reads a file again that changed once while it was read', async () => {
+    writeTree(lab.source, { log: 'start\n' });
+    let changes = 0;
+    const wire = beforeBlocks(joinPeers(lab.machine), () => {
+      if (changes === 0) appendFileSync(local('log'), 'more\n');
+      changes += 1;
+    });
+    expect((await lab.push({ wire })).warnings).toEqual([]);
+    expect(readFileSync(remote('log'), 'utf8')).toBe('start\nmore\n');
   });
 
   it('a file that vanishes between the scan and its turn is only a warning', async () => {
