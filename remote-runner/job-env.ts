@@ -14,10 +14,9 @@ export type Env = Readonly<Record<string, string>>;
 /** `base`: the runner's own. */
 export async function jobEnv(machine: MachineFolder, job: JobFolder, order: JobOrder, secrets: Env, base: NodeJS.ProcessEnv): Promise<Env> {
   const inherited = Object.fromEntries(Object.entries(base).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  const path = order.env['PATH'] ?? inherited['PATH'] ?? '/usr/local/bin:/usr/bin:/bin';
   return {
     ...inherited,
-    // Last on the PATH: so that `node` is there on machines that have only ours.
-    PATH: [inherited['PATH'] ?? '/usr/local/bin:/usr/bin:/bin', dirname(process.execPath)].join(delimiter),
     PYTHONUNBUFFERED: '1',
     GPU_RUN_ATTEMPT: String(order.attempt),
     GPU_RUN_RESUME_FROM: order.resumeFrom ?? '',
@@ -29,6 +28,8 @@ export async function jobEnv(machine: MachineFolder, job: JobFolder, order: JobO
     MASTER_PORT: String(await freePort()),
     ...order.env,
     ...secrets,
+    // Ours comes last: so that `node` is there on machines that have only that.
+    PATH: [path, dirname(process.execPath)].join(delimiter),
     [cookieName]: job.id,
   };
 }

@@ -41,13 +41,13 @@ const pinned = {
 export async function ownNode(arch: LinuxArch, cache: string): Promise<NodeArchive | null> {
   if (process.platform !== 'linux' || process.arch !== arch) return null;
   const { size, mtimeMs } = await stat(process.execPath);
-  return cached(cache, `${process.versions.node}-${arch}`, `own ${process.execPath} ${size} ${mtimeMs}`, async () => createReadStream(process.execPath));
+  return cached(cache, `${process.versions.node}-${arch}`, 'own', `${process.execPath} ${size} ${mtimeMs}`, async () => createReadStream(process.execPath));
 }
 
 /** @throws GpuRunError `unfit` when npm can't fetch it, or what came is not what is pinned */
 export async function npmNode(arch: LinuxArch, cache: string, signal: AbortSignal): Promise<NodeArchive> {
   const name = `${pinned.version}-${arch}`;
-  return cached(cache, name, `npm ${pinned.integrity[arch]}`, () => fetchFromNpm(arch, cache, signal));
+  return cached(cache, name, 'npm', pinned.integrity[arch], () => fetchFromNpm(arch, cache, signal));
 }
 
 interface Remembered {
@@ -57,9 +57,9 @@ interface Remembered {
   readonly unpackedBytes: number;
 }
 
-async function cached(cache: string, name: string, from: string, open: () => Promise<Readable>): Promise<NodeArchive> {
+async function cached(cache: string, name: string, kind: 'own' | 'npm', from: string, open: () => Promise<Readable>): Promise<NodeArchive> {
   await mkdir(cache, { recursive: true, mode: 0o700 });
-  const file = join(cache, `node-${name}.gz`);
+  const file = join(cache, `node-${name}-${kind}.gz`);
   let known = await remembered(`${file}.json`, from);
   if (known === null || (await fileBytes(file)) === null) {
     known = { from, ...(await compress(await open(), file)) };
