@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { lstatSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 
 export interface Repository {
   /** Absolute path of its working tree. */
@@ -42,6 +42,22 @@ export function readRepository(top: string): Repository {
       trackedIgnored: [],
       problem: error instanceof Error ? (error.message.split('\n').find((line) => line.startsWith('fatal:')) ?? error.message) : String(error),
     };
+  }
+}
+
+/** Whether git tracks anything at or below `path`, which is relative to `folder`. Without a repository, or without git: nothing. */
+export function hasTracked(folder: string, path: string): boolean {
+  for (let at = resolve(folder); ; at = dirname(at)) {
+    if (lstatSync(join(at, '.git'), { throwIfNoEntry: false }) !== undefined) return listsTracked(at, join(resolve(folder), path));
+    if (dirname(at) === at) return false;
+  }
+}
+
+function listsTracked(top: string, path: string): boolean {
+  try {
+    return git(top, ['ls-files', '-z', '--', relative(top, path) || '.']) !== '';
+  } catch {
+    return false;
   }
 }
 

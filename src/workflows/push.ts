@@ -1,6 +1,6 @@
 /** `sync NAME`, and the first half of `train`: code and data to the machine, what changed and nothing else. */
 import type { SyncSettings } from '../config/settings.ts';
-import { globalExcludesFile } from '../sync/git.ts';
+import { globalExcludesFile, hasTracked } from '../sync/git.ts';
 import { pushProject } from '../sync/push.ts';
 import type { RunContext } from './context.ts';
 import { findMachine } from './find.ts';
@@ -30,8 +30,9 @@ export async function push(input: PushInput, context: RunContext): Promise<SyncT
 export async function pushAll(reached: ReachedMachine, sync: SyncSettings, outputs: readonly string[], context: RunContext): Promise<SyncTotals> {
   const { reporter, signal, home } = context;
   reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: `Syncing to '${reached.machine.name}'` });
-  // What was pulled from one machine is not sent to the next as if it were code.
-  const exclude = [...sync.exclude, ...outputs.map((path) => `/${escapePattern(path)}`)];
+  // What was pulled from one machine is not sent to the next as if it were code; what git tracks is code.
+  const pulled = outputs.filter((path) => !hasTracked(sync.code, path));
+  const exclude = [...sync.exclude, ...pulled.map((path) => `/${escapePattern(path)}`)];
   const project = { ...sync, exclude, globalExcludes: globalExcludesFile(sync.code), never: [home.root] };
   const { warnings, ...totals } = await pushProject(project, {
     open: (op, params) => reached.runner.open(op, params),

@@ -1,22 +1,22 @@
+import { parseDuration } from '../../core/duration.ts';
 import { BaseCommand } from '../base-command.ts';
-import { configFlags, jobArg } from '../flags.ts';
+import { configFlags, jobArg, option } from '../flags.ts';
 import { jobDocument } from '../render/documents.ts';
 import { endLine } from '../render/job-view.ts';
 
 export default class Cancel extends BaseCommand {
   static override description = `Stop a job: a signal first, time to save a checkpoint, then an end to every process that it started.
 The machine stays up.`;
-  static override examples = ['<%= config.bin %> cancel', '<%= config.bin %> cancel job-20261121-k3v9xq'];
+  static override examples = ['<%= config.bin %> cancel', '<%= config.bin %> cancel --grace 5s', '<%= config.bin %> cancel job-20261121-k3v9xq'];
   static override args = { job: jobArg };
-  static override flags = configFlags;
+  static override flags = { ...configFlags, grace: option('grace', 'How long it may take to save and end; default: 30s', '30s') };
 
   async run(): Promise<number> {
     const { args, flags } = await this.parse(Cancel);
     const [{ findJob }, { cancel }] = await Promise.all([import('../../workflows/find.ts'), import('../../workflows/cancel.ts')]);
+    const graceMs = flags.grace === undefined ? null : parseDuration(flags.grace) * 1000;
     const machineName = args.job === undefined ? (await this.settings(flags)).name : '';
-    const job = await this.withContext({}, (context) =>
-      cancel({ jobId: findJob({ jobId: args.job ?? null, machineName }, context).id, graceMs: null }, context),
-    );
+    const job = await this.withContext({}, (context) => cancel({ jobId: findJob({ jobId: args.job ?? null, machineName }, context).id, graceMs }, context));
     return this.finish({ job: jobDocument(job) }, endLine(job));
   }
 }
