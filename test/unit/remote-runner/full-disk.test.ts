@@ -1,6 +1,6 @@
 /** A job that fills the disk: it can be followed and cancelled, its end is written down, and the next job runs. Needs root, for a small file system. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -43,11 +43,12 @@ describe.skipIf(!canMount)('a disk that a job fills', () => {
   const fill = 'cat /dev/zero > fill';
   const isFull = () => existsSync(join(machine.workdir, 'fill')) && statfsSync(machine.root).bavail === 0;
 
-  test('ends with its exit code, and the log tells why', async () => {
+  test('ends with its exit code, though there is no room for its last words', async () => {
     const { summary, log } = await runJob(await machine.connect(), specOf(`${fill}; exit 3`));
     expect(summary).toMatchObject({ state: 'ended', end: { code: 3, reason: 'exit' } });
     expect(log.toString()).toBe(''); // there was no room for cat's last words
-    expect(isFull()).toBe(true);
+    // The runner has freed and used its reserve since: the disk need not be full to the last block any more.
+    expect(statSync(join(machine.workdir, 'fill')).size).toBeGreaterThan(2 * 1024 * 1024);
   });
 
   test('is cancelled', async () => {

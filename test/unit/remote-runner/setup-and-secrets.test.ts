@@ -151,5 +151,11 @@ function filesHolding(folder: string, needle: string): string[] {
 }
 
 function argumentsHolding(needle: string): number[] {
-  return processesHolding(needle).filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(needle));
+  return processesHolding(needle).filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(needle);
+    } catch {
+      return false; // it has ended meanwhile
+    }
+  });
 }
