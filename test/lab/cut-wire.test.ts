@@ -1,0 +1,87 @@
+/** The wire itself is cut, again and again, between the system's OpenSSH client and a real server: nothing of the job is lost. */
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createProject, until } from '../e2e/suite/project.ts';
+import { type Sshd, startSshd } from '../support/sshd.ts';
+
+interface Wire {
+  readonly port: number;
+  /** Connections that were cut. */
+  cut(): number;
+  close(): Promise<void>;
+}
+
+/** Passes bytes on to `port`; `cut` resets every connection, as a router that has forgotten them does. */
+async function startWire(port: number): Promise<Wire> {
+  const ends = new Set<Socket>();
+  const server: Server = createServer((near) => {
+    const far = connect(port, '127.0.0.1');
+    for (const socket of [near, far]) {
+      ends.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => ends.delete(socket));
+    }
+    near.pipe(far).pipe(near);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const cut = () => {
+    const count = ends.size / 2;
+    for (const socket of ends) socket.resetAndDestroy();
+    return count;
+  };
+  return {
+    port: (server.address() as { port: number }).port,
+    cut,
+    close: async () => {
+      cut();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+let sshd: Sshd;
+let wire: Wire;
+beforeEach(async () => {
+  sshd = await startSshd();
+  wire = await startWire(sshd.port);
+});
+afterEach(async () => {
+  await wire.close();
+  await sshd.close();
+});
+
+test('20 cuts at random points of a job that prints 200,000 lines: every byte once, and the exit code', async () => {
+  const configFile = join(sshd.folder, 'wire_config');
+  const knownHosts = join(sshd.folder, 'wire_known_hosts');
+  writeFileSync(knownHosts, `behind-the-wire ${sshd.hostKey}\n`);
+  const lines = [
+    'Host wire',
+    'HostName 127.0.0.1',
+    `Port ${wire.port}`,
+    'HostKeyAlias behind-the-wire',
+    `User ${sshd.user}`,
+    `IdentityFile ${sshd.identityFile}`,
+    'IdentitiesOnly yes',
+  ];
+  writeFileSync(configFile, `${[...lines, `UserKnownHostsFile ${knownHosts}`, 'GlobalKnownHostsFile /dev/null'].join('\n')}\n`);
+  await using project = createProject({ label: 'wire', config: `ssh: { host: wire, config-file: ${configFile} }` });
+  const script = 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 2000)) -ne 0 ] || sleep 0.1; done; exit 7';
+  const started = project.start(['train', '--', 'sh', '-c', script]);
+  await until(() => started.output().length > 1_000, 'some output');
+  let cuts = 0;
+  for (; cuts < 20; cuts++) {
+    const before = started.output().length;
+    await until(() => started.output().length > before || started.child.exitCode !== null, 'more output after a cut');
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 200));
+    if (wire.cut() === 0) break;
+  }
+  const run = await started.done;
+  expect(run.code, run.stderr).toBe(7);
+  const expected = Array.from({ length: 200_000 }, (_, i) => `line ${i + 1}\n`).join('');
+  expect(run.stdout.length).toBe(expected.length);
+  expect(createHash('sha256').update(run.stdout).digest('hex')).toBe(createHash('sha256').update(expected).digest('hex'));
+  expect(cuts).toBe(20);
+});
