@@ -11,6 +11,7 @@ import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
 import { closeJobs } from './keep-job.ts';
 import { reachMachine } from './reach-machine.ts';
+import { retryConnection } from './retry-connection.ts';
 import { writeSshConfig } from './ssh-config.ts';
 
 /** A provider that says "ending" gets this long until it must say "gone". */
@@ -72,14 +73,7 @@ async function terminateAndWait(ref: MachineRef, provider: Provider, context: Ru
 async function leaveHost(entry: MachineEntry, context: RunContext): Promise<void> {
   if (entry.access === null) return; // never got ready: nothing was put there that runs
   try {
-    await using reached = await reachMachine(entry, context, AbortSignal.timeout(60_000));
-    await reached.runner.call('shutdown', { graceMs: jobGraceMs });
-    await reached.runner.close();
-    const removal = reached.transport.exec(['rm', '-rf', '--', reached.root]);
-    removal.stdin.end();
-    removal.stdout.resume();
-    removal.stderr.resume();
-    await removal.exit;
+    await (entry.readyAt === null ? clearHost(entry, context) : retryConnection(() => clearHost(entry, context), context));
   } catch (error) {
     const failure = toGpuRunError(error);
     // It never got ready: no job ran there, and why it can't be reached has been said already.
@@ -104,6 +98,21 @@ function stillBilling(entry: MachineEntry, cause: unknown): GpuRunError {
     cause,
     hints: [`gpu-run down ${entry.name}   tries again`, ...why.hints],
   });
+}
+
+async function clearHost(entry: MachineEntry, context: RunContext): Promise<void> {
+  await using reached = await reachMachine(entry, context, AbortSignal.timeout(60_000));
+  await reached.runner.call('shutdown', { graceMs: jobGraceMs });
+  await reached.runner.close();
+  const removal = reached.transport.exec(['rm', '-rf', '--', reached.root]);
+  removal.stdin.end();
+  removal.stdout.resume();
+  removal.stderr.resume();
+  const { code } = await removal.exit;
+  if (code !== 0)
+    throw new GpuRunError('sync', `${reached.root} could not be removed there (exit code ${code}).`, {
+      hints: [`Look at it: gpu-run ssh ${entry.name} -- ls -la ${reached.root}`],
+    });
 }
 
 /** The machine's keys are useless now. */

@@ -15,6 +15,7 @@ import { pullInto } from './pull.ts';
 import { pushAll, type SyncTotals } from './push.ts';
 import { goneError, isGone, type ReachedMachine, reachMachine, reachOrLose } from './reach-machine.ts';
 import { billedSeconds } from './report-cost.ts';
+import { retryConnection } from './retry-connection.ts';
 import { type UpInput, up } from './up.ts';
 
 export interface TrainInput {
@@ -170,8 +171,10 @@ function watchEvents(onEvent: OnJobEvent): Watched {
 async function fetchOutputs(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<readonly PulledFile[]> {
   if (input.outputs.length === 0) return [];
   try {
-    await using reached = await reachOrLose(machine, context);
-    return await pullInto(reached, input.outputs, input.folder, context);
+    return await retryConnection(async () => {
+      await using reached = await reachOrLose(machine, context);
+      return await pullInto(reached, input.outputs, input.folder, context);
+    }, context);
   } catch (error) {
     const failure = toGpuRunError(error);
     if (isGone(failure)) throw failure;

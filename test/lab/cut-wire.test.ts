@@ -68,7 +68,7 @@ test('20 cuts at random points of a job that prints 200,000 lines: every byte on
   ];
   writeFileSync(configFile, `${[...lines, `UserKnownHostsFile ${knownHosts}`, 'GlobalKnownHostsFile /dev/null'].join('\n')}\n`);
   await using project = createProject({ label: 'wire', config: `ssh: { host: wire, config-file: ${configFile} }` });
-  const script = 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 2000)) -ne 0 ] || sleep 0.1; done; exit 7';
+  const script = 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 500)) -ne 0 ] || sleep 0.1; done; exit 7';
   const started = project.start(['train', '--', 'sh', '-c', script]);
   await until(() => started.output().length > 1_000, 'some output');
   let cuts = 0;
