@@ -1,4 +1,6 @@
 /** What SQLite and the file system say when the ledger can't be used, as errors that say what to do. */
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 
 // Primary result codes, https://sqlite.org/rescode.html
@@ -42,13 +44,22 @@ function explainSqlite(error: Error & { readonly errcode: number }, file: string
       return notAllowed(file, error);
     case full:
       return diskFull(file, error);
-    case ioError:
-      return unusableFolder(file, error);
+    case ioError: // a full tmpfs says this too: the shared memory beside the WAL can't grow
+      return hasRoom(file) ? unusableFolder(file, error) : diskFull(file, error);
     case corrupt:
     case notADatabase:
       return damagedLedger(file, error.message, error);
     default:
       return error.message.includes('malformed JSON') ? damagedLedger(file, error.message, error) : error;
+  }
+}
+
+function hasRoom(file: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(file));
+    return bavail * bsize >= 1024 * 1024;
+  } catch {
+    return true;
   }
 }
 
@@ -78,7 +89,10 @@ function notAllowed(file: string, cause: unknown): GpuRunError {
 }
 
 function diskFull(file: string, cause: unknown): GpuRunError {
-  return new GpuRunError('disk-full', `There is no space left for the ledger ${file}. Nothing was written.`, { cause, hints: ['Make room, then try again.'] });
+  return new GpuRunError('disk-full', `There is no space left for the ledger ${file}. Nothing was written.`, {
+    cause,
+    hints: ['Make room, then try again. Machines that are up end at their deadlines meanwhile.'],
+  });
 }
 
 function unusableFolder(file: string, cause: unknown): GpuRunError {
