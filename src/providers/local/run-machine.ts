@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
-import { systemErrorCode } from '../../core/errors.ts';
 import { ownIdentity } from '../../core/process-identity.ts';
 import { type MachineOrder, makeFolder, readMachineFile, writeMachineFile, writeOnce } from './machine-folder.ts';
 import { endGraceMs, endProcesses, findProcesses, machineVariable } from './process-tree.ts';
@@ -20,7 +19,7 @@ export async function runMachine(folder: string, clock: Clock, signal: AbortSign
     why = `it failed: ${error instanceof Error ? error.message : String(error)}`;
   }
   noteEnd(folder, 'ending.json', why, clock);
-  await endProcesses(order.id, { clock, graceMs: endGraceMs });
+  await endAll(order.id, clock);
   noteEnd(folder, 'ended.json', why, clock);
 }
 
@@ -59,10 +58,23 @@ function temporaryFolder(folder: string): { TMPDIR?: string } {
   return { TMPDIR: path };
 }
 
+/** What can't look for processes now (too many open files) looks again: to leave would let jobs run on with nobody to end them. */
+async function endAll(machineId: string, clock: Clock): Promise<void> {
+  for (;;) {
+    try {
+      await endProcesses(machineId, { clock, graceMs: endGraceMs });
+      return;
+    } catch {
+      await clock.sleep(1_000);
+    }
+  }
+}
+
+/** Best effort: that the disk is full, or the folder gone, must not keep anything from ending. */
 function noteEnd(folder: string, name: 'ending.json' | 'ended.json', why: string, clock: Clock): void {
   try {
     writeMachineFile(folder, name, { why, at: clock.now() });
-  } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') throw error; // the folder was removed: there is nobody to tell
+  } catch {
+    // Without the note a look at the machine tells from its process alone that it has ended.
   }
 }

@@ -6,7 +6,7 @@ export interface Watched {
   readonly deadline: number;
   /** null: no idle limit. */
   readonly idleSeconds: number | null;
-  /** Whether somebody is connected or a job runs. Looking costs some milliseconds. */
+  /** Whether somebody is connected or a job runs. Looking costs some milliseconds. One that throws counts as busy until the next look. */
   isBusy(): boolean;
   /** Whether its folder is still there: without it nobody could ever find the machine again. */
   exists(): boolean;
@@ -28,11 +28,20 @@ export async function watchMachine(watched: Watched, clock: Clock, signal: Abort
     if (!watched.exists()) return 'its folder was removed';
     if (now >= deadline) return 'it reached its deadline';
     if (idleSeconds !== null && now >= nextBusyLook) {
-      idleSince = watched.isBusy() ? null : (idleSince ?? now);
+      idleSince = mayBeBusy(watched) ? null : (idleSince ?? now);
       if (idleSince !== null && now - idleSince >= idleSeconds * 1000) return `it was idle for ${idleSeconds} seconds`;
       nextBusyLook = now + busyLookEveryMs(idleSeconds);
     }
     await clock.sleep(Math.min(lookEveryMs, deadline - now), signal);
+  }
+}
+
+/** True also when it can't be told now (too many open files): no job is ended for that. */
+function mayBeBusy(watched: Watched): boolean {
+  try {
+    return watched.isBusy();
+  } catch {
+    return true;
   }
 }
 

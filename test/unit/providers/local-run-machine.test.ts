@@ -136,6 +136,17 @@ describe('runMachine', () => {
     expect(whyEnded(folder)).toBe('it reached its deadline');
   });
 
+  test('ends everything at its deadline when nothing can be noted, as on a full disk', async () => {
+    const folder = await start({ idleSeconds: null, deadlineMs: minute });
+    await run('setsid sh -c "sleep 1000" >/dev/null 2>&1 </dev/null &');
+    // A file can't take a folder's place: so both notes fail.
+    for (const name of ['ending.json', 'ended.json']) mkdirSync(join(folder, name));
+    await clock.advance(minute);
+    await clockUntilEnded();
+    await expect(running).resolves.toBeUndefined();
+    expect(findProcesses(id)).toEqual([]);
+  });
+
   test('a second process for the same folder leaves it alone', async () => {
     const folder = await start({ idleSeconds: null });
     const before = readFileSync(join(folder, 'process.json'), 'utf8');

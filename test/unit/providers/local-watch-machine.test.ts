@@ -81,6 +81,20 @@ describe('watchMachine', () => {
     expect(result.why).toBeNull();
   });
 
+  test('a look that fails ends nothing; the next one counts', async () => {
+    let broken = true;
+    const isBusy = () => {
+      if (broken) throw new Error('EMFILE: too many open files');
+      return false;
+    };
+    const { clock, result } = watch({ idleSeconds: 60, isBusy });
+    await clock.advance(10 * minute);
+    expect(result.why).toBeNull();
+    broken = false;
+    await clock.advance(minute + 1_000);
+    expect(result.why).toBe('it was idle for 60 seconds');
+  });
+
   test('ends when its folder was removed', async () => {
     const { clock, state, result } = watch();
     await clock.advance(minute);
