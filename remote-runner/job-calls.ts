@@ -47,7 +47,10 @@ export async function cancel(
   const wake = wakeOn([job.path]);
   try {
     if (readStanding(job)?.state !== 'ended') {
-      writeWithBallast(machine, () => writeDurably(job.cancel, JSON.stringify({ graceMs })));
+      writeWithBallast(machine, () => {
+        writeDurably(job.cancel, JSON.stringify({ graceMs }));
+        enqueue(machine, job); // a submit that was killed half-way may not have
+      });
       wakeServe(machine);
       await serving.alive();
     }

@@ -61,6 +61,8 @@ export interface JobFolder {
   readonly cancel: string;
   /** The shim's notes on the setup; those on the command lie in the job's folder itself. */
   readonly setup: string;
+  /** Hash of the setup that was begun, as it and the files that it names were then. */
+  readonly setupHash: string;
 }
 
 export function jobFolder(machine: MachineFolder, id: string): JobFolder {
@@ -76,6 +78,7 @@ export function jobFolder(machine: MachineFolder, id: string): JobFolder {
     metrics: join(path, 'metrics.jsonl'),
     cancel: join(path, 'cancel.json'),
     setup: join(path, 'setup'),
+    setupHash: join(path, 'setup.hash'),
   };
 }
 

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { makePrivateFolder, readJson } from './durable.ts';
+import { makePrivateFolder, readText } from './durable.ts';
 import type { Env } from './job-env.ts';
 import { bootId, identify, isAlive, type ProcessIdentity, readPidFile } from './processes.ts';
 import { shimDidNothing } from './shim.ts';
@@ -110,9 +110,11 @@ function watchChild(child: ChildProcess, wake: Wake): WatchedChild {
   };
 }
 
+/** null also for what a power cut may leave: an empty file, or zeros. */
 function readExit(folder: string): PhaseEnd | null {
-  const written = readJson<{ code: number }>(join(folder, 'exit.json'));
-  return written === null ? null : { kind: 'exited', code: written.code };
+  const text = readText(join(folder, 'exit.json'));
+  const code = text === null ? undefined : /^\{"code":(\d{1,3}),/.exec(text)?.[1];
+  return code === undefined ? null : { kind: 'exited', code: Number(code) };
 }
 
 function vanishedDetail(shim: ProcessIdentity): string {

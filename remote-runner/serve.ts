@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { setBallast, writeWithBallast } from './ballast.ts';
 import { readJson, writeDurably } from './durable.ts';
 import { type QueueEntry, queueEntries, readStanding } from './job-files.ts';
+import { mendLeftovers } from './leftovers.ts';
 import { jobFolder, type MachineFolder } from './machine-folder.ts';
 import { takeServeLock } from './serve-lock.ts';
 import { cancelRequest, endQueuedJob, noteQueued, superviseJob } from './supervise.ts';
@@ -14,6 +15,7 @@ import { wakeOn } from './wake.ts';
 
 const lookAgainMs = 1_000;
 const afterFailureMs = 1_000;
+const mendEveryMs = 60_000;
 
 export interface ShutdownRequest {
   readonly graceMs: number;
@@ -30,6 +32,7 @@ export async function serve(machine: MachineFolder, version: string, complain: (
   setBallast(machine);
   const wake = wakeOn([machine.queue, machine.root]);
   let running: string | null = null;
+  let mendedAt = 0;
 
   /** Whatever goes wrong (a full disk?): what was begun is taken up again from the files. */
   const orComplain = async (what: string, work: () => unknown) => {
@@ -49,6 +52,11 @@ export async function serve(machine: MachineFolder, version: string, complain: (
     running = null;
     wake.poke();
   };
+  const mend = () => {
+    if (Date.now() - mendedAt < mendEveryMs) return;
+    mendedAt = Date.now();
+    writeWithBallast(machine, () => mendLeftovers(machine));
+  };
   const look = async () => {
     const leaving = readJson<ShutdownRequest>(machine.shutdown);
     const [next] = queueEntries(machine).filter((entry) => entry.id !== running && attend(machine, entry, leaving !== null));
@@ -61,6 +69,7 @@ export async function serve(machine: MachineFolder, version: string, complain: (
   };
 
   for (let goOn = true; goOn && lock.stillOurs(); ) {
+    await orComplain('leftovers', mend);
     await orComplain('the queue', async () => {
       goOn = await look();
     });

@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobEnd } from '../src/protocol/job.ts';
 import { isDiskFull, writeWhenThereIsRoom } from './ballast.ts';
-import { readJson } from './durable.ts';
+import { readJson, readText, writeDurably } from './durable.ts';
 import { type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
 import { fileSize, type JobOrder, readOrder, writeStanding } from './job-files.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
@@ -77,11 +77,12 @@ async function runPhases(course: Course): Promise<JobEnd> {
 /** null: the machine is set up. */
 async function runSetup(course: Course, setup: string): Promise<JobEnd | null> {
   const { machine, job } = course;
-  const hash = setupHash(setup, machine.workdir);
   const adopted = wasStarted(job.setup);
   if (!adopted) {
+    const hash = setupHash(setup, machine.workdir);
     if (isSetUp(machine, hash)) return null;
     clearSetupStamp(machine);
+    await writeWhenThereIsRoom(machine, () => writeDurably(job.setupHash, hash));
     await note(course, { type: 'state', state: 'setup', logOffset: fileSize(job.log) });
   }
   const env = await envOf(course);
@@ -89,7 +90,8 @@ async function runSetup(course: Course, setup: string): Promise<JobEnd | null> {
   const phase = openPhase(job.setup, adopted ? null : { shim: machine.shim, argv, env, cwd: machine.workdir, log: job.log }, course.wake);
   const end = describeEnd(await watchPhase(course, phase), course.ending !== null);
   if (end.reason === 'exit' && end.code === 0) {
-    await writeWhenThereIsRoom(machine, () => stampSetup(machine, hash));
+    const begun = readText(job.setupHash); // the files that it names may have changed since
+    if (begun !== null) await writeWhenThereIsRoom(machine, () => stampSetup(machine, begun));
     course.shims.length = 0; // its group may be empty now, and its number given to somebody else while the command runs
     return null;
   }
