@@ -8,28 +8,36 @@
  *
  * - `mkdir started` lets one shim only run the command, even when a runner died just after starting it and the next one
  *   starts it again. `pid` then says who: pid, start time, boot.
+ * - The environment is the job's and reaches the command as it was given: this shell sets no variable. What it has to note it
+ *   notes in subshells, with programs of its own PATH, whatever the job's is.
  * - The command runs in the foreground: a `&` child of sh would start with SIGINT ignored. `exec` in a subshell runs exactly
  *   this program, not a builtin of the same name. Trapped (not ignored) signals are back at their defaults there.
+ * - Once the command has ended, signals are ignored: a cancel must not hit the programs that write down how it ended.
  * - What this shell itself has to say, such as "Killed", does not belong into the job's log.
  * - Exit 125 without `exit.json`: somebody else has started it, or nothing can be written here.
  */
 export const shimText = `#!/bin/sh
-d=$1
-shift
-mkdir "$d/started" || exit 125
-if [ -r "/proc/$$/stat" ]; then
-  started=$(cut -d ' ' -f 22 "/proc/$$/stat")
-else
-  started=$(LC_ALL=C ps -o lstart= -p $$)
-fi
-boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
-printf '%s\\n%s\\n%s\\n' "$$" "$started" "$boot" >"$d/.pid" && mv "$d/.pid" "$d/pid" || exit 125
+(
+  PATH="/usr/local/bin:/usr/bin:/bin:$PATH"
+  mkdir "$1/started" || exit 1
+  if [ -r "/proc/$$/stat" ]; then
+    started=$(cut -d ' ' -f 22 "/proc/$$/stat")
+  else
+    started=$(LC_ALL=C ps -o lstart= -p $$)
+  fi
+  boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+  printf '%s\\n%s\\n%s\\n' "$$" "$started" "$boot" >"$1/.pid" && mv "$1/.pid" "$1/pid"
+) || exit 125
 trap : TERM INT HUP QUIT USR1 USR2
 exec 3>&2 2>/dev/null
-(exec "$@" 2>&3 3>&-)
-code=$?
-printf '{"code":%s,"at":%s}\\n' "$code" "$(date +%s)" >"$d/.exit" && mv "$d/.exit" "$d/exit.json"
-exit "$code"
+(shift && exec "$@" 2>&3 3>&-)
+set -- "$1" "$?"
+trap '' TERM INT HUP QUIT USR1 USR2
+(
+  PATH="/usr/local/bin:/usr/bin:/bin:$PATH"
+  printf '{"code":%s,"at":%s}\\n' "$2" "$(date +%s)" >"$1/.exit" && mv "$1/.exit" "$1/exit.json"
+)
+exit "$2"
 `;
 
 /** The shim's exit code when it has run nothing. */

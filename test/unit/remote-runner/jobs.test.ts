@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { RunnerClient } from '../../../src/runner/client.ts';
 import { buildRunner, createMachine, followToEnd, runJob, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
@@ -153,6 +153,20 @@ describe('the environment', () => {
       TOKEN: 'tok',
     });
     expect(env['PATH']).toMatch(new RegExp(`:${process.execPath.replace(/\/node$/, '')}$`));
+  });
+
+  test('variables of any name reach the command as they were given', async () => {
+    const env = { d: '1', started: '2', boot: '3', code: '4', PATH: '/opt/nothing' };
+    const { log } = await runJob(client, specOf([process.execPath, '-p', 'JSON.stringify(process.env)'], { env }));
+    expect(JSON.parse(log.toString())).toMatchObject({ ...env, PATH: `/opt/nothing:${dirname(process.execPath)}` });
+  });
+
+  test('a PATH without a single program does not keep the command from being run, or from being missed', async () => {
+    const env = { PATH: '/opt/nothing' };
+    const ran = await runJob(client, specOf(['/bin/sh', '-c', 'echo "$PATH"; exit 3'], { env }));
+    expect(ran.log.toString()).toBe(`/opt/nothing:${dirname(process.execPath)}\n`);
+    expect(ran.summary.end).toMatchObject({ code: 3, reason: 'exit' });
+    expect((await runJob(client, specOf(['env'], { env }))).summary.end).toMatchObject({ code: 127, detail: 'env: command not found' });
   });
 
   test('a job can not pretend to be another one', async () => {
