@@ -23,13 +23,20 @@ function pythonRecipe(names: readonly string[]): Recipe | null {
   const script = ['train.py', 'main.py'].find((name) => names.includes(name));
   const setup = pythonSetup(names);
   if (script === undefined && (setup === null || firstNotebook(names) !== undefined)) return null;
-  return { found: 'python', setup, train: script === undefined ? null : `python3 ${script}` };
+  return { found: 'python', setup, train: script === undefined ? null : `${inVenv(setup, 'python3')} ${script}` };
+}
+
+/** Distributions refuse pip outside of one; what the machine's image brings along (PyTorch with CUDA) stays visible inside. */
+const venv = 'python3 -m venv --system-site-packages .venv';
+
+function inVenv(setup: string | null, program: string): string {
+  return setup?.startsWith(venv) === true ? `.venv/bin/${program}` : program;
 }
 
 function pythonSetup(names: readonly string[]): string | null {
-  if (names.includes('requirements.txt')) return 'python3 -m pip install -r requirements.txt';
+  if (names.includes('requirements.txt')) return `${venv} && .venv/bin/pip install -r requirements.txt`;
   if (names.includes('environment.yml')) return 'conda env update --name base --file environment.yml';
-  if (names.includes('pyproject.toml')) return 'python3 -m pip install .';
+  if (names.includes('pyproject.toml')) return `${venv} && .venv/bin/pip install .`;
   return null;
 }
 
@@ -59,8 +66,9 @@ function packageScripts(file: string): string[] {
 function notebookRecipe(names: readonly string[]): Recipe | null {
   const notebook = firstNotebook(names);
   if (notebook === undefined) return null;
-  const words = ['jupyter', 'nbconvert', '--to', 'notebook', '--execute', '--output-dir', 'outputs', `./${notebook}`];
-  return { found: 'notebook', setup: pythonSetup(names) ?? 'python3 -m pip install jupyter', train: JSON.stringify(words) };
+  const setup = pythonSetup(names) ?? `${venv} && .venv/bin/pip install jupyter`;
+  const words = [inVenv(setup, 'jupyter'), 'nbconvert', '--to', 'notebook', '--execute', '--output-dir', 'outputs', `./${notebook}`];
+  return { found: 'notebook', setup, train: JSON.stringify(words) };
 }
 
 function firstNotebook(names: readonly string[]): string | undefined {
@@ -79,12 +87,12 @@ name: ${/^(null|true|false)$/.test(name) ? `'${name}'` : name}
 # gpu: L4:1
 
 # Run once on the machine, and again when it, or a file that it names, has changed.
-${setup === null ? '# setup: python3 -m pip install -r requirements.txt' : `setup: ${setup}`}
+${setup === null ? `# setup: ${venv} && .venv/bin/pip install -r requirements.txt` : `setup: ${setup}`}
 
 # The command. Its exit code becomes the exit code of gpu-run train.
 ${train === null ? '# train: python3 train.py --epochs 4' : `train: ${train}`}
 
-# Pulled back when it has ended.
+# What the job writes there is pulled back when it has ended; all else is gone with the machine.
 outputs: [outputs/]
 
 # What git ignores is not sent. Data that git ignores, but the job needs:

@@ -62,7 +62,8 @@ export function createMachine({ entry, settings, env, withContext }: MachinePart
       const { job } = await withContext((context) => train(input, context, () => {}));
       return createJob(job, withContext);
     },
-    pull: (paths = settings.outputs) => withContext((context) => pull({ name: entry.name, paths, into: settings.folder }, context)),
+    pull: (paths) =>
+      withContext((context) => pull({ name: entry.name, paths: paths ?? settings.outputs, into: settings.folder, strict: paths !== undefined }, context)),
     down: end,
     [Symbol.asyncDispose]: end,
   };

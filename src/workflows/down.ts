@@ -24,7 +24,7 @@ export interface DownResult {
  */
 export async function down(input: DownInput, context: RunContext): Promise<DownResult> {
   const entries = input.all ? context.ledger.list({ live: true }) : input.names.flatMap((name) => liveOrGone(name, context));
-  const outcomes = await Promise.allSettled(entries.map((entry) => endClaimed(entry, 'down', context)));
+  const outcomes = await Promise.allSettled(entries.map((entry) => saveAndEnd(entry, context)));
   const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
   if (failures.length > 0) throw worst(failures);
   const ended = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
@@ -37,6 +37,11 @@ export async function down(input: DownInput, context: RunContext): Promise<DownR
     })),
     leftovers: ended.flatMap(({ leftovers }) => leftovers),
   };
+}
+
+async function saveAndEnd(entry: MachineEntry, context: RunContext): Promise<EndedMachine> {
+  if (context.ledger.listJobs({ machineId: entry.id }).length > 0) await (await import('./save-logs.ts')).saveLogs(entry, context);
+  return endClaimed(entry, 'down', context);
 }
 
 /** Takes the claim, ends the machine, gives the claim back. */

@@ -1,4 +1,5 @@
 /** `pull`: outputs from the machine into the project's folder, verified. */
+import { GpuRunError } from '../core/errors.ts';
 import { type PulledFile, pullOutputs } from '../sync/pull.ts';
 import type { RunContext } from './context.ts';
 import { findMachine } from './find.ts';
@@ -10,11 +11,19 @@ export interface PullInput {
   readonly paths: readonly string[];
   /** Absolute. */
   readonly into: string;
+  /** A path at which nothing was found is an error: somebody named it by hand. */
+  readonly strict: boolean;
 }
 
 export async function pull(input: PullInput, context: RunContext): Promise<readonly PulledFile[]> {
   await using reached = await reachOrLose(findMachine(input.name, context), context);
-  return await pullInto(reached, input.paths, input.into, context);
+  const files = await pullInto(reached, input.paths, input.into, context);
+  const clean = (path: string) => path.replace(/^(\.\/)+/, '').replace(/\/+$/, '');
+  const missing = input.paths.filter((path) => !files.some((file) => file.path === clean(path) || file.path.startsWith(`${clean(path)}/`)));
+  if (!input.strict || missing.length === 0) return files;
+  throw new GpuRunError('not-found', `Nothing was found to pull at ${missing.join(', ')}: it is not there, or as it was sent.`, {
+    hints: [`gpu-run ssh ${input.name}   to look; paths are relative to the workdir`],
+  });
 }
 
 export async function pullInto(reached: ReachedMachine, paths: readonly string[], into: string, context: RunContext): Promise<readonly PulledFile[]> {

@@ -102,14 +102,27 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     const job = await followFrom({ job: submitted, machine, logOffset: 0, record: 0, follow: true, first: reached }, context, watched.onEvent);
     if (job.end?.code !== 0 && context.clock.now() >= machine.deadline) throw goneError(machine, null, context);
     const outputs = await fetchOutputs(job, input, machine, context);
-    const ended = takeDown && !(input.keepOnFailure && job.end?.code !== 0) ? await endClaimed(machine, `${job.id} ended`, context) : null;
+    const stays = keepsFor(input, job, outputs, machine);
+    if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
+    const ended = takeDown && stays === null ? await endClaimed(machine, `${job.id} ended`, context) : null;
     const after = ended?.machine ?? machine;
     const cost = jobCost(job, after, context);
     return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };
   } catch (error) {
     await unwind(error, { job: submitted, takeDown, input, machine, watched }, context);
-    throw error;
+    throw explainInterrupt(error, submitted, takeDown, machine);
   }
+}
+
+/** Why the machine stays up although it was to go down with the job; null: it goes. */
+function keepsFor(input: TrainInput, job: JobEntry, outputs: readonly PulledFile[], machine: MachineEntry): string | null {
+  if (input.teardown === 'keep') return null; // as ordered
+  if (job.end?.code !== 0) return input.keepOnFailure ? `'${machine.name}' stays up, because the job failed: gpu-run down ${machine.name}` : null;
+  if (input.outputs.length === 0 || outputs.length > 0 || !machine.forOneJob) return null;
+  return (
+    `The job made nothing at ${input.outputs.join(', ')}, so '${machine.name}' stays up until it was idle for its limit: ` +
+    `look for its results with gpu-run ssh ${machine.name}, fetch them with gpu-run pull ${machine.name} PATH, then gpu-run down ${machine.name}`
+  );
 }
 
 async function submit(input: TrainInput, reached: ReachedMachine, context: RunContext): Promise<JobEntry> {
@@ -211,9 +224,16 @@ async function unwind(error: unknown, unfinished: Unfinished, context: RunContex
   const calm: RunContext = { ...context, signal: new AbortController().signal };
   if (job !== null && code === 'interrupted') {
     await cancelAndShow(job, unfinished, calm);
-    if (takeDown && input.outputs.length > 0) await rescueOutputs(input, machine, calm);
+    if (input.outputs.length > 0) await rescueOutputs(input, machine, calm);
   }
   if (takeDown) await endClaimed(machine, toGpuRunError(error).message, calm);
+}
+
+/** What was interrupted, and what is still up. */
+function explainInterrupt(error: unknown, job: JobEntry | null, takeDown: boolean, machine: MachineEntry): unknown {
+  if (job === null || toGpuRunError(error).code !== 'interrupted' || error instanceof LeaveRunning) return error;
+  const hints = takeDown ? [] : [`'${machine.name}' stays up ($${machine.offer.price.perHour.toFixed(2)} an hour): gpu-run down ${machine.name}   ends it`];
+  return new GpuRunError('interrupted', `${job.id} was interrupted.`, { cause: error, hints });
 }
 
 /** What the job says while it saves and ends is shown like the rest. Where it can't be cancelled the teardown ends it, or says that it can't. */

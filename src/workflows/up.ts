@@ -56,15 +56,17 @@ export async function up(input: UpInput, context: RunContext): Promise<UpResult>
   } // null: another gpu-run has just opened the same name; use its machine
 }
 
-/** `--dry-run`: what `up` would do. Costs nothing and changes nothing. */
+/** `--dry-run`: what `up` would do. Costs nothing and changes nothing. @throws GpuRunError `no-capacity` when nothing fits */
 export async function planUp(input: UpInput, context: RunContext): Promise<UpPlan> {
   const { offers, deadline } = await findOffers(input, context);
   const best = offers[0];
+  const existing = context.ledger.list({ name: input.name, live: true })[0] ?? null;
+  if (best === undefined && existing === null) throw nothingFits(input);
   return {
     offers,
     deadline,
     worstCaseUsd: best === undefined ? null : costOf(best.price, (deadline - context.clock.now()) / 1000),
-    existing: context.ledger.list({ name: input.name, live: true })[0] ?? null,
+    existing,
   };
 }
 
@@ -101,14 +103,18 @@ async function tryOffers(input: UpInput, offers: readonly Offer[], attempts: UpA
     }
   }
   if (last !== null) throw last;
-  throw new GpuRunError('no-capacity', `No machine fits ${describeNeed(input.need)} at ${input.providers.join(', ')}.`, {
+  throw nothingFits(input);
+}
+
+function nothingFits(input: UpInput): GpuRunError {
+  return new GpuRunError('no-capacity', `No machine fits (${describeNeed(input.need)}) at ${input.providers.join(', ')}.`, {
     hints: ['gpu-run offers   shows what could be rented', 'Ask for another --gpu, or let --region and --spot open.'],
   });
 }
 
 function describeNeed(need: ResourceNeed): string {
-  const gpu = need.gpu === undefined ? 'the need' : `${need.gpu.count} x ${need.gpu.name}`;
-  return `${gpu}${need.spot ? ' (spot)' : ''}${need.regions.length > 0 ? ` in ${need.regions.join(', ')}` : ''}`;
+  const gpu = need.gpu === undefined ? 'any GPU or none' : `${need.gpu.count} x ${need.gpu.name}`;
+  return `${need.nodes > 1 ? `${need.nodes} machines with ` : ''}${gpu}${need.spot ? ' (spot)' : ''}${need.regions.length > 0 ? ` in ${need.regions.join(', ')}` : ''}`;
 }
 
 /** Brings a live machine of that name into a clear state: ready, or not there. Waits while another gpu-run is making or ending it. */
@@ -151,14 +157,19 @@ async function lookAgain(entry: MachineEntry, context: RunContext): Promise<Mach
 
 function checkFits(machine: MachineEntry, input: UpInput): MachineEntry {
   const wrongProvider = !input.providers.includes(machine.provider);
+  const wrongCount = input.need.nodes > 1;
   const gpu = input.need.gpu;
   const has = machine.offer.gpu;
   const wrongGpu = gpu !== undefined && (has === null || has.count < gpu.count || has.name.toLowerCase() !== gpu.name.toLowerCase());
-  if (!wrongProvider && !wrongGpu) return machine;
+  if (!wrongProvider && !wrongGpu && !wrongCount) return machine;
   const found = `${machine.provider} ${machine.offer.type}${has === null ? '' : ` with ${has.count} x ${has.name}`}`;
-  throw new GpuRunError('conflict', `A machine named '${machine.name}' is up already, but it is another one: ${found}.`, {
-    hints: [`gpu-run down ${machine.name}   ends it`, 'gpu-run up OTHER-NAME   makes a second one'],
-  });
+  throw new GpuRunError(
+    'conflict',
+    `A machine named '${machine.name}' is up already, but it is another one: ${found}. Asked for: ${input.providers.join(' or ')}, ${describeNeed(input.need)}.`,
+    {
+      hints: [`gpu-run down ${machine.name}   ends it`, 'gpu-run up OTHER-NAME   makes a second one'],
+    },
+  );
 }
 
 async function protectionOf(machine: MachineEntry, context: RunContext): Promise<string[]> {

@@ -22,15 +22,19 @@ Without a name: the machine of this folder.`;
     const { down } = await import('../../workflows/down.ts');
     const names = all || given.length > 0 ? given : [(await this.settings(flags)).name];
     const result = await this.withContext({}, async (context) => {
-      if (all && flags.yes !== true) await this.#confirmAll(context);
+      if (flags.yes !== true) await this.#confirm(all ? null : names, context);
       return down({ names, all }, context);
     });
     const machines = result.machines.map(({ name, id, state, costUsd }) => ({ name, id, state, cost: { usd: costUsd } }));
     return this.finish({ machines, leftovers: result.leftovers }, renderDown(result), failureOfLeftovers(result.leftovers));
   }
 
-  async #confirmAll({ ledger, signal }: RunContext): Promise<void> {
-    const names = ledger.list({ live: true }).map((machine) => machine.name);
-    if (names.length > 0) await confirm(`End ${names.join(', ')}, with the jobs on ${names.length === 1 ? 'it' : 'them'}?`, signal);
+  /** `--all` always asks; a machine that was named only on a terminal, while a job is on it. */
+  async #confirm(only: readonly string[] | null, { ledger, signal }: RunContext): Promise<void> {
+    const live = ledger.list({ live: true }).filter(({ name }) => only === null || only.includes(name));
+    const busy = live.filter(({ id }) => ledger.listJobs({ machineId: id }).some(({ state }) => state !== 'ended'));
+    const asked = only === null ? live : process.stdin.isTTY === true ? busy : [];
+    if (asked.length === 0) return;
+    await confirm(`End ${asked.map(({ name }) => name).join(', ')}, with the jobs on ${asked.length === 1 ? 'it' : 'them'}?`, signal);
   }
 }

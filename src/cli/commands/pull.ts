@@ -25,7 +25,9 @@ Without paths: the outputs: of gpu-run.yaml.`;
     }
     const { pull } = await import('../../workflows/pull.ts');
     const { folder } = settings;
-    const outputs = await this.withContext({ folder }, (context) => pull({ name: settings.name, paths: wanted, into: folder }, context));
+    const outputs = await this.withContext({ folder }, (context) =>
+      pull({ name: settings.name, paths: wanted, into: folder, strict: paths.length > 0 }, context),
+    );
     const bytes = outputs.reduce((sum, file) => sum + file.bytes, 0);
     return this.finish({ outputs }, `${plural(outputs.length, 'file')}, ${formatSize(bytes)}`);
   }

@@ -17,7 +17,7 @@ The exit code is the command's own. A machine that was rented for it goes down a
   static override usage = 'train [NAME] [FLAGS] [-- COMMAND...]';
   static override examples = [
     { description: 'What gpu-run.yaml says:', command: '<%= config.bin %> train' },
-    '<%= config.bin %> train --gpu L4:1 --budget 3 -- python train.py --epochs 4',
+    '<%= config.bin %> train --gpu L4:1 --budget 3 -- python3 train.py --epochs 4',
     '<%= config.bin %> train cats --detach -- sh -c "make data && make train"',
   ];
   static override args = { name: nameArg };
@@ -54,7 +54,11 @@ The exit code is the command's own. A machine that was rented for it goes down a
       const output = createJobOutput(this.screen, progress, { states: true });
       const done = await train(input, context, output.onEvent);
       const { id } = done.job;
-      await output.print(flags.detach ? `${id} was accepted on ${name}: gpu-run logs ${id} --follow` : endLine(done.job, done.machine.provider, done.cost.usd));
+      await output.print(
+        flags.detach
+          ? `${id} was accepted on ${name}: gpu-run logs ${id} --follow, then gpu-run pull ${name} before it ends`
+          : endLine(done.job, done.machine.provider, done.cost.usd),
+      );
       return done;
     });
     const verdict = verdictOf(result.job, result.leftovers);
@@ -64,13 +68,18 @@ The exit code is the command's own. A machine that was rented for it goes down a
 
 function jobCommand(words: readonly string[] | null, settings: Settings): JobCommand {
   if (words !== null && words.length > 0) return { kind: 'argv', argv: words };
-  if (words !== null) throw new GpuRunError('usage', 'There is no command behind --.', { hints: ['As in: gpu-run train -- python train.py'] });
+  if (words !== null) throw new GpuRunError('usage', 'There is no command behind --.', { hints: ['As in: gpu-run train -- python3 train.py'] });
   if (settings.train !== null) return settings.train;
   throw new GpuRunError(
     'bad-input',
-    `There is nothing to run: no command was given, and ${settings.configFile ?? 'this folder has no gpu-run.yaml that'} says no \`train:\`.`,
+    settings.configFile === null
+      ? 'There is nothing to run: no command was given, and there is no gpu-run.yaml.'
+      : `There is nothing to run: no command was given, and ${settings.configFile} has no \`train:\` line.`,
     {
-      hints: ['gpu-run train -- python train.py   runs a command', 'gpu-run init   writes a gpu-run.yaml'],
+      hints: [
+        'gpu-run train -- python3 train.py   runs a command',
+        settings.configFile === null ? 'gpu-run init   writes a gpu-run.yaml' : `Write a train: line in ${settings.configFile}.`,
+      ],
     },
   );
 }

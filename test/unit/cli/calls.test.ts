@@ -19,7 +19,7 @@ afterEach(() => place[Symbol.dispose]());
 test.each([
   [['trian'], "There is no command 'trian'", 'Did you mean: gpu-run train'],
   [['train', 'sh', '-c', 'exit 37'], 'There is no flag -c', 'gpu-run train -- python train.py'],
-  [['train', '--'], 'no command behind --', 'python train.py'],
+  [['train', '--'], 'no command behind --', 'python3 train.py'],
   [['train', '--down', '--keep', '--', 'true'], 'exclude each other', ''],
   [['down', '--all'], 'Nobody can be asked', '--yes'],
 ])('gpu-run %j is a usage error that says what was meant', async (argv, message, hint) => {
@@ -104,7 +104,7 @@ test('a job that does not exist, and a folder without jobs', async () => {
 });
 
 test('nothing to run', async () => {
-  expect(await place.call(['train'])).toMatchObject({ code: 64, stderr: expect.stringContaining('`train:`') });
+  expect(await place.call(['train'])).toMatchObject({ code: 64, stderr: expect.stringContaining('there is no gpu-run.yaml') });
 });
 
 test('the log of a job whose machine is gone: whole, from an offset, its end, as a document', async () => {

@@ -8,8 +8,14 @@ describe('starterConfig', () => {
   it.each([
     ['an empty folder', {}, 'unknown', null, null],
     ['a script', { 'train.py': '' }, 'python', null, shell('python3 train.py')],
-    ['a script with requirements', { 'main.py': '', 'requirements.txt': '' }, 'python', 'python3 -m pip install -r requirements.txt', shell('python3 main.py')],
-    ['a Python package', { 'pyproject.toml': '' }, 'python', 'python3 -m pip install .', null],
+    [
+      'a script with requirements',
+      { 'main.py': '', 'requirements.txt': '' },
+      'python',
+      'python3 -m venv --system-site-packages .venv && .venv/bin/pip install -r requirements.txt',
+      shell('.venv/bin/python3 main.py'),
+    ],
+    ['a Python package', { 'pyproject.toml': '' }, 'python', 'python3 -m venv --system-site-packages .venv && .venv/bin/pip install .', null],
     [
       'a conda environment',
       { 'environment.yml': '', 'train.py': '' },
@@ -35,8 +41,11 @@ describe('starterConfig', () => {
     const starter = starterConfig(it.folder);
     expect(starter.found).toBe('notebook');
     it.write('gpu-run.yaml', starter.text);
-    const argv = ['jupyter', 'nbconvert', '--to', 'notebook', '--execute', '--output-dir', 'outputs', './-my \'note".ipynb'];
-    expect(await it.load()).toMatchObject({ setup: 'python3 -m pip install -r requirements.txt', train: { kind: 'argv', argv } });
+    const argv = ['.venv/bin/jupyter', 'nbconvert', '--to', 'notebook', '--execute', '--output-dir', 'outputs', './-my \'note".ipynb'];
+    expect(await it.load()).toMatchObject({
+      setup: 'python3 -m venv --system-site-packages .venv && .venv/bin/pip install -r requirements.txt',
+      train: { kind: 'argv', argv },
+    });
   });
 
   it.each(['null', 'true', 'False', '123', 'no', 'Ünï çödé', 'a: b'])('gives a folder called %j a name that YAML does not mistake', async (name) => {
@@ -55,7 +64,7 @@ describe('starterConfig', () => {
     expect(await it.load()).toMatchObject({
       providers: ['ssh'],
       need: { gpu: { name: 'L4', count: 1 }, providerOptions: { ssh: { host: 'gpubox.example.org', 'price-per-hour': 1.2 } } },
-      setup: 'python3 -m pip install -r requirements.txt',
+      setup: 'python3 -m venv --system-site-packages .venv && .venv/bin/pip install -r requirements.txt',
       sync: { exclude: ['notes/'], data: [{ to: 'data/pets' }] },
       secrets: ['WANDB_API_KEY'],
       metrics: { loss: 'loss=([0-9.]+)' },
