@@ -27,26 +27,42 @@ const ensureEveryMs = 1_000;
 
 /** Resolves when the client is gone. */
 export async function connect(machine: MachineFolder, { input, output, script, version }: Connection): Promise<void> {
-  prepareMachineFolder(machine);
+  let prepared = false;
   const serving = createServeStarter(machine, script, version);
   const answers = answerTable(machine, serving, version);
+  const prepare = () => {
+    if (prepared) return;
+    prepareMachineFolder(machine);
+    prepared = true;
+    serving.ensure();
+  };
   const peer = new Peer(writerTo(output), async (call) => {
     const answer = answers[call.op];
     if (answer === undefined) throw new RunnerError('protocol', `This runner (${version}) knows no call '${call.op}'.`);
     try {
+      prepare();
       return await answer(call);
     } catch (error) {
       throw explainSystemError(error);
     }
   });
-  serving.ensure();
-  const ensuring = setInterval(() => serving.ensure(), ensureEveryMs);
+  const ensuring = setInterval(() => attempt(() => prepared && serving.ensure()), ensureEveryMs);
   try {
     output.write(magicLine(version));
+    attempt(prepare);
     await Promise.race([feedAll(input, peer), closed(output)]);
   } finally {
     clearInterval(ensuring);
     peer.close(new RunnerError('connection', 'The client is gone.'));
+  }
+}
+
+/** A full disk, or a folder that can't be written: not here, but to each call it is told. */
+function attempt(work: () => unknown): void {
+  try {
+    work();
+  } catch {
+    // The next call, or the next second, tries it again.
   }
 }
 

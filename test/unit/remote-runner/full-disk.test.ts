@@ -72,6 +72,16 @@ describe.skipIf(!canMount)('a disk that a job fills', () => {
     expect((await client.call('jobs', {})).jobs).toHaveLength(2);
   });
 
+  test('is named by every call when it was full before the first connection; with room again the connection works', async () => {
+    const filler = join(machine.root, 'filler');
+    spawnSync('sh', ['-c', 'cat /dev/zero > "$0"', filler]);
+    const client = await machine.connect();
+    await expect(client.call('hello', {})).rejects.toMatchObject({ code: 'disk-full' });
+    await expect(client.call('submit', { spec: specOf('true') })).rejects.toMatchObject({ code: 'disk-full' });
+    rmSync(filler);
+    expect((await runJob(client, specOf('exit 2'))).summary.end).toMatchObject({ code: 2 });
+  });
+
   test('does not stop the metrics of a job that goes on when there is room again', async () => {
     const client = await machine.connect();
     const spec = specOf(`echo '{"loss": 1}'; ${fill}; sleep 0.2; rm fill; echo '{"loss": 2}'; sleep 0.2; echo '{"loss": 3}'`);
