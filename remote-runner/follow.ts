@@ -14,7 +14,7 @@ import { type Wake, wakeOn } from './wake.ts';
 const heartbeatMs = 5_000;
 const lookAgainMs = 250;
 
-/** @throws RunnerError `bad-input` for an offset that is no place in the log */
+/** @throws RunnerError `bad-input` for an offset that is no place in the log; a follower who comes back may know bytes that a power cut has taken */
 export async function follow(call: Call, machine: MachineFolder): Promise<Calls['follow']['result']> {
   const params = call.params as Calls['follow']['params'];
   const job = existingJob(machine, params.id);
@@ -29,9 +29,10 @@ export async function follow(call: Call, machine: MachineFolder): Promise<Calls[
   }
 }
 
-function checkPlace({ logOffset, record }: Calls['follow']['params'], size: number): void {
+function checkPlace({ logOffset, record, follow: goesOn }: Calls['follow']['params'], size: number): void {
   if (!Number.isSafeInteger(logOffset) || logOffset < 0) throw new RunnerError('bad-input', `${logOffset} is no offset in a log: it counts bytes from 0.`);
-  if (logOffset > size) throw new RunnerError('bad-input', `The log has ${size} bytes; there is no offset ${logOffset} in it.`);
+  const comesBack = goesOn && record > 0;
+  if (logOffset > size && !comesBack) throw new RunnerError('bad-input', `The log has ${size} bytes; there is no offset ${logOffset} in it.`);
   if (!Number.isSafeInteger(record) || record < 0) throw new RunnerError('bad-input', `${record} is no record's number.`);
 }
 

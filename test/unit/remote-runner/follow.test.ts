@@ -1,6 +1,6 @@
 /** The `follow` call: places in the log, one look, many followers. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -41,6 +41,16 @@ describe('follow', () => {
       await expect(followToEnd(client, spec.id, { logOffset })).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining(words) });
     }
     expect((await followToEnd(client, spec.id, { logOffset: 10 })).log.length).toBe(0);
+  });
+
+  test('a follower that comes back to a log that a power cut has shortened still gets the records', async () => {
+    const client = await machine.connect();
+    const spec = specOf('printf 0123456789');
+    await runJob(client, spec);
+    truncateSync(machine.jobFile(spec.id, 'log'), 4);
+    const { log, records } = await followToEnd(client, spec.id, { logOffset: 10, record: 2 });
+    expect(log.length).toBe(0);
+    expect(statesOf(records)).toEqual(['ended']);
   });
 
   test('without following: what is there now, and back', async () => {
