@@ -20,7 +20,8 @@ export interface LocalServer {
   close(): Promise<void>;
 }
 
-export async function startLocalServer(): Promise<LocalServer> {
+/** `loginWithinMs`: as in `SshServerOptions`. */
+export async function startLocalServer({ loginWithinMs }: { readonly loginWithinMs?: number } = {}): Promise<LocalServer> {
   const folder = mkdtempSync(join(tmpdir(), 'gpu-run-ssh-'));
   const home = join(folder, 'home');
   mkdirSync(home);
@@ -40,6 +41,7 @@ export async function startLocalServer(): Promise<LocalServer> {
       home,
       shell: '/bin/sh',
       env: { MACHINE: 'local' },
+      ...(loginWithinMs === undefined ? {} : { loginWithinMs }),
     });
   let server: SshServer = await start(0);
   const { port } = server;

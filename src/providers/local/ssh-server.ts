@@ -24,6 +24,8 @@ export interface SshServerOptions {
   readonly shell: string;
   /** What commands get beside HOME, USER, LOGNAME, SHELL and a plain PATH; nothing else reaches them. */
   readonly env: Readonly<Record<string, string>>;
+  /** Milliseconds that a client has to log in before it is cut off; default 20,000. */
+  readonly loginWithinMs?: number;
 }
 
 export interface SshServer {
@@ -37,15 +39,18 @@ export interface SshServer {
 /** As sshd's MaxAuthTries; clients with many keys offer each. */
 const maxRefusals = 20;
 
+/** Clients that have not logged in; each holds a descriptor, and any local user can connect. Further ones are closed at once. */
+const maxStrangers = 64;
+
 const plainPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Rejects with the system's error when the port can't be listened on. */
 export async function startSshServer(options: SshServerOptions): Promise<SshServer> {
-  const { home, shell, user } = options;
+  const { home, shell, user, loginWithinMs = 20_000 } = options;
   const isAllowed = publicKeyCheck(options);
   const commands = serveCommands({ home, shell, env: { PATH: plainPath, ...options.env, HOME: home, USER: user, LOGNAME: user, SHELL: shell } });
   const authenticated = new Set<Connection>();
-  const server = new ssh2.Server({ hostKeys: [options.hostPrivateKey] }, (connection) => {
+  const server = new ssh2.Server({ hostKeys: [options.hostPrivateKey] }, (connection, { port }) => {
     connection.setMaxListeners(0); // each running command waits for its end
     connection.on('error', () => {}); // 'close' follows
     let refusals = 0;
@@ -54,7 +59,10 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
       else if (++refusals < maxRefusals) context.reject(['publickey']);
       else connection.end();
     });
-    connection.once('ready', () => authenticated.add(connection));
+    connection.once('ready', () => {
+      authenticated.add(connection);
+      for (const socket of strangers.keys()) if (socket.remotePort === port) noStranger(socket);
+    });
     connection.once('close', () => authenticated.delete(connection));
     connection.on('session', (accept) => {
       const session = accept();
@@ -66,9 +74,25 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
 
   // A listener of our own in front of the library's: it has Nagle's algorithm on, and can't end connections that are half made.
   const sockets = new Set<Socket>();
+  const strangers = new Map<Socket, NodeJS.Timeout>();
+  const noStranger = (socket: Socket) => {
+    clearTimeout(strangers.get(socket));
+    strangers.delete(socket);
+  };
   const listener = createServer({ noDelay: true }, (socket) => {
+    if (strangers.size >= maxStrangers) {
+      socket.destroy();
+      return;
+    }
+    strangers.set(
+      socket,
+      setTimeout(() => socket.destroy(), loginWithinMs),
+    );
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.once('close', () => {
+      sockets.delete(socket);
+      noStranger(socket);
+    });
     server.injectSocket(socket);
   });
   const { promise: listening, resolve, reject } = Promise.withResolvers<void>();

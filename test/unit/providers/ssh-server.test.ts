@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -71,6 +72,38 @@ describe('logging in', () => {
     await expect(connect({ privateKey: undefined, authHandler })).rejects.toMatchObject({ level: 'client-authentication' });
     expect(tries).toEqual([]);
     expect(server.connections()).toBe(0);
+  });
+
+  /** Resolves when it is closed; it never says a word. */
+  const silentClient = (): { socket: Socket; closed: Promise<unknown> } => {
+    const socket = connectTcp(server.port, '127.0.0.1').on('error', () => {});
+    return { socket: socket.resume(), closed: once(socket, 'close') };
+  };
+
+  test('who does not log in in time is cut off, who has logged in is not', async () => {
+    await server.close();
+    server = await startLocalServer({ loginWithinMs: 1_500 });
+    const client = await connect();
+    await silentClient().closed;
+    expect(await output(await exec(client, 'echo still here'))).toEqual({ text: 'still here\n', exit: [0] });
+  });
+
+  test('of those who have not logged in at most 64 are kept, and room is made again', async () => {
+    const early = await connect(); // has logged in: it doesn't count
+    const kept = Array.from({ length: 64 }, silentClient);
+    await Promise.all(kept.map(({ socket }) => (socket.connecting ? once(socket, 'connect') : null)));
+    await silentClient().closed;
+    expect(kept.filter(({ socket }) => socket.closed)).toEqual([]);
+    expect((await output(await exec(early, 'echo hello'))).text).toBe('hello\n');
+    for (const { socket } of kept) socket.destroy();
+    await expect
+      .poll(() =>
+        connect().then(
+          () => server.connections(),
+          () => 0,
+        ),
+      )
+      .toBe(2);
   });
 
   test('a port that is taken', async () => {
