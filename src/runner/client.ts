@@ -6,6 +6,7 @@ import { FrameError, MagicScanner } from '../protocol/frame.ts';
 import { type OpenCall, Peer } from '../protocol/peer.ts';
 import type { RemoteProcess, Transport } from '../transport/transport.ts';
 import type { InstalledRunner } from './install.ts';
+import { firstWordWithinMs, silentMachine } from './silence.ts';
 
 export interface RunnerClient {
   /** The runner's version, as it introduced itself. */
@@ -21,10 +22,13 @@ export interface RunnerClient {
 export interface OpenRunnerOptions {
   /** Ends the connection when aborted, whenever that is; everything then fails with `interrupted`. */
   readonly signal: AbortSignal;
+  /** Milliseconds that the runner has to introduce itself; default 30,000. */
+  readonly withinMs?: number;
 }
 
-/** @throws GpuRunError `protocol` when something else than the runner answers, `connection`, `interrupted` */
-export async function openRunner(transport: Transport, installed: InstalledRunner, { signal }: OpenRunnerOptions): Promise<RunnerClient> {
+/** @throws GpuRunError `protocol` when something else than the runner answers, `connection`, also when nothing answers, `interrupted` */
+export async function openRunner(transport: Transport, installed: InstalledRunner, options: OpenRunnerOptions): Promise<RunnerClient> {
+  const { signal, withinMs = firstWordWithinMs } = options;
   const remote = transport.exec([...installed.argv, 'connect', '--root', installed.root], { signal });
   const said = keepTail(remote);
   remote.stdin.on('error', () => {}); // the process may be gone; its exit says so
@@ -42,9 +46,13 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
     peer.close(reason);
     remote.kill();
   });
+  const silent = setTimeout(() => {
+    onFailure(silentMachine(withinMs));
+    remote.kill();
+  }, withinMs);
 
   return {
-    version: await introduced,
+    version: await introduced.finally(() => clearTimeout(silent)),
     call: async (op, params) => (await openMapped(peer, op, params).result) as never,
     open: (op, params) => openMapped(peer, op, params),
     close: async () => {

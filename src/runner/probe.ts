@@ -1,7 +1,8 @@
 /** One look at a machine, by one fixed POSIX shell script: what is there to run the runner with. */
 import { GpuRunError } from '../core/errors.ts';
 import type { Transport } from '../transport/transport.ts';
-import { runRemote } from './run-remote.ts';
+import { type Ran, runRemote } from './run-remote.ts';
+import { firstWordWithinMs, silentMachine } from './silence.ts';
 
 export interface FoundNode {
   /** Absolute. */
@@ -63,9 +64,13 @@ fi
 say end yes
 `;
 
-/** @throws GpuRunError `not-allowed` or `disk-full` when our folder can't be made there, `protocol` when no shell answers */
-export async function probeMachine(transport: Transport, version: string, signal: AbortSignal): Promise<Probe> {
-  const { stdout, stderr, code } = await runRemote(transport, ['sh', '-c', script, 'gpu-run', version], null, signal);
+/**
+ * `withinMs`: how long the look may take.
+ * @throws GpuRunError `not-allowed` or `disk-full` when our folder can't be made there, `protocol` when no shell answers,
+ *   `connection` when nothing does
+ */
+export async function probeMachine(transport: Transport, version: string, signal: AbortSignal, withinMs: number = firstWordWithinMs): Promise<Probe> {
+  const { stdout, stderr, code } = await look(transport, version, signal, withinMs);
   const said = [...stdout.matchAll(/^gpu-run (\w+) (.*)$/gm)].map(([, name = '', value = '']) => ({ name, value: value.trim() }));
   const last = (name: string) => said.findLast((line) => line.name === name)?.value ?? null;
   const problem = last('error');
@@ -87,6 +92,15 @@ export async function probeMachine(transport: Transport, version: string, signal
     nodes: said.filter(({ name }) => name === 'node').flatMap(({ value }) => parseNode(value)),
     noExec: last('noexec') !== null,
   };
+}
+
+async function look(transport: Transport, version: string, signal: AbortSignal, withinMs: number): Promise<Ran> {
+  const limit = AbortSignal.timeout(withinMs);
+  try {
+    return await runRemote(transport, ['sh', '-c', script, 'gpu-run', version], null, AbortSignal.any([signal, limit]));
+  } catch (error) {
+    throw limit.aborted && !signal.aborted ? silentMachine(withinMs) : error;
+  }
 }
 
 function parseNode(value: string): FoundNode[] {

@@ -59,6 +59,15 @@ describe('the runner introduces itself', () => {
     await expect(answering('kill -9 $$')).rejects.toMatchObject({ code: 'connection', retry: 'same' });
   });
 
+  test('one that says nothing is given up, and ended', async () => {
+    const installed = { argv: ['sh', '-c', 'exec sleep 1000', 'sh', machine.root], root: machine.root };
+    await expect(openRunner(pipeTransport(), installed, { signal, withinMs: 200 })).rejects.toMatchObject({
+      code: 'connection',
+      retry: 'same',
+      message: expect.stringContaining('connected but silent'),
+    });
+  });
+
   test('a usage that it does not know', async () => {
     await expect(openRunner(pipeTransport(), { ...machine.installed, root: 'relative' }, { signal })).rejects.toMatchObject({
       code: 'protocol',

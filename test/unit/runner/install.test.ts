@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { GpuRunError } from '../../../src/core/errors.ts';
 import { installRunner, type RunnerPackage } from '../../../src/runner/install.ts';
 import { fittingArch } from '../../../src/runner/node-delivery.ts';
 import type { Probe } from '../../../src/runner/probe.ts';
@@ -130,6 +131,38 @@ describe('the runner', () => {
   test('a build that is missing', async () => {
     await expect(installRunner(watched(withNode()).transport, { ...runner, file: join(root, 'nothing') }, 'cats-k3v9xq')).rejects.toMatchObject({
       code: 'internal',
+    });
+  });
+});
+
+describe('a machine that does not answer as it should', () => {
+  /** A machine on which whatever we start is this program instead. */
+  const machineOf = (program: string): Transport => {
+    const inner = pipeTransport();
+    return {
+      ...inner,
+      exec: (_argv, options) => {
+        const remote = inner.exec(['sh', '-c', `exec ${program}`], options);
+        const exit = remote.exit.then((status) => (options?.signal?.aborted ? Promise.reject(new GpuRunError('interrupted', 'cut off')) : status));
+        exit.catch(() => {});
+        return { ...remote, exit };
+      },
+    };
+  };
+
+  test('a silent one is given up; an interruption stays one', async () => {
+    await expect(probeMachine(machineOf('sleep 1000'), version, signal, 200)).rejects.toMatchObject({
+      code: 'connection',
+      retry: 'same',
+      message: expect.stringContaining('connected but silent'),
+    });
+    await expect(probeMachine(machineOf('sleep 1000'), version, AbortSignal.timeout(100))).rejects.toMatchObject({ code: 'interrupted' });
+  });
+
+  test.each(['yes', 'yes >&2'])('one that prints without end (%s) is cut off', async (program) => {
+    await expect(probeMachine(machineOf(program), version, signal)).rejects.toMatchObject({
+      code: 'protocol',
+      hints: [expect.stringContaining('start-up file')],
     });
   });
 });
