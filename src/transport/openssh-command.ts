@@ -14,14 +14,14 @@ export type PipedSsh = ChildProcessByStdio<Writable, Readable, Readable>;
 /**
  * `ssh` ends with 255 for its own failures, for a command's exit code 255, and for a command's death by signal alike. So a shell
  * stays beside the command: it turns a signal into 128+N, and says by the mark (in $1) on stderr that a 255 is the command's own.
- * Its own stderr is closed meanwhile, since shells comment on signals.
+ * Its own stderr is closed meanwhile, since shells comment on signals. Before the command it sets no variable: one that is in the
+ * environment already would change for the command.
  */
 const reporting = `
-mark=$1; shift
 exec 3>&2 2> /dev/null
-(exec "$@" 2>&3 3>&-)
+(shift; exec "$@" 2>&3 3>&-)
 code=$?
-if [ "$code" = 255 ]; then printf %s "$mark" >&3; fi
+if [ "$code" = 255 ]; then printf %s "$1" >&3; fi
 exit "$code"
 `;
 

@@ -95,9 +95,17 @@ export function createSsh2Connector(options: ConnectOptions): Connector {
   };
 }
 
+/** The library's packets take some 35 kB; a longer request breaks the connection. */
+const longestCommand = 32 * 1024;
+
 /** The command takes the login shell's place: so what SSH says of the end, and its signals, are the command's. */
 function commandLine(argv: readonly string[]): string {
-  return `exec ${quoteArgv(argv)}`;
+  const quoted = quoteArgv(argv);
+  const bytes = Buffer.byteLength(quoted);
+  if (bytes <= longestCommand) return `exec ${quoted}`;
+  throw new GpuRunError('bad-input', `The command is too long: ${bytes} bytes once quoted for the shell; at most ${longestCommand} can be sent.`, {
+    hints: ['Put long arguments into a file on the machine (or into its input), and give the command the file.'],
+  });
 }
 
 /** `take` is called in the same turn as the answer comes, so that no event of the channel is missed. */

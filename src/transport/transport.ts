@@ -55,7 +55,8 @@ export interface Transport {
 
   /**
    * Runs a command: an argument vector, never a shell string. The words reach the program unchanged, whatever they hold
-   * (NUL excepted). Works through any POSIX login shell. Connects again by itself when the last connection is known to be dead.
+   * (NUL excepted). Up to 32 KiB in all, quoted for a shell, reach any machine; `exit` rejects with `bad-input` where an
+   * implementation can't send more. Works through any POSIX login shell. Connects again by itself when the last connection is known to be dead.
    */
   exec(argv: readonly string[], options?: ExecOptions): RemoteProcess;
 

@@ -9,6 +9,7 @@ import type { GpuRunError } from '../../../src/core/errors.ts';
 import type { Access } from '../../../src/core/machine.ts';
 import { fingerprint, generateKeyPair } from '../../../src/transport/host-keys.ts';
 import { connectOpenssh } from '../../../src/transport/openssh.ts';
+import { reportingCommand } from '../../../src/transport/openssh-command.ts';
 import type { ConnectOptions, Transport } from '../../../src/transport/transport.ts';
 import { type LocalServer, startLocalServer } from '../../contract/transport-local-server.ts';
 import { run } from '../../contract/transport-observe.ts';
@@ -51,6 +52,12 @@ describe.skipIf(spawnSync('ssh', ['-V']).error !== undefined)('the ssh program',
     return outcome ?? expect.unreachable('it connected');
   }
   const toOutput = async (machine: Transport, ...argv: string[]) => (await run(machine.exec(argv))).stdout.toString();
+
+  test("a command gets the machine's variables as they are, whatever they are called", async () => {
+    const { line } = reportingCommand(['sh', '-c', 'echo "$mark $code"; exit 255']);
+    const { stdout, status } = spawnSync('sh', ['-c', line], { env: { ...process.env, mark: 'theirs', code: 'too' }, encoding: 'utf8' });
+    expect({ stdout, status }).toEqual({ stdout: 'theirs too\n', status: 255 });
+  });
 
   test('all commands share one connection', async () => {
     const machine = transport();

@@ -126,6 +126,16 @@ test('a connection on which nothing comes back any more counts as dead after thr
   for (const socket of sockets) socket.destroy();
 });
 
+test('a command up to 32 KiB runs; a longer one is refused, and the connection stays', async () => {
+  const machine = transport(options());
+  const fits = 'x'.repeat(32 * 1024 - "'echo' ''".length);
+  expect((await run(machine.exec(['echo', fits]))).stdout.toString()).toBe(`${fits}\n`);
+  await expect(run(machine.exec(['echo', `${fits}x`]))).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('at most 32768') });
+  await expect(run(machine.exec(['echo', ...Array.from({ length: 20_000 }, () => 'word')]))).rejects.toMatchObject({ code: 'bad-input' });
+  expect((await run(machine.exec(['echo', 'on']))).stdout.toString()).toBe('on\n');
+  expect(server.connections()).toBe(1);
+});
+
 test('a signal reaches a command whose input has ended', async () => {
   const machine = transport(options());
   const command = machine.exec([
