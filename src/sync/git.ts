@@ -3,7 +3,7 @@
  * global excludes are. May import core and `node:`.
  */
 import { execFileSync } from 'node:child_process';
-import { lstatSync } from 'node:fs';
+import { lstatSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 
@@ -61,14 +61,27 @@ function listsTracked(top: string, path: string): boolean {
   }
 }
 
-/** Explicit paths: variables such as GIT_DIR, set inside git's hooks, would lead to another repository. */
+/**
+ * Asks git about the repository whose top is `top`, and about no other. git finds it by itself, so that it refuses one of a stranger
+ * (CVE-2022-24765); nothing that the repository's own config names is run, for its files may have come from a machine.
+ */
 function git(top: string, argv: readonly string[]): string {
-  return execFileSync('git', [`--git-dir=${join(top, '.git')}`, `--work-tree=${top}`, ...argv], {
-    cwd: top,
+  const folder = realpathSync(top);
+  return execFileSync('git', ['-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null', '--literal-pathspecs', ...argv], {
+    cwd: folder,
     encoding: 'utf8',
+    env: { ...plainEnv(), GIT_CEILING_DIRECTORIES: dirname(folder), GIT_OPTIONAL_LOCKS: '0', GIT_NO_LAZY_FETCH: '1' },
     maxBuffer: 2 ** 30,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+}
+
+/** Set inside git's hooks: they would lead to another repository or index. */
+const leadsElsewhere = /^GIT_(DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|NAMESPACE|PREFIX)$/;
+
+function plainEnv(): NodeJS.ProcessEnv {
+  // biome-ignore lint/plugin: no value is used; the child gets what we were given, less what would mislead it
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !leadsElsewhere.test(name)));
 }
 
 /** The file of ignore patterns for all repositories of this user, as git finds it; null: switched off. It may not exist. */
@@ -77,6 +90,7 @@ export function globalExcludesFile(folder: string, configHome: string = join(hom
     const path = execFileSync('git', ['config', '--get', '--path', 'core.excludesFile'], {
       cwd: folder,
       encoding: 'utf8',
+      env: plainEnv(),
       stdio: ['ignore', 'pipe', 'ignore'],
     }).replace(/\n$/, '');
     return path === '' ? null : resolve(folder, path);
