@@ -5,7 +5,9 @@
 import type { Clock } from '../core/clock.ts';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { Part } from '../protocol/call-state.ts';
+import { FrameError } from '../protocol/frame.ts';
 import type { JobRecord } from '../protocol/job.ts';
+import { parseFollowEvent } from '../protocol/job-parse.ts';
 import type { OpenCall } from '../protocol/peer.ts';
 import type { RunnerClient } from './client.ts';
 
@@ -46,7 +48,10 @@ interface Place {
   ended: boolean;
 }
 
-/** @throws GpuRunError `connection` when there was none for too long, `interrupted`, and what the runner says (`not-found`, `bad-input`) */
+/**
+ * @throws GpuRunError `connection` when there was none for too long, `interrupted`, what the runner says (`not-found`, `bad-input`),
+ *   `protocol` when that makes no sense
+ */
 export async function* followJob(options: FollowOptions): AsyncGenerator<FollowPart> {
   const { connect, release, clock, signal, onLink, giveUpAfterMs = tenMinutesMs } = options;
   const place: Place = { logOffset: options.logOffset, record: options.record, ended: false };
@@ -84,6 +89,7 @@ async function* oneConnection(client: RunnerClient, place: Place, { jobId, follo
   try {
     for await (const part of withoutSilence(call, clock, signal)) yield advance(place, part);
     await call.result;
+    if (follow && !place.ended) throw new GpuRunError('protocol', `The runner says that all of ${jobId} was told, but not how it ended.`);
   } finally {
     call.cancel();
   }
@@ -96,11 +102,19 @@ function advance(place: Place, part: Part): FollowPart | null {
     place.logOffset += bytes.length;
     return { type: 'log', offset, bytes };
   }
-  const event = part.value as { readonly type: string; readonly record?: JobRecord };
-  if (event.type !== 'record' || event.record === undefined) return null;
-  place.record = event.record.n;
-  place.ended = event.record.type === 'state' && event.record.state === 'ended';
-  return { type: 'record', record: event.record };
+  const record = recordIn(part.value);
+  if (record === null) return null;
+  place.record = record.n;
+  place.ended = record.type === 'state' && record.state === 'ended';
+  return { type: 'record', record };
+}
+
+function recordIn(event: unknown): JobRecord | null {
+  try {
+    return parseFollowEvent(event);
+  } catch (error) {
+    throw error instanceof FrameError ? new GpuRunError('protocol', `The runner sent what makes no sense: ${error.message}.`, { cause: error }) : error;
+  }
 }
 
 /** The call's parts; fails with `connection` when the runner shows no sign of life while we wait for one. */

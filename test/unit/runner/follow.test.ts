@@ -226,6 +226,31 @@ test('bytes that are not the next ones are refused, not mixed in', async () => {
   expect(error).toMatchObject({ code: 'protocol', message: expect.stringContaining('byte 5 was next') });
 });
 
+test.each([
+  ['an event that is none', null],
+  ['a record that is none', { type: 'record', record: null }],
+  ['an end that does not say how', record({ n: 3, t: 0, type: 'state', state: 'ended', logOffset: 10 } as unknown as JobRecord)],
+])('%s is the runner’s fault, and goes no further', async (_, event) => {
+  const { error, records } = await run([
+    async (call) => {
+      await call.event(record(running));
+      await call.event(event);
+      return {};
+    },
+  ]);
+  expect(error).toMatchObject({ code: 'protocol' });
+  expect(records).toEqual([2]);
+});
+
+test('a runner that is through before the job has ended broke its word, unless only what is there was wanted', async () => {
+  const through: Script = async (call) => {
+    await call.event(record(running));
+    return {};
+  };
+  expect((await run([through])).error).toMatchObject({ code: 'protocol', message: expect.stringContaining('how it ended') });
+  expect((await run([through], { follow: false })).error).toBeNull();
+});
+
 test.each(['not-found', 'bad-input', 'lost', 'host-key'] as const)('what can not get better (%s) ends it at once', async (code) => {
   const { error, slept } = await run([new GpuRunError(code, 'no')]);
   expect(error).toMatchObject({ code });

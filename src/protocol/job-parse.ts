@@ -1,0 +1,76 @@
+/** Checks what a runner tells of a job before anybody acts on it or keeps it. Imports its own folder only. */
+import { FrameError } from './frame.ts';
+import type { EndReason, JobEnd, JobRecord, JobState } from './job.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const states: ReadonlySet<unknown> = new Set<JobState>(['queued', 'setup', 'running', 'cancelling', 'ended']);
+const reasons: ReadonlySet<unknown> = new Set<EndReason>(['exit', 'signal', 'cancelled', 'setup', 'not-started', 'lost', 'deadline']);
+const sources: ReadonlySet<unknown> = new Set(['file', 'json', 'regex']);
+
+/** The record in an event of `follow`; null: a sign of life, or a kind of event that a later runner has. @throws FrameError */
+export function parseFollowEvent(event: unknown): JobRecord | null {
+  check(isFields(event) && typeof event['type'] === 'string', 'an event');
+  return event['type'] === 'record' ? parseJobRecord(event['record']) : null;
+}
+
+/** @throws FrameError when it is none */
+export function parseJobRecord(value: unknown): JobRecord {
+  check(isFields(value) && isCount(value['n']) && value['n'] > 0 && isNumber(value['t']), 'a record');
+  check(isKnown(value), `a record of type ${JSON.stringify(value['type'])?.slice(0, 50)}`);
+  return value as JobRecord;
+}
+
+function isKnown(record: Fields): boolean {
+  switch (record['type']) {
+    case 'state':
+      return states.has(record['state']) && isCount(record['logOffset']) && (record['state'] !== 'ended' || isEnd(record['end']));
+    case 'metric':
+      return isMetric(record);
+    case 'note':
+      return (record['level'] === 'info' || record['level'] === 'warn') && typeof record['text'] === 'string';
+    default:
+      return false;
+  }
+}
+
+function isMetric({ values, step, epoch, source, at }: Fields): boolean {
+  return (
+    isFields(values) && Object.values(values).every(isNumber) && isNullOr(isNumber, step) && isNullOr(isNumber, epoch) && sources.has(source) && isCount(at)
+  );
+}
+
+function isEnd(value: unknown): value is JobEnd {
+  return (
+    isFields(value) &&
+    isNullOr(isCount, value['code']) &&
+    isNullOr(isText, value['signal']) &&
+    reasons.has(value['reason']) &&
+    isNullOr(isText, value['detail'])
+  );
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isNumber(value: unknown): value is number {
+  return Number.isFinite(value);
+}
+
+/** A whole number from 0 on. */
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isNullOr(is: (value: unknown) => boolean, value: unknown): boolean {
+  return value === null || is(value);
+}
+
+function check(holds: boolean, what: string): asserts holds {
+  if (!holds) throw new FrameError(`${what} of a job has the wrong shape`);
+}
