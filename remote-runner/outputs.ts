@@ -4,7 +4,7 @@ import { accessSync, closeSync, constants, fstatSync, lstatSync, openSync, readd
 import { join } from 'node:path';
 import { blockBytes, FrameError } from '../src/protocol/frame.ts';
 import type { Call } from '../src/protocol/peer.ts';
-import { inParts, type PullItem, type PullSay, pathProblem, temporaryPrefix, type Want } from '../src/protocol/sync.ts';
+import { inParts, outermost, type PullItem, type PullSay, pathProblem, temporaryPrefix, type Want } from '../src/protocol/sync.ts';
 import { type ContentSource, sendContent } from '../src/protocol/sync-content.ts';
 import { parseFields, parseFolder, parseList, parseWant } from '../src/protocol/sync-parse.ts';
 import { RunnerError } from './runner-error.ts';
@@ -27,7 +27,7 @@ type Pushed = ReadonlyMap<string, Placed>;
 
 export async function sendOutputs(call: Call, machine: { readonly root: string; readonly workdir: string }): Promise<Record<string, never>> {
   try {
-    const paths = parseList(parseFields(call.params)['paths'], parseFolder);
+    const paths = outermost(parseList(parseFields(call.params)['paths'], parseFolder));
     const listing = await list(paths, machine.workdir, readPushed(join(machine.root, 'sync')), call.signal);
     for (const items of inParts(listing.items)) await call.event({ type: 'listing', items } satisfies PullSay);
     const { missing, skipped, unreadable } = listing;

@@ -7,7 +7,8 @@
  *   machine  {type: 'need', indices}*  {type: 'need-end'}
  *   laptop   for each needed file, in that order: blocks, then {type: 'file', index, size, sha256};
  *            {type: 'again', index} throws away the blocks so far, {type: 'gone', index} gives the file up
- * and the call ends with `PushResult`.
+ * and the call ends with `PushResult`. When something was moved aside the machine says so before it forgets it:
+ *   machine  {type: 'result', result}                    laptop   {type: 'told'}
  *
  * `pull` brings outputs back:
  *   machine  {type: 'listing', items}*  {type: 'listing-end', problems...}
@@ -55,9 +56,13 @@ export interface PushParams {
   readonly outputs: readonly string[];
 }
 
-export type PushAsk = { readonly type: 'manifest' } | { readonly type: 'need'; readonly indices: readonly number[] } | { readonly type: 'need-end' };
+export type PushAsk =
+  | { readonly type: 'manifest' }
+  | { readonly type: 'need'; readonly indices: readonly number[] }
+  | { readonly type: 'need-end' }
+  | { readonly type: 'result'; readonly result: PushResult };
 
-export type PushSay = { readonly type: 'entries'; readonly entries: readonly Entry[] } | { readonly type: 'entries-end' } | FileSay;
+export type PushSay = { readonly type: 'entries'; readonly entries: readonly Entry[] } | { readonly type: 'entries-end' } | { readonly type: 'told' } | FileSay;
 
 /** What goes with a file's blocks, either way. */
 export type FileSay =
@@ -75,10 +80,16 @@ export type FileSay =
 export interface PushResult {
   /** True: the machine had everything already, and nothing was compared but its own records. */
   readonly unchanged: boolean;
-  /** What the machine had made or changed at our paths, and where it was moved to, absolute. */
+  /** What the machine had made or changed at our paths, and where it was moved to, absolute. The first ones of `keptCount`. */
   readonly kept: readonly { readonly path: string; readonly to: string }[];
-  /** Outputs of the machine that differ from the source and were left as they are. */
+  readonly keptCount: number;
+  /** The folder that all of `kept` was moved to, absolute. */
+  readonly keptIn: string;
+  /** Such folders of earlier pushes that were cut before they could tell. */
+  readonly keptBefore: readonly string[];
+  /** Outputs of the machine that differ from the source and were left as they are. The first ones of `leftAloneCount`. */
   readonly leftAlone: readonly string[];
+  readonly leftAloneCount: number;
 }
 
 export interface PullParams {
@@ -178,6 +189,11 @@ function utf8Length(text: string): number {
 /** True when `path` is `folder` or lies below it. The empty folder is the workdir itself: everything lies below it. */
 export function isWithin(path: string, folder: string): boolean {
   return folder === '' || path === folder || path.startsWith(`${folder}/`);
+}
+
+/** Without repetitions, and without what lies in another of them anyway. */
+export function outermost(paths: readonly string[]): string[] {
+  return [...new Set(paths)].filter((path) => !paths.some((other) => other !== path && isWithin(path, other)));
 }
 
 /** The empty string for a path directly in the workdir. */

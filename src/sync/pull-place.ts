@@ -1,4 +1,4 @@
-/** Writes below one local folder, and never through a link that leaves it. May import core, protocol and `node:`. */
+/** Writes the outputs that were asked for into one local folder, and never through a link that leaves them. May import core, protocol and `node:`. */
 import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
@@ -16,8 +16,9 @@ import {
 } from 'node:fs';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
-import { parentOf, temporaryPrefix } from '../protocol/sync.ts';
+import { isWithin, parentOf, temporaryPrefix } from '../protocol/sync.ts';
 import type { ContentSink } from '../protocol/sync-content.ts';
+import { gitFolderIn } from './pull-git-names.ts';
 
 export interface OpenFile {
   /** Opens a hidden file beside the place when the first byte comes. */
@@ -34,25 +35,45 @@ export interface LocalFolder {
   existingFile(path: string, size: number): string | null;
   makeFolder(path: string): void;
   openFile(file: { readonly path: string; readonly mode: number; readonly mtime: number }): OpenFile;
-  /** False: the target leads out of the folder, and nothing was made. */
+  /** False: the target leads out of the output, or to git's own files, and nothing was made. */
   placeLink(path: string, target: string): boolean;
 }
 
-/** @param top absolute, without links in it. All methods throw GpuRunError `sync` when a link here leads out of it, or a folder and a file are in each other's place. */
-export function openLocalFolder(top: string): LocalFolder {
+/** Where something lies really, and the real folder that no link of the machine may leave there. */
+interface Spot {
+  readonly at: string;
+  readonly bound: string;
+}
+
+/**
+ * Links at or above an output are the user's own and may lead anywhere below `top`; those below it can be the machine's, from
+ * an earlier pull, and stay inside that output.
+ * @param top absolute, without links in it
+ * @param outputs what was asked for; none of them lies in another. All methods take paths at or below one of them, and throw
+ * GpuRunError `sync` when a link here leads out, or a folder and a file are in each other's place.
+ */
+export function openLocalFolder(top: string, outputs: readonly string[]): LocalFolder {
+  const outputOf = (path: string) => outputs.find((output) => isWithin(path, output)) ?? path;
+  const placeFor = (path: string): Spot => {
+    const { at, bound } = spotOf(top, outputOf(path), parentOf(path), true) ?? { at: top, bound: top };
+    const absolute = join(at, lastPart(path));
+    if (lstatSync(absolute, { throwIfNoEntry: false })?.isDirectory()) throw inTheWay(absolute, 'a folder', 'a file');
+    return { at: absolute, bound };
+  };
   return {
     top,
     existingFile: (path, size) => {
-      const folder = insideOf(top, parentOf(path), false);
-      const absolute = folder === null ? null : join(folder, lastPart(path));
+      const folder = spotOf(top, outputOf(path), parentOf(path), false);
+      const absolute = folder === null ? null : join(folder.at, lastPart(path));
       const stats = absolute === null ? undefined : lstatSync(absolute, { throwIfNoEntry: false });
       return stats?.isFile() && stats.size === size ? absolute : null;
     },
-    makeFolder: (path) => void insideOf(top, path, true),
-    openFile: (file) => openFile(placeFor(top, file.path), file),
+    makeFolder: (path) => void spotOf(top, outputOf(path), path, true),
+    openFile: (file) => openFile(placeFor(file.path).at, file),
     placeLink: (path, target) => {
-      const absolute = placeFor(top, path);
-      if (!staysInside(top, dirname(absolute), target)) return false;
+      if (path === outputOf(path)) return false; // the machine follows links that are asked for by name: an honest one sends none
+      const { at: absolute, bound } = placeFor(path);
+      if (!staysInside(bound, dirname(absolute), target)) return false;
       const temporary = temporaryBeside(absolute);
       try {
         symlinkSync(target, temporary);
@@ -65,39 +86,37 @@ export function openLocalFolder(top: string): LocalFolder {
   };
 }
 
-function placeFor(top: string, path: string): string {
-  const absolute = join(insideOf(top, parentOf(path), true) ?? top, lastPart(path));
-  if (lstatSync(absolute, { throwIfNoEntry: false })?.isDirectory()) throw inTheWay(absolute, 'a folder', 'a file');
-  return absolute;
-}
-
-/** Where a folder really is; made if need be, else null when it isn't there. Links on the way are followed as long as they stay below `top`. */
-function insideOf(top: string, path: string, make: boolean): string | null {
+/** A folder at, above or below an output; made if need be, else null when it isn't there. */
+function spotOf(top: string, output: string, path: string, make: boolean): Spot | null {
   let at = top;
+  let bound = top;
+  let walked = '';
   for (const part of path === '' ? [] : path.split('/')) {
     const next = join(at, part);
+    walked = walked === '' ? part : `${walked}/${part}`;
     const stats = lstatSync(next, { throwIfNoEntry: false });
     if (stats === undefined) {
       if (!make) return null;
       mkdirSync(next);
       at = next;
-    } else if (stats.isSymbolicLink()) at = throughLink(top, next);
+    } else if (stats.isSymbolicLink()) at = throughLink(bound, next, isWithin(output, walked));
     else if (stats.isDirectory()) at = next;
     else if (make) throw inTheWay(next, 'a file', 'a folder');
     else return null;
+    if (walked === output) bound = at;
   }
-  return at;
+  return { at, bound };
 }
 
-function throughLink(top: string, link: string): string {
+function throughLink(bound: string, link: string, usersOwn: boolean): string {
   let real: string | null = null;
   try {
     real = realpathSync(link);
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT' && systemErrorCode(error) !== 'ELOOP') throw error;
   }
-  if (real === null || !isBelow(top, real)) {
-    throw new GpuRunError('sync', `${link} is a link that leads out of ${top}: outputs aren't written through it.`, {
+  if (real === null || !isBelow(bound, real) || (!usersOwn && gitFolderIn(relative(bound, real)) !== null)) {
+    throw new GpuRunError('sync', `${link} is a link that leads out of ${bound}, or to git's own files: outputs aren't written through it.`, {
       hints: ['Replace the link with a folder, or pull into the folder that it leads to.'],
     });
   }
@@ -111,18 +130,14 @@ function isBelow(top: string, path: string): boolean {
 }
 
 /**
- * Up first, then only down: from a real folder such a target can't leave, whatever links the way down meets, since they are
- * all of this kind. Anything else (`a/../..`) could.
+ * Up first, then only down, to below the bound: from a real folder the way up, and down again to the bound, meets real folders
+ * only, and below it links that are all of this kind. Anything else (`a/../..`) could leave.
  */
-function staysInside(top: string, folder: string, target: string): boolean {
-  if (isAbsolute(target) || target.includes('\\')) return false;
+function staysInside(bound: string, folder: string, target: string): boolean {
+  if (isAbsolute(target) || target.includes('\\') || gitFolderIn(target) !== null) return false;
   const parts = target.split('/').filter((part) => part !== '' && part !== '.');
   const down = parts.findIndex((part) => part !== '..');
-  const up = down === -1 ? parts.length : down;
-  const depth = relative(top, folder)
-    .split(sep)
-    .filter((part) => part !== '').length;
-  return up <= depth && !parts.slice(up).includes('..');
+  return (down === -1 || !parts.slice(down).includes('..')) && isBelow(bound, join(folder, ...parts));
 }
 
 function inTheWay(path: string, there: string, wanted: string): GpuRunError {

@@ -7,12 +7,13 @@ import { GpuRunError } from '../core/errors.ts';
 import { formatSize } from '../core/size.ts';
 import { FrameError } from '../protocol/frame.ts';
 import type { OpenCall, Part } from '../protocol/peer.ts';
-import { inParts, isWithin, type ListingEnd, type PullAsk, type PullItem, type PullParams, type Want } from '../protocol/sync.ts';
+import { inParts, isWithin, type ListingEnd, outermost, type PullAsk, type PullItem, type PullParams, type Want } from '../protocol/sync.ts';
 import { receiveContent } from '../protocol/sync-content.ts';
 import { parseFields, parseList, parsePullItem, parseText, TreeCheck } from '../protocol/sync-parse.ts';
 import { identify } from './local-file.ts';
 import { refuseNameClashes } from './name-clash.ts';
 import { workdirPath } from './plan.ts';
+import { gitFolderIn } from './pull-git-names.ts';
 import { type LocalFolder, type OpenFile, openLocalFolder } from './pull-place.ts';
 import { inCall, type Open } from './transfer.ts';
 
@@ -37,6 +38,8 @@ export interface PullOptions {
 }
 
 type FileItem = Extract<PullItem, { kind: 'file' }>;
+/** An item and its place in the machine's listing. */
+type Listed = { readonly index: number; readonly item: PullItem };
 type WantedFile = Want & { readonly item: FileItem };
 
 /**
@@ -48,36 +51,37 @@ type WantedFile = Want & { readonly item: FileItem };
 export async function pullOutputs(options: PullOptions): Promise<readonly PulledFile[]> {
   const { into, onWarning = () => {} } = options;
   const signal = options.signal ?? new AbortController().signal;
-  const paths = [...new Set(options.paths.map((path) => workdirPath(path, 'The output')))];
+  const paths = outermost(options.paths.map((path) => workdirPath(path, 'The output')));
   if (statSync(into, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new GpuRunError('bad-input', `Outputs can't be pulled into ${into}: it is no folder.`, { hints: ['Make the folder, or choose another one.'] });
   }
-  const folder = openLocalFolder(realpathSync(into));
+  const folder = openLocalFolder(realpathSync(into), paths);
   return inCall(options.open('pull', { paths } satisfies PullParams), signal, async (call) => {
     const parts = call.parts()[Symbol.asyncIterator]();
-    const { items, end } = await receiveListing(parts, paths);
+    const { items: listed, end } = await receiveListing(parts, paths);
+    const items = withoutGit(listed, onWarning);
     for (const path of end.missing) onWarning(`${path} doesn't exist on the machine: nothing to pull`);
     for (const text of end.skipped) onWarning(`not pulled: ${text}`);
     refuseNameClashes(
-      items.map(({ path }) => path),
+      items.map(({ item }) => item.path),
       folder.top,
     );
     const wanted = await choose(items, folder, signal);
     refuseIfFull(wanted, folder.top);
-    for (const item of items) if (item.kind === 'dir') folder.makeFolder(item.path);
+    for (const { item } of items) if (item.kind === 'dir') folder.makeFolder(item.path);
     for (const wants of inParts(wanted.map(({ index, have }) => ({ index, have })))) await call.event({ type: 'want', wants } satisfies PullAsk);
     await call.event({ type: 'want-end' } satisfies PullAsk);
     const pulled = await receiveFiles(call, parts, wanted, folder, options);
-    for (const item of items)
+    for (const { item } of items)
       if (item.kind === 'link' && !folder.placeLink(item.path, item.target))
-        onWarning(`not pulled: the link ${item.path} -> ${item.target} leads out of the folder`);
+        onWarning(`not pulled: the link ${item.path} -> ${item.target} leads out of the output, or to git's own files`);
     if (end.unreadable.length > 0) throw unreadableError(end.unreadable);
     return pulled;
   });
 }
 
-async function receiveListing(parts: AsyncIterator<Part>, paths: readonly string[]): Promise<{ items: PullItem[]; end: Omit<ListingEnd, 'type'> }> {
-  const items: PullItem[] = [];
+async function receiveListing(parts: AsyncIterator<Part>, paths: readonly string[]): Promise<{ items: Listed[]; end: Omit<ListingEnd, 'type'> }> {
+  const items: Listed[] = [];
   const check = new TreeCheck();
   for (;;) {
     const { value: part, done } = await parts.next();
@@ -90,15 +94,21 @@ async function receiveListing(parts: AsyncIterator<Part>, paths: readonly string
     for (const item of parseList(fields['items'], parsePullItem)) {
       if (!paths.some((path) => isWithin(item.path, path))) throw new FrameError(`${item.path} was listed and never asked for`);
       check.add(item);
-      items.push(item);
+      items.push({ index: items.length, item });
     }
   }
 }
 
+function withoutGit(items: readonly Listed[], onWarning: (text: string) => void): Listed[] {
+  const refused = new Set(items.flatMap(({ item }) => gitFolderIn(item.path) ?? []));
+  for (const path of refused) onWarning(`not pulled: ${path}, since git here would run what a machine puts there`);
+  return items.filter(({ item }) => gitFolderIn(item.path) === null);
+}
+
 /** All files; those of a size that is here already with their hash, so that equal ones don't travel. */
-async function choose(items: readonly PullItem[], folder: LocalFolder, signal: AbortSignal): Promise<WantedFile[]> {
+async function choose(items: readonly Listed[], folder: LocalFolder, signal: AbortSignal): Promise<WantedFile[]> {
   const wanted: WantedFile[] = [];
-  for (const [index, item] of items.entries()) {
+  for (const { index, item } of items) {
     if (item.kind !== 'file') continue;
     const local = folder.existingFile(item.path, item.size);
     const have = local === null ? null : await identify(local, signal);
