@@ -55,7 +55,7 @@ async function receive(call: Call, params: PushParams, machine: { readonly root:
   if (state.digest === params.digest && state.untold.length === 0) {
     const { untouched, looked } = await isUntouched(state, workdir, call.signal);
     if (untouched && looked) saveState(stateFile, state);
-    if (untouched) return { unchanged: true, kept: [], leftAlone: [] };
+    if (untouched) return { unchanged: true, kept: [], keptCount: 0, keptIn: '', keptBefore: [], leftAlone: [], leftAloneCount: 0 };
   }
   await call.event({ type: 'manifest' } satisfies PushAsk);
   const parts = call.parts()[Symbol.asyncIterator]();
@@ -78,13 +78,53 @@ async function receive(call: Call, params: PushParams, machine: { readonly root:
     await call.event({ type: 'need-end' } satisfies PushAsk);
     const { placed, exact } = await placeAll(files, plan, parts, begun, applying);
     finishTouches(entries, plan, placed, applying);
-    const leftAlone = [...plan.leftAlone, ...applying.leftAlone];
-    saveState(stateFile, { digest: exact && leftAlone.length === 0 ? params.digest : null, placed, untold: [] });
-    const told = state.untold.filter(({ to }) => look(to) !== null);
-    return { unchanged: false, kept: [...told, ...applying.kept], leftAlone };
+    const result = resultOf(plan, state, applying);
+    const after: SyncState = { digest: exact && result.leftAloneCount === 0 ? params.digest : null, placed, untold: [] };
+    const untold = begun.untold.filter(isThere);
+    saveState(stateFile, { ...after, untold });
+    if (untold.length > 0 && (await tell(result, call, parts))) saveState(stateFile, after);
+    return result;
   } finally {
     closeFolders(applying);
   }
+}
+
+/** A result is one message, whatever the number of files. */
+const listedAtMost = 100;
+
+function resultOf(plan: PushPlan, state: SyncState, applying: Applying): PushResult {
+  const leftAlone = topsOf([...plan.leftAlone, ...applying.leftAlone]);
+  return {
+    unchanged: false,
+    kept: firstOf(applying.kept),
+    keptCount: applying.kept.length,
+    keptIn: applying.aside,
+    keptBefore: firstOf(state.untold.filter(isThere)),
+    leftAlone: firstOf(leftAlone),
+    leftAloneCount: leftAlone.length,
+  };
+}
+
+function firstOf<T>(list: readonly T[]): readonly T[] {
+  return inParts(list.slice(0, listedAtMost)).next().value ?? [];
+}
+
+/** Without what lies below another one. */
+function topsOf(paths: readonly string[]): string[] {
+  const all = new Set(paths);
+  const isCovered = (folder: string): boolean => folder !== '' && (all.has(folder) || isCovered(parentOf(folder)));
+  return paths.filter((path) => !isCovered(parentOf(path)));
+}
+
+/** True once the laptop has it: what was moved aside is remembered until then. */
+async function tell(result: PushResult, call: Call, parts: AsyncIterator<Part>): Promise<boolean> {
+  await call.event({ type: 'result', result } satisfies PushAsk);
+  const { value: part, done } = await parts.next();
+  return done !== true && part.kind === 'event' && parseFields(part.value)['type'] === 'told';
+}
+
+function isThere(absolute: string): boolean {
+  return look(absolute) !== null;
 }
 
 async function receiveManifest(parts: AsyncIterator<Part>, digest: string): Promise<Entry[]> {
@@ -155,8 +195,7 @@ function recordIntent(plan: PushPlan, state: SyncState, applying: Applying): Syn
       mtime: 0,
     });
   }
-  const moves = [...plan.aside, ...plan.place.flatMap(({ entry, blocked }) => (blocked ? [entry.path] : []))];
-  return { digest: null, placed, untold: [...state.untold, ...moves.map((path) => ({ path, to: join(applying.aside, path) }))] };
+  return { digest: null, placed, untold: [...state.untold.filter(isThere), applying.aside] };
 }
 
 async function placeAll(

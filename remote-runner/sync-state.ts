@@ -25,11 +25,11 @@ export interface SyncState {
   /** Of the manifest that is completely there; null: the last push was cut, or left something out. */
   readonly digest: string | null;
   readonly placed: ReadonlyMap<string, Placed>;
-  /** Moved aside by a push that was cut before it could tell. */
-  readonly untold: readonly { readonly path: string; readonly to: string }[];
+  /** Folders to which pushes may have moved the machine's own files, and that no laptop has heard of yet. Absolute. */
+  readonly untold: readonly string[];
 }
 
-const version = 1;
+const version = 2;
 const empty: SyncState = { digest: null, placed: new Map(), untold: [] };
 
 export function loadState(file: string): SyncState {

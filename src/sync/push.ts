@@ -3,7 +3,7 @@
  * before anything is sent. May import core, protocol and `node:`.
  */
 import { createHash } from 'node:crypto';
-import { isWithin, type PushResult } from '../protocol/sync.ts';
+import type { PushResult } from '../protocol/sync.ts';
 import { openHashCache } from './hash-cache.ts';
 import { buildManifest, type Manifest, refuseNestedTargets, refuseOverlap, workdirPath } from './plan.ts';
 import { type ScanOptions, scan } from './scan.ts';
@@ -114,10 +114,19 @@ function warningsOf({ torn, gone }: Transferred): string[] {
   ];
 }
 
-function warningsOfMachine({ kept, leftAlone }: PushResult): string[] {
-  const tops = leftAlone.filter((path) => !leftAlone.some((other) => other !== path && isWithin(path, other)));
+/** So many paths are named; the others are counted. */
+const namedAtMost = 5;
+
+function warningsOfMachine({ kept, keptCount, keptIn, keptBefore, leftAlone, leftAloneCount }: PushResult): string[] {
+  const namedKept = kept.slice(0, namedAtMost);
+  const namedLeft = leftAlone.slice(0, namedAtMost);
+  const moreKept = keptCount - namedKept.length;
+  const moreLeft = leftAloneCount - namedLeft.length;
   return [
-    ...kept.map(({ path, to }) => `${path} was made or changed on the machine; its version there was moved to ${to}`),
-    ...tops.map((path) => `${path} is an output and differs on the machine; it was left as it is there`),
+    ...keptBefore.map((folder) => `what was made or changed on the machine was moved to ${folder} there by an earlier push that was cut`),
+    ...namedKept.map(({ path, to }) => `${path} was made or changed on the machine; its version there was moved to ${to}`),
+    ...(moreKept > 0 ? [`${moreKept} more were made or changed on the machine; all are in ${keptIn} there`] : []),
+    ...namedLeft.map((path) => `${path} is an output and differs on the machine; it was left as it is there`),
+    ...(moreLeft > 0 ? [`${moreLeft} more are outputs and differ on the machine; they were left as they are there`] : []),
   ];
 }

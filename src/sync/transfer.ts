@@ -36,9 +36,24 @@ export async function transfer(open: Open, params: PushParams, manifest: Manifes
     await call.event({ type: 'entries-end' } satisfies PushSay);
     const needed = await receiveNeeds(parts);
     const sent = await sendFiles(call, needed, manifest, options);
-    await call.end();
-    return { result: parseResult(await call.result), ...sent };
+    const told = await parts.next();
+    if (told.done === true) return { result: parseResult(await call.result), ...sent };
+    if (told.value.kind !== 'event') throw new FrameError('the machine sends content during a push');
+    const result = parseResult(parseFields(told.value.value)['result']);
+    await confirm(call);
+    return { result, ...sent };
   });
+}
+
+/** The push is complete by now. A machine that doesn't hear this only says the same once more next time. */
+async function confirm(call: OpenCall): Promise<void> {
+  try {
+    await call.event({ type: 'told' } satisfies PushSay);
+    await call.end();
+    await call.result;
+  } catch {
+    return;
+  }
 }
 
 /** Ends the call in any case, and says why it failed rather than that it is over. */
@@ -104,13 +119,17 @@ async function sendFiles(call: OpenCall, needed: readonly number[], { entries, a
 }
 
 function parseResult(value: unknown): PushResult {
-  const { unchanged, kept, leftAlone } = parseFields(value);
+  const { unchanged, kept, keptCount, keptIn, keptBefore, leftAlone, leftAloneCount } = parseFields(value);
   return {
     unchanged: unchanged === true,
     kept: parseList(kept, (item) => {
       const { path, to } = parseFields(item);
       return { path: parseText(path), to: parseText(to) };
     }),
+    keptCount: parseNumber(keptCount),
+    keptIn: parseText(keptIn),
+    keptBefore: parseList(keptBefore, parseText),
     leftAlone: parseList(leftAlone, parseText),
+    leftAloneCount: parseNumber(leftAloneCount),
   };
 }

@@ -53,6 +53,29 @@ describe('pushTree when things happen meanwhile', () => {
     expect(readFileSync(warnings[0]!.split(' moved to ')[1]!, 'utf8')).toBe('theirs');
   });
 
+  it("tells where the machine's files went also when the connection ends at the very last moment", async () => {
+    const edit = (text: string) => {
+      writeFileSync(remote('a'), `machine ${text}`);
+      writeFileSync(local('a'), text);
+    };
+    writeTree(lab.source, { a: 'aaaa' });
+    await lab.push();
+    edit('full');
+    const wire = joinPeers(lab.machine);
+    await lab.push({ wire });
+    const total = wire.traffic.up + wire.traffic.down;
+    for (let missing = 1; missing < 1500; missing += 60) {
+      edit(`${missing + 1000}`);
+      const cut = await lab.push({ wire: joinPeers(lab.machine, total - missing) }).then(
+        ({ warnings }) => warnings,
+        () => [],
+      );
+      const { warnings } = await lab.push();
+      expect([...cut, ...warnings].length, `${missing} bytes missing`).toBeGreaterThan(0);
+      expect((await lab.push()).warnings).toEqual([]);
+    }
+  });
+
   it('sends neither .git nor what must never be sent', async () => {
     writeTree(lab.source, { '.git/HEAD': 'ref: refs/heads/main\n', '.git/objects/': null, a: 'a', 'home/keys/id': 'secret', home2: '' });
     await lab.push({ never: [local('home')] });

@@ -146,6 +146,36 @@ describe('pushTree', () => {
     expect(warnings.join()).toContain(join(kept, 'edited'));
   });
 
+  it('names a few of many files that were moved aside or left alone, and counts the others', async () => {
+    const names = Array.from({ length: 500 }, (_, number) => `${'d'.repeat(200)}/${'e'.repeat(200)}/${number}`);
+    writeTree(
+      lab.source,
+      Object.fromEntries(
+        names.flatMap((name) => [
+          [name, 'a'],
+          [`runs/${name}`, 'a'],
+        ]),
+      ),
+    );
+    writeTree(
+      lab.machine.workdir,
+      Object.fromEntries(
+        names.flatMap((name) => [
+          [name, 'bb'],
+          [`runs/${name}`, 'bb'],
+        ]),
+      ),
+    );
+    const wire = joinPeers(lab.machine);
+    const { warnings } = await lab.push({ wire, outputs: ['runs'] });
+    const folder = join(lab.machine.root, 'kept', readdirSync(join(lab.machine.root, 'kept'))[0]!);
+    expect(warnings).toHaveLength(12);
+    expect(warnings[5]).toBe(`495 more were made or changed on the machine; all are in ${folder} there`);
+    expect(warnings[11]).toBe('495 more are outputs and differ on the machine; they were left as they are there');
+    expect(wire.traffic.down).toBeLessThan(300_000);
+    expect(Object.keys(readTree(folder)).filter((path) => !path.endsWith('/'))).toHaveLength(500);
+  });
+
   it('restores what was deleted or changed there, also when nothing changed here', async () => {
     writeTree(lab.source, { a: '1', b: '2', 'd/c': '3', l: { target: 'a' } });
     await lab.push();
