@@ -58,8 +58,9 @@ async function list(paths: readonly string[], workdir: string, pushed: Pushed, s
     try {
       top = realpathSync(join(workdir, path)); // a big disk is often linked into the place of an output: what was asked for by name is followed
     } catch (error) {
-      if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'ENOTDIR') throw error;
-      listing.missing.push(path);
+      if (isGone(error)) listing.missing.push(path);
+      else if (isDenied(error)) listing.unreadable.push(path === '' ? '.' : path);
+      else throw error;
       continue;
     }
     await listBelow(top, path, { listing, pushed, seen, signal });
@@ -74,7 +75,17 @@ interface Walk {
   readonly signal: AbortSignal;
 }
 
+/** A folder can be readable while nothing in it can be looked at: what is denied is said, and all the rest goes on. */
 async function listBelow(absolute: string, path: string, walk: Walk): Promise<void> {
+  try {
+    await listOne(absolute, path, walk);
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    walk.listing.unreadable.push(path === '' ? '.' : path);
+  }
+}
+
+async function listOne(absolute: string, path: string, walk: Walk): Promise<void> {
   const { listing } = walk;
   const seen = look(absolute);
   if (seen === null || walk.seen.has(path)) return;
@@ -90,6 +101,24 @@ async function listBelow(absolute: string, path: string, walk: Walk): Promise<vo
   } else if (seen.kind === 'other') listing.skipped.push(`${path}: neither a file, a folder nor a link`);
   else if (!isReadable(absolute)) listing.unreadable.push(path);
   else if (!(await isPushed(path, absolute, walk))) add({ kind: 'file', path, mode: seen.mode, mtime: mtimeOf(absolute), size: seen.size }, absolute, listing);
+}
+
+function isGone(error: unknown): boolean {
+  return errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR';
+}
+
+function isDenied(error: unknown): boolean {
+  return errorCode(error) === 'EACCES' || errorCode(error) === 'EPERM';
+}
+
+/** null: it isn't that file any more. */
+async function identify(absolute: string, signal: AbortSignal): ReturnType<typeof hashFile> {
+  try {
+    return await hashFile(absolute, signal);
+  } catch (error) {
+    if (isGone(error) || isDenied(error) || errorCode(error) === 'EISDIR') return null;
+    throw error;
+  }
 }
 
 function add(item: PullItem, absolute: string, listing: Listing): void {
@@ -116,7 +145,7 @@ async function isPushed(path: string, absolute: string, walk: Walk): Promise<boo
   if (placed === undefined || placed.ours.length === 0 || look(absolute)?.fingerprint !== placed.fingerprint) return false;
   if (placed.settled) return true;
   const target = readTarget(absolute);
-  const id = target === null ? (await hashFile(absolute, walk.signal))?.id : `link:${target}`;
+  const id = target === null ? (await identify(absolute, walk.signal))?.id : `link:${target}`;
   return id !== undefined && placed.ours.includes(id);
 }
 
@@ -126,8 +155,7 @@ function namesIn(absolute: string, path: string, listing: Listing): string[] {
     names = readdirSync(absolute).sort();
     if (names.some((name) => name.includes('\uFFFD'))) names = readableNames(absolute, path, listing);
   } catch (error) {
-    if (errorCode(error) !== 'EACCES' && errorCode(error) !== 'ENOENT') throw error;
-    if (errorCode(error) === 'EACCES') listing.unreadable.push(path === '' ? '.' : path);
+    if (!isGone(error)) throw error;
     return [];
   }
   return names.filter((name) => !name.startsWith(temporaryPrefix));
@@ -159,7 +187,7 @@ async function receiveWants(call: Call, items: number): Promise<Want[]> {
 async function answer(call: Call, { index, have }: Want, listing: Listing): Promise<void> {
   const absolute = listing.absolute[index] ?? '';
   call.signal.throwIfAborted();
-  if (have !== null && (await hashFile(absolute, call.signal))?.sha256 === have) await call.event({ type: 'same', index } satisfies PullSay);
+  if (have !== null && (await identify(absolute, call.signal))?.sha256 === have) await call.event({ type: 'same', index } satisfies PullSay);
   else await sendContent(call, index, () => openSource(absolute));
 }
 
@@ -168,10 +196,15 @@ function openSource(absolute: string): ContentSource | null {
   try {
     fd = openSync(absolute, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ELOOP' || errorCode(error) === 'ENOTDIR') return null;
+    if (isGone(error) || isDenied(error) || errorCode(error) === 'ELOOP') return null;
     throw error;
   }
-  const { size } = fstatSync(fd);
+  const stats = fstatSync(fd);
+  if (!stats.isFile()) {
+    closeSync(fd);
+    return null;
+  }
+  const { size } = stats;
   const hash = createHash('sha256');
   let at = 0;
   return {

@@ -67,12 +67,16 @@ export async function sendContent(
   }
 }
 
-/** Takes in the file that is due, and verifies it. @throws FrameError when something else, or something damaged, arrives. */
+/**
+ * Takes in the file that is due, and verifies it.
+ * @param most bytes; nothing beyond them is written
+ * @throws FrameError when something else, something damaged or more than `most` arrives
+ */
 export async function receiveContent(
   parts: AsyncIterator<Part>,
   index: number,
   sink: ContentSink,
-  onBytes: (bytes: number) => void = () => {},
+  most: number = Number.POSITIVE_INFINITY,
 ): Promise<Content | 'gone' | 'same'> {
   let size = 0;
   for (;;) {
@@ -80,9 +84,9 @@ export async function receiveContent(
     if (done === true) throw new FrameError('the call ended in the middle of a file');
     if (part.kind === 'block') {
       if (part.block.offset !== size) throw new FrameError('a block came that is not the next one of its file');
-      sink.write(part.block.bytes);
       size += part.block.bytes.length;
-      onBytes(part.block.bytes.length);
+      if (size > most) throw new FrameError(`a file came that is longer than ${most} bytes, far more than was announced`);
+      sink.write(part.block.bytes);
       continue;
     }
     const say = parseFileSay(part.value);

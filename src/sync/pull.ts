@@ -142,7 +142,7 @@ async function receiveFiles(
   for (const { index, item, have } of wanted) {
     const file = folder.openFile(item);
     try {
-      const outcome = await receiveContent(parts, index, file.sink);
+      const outcome = await receiveContent(parts, index, file.sink, mostOf(item.size));
       if (outcome === 'gone') onWarning(`${item.path} vanished on the machine before it could be pulled`);
       else pulled.push(outcome === 'same' ? kept(item, have) : placed(item, outcome, file, onWarning));
     } finally {
@@ -154,6 +154,11 @@ async function receiveFiles(
   await call.end();
   await call.result;
   return pulled;
+}
+
+/** A log may grow between its listing and its turn; a machine that lies about a size doesn't fill the disk here. */
+function mostOf(listed: number): number {
+  return Math.max(2 * listed, listed + 64 * 1024 * 1024);
 }
 
 function kept(item: FileItem, have: string | null): PulledFile {

@@ -239,6 +239,19 @@ describe('a hostile machine', () => {
     await expect(pullFrom(listing([file('runs/a', 2 ** 52)]))).rejects.toMatchObject({ code: 'disk-full' });
   });
 
+  it('can not fill the disk by sending more than it announced', async () => {
+    const block = new Uint8Array(256 * 1024);
+    let sent = 0;
+    const endless: Reply = async (call) => {
+      await listing([file('runs/a', 1)])(call);
+      for (; sent < 128 * 1024 * 1024; sent += block.length) await call.block(sent, block);
+      return {};
+    };
+    await expect(pullFrom(endless)).rejects.toMatchObject({ code: 'protocol' });
+    expect(sent).toBeLessThan(80 * 1024 * 1024);
+    expect(readTree(lab.source)).toEqual({ 'runs/': 'dir 755' });
+  });
+
   it('can not lead out by a chain of links', async () => {
     const link = (path: string, target: string) => ({ kind: 'link', path, target });
     const folder = (path: string) => ({ kind: 'dir', path, mode: 0o755, mtime: 0 });
