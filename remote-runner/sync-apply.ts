@@ -3,9 +3,10 @@
  * once more: what the machine made or changed meanwhile is moved aside, never lost. May import protocol and `node:`.
  */
 import { chmodSync, mkdirSync, renameSync, rmdirSync, rmSync, symlinkSync, unlinkSync, utimesSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type DirEntry, isWithin, parentOf, temporaryPrefix } from '../src/protocol/sync.ts';
 import { RunnerError } from './runner-error.ts';
+import { putAside } from './sync-aside.ts';
 import { errorCode, look, type Workdir } from './sync-disk.ts';
 import type { Placement, PushPlan } from './sync-plan.ts';
 
@@ -109,14 +110,12 @@ function makeWay(path: string, replaces: string | null, applying: Applying): boo
 }
 
 function moveAside(path: string, applying: Applying): void {
-  const to = join(applying.aside, path);
-  const seen = look(applying.workdir.absolute(path));
+  const absolute = applying.workdir.absolute(path);
+  const seen = look(absolute);
   if (seen === null) return;
   openForWriting(parentOf(path), applying);
   if (seen.kind === 'dir') openForWriting(path, applying); // moving a folder writes into it
-  mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
-  renameSync(applying.workdir.absolute(path), to);
-  applying.kept.push({ path, to });
+  applying.kept.push({ path, to: putAside(absolute, seen, applying.aside, path) });
 }
 
 function removeIfEmpty(absolute: string): boolean {
