@@ -64,11 +64,14 @@ function moveFolder(from: string, { mode }: Seen, to: string): void {
 
 function moveFile(from: string, { fingerprint }: Seen, to: string): void {
   const { atime, mtime } = lstatSync(from);
-  copyFileSync(from, to, constants.COPYFILE_EXCL);
-  if (look(from)?.fingerprint !== fingerprint) {
-    rmSync(to);
-    throw new RunnerError('sync', `${from} is being written to on the machine and is in the way; push again when it is finished`);
+  let complete = false;
+  try {
+    copyFileSync(from, to, constants.COPYFILE_EXCL);
+    complete = look(from)?.fingerprint === fingerprint;
+  } finally {
+    if (!complete) rmSync(to, { force: true });
   }
+  if (!complete) throw new RunnerError('sync', `${from} is being written to on the machine and is in the way; push again when it is finished`);
   utimesSync(to, atime, mtime);
   unlinkSync(from);
 }

@@ -166,15 +166,16 @@ async function planRemovals(
 ): Promise<{ remove: Removal[]; aside: string[] }> {
   const remove: Removal[] = [];
   const aside: string[] = [];
+  const mayStay = [...params.outputs, ...params.others];
   for (const path of [...state.placed.keys()].sort().reverse()) {
     const prior = state.placed.get(path);
     if (wanted.has(path) || prior === undefined || prior.ours.length === 0) continue;
-    if (params.others.some((other) => isWithin(path, other)) || !workdir.reaches(path)) continue;
+    if (!workdir.reaches(path)) continue;
     const seen = look(workdir.absolute(path));
     if (seen === null) continue;
     const { id, fingerprint } = await identify(workdir.absolute(path), seen, prior, '', signal);
     if (id !== null && prior.ours.includes(id)) remove.push({ path, replaces: fingerprint });
-    else if (seen.kind !== 'dir' && !params.outputs.some((output) => isWithin(path, output))) aside.push(path);
+    else if (seen.kind !== 'dir' && !mayStay.some((folder) => isWithin(path, folder))) aside.push(path);
   }
   return { remove, aside };
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ProjectSpec, pushProject } from '../../../src/sync/push.ts';
@@ -44,6 +44,23 @@ describe('pushProject', () => {
     expect(totals).toMatchObject({ files: 4, bytes: 16, sentBytes: 16, warnings: [] });
     expect(progress.at(-1)).toEqual([16, 16]);
     expect((await push({ data: [{ from: join(lab.path, 'pets'), to: 'data/pets' }] })).totals.sentBytes).toBe(0);
+  });
+
+  it('clears its own code out of the way when data takes the place, and nothing of the machine', async () => {
+    writeTree(lab.source, { 'train.py': 'p', 'data/pets/cat.jpg': 'old', 'data/pets/gone/x': 'x', 'data/pets/edited': 'e' });
+    await push();
+    writeTree(lab.machine.workdir, { 'data/pets/edited': 'changed there', 'data/pets/made': 'made there' });
+    rmSync(join(lab.source, 'data'), { recursive: true });
+    const data = [{ from: pets(), to: 'data/pets' }];
+    expect((await push({ data })).totals.warnings).toEqual([]);
+    expect(readTree(join(lab.machine.workdir, 'data/pets'))).toEqual({
+      'cat.jpg': 'file 644 meow',
+      'dogs/': 'dir 755',
+      'dogs/rex.jpg': 'file 644 wuff',
+      edited: 'file 644 changed there',
+      made: 'file 644 made there',
+    });
+    expect((await push({ data })).wire.traffic.turns).toBe(4);
   });
 
   it('says how far it is, and never goes back', async () => {
