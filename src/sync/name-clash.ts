@@ -11,7 +11,14 @@ export function refuseNameClashes(paths: readonly string[], folder: string, plat
   if (impossible.length > 0) throw clash(`These names can't exist on Windows: ${impossible.slice(0, 5).join(', ')}`);
   const pairs = findClashes(paths);
   // Only names that differ in such ways ask for a look at the file system.
-  const real = pairs.filter(([one, other]) => isOneFile(lastPart(one), lastPart(other), folder));
+  const known = new Map<string, boolean>();
+  const real = pairs.filter((pair) => {
+    const [one, other] = standIns(...pair);
+    const question = `${one}/${other}`;
+    const answer = known.get(question) ?? isOneFile(one, other, folder);
+    known.set(question, answer);
+    return answer;
+  });
   if (real.length > 0)
     throw clash(
       `These names are one and the same file here: ${real
@@ -49,8 +56,37 @@ function isOneFile(one: string, other: string, folder: string): boolean {
   }
 }
 
-function lastPart(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1).slice(0, 60);
+const letters = new Intl.Segmenter('und', { granularity: 'grapheme' });
+/** With the prefix before it below the longest name. */
+const mostBytes = 200;
+
+/**
+ * Short names that a file system tells apart exactly when it does so with the first parts in which the two paths differ: their
+ * differing letters, each pair once. Letters with all their accents, since the same ones can be written in several ways.
+ */
+export function standIns(one: string, other: string): [string, string] {
+  const others = other.split('/');
+  const [first, second] = one
+    .split('/')
+    .map((part, at) => [part, others[at] ?? ''] as const)
+    .find(([part, counterpart]) => part !== counterpart) ?? ['', ''];
+  const counterparts = lettersOf(second);
+  const differing = new Map(
+    lettersOf(first)
+      .map((letter, at) => [letter, counterparts[at] ?? ''] as const)
+      .filter(([letter, counterpart]) => letter !== counterpart),
+  );
+  let names: [string, string] = ['', ''];
+  for (const [letter, counterpart] of differing) {
+    const longer: [string, string] = [names[0] + letter, names[1] + counterpart];
+    if (longer.some((name) => Buffer.byteLength(name) > mostBytes)) break;
+    names = longer;
+  }
+  return names;
+}
+
+function lettersOf(name: string): string[] {
+  return [...letters.segment(name)].map(({ segment }) => segment);
 }
 
 function isImpossibleOnWindows(path: string): boolean {
