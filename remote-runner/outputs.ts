@@ -4,7 +4,7 @@ import { accessSync, closeSync, constants, fstatSync, lstatSync, openSync, readd
 import { join } from 'node:path';
 import { blockBytes, FrameError } from '../src/protocol/frame.ts';
 import type { Call } from '../src/protocol/peer.ts';
-import { inParts, outermost, type PullItem, type PullSay, pathProblem, temporaryPrefix, type Want } from '../src/protocol/sync.ts';
+import { inParts, outermost, type PullItem, type PullSay, pathProblem, temporaryPrefix, toMtime, type Want } from '../src/protocol/sync.ts';
 import { type ContentSource, sendContent } from '../src/protocol/sync-content.ts';
 import { parseFields, parseFolder, parseList, parseWant } from '../src/protocol/sync-parse.ts';
 import { RunnerError } from './runner-error.ts';
@@ -136,7 +136,7 @@ function isReadable(absolute: string): boolean {
 }
 
 function mtimeOf(absolute: string): number {
-  return Math.max(0, Number((lstatSync(absolute, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n) / 1000n));
+  return toMtime(lstatSync(absolute, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n);
 }
 
 /** A source file that a push placed and nobody changed is no output. */

@@ -50,7 +50,7 @@ export interface PushParams {
   readonly source: string;
   /** SHA-256 over `manifestLine` of every entry in order. */
   readonly digest: string;
-  /** Targets of the other sources: this push stays out of them. */
+  /** Targets of the other sources: this push places nothing there, and only removes what it placed there before. */
   readonly others: readonly string[];
   /** What the machine made or changed at or below these is neither replaced, moved nor deleted. */
   readonly outputs: readonly string[];
@@ -124,6 +124,11 @@ export interface Want {
 }
 
 export type PullAsk = { readonly type: 'want'; readonly wants: readonly Want[] } | { readonly type: 'want-end' };
+
+/** Whole microseconds, at most what is exact in JSON (the year 2255): a file from the future is a file all the same. */
+export function toMtime(nanoseconds: bigint): number {
+  return Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Number(nanoseconds / 1000n)));
+}
 
 /** Names of files that are being written. Neither end sends, lists or keeps files of such names. */
 export const temporaryPrefix = '.gpu-run-tmp-';

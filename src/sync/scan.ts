@@ -5,7 +5,7 @@
 import { type BigIntStats, lstatSync, readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, join, posix } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
-import { type DirEntry, type FileEntry, type LinkEntry, pathProblem, targetProblem, temporaryPrefix } from '../protocol/sync.ts';
+import { type DirEntry, type FileEntry, type LinkEntry, pathProblem, targetProblem, temporaryPrefix, toMtime } from '../protocol/sync.ts';
 import { enterFolder, type FolderRules, type IgnoreOptions, openRules, verdict } from './rules.ts';
 
 /** A file that was found; its content is identified later. */
@@ -187,7 +187,7 @@ function modeOf(stats: BigIntStats): number {
 }
 
 function mtimeOf(stats: BigIntStats): number {
-  return Math.max(0, Number(stats.mtimeNs / 1000n));
+  return toMtime(stats.mtimeNs);
 }
 
 /** `ino:size:mtime:ctime`, times in nanoseconds. */

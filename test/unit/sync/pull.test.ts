@@ -45,6 +45,15 @@ describe('pullOutputs', () => {
     expect(lstatSync(here('runs/a')).mtimeMs).toBe(1_234_567_890_000);
   });
 
+  it('of the far future become the latest that can be said', async () => {
+    there({ 'runs/a': 'a' });
+    for (const path of ['runs/a', 'runs']) utimesSync(join(lab.machine.workdir, path), 1e10, 1e10);
+    await lab.pull(['runs']);
+    expect(Math.floor(lstatSync(here('runs/a')).mtimeMs)).toBe(Math.floor(Number.MAX_SAFE_INTEGER / 1e3));
+    utimesSync(here('runs/a'), 1e10, 1e10);
+    expect((await lab.push()).files).toBe(1);
+  });
+
   it('what is equal here does not travel; what differs is replaced at once', async () => {
     there({ 'runs/big': 'x'.repeat(500_000), 'runs/new': 'n' });
     writeTree(lab.source, { 'runs/big': 'x'.repeat(500_000), 'runs/new': 'o' });
