@@ -1,6 +1,7 @@
 /** Where gpu-run keeps its state on this computer, and nowhere else. */
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { GpuRunError } from '../core/errors.ts';
 
 export interface HomePaths {
   readonly root: string;
@@ -35,8 +36,16 @@ export function homePaths(root: string): HomePaths {
   };
 }
 
-/** Makes the root readable by its owner alone. */
+/** Makes the root, readable by its owner alone. @throws GpuRunError `bad-input` for a shared folder with other things in it */
 export function prepareHome(paths: HomePaths): void {
-  mkdirSync(paths.root, { recursive: true, mode: 0o700 });
+  const made = mkdirSync(paths.root, { recursive: true, mode: 0o700 });
+  if (made !== undefined || (statSync(paths.root).mode & 0o077) === 0) return;
+  // Somebody else's folder, /tmp for example, must not be closed to everybody else.
+  const ours = readdirSync(paths.root).length === 0 || existsSync(paths.ledger);
+  if (!ours) {
+    throw new GpuRunError('bad-input', `${paths.root} can't hold gpu-run's state: others may read it, and it has other things in it.`, {
+      hints: ['Set GPU_RUN_HOME to a folder of its own.'],
+    });
+  }
   chmodSync(paths.root, 0o700);
 }

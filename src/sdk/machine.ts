@@ -50,7 +50,9 @@ export interface MachineParts {
 }
 
 export function createMachine({ entry, settings, env, withContext }: MachineParts): Machine {
-  const end = async () => void (await withContext((context) => endClaimed(entry, 'down', context)));
+  /** Another one than at first when that had ended by itself and `train` had to make a new one. */
+  let current = entry;
+  const end = async () => void (await withContext((context) => endClaimed(current, 'down', context)));
   return {
     name: entry.name,
     entry,
@@ -59,7 +61,8 @@ export function createMachine({ entry, settings, env, withContext }: MachinePart
         { ...settings, env: { ...settings.env, ...options.env } },
         { command: toCommand(options.command, settings), secrets: readSecrets(settings.secrets, env), detach: true, teardown: 'keep', keepOnFailure: false },
       );
-      const { job } = await withContext((context) => train(input, context, () => {}));
+      const { job, machine } = await withContext((context) => train(input, context, () => {}));
+      current = machine;
       return createJob(job, withContext);
     },
     pull: (paths) =>

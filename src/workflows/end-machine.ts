@@ -2,8 +2,6 @@
  * Ends one machine and makes sure that it is gone. Every way down goes through here: `down`, the end of `train`,
  * the unwinding of a failed `up`, `reap` and crash recovery. The caller holds the machine's claim.
  */
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { MachineRef } from '../core/machine.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
@@ -12,10 +10,8 @@ import type { RunContext } from './context.ts';
 import { closeJobs } from './keep-job.ts';
 import { reachMachine } from './reach-machine.ts';
 import { retryConnection } from './retry-connection.ts';
-import { writeSshConfig } from './ssh-config.ts';
+import { forgetKeys, terminateAndWait } from './settle-gone.ts';
 
-/** A provider that says "ending" gets this long until it must say "gone". */
-const goneWithinMs = 5 * 60_000;
 /** For jobs on a borrowed host to end by themselves. */
 const jobGraceMs = 10_000;
 
@@ -42,8 +38,13 @@ export async function endMachine(entry: MachineEntry, reason: string, context: R
     if (provider.traits.borrowed) throw toGpuRunError(error);
     throw stillBilling(entry, error);
   }
-  const machine = ledger.note(entry.id, { fact: 'gone', reason, leftovers, at: Math.min(context.clock.now(), Math.max(entry.deadline, entry.createdAt)) });
-  forget(entry, context);
+  const machine = ledger.note(entry.id, {
+    fact: 'gone',
+    reason,
+    leftovers,
+    at: provider.traits.borrowed ? context.clock.now() : Math.min(context.clock.now(), Math.max(entry.deadline, entry.createdAt)),
+  });
+  forgetKeys(entry, context);
   closeJobs(entry, reason, context);
   reporter.report({ type: 'phase', phase: 'teardown', status: 'end', text: `'${entry.name}' is gone` });
   return { machine, leftovers };
@@ -55,18 +56,6 @@ async function refsOf(entry: MachineEntry, provider: Provider): Promise<MachineR
   const refs: MachineRef[] = [];
   for await (const ref of provider.list(entry.owner)) if (ref.id === entry.id) refs.push(ref);
   return refs;
-}
-
-async function terminateAndWait(ref: MachineRef, provider: Provider, context: RunContext): Promise<readonly string[]> {
-  const until = context.clock.now() + goneWithinMs;
-  const termination = await provider.terminate(ref);
-  let state = termination.state;
-  for (let pause = 100; state !== 'gone'; pause = Math.min(pause * 2, 5_000)) {
-    if (context.clock.now() > until) throw new GpuRunError('still-billing', `${ref.provider} has not confirmed within 5 minutes that it is gone`);
-    await context.clock.sleep(pause);
-    state = (await provider.describe(ref)).state === 'gone' ? 'gone' : 'ending';
-  }
-  return termination.leftovers;
 }
 
 /** On the user's own host nothing but our jobs and files ends. A host out of reach after the deadline is given up. */
@@ -113,10 +102,4 @@ async function clearHost(entry: MachineEntry, context: RunContext): Promise<void
     throw new GpuRunError('sync', `${reached.root} could not be removed there (exit code ${code}).`, {
       hints: [`Look at it: gpu-run ssh ${entry.name} -- ls -la ${reached.root}`],
     });
-}
-
-/** The machine's keys are useless now. */
-function forget(entry: MachineEntry, context: RunContext): void {
-  for (const suffix of ['', '.pub', '.known_hosts']) rmSync(join(context.home.keys, `${entry.id}${suffix}`), { force: true });
-  writeSshConfig(context);
 }

@@ -14,15 +14,15 @@ export function findMachine(name: string, context: RunContext): MachineEntry {
   });
 }
 
-/** The job with that id, or the newest of a machine, an unfinished one first. @throws GpuRunError not-found */
-export function findJob(input: { readonly jobId: string | null; readonly machineName: string }, context: RunContext): JobEntry {
+/** The job with that id, or the newest of a machine; `unfinished`: one that hasn't ended first. @throws GpuRunError not-found */
+export function findJob(input: { readonly jobId: string | null; readonly machineName: string; readonly unfinished: boolean }, context: RunContext): JobEntry {
   if (input.jobId !== null) {
     const job = context.ledger.getJob(input.jobId);
     if (job !== null) return job;
     throw new GpuRunError('not-found', `There is no job '${input.jobId}'.`, { hints: ['gpu-run status --all   lists jobs'] });
   }
   const jobs = context.ledger.listJobs({ machineName: input.machineName });
-  const job = jobs.find((candidate) => candidate.state !== 'ended') ?? jobs[0];
+  const job = (input.unfinished ? jobs.find((candidate) => candidate.state !== 'ended') : undefined) ?? jobs[0];
   if (job !== undefined) return job;
   throw new GpuRunError('not-found', `No job has run on a machine named '${input.machineName}'.`, {
     hints: ['gpu-run train   starts one', 'gpu-run status --all   lists the jobs of all machines'],

@@ -1,5 +1,5 @@
 /** `logs`: replays and follows a job, over dropped connections, and from the laptop's copy when the machine is gone. */
-import { GpuRunError } from '../core/errors.ts';
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry, JobRecord } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunnerClient } from '../runner/client.ts';
@@ -51,7 +51,7 @@ export interface FollowFrom {
 
 /** Streams events, keeps copy and ledger up to date, connects again by itself; returns the job as it stands at the end. */
 export async function followFrom(from: FollowFrom, context: RunContext, onEvent: OnJobEvent): Promise<JobEntry> {
-  const copy = new JobCopy(context.home.jobs, from.job.id);
+  const copy = openCopy(from.job.id, context);
   let job = from.job;
   let open: ReachedMachine | null = from.first;
   const connect = async (): Promise<RunnerClient> => {
@@ -75,10 +75,11 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     });
     for await (const part of parts) {
       if (part.type === 'log') {
-        copy.writeLog(part.offset, part.bytes);
+        copy.keep((files) => files.writeLog(part.offset, part.bytes));
         await onEvent(part);
       } else {
-        copy.writeRecord(part.record);
+        const { record } = part;
+        copy.keep((files) => files.writeRecord(record));
         job = noteRecord(job, part.record, context);
         await onEvent(toEvent(part.record));
       }
@@ -88,6 +89,28 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     copy.close();
     await current[Symbol.asyncDispose]();
   }
+}
+
+/** The copy on this computer is a convenience: when it can't be written (a full disk) that is said once, and the job is followed all the same. */
+function openCopy(jobId: string, context: RunContext): { keep(write: (files: JobCopy) => void): void; close(): void } {
+  let files: JobCopy | null = null;
+  const keep = (write: (files: JobCopy) => void) => {
+    if (files === null) return;
+    try {
+      write(files);
+    } catch (error) {
+      files = null;
+      const text = `The log of ${jobId} is not kept on this computer any more: ${toGpuRunError(error).message}`;
+      context.reporter.report({ type: 'note', level: 'warn', text });
+    }
+  };
+  try {
+    files = new JobCopy(context.home.jobs, jobId);
+  } catch (error) {
+    context.reporter.report({ type: 'note', level: 'warn', text: `The log of ${jobId} can't be kept on this computer: ${toGpuRunError(error).message}` });
+  }
+  const opened = files;
+  return { keep, close: () => opened?.close() };
 }
 
 /** What a record says about the job, kept in the ledger. */

@@ -6,7 +6,7 @@ import { openRunner, type RunnerClient } from '../runner/client.ts';
 import { installRunner } from '../runner/install.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { RunContext } from './context.ts';
-import { closeJobs } from './keep-job.ts';
+import { settleGone } from './settle-gone.ts';
 
 export interface ReachedMachine extends AsyncDisposable {
   readonly machine: MachineEntry;
@@ -63,12 +63,16 @@ export async function reachOrLose(machine: MachineEntry, context: RunContext, si
   try {
     return await reachMachine(machine, context, signal);
   } catch (error) {
+    // Another gpu-run may have ended it, and thrown its key away.
+    const known = context.ledger.get(machine.id);
+    if (known?.state === 'gone' || known?.state === 'ending') throw goneError(machine, known.endReason, context, error);
     if (!(error instanceof GpuRunError) || error.code !== 'connection' || machine.ref === null) throw error;
     const provider = await context.providers.get(machine.provider);
     const status = await provider.describe(machine.ref, signal);
     if (status.state !== 'gone') throw error;
-    noteGone(machine, status.detail ?? 'it ended by itself', context);
-    throw goneError(machine, status.detail, context, error);
+    const reason = status.detail ?? 'it ended by itself';
+    if ((await settleGone(machine, reason, context)) === null) throw error;
+    throw goneError(machine, reason, context, error);
   }
 }
 
@@ -89,10 +93,4 @@ export function goneError(machine: MachineEntry, detail: string | null, context:
 /** The machine is gone, for whichever reason. */
 export function isGone(error: unknown): boolean {
   return error instanceof GpuRunError && (error.code === 'lost' || error.code === 'deadline' || error.code === 'budget');
-}
-
-/** The provider says that the machine is gone: it can't have cost anything after its deadline. */
-export function noteGone(machine: MachineEntry, reason: string, context: RunContext): MachineEntry {
-  closeJobs(machine, reason, context);
-  return context.ledger.note(machine.id, { fact: 'gone', reason, at: Math.min(context.clock.now(), machine.deadline), leftovers: [] });
 }

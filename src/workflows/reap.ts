@@ -7,8 +7,8 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
-import { noteGone } from './reach-machine.ts';
 import { isAbandoned } from './recover.ts';
+import { forgetKeys, terminateAndWait } from './settle-gone.ts';
 
 export interface Reaped {
   readonly provider: string;
@@ -51,28 +51,44 @@ export async function reap(input: { readonly dryRun: boolean }, context: RunCont
   return result;
 }
 
-async function reapProvider(
-  provider: Provider,
-  dryRun: boolean,
-  result: { found: Reaped[]; ended: Reaped[]; kept: Reaped[]; leftovers: string[] },
-  context: RunContext,
-): Promise<void> {
+type Sorted = Pick<
+  { -readonly [Key in keyof ReapResult]: ReapResult[Key] extends readonly (infer Item)[] ? Item[] : never },
+  'found' | 'ended' | 'kept' | 'leftovers'
+>;
+
+async function reapProvider(provider: Provider, dryRun: boolean, result: Sorted, context: RunContext): Promise<void> {
   const seen = new Set<string>();
-  for await (const ref of provider.list(context.owner, context.signal)) {
-    seen.add(ref.id);
-    const entry = context.ledger.get(ref.id);
-    const verdict = judge(ref, entry, context);
-    const reaped: Reaped = { provider: provider.id, id: ref.id, name: ref.name, why: verdict.why };
-    result.found.push(reaped);
-    if (!verdict.end) result.kept.push(reaped);
-    else {
-      if (!dryRun) result.leftovers.push(...(await end(ref, entry, provider, verdict.why, context)));
-      result.ended.push(reaped);
+  for (const owner of ownersOf(context)) {
+    for await (const ref of provider.list(owner, context.signal)) {
+      if (seen.has(ref.id)) continue;
+      seen.add(ref.id);
+      const entry = context.ledger.get(ref.id);
+      const verdict = judge(ref, entry, context);
+      const reaped: Reaped = { provider: provider.id, id: ref.id, name: ref.name, why: verdict.why };
+      result.found.push(reaped);
+      if (!verdict.end) result.kept.push(reaped);
+      else await endOrSay(reaped, dryRun, result, () => end(ref, entry, provider, verdict.why, context));
     }
   }
   for (const entry of context.ledger.list({ live: true })) {
-    if (entry.provider !== provider.id || seen.has(entry.id)) continue;
-    await settleUnlisted(entry, provider, dryRun, result, context);
+    if (entry.provider === provider.id && !seen.has(entry.id)) await settleUnlisted(entry, provider, dryRun, result, context);
+  }
+}
+
+/** Ours now, and those under which machines of this ledger were made: the label may have been made anew since. */
+function ownersOf(context: RunContext): ReadonlySet<string> {
+  return new Set([context.owner, ...context.ledger.list({ live: true }).map(({ owner }) => owner)]);
+}
+
+/** One machine that can't be ended must not keep the others alive. */
+async function endOrSay(reaped: Reaped, dryRun: boolean, result: Sorted, work: () => Promise<readonly string[]>): Promise<void> {
+  try {
+    if (!dryRun) result.leftovers.push(...(await work()));
+    result.ended.push(reaped);
+  } catch (error) {
+    const failure = toGpuRunError(error);
+    if (failure.code === 'conflict') result.kept.push({ ...reaped, why: failure.message });
+    else result.leftovers.push([failure.message, ...failure.hints].join(' '));
   }
 }
 
@@ -88,24 +104,21 @@ function judge(ref: MachineRef, entry: MachineEntry | null, context: RunContext)
 
 async function end(ref: MachineRef, entry: MachineEntry | null, provider: Provider, why: string, context: RunContext): Promise<readonly string[]> {
   if (entry !== null && entry.state !== 'gone') return (await endClaimed(entry, `reap: ${why}`, context)).leftovers;
-  return (await provider.terminate(ref)).leftovers;
+  const leftovers = await terminateAndWait(ref, provider, context);
+  if (entry !== null) forgetKeys(entry, context);
+  return leftovers;
 }
 
-/** In the ledger, but not listed by its provider: gone, unless it is just being made, or the user's own host. */
-async function settleUnlisted(
-  entry: MachineEntry,
-  provider: Provider,
-  dryRun: boolean,
-  result: { found: Reaped[]; ended: Reaped[]; kept: Reaped[]; leftovers: string[] },
-  context: RunContext,
-): Promise<void> {
-  const reaped = { provider: provider.id, id: entry.id, name: entry.name };
+/** In the ledger, but not listed by its provider: gone, unless it is just being made, the user's own host, or there when asked for by itself. */
+async function settleUnlisted(entry: MachineEntry, provider: Provider, dryRun: boolean, result: Sorted, context: RunContext): Promise<void> {
   const late = entry.deadline < context.clock.now();
-  if (entry.holder !== null && isAlive(entry.holder)) return void result.kept.push({ ...reaped, why: `${entry.state}, process ${entry.holder.pid} is at it` });
-  if (provider.traits.borrowed && !late && !isAbandoned(entry)) return void result.kept.push({ ...reaped, why: 'your own host' });
-  if (!dryRun) {
-    if (provider.traits.borrowed || isAbandoned(entry)) result.leftovers.push(...(await endClaimed(entry, 'reap', context)).leftovers);
-    else noteGone(entry, 'the provider does not list it any more', context);
+  const keep = (why: string) => void result.kept.push({ provider: provider.id, id: entry.id, name: entry.name, why });
+  if (entry.holder !== null && isAlive(entry.holder)) return keep(`${entry.state}, process ${entry.holder.pid} is at it`);
+  if (!late && !isAbandoned(entry)) {
+    if (provider.traits.borrowed) return keep('your own host');
+    if (entry.ref !== null && (await provider.describe(entry.ref, context.signal)).state !== 'gone') return keep('up, though its provider does not list it');
   }
-  result.ended.push({ ...reaped, why: late ? 'past its deadline' : 'the provider does not list it any more' });
+  const why = late ? 'past its deadline' : 'the provider does not list it any more';
+  const reaped: Reaped = { provider: provider.id, id: entry.id, name: entry.name, why };
+  await endOrSay(reaped, dryRun, result, async () => (await endClaimed(entry, `reap: ${why}`, context)).leftovers);
 }

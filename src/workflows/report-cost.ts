@@ -24,13 +24,14 @@ export interface CostResult {
   readonly items: readonly CostLine[];
 }
 
-/** Billed from the order to the end, and never beyond the deadline, which nothing outlives. */
+/** Billed from the order to the end, and never beyond the deadline, which no rented machine outlives. */
 export function billedSeconds(machine: MachineEntry, now: number): number {
   return Math.max(0, billedUntil(machine, now) - machine.createdAt) / 1000;
 }
 
 function billedUntil(machine: MachineEntry, now: number): number {
-  return machine.endedAt ?? Math.min(now, machine.deadline);
+  const borrowed = machine.access?.kind === 'openssh'; // nobody ends the user's own host at a deadline
+  return machine.endedAt ?? (borrowed ? now : Math.min(now, machine.deadline));
 }
 
 interface Span {

@@ -2,6 +2,7 @@
 
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { systemErrorCode } from '../core/errors.ts';
 import type { ExitStatus, LocalTerminal } from '../transport/transport.ts';
 import type { RunContext } from './context.ts';
 import { findMachine } from './find.ts';
@@ -25,9 +26,23 @@ export async function shell(input: ShellInput, context: RunContext): Promise<Exi
     const remote = transport.exec(input.argv ?? ['sh', '-l'], { signal: context.signal });
     // The command may end without reading all of its input: that is no failure.
     pipeline(input.stdin, remote.stdin).catch(() => {});
-    await Promise.all([pipeline(remote.stdout, input.stdout, { end: false }), pipeline(remote.stderr, input.stderr, { end: false })]);
-    return await remote.exit;
+    const shown = await Promise.all([show(remote.stdout, input.stdout), show(remote.stderr, input.stderr)]);
+    if (shown.every(Boolean)) return await remote.exit;
+    remote.kill();
+    return { code: 0, signal: null };
   } finally {
     await transport.close();
+  }
+}
+
+/** False when nobody reads any more, as behind `| head`: there is nothing left to do then. */
+async function show(from: Readable, to: Writable): Promise<boolean> {
+  try {
+    await pipeline(from, to, { end: false });
+    return true;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'EPIPE' || (code === 'ERR_STREAM_PREMATURE_CLOSE' && to.destroyed)) return false;
+    throw error;
   }
 }

@@ -54,11 +54,8 @@ async function refresh(machine: MachineEntry, context: RunContext): Promise<void
   const provider = await context.providers.get(machine.provider);
   const seen = await provider.describe(machine.ref, context.signal);
   // Loaded only here: plain `status` must not pay for SSH.
-  const { noteGone, reachMachine } = await import('./reach-machine.ts');
-  if (seen.state === 'gone') {
-    noteGone(machine, seen.detail ?? 'it ended by itself', context);
-    return;
-  }
+  const [{ reachMachine }, { settleGone }] = await Promise.all([import('./reach-machine.ts'), import('./settle-gone.ts')]);
+  if (seen.state === 'gone' && (await settleGone(machine, seen.detail ?? 'it ended by itself', context)) !== null) return;
   const fresh = context.ledger.note(machine.id, seen.access === null ? { fact: 'seen' } : { fact: 'seen', access: seen.access });
   if (fresh.state !== 'ready') return;
   const { noteSummary } = await import('./cancel.ts');

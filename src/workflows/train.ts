@@ -6,7 +6,7 @@ import { costOf } from '../core/money.ts';
 import { newJobId } from '../core/run-id.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { PulledFile } from '../sync/pull.ts';
-import { cancelJob } from './cancel.ts';
+import { cancelJob, noteSummary } from './cancel.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { followFrom } from './follow.ts';
@@ -71,9 +71,9 @@ export interface TrainResult {
  */
 export async function train(input: TrainInput, context: RunContext, onEvent: OnJobEvent): Promise<TrainResult> {
   if (input.attempts > 1) context.reporter.report({ type: 'note', level: 'warn', text: '`retry` is not acted on yet: a machine that is lost ends the job' });
-  const { machine, reused } = await up(input.up, context);
-  const rented = !reused && machine.forOneJob;
-  const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && rented);
+  const { machine } = await up(input.up, context);
+  // Also when another train rented it and this job came second: whoever is last takes it down.
+  const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && machine.forOneJob);
   const watched = watchEvents(onEvent);
   let submitted: JobEntry | null = null;
   try {
@@ -100,9 +100,9 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
       };
     }
     const job = await followFrom({ job: submitted, machine, logOffset: 0, record: 0, follow: true, first: reached }, context, watched.onEvent);
-    if (job.end?.code !== 0 && context.clock.now() >= machine.deadline) throw goneError(machine, null, context);
+    if (job.end?.code !== 0 && (await reachedDeadline(machine, context))) throw goneError(machine, null, context);
     const outputs = await fetchOutputs(job, input, machine, context);
-    const stays = keepsFor(input, job, outputs, machine);
+    const stays = keepsFor(input, job, outputs, machine) ?? (await othersOn(job, machine, input, context));
     if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
     const ended = takeDown && stays === null ? await endClaimed(machine, `${job.id} ended`, context) : null;
     const after = ended?.machine ?? machine;
@@ -110,19 +110,41 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };
   } catch (error) {
     await unwind(error, { job: submitted, takeDown, input, machine, watched }, context);
-    throw explainInterrupt(error, submitted, takeDown, machine);
+    throw explainWhatStays(error, submitted, takeDown, machine, context);
   }
 }
 
 /** Why the machine stays up although it was to go down with the job; null: it goes. */
 function keepsFor(input: TrainInput, job: JobEntry, outputs: readonly PulledFile[], machine: MachineEntry): string | null {
-  if (input.teardown === 'keep') return null; // as ordered
+  if (input.teardown === 'keep' || (input.teardown === 'down' && !input.keepOnFailure)) return null; // as ordered
   if (job.end?.code !== 0) return input.keepOnFailure ? `'${machine.name}' stays up, because the job failed: gpu-run down ${machine.name}` : null;
   if (input.outputs.length === 0 || outputs.length > 0 || !machine.forOneJob) return null;
   return (
     `The job made nothing at ${input.outputs.join(', ')}, so '${machine.name}' stays up until it was idle for its limit: ` +
     `look for its results with gpu-run ssh ${machine.name}, fetch them with gpu-run pull ${machine.name} PATH, then gpu-run down ${machine.name}`
   );
+}
+
+async function reachedDeadline(machine: MachineEntry, context: RunContext): Promise<boolean> {
+  if (context.clock.now() < machine.deadline || machine.ref === null) return false;
+  const provider = await context.providers.get(machine.provider);
+  return (await provider.describe(machine.ref)).state !== 'running';
+}
+
+/** A second job may have come while this one ran: then the machine is its to take down. null: nobody else is there. */
+async function othersOn(job: JobEntry, machine: MachineEntry, input: TrainInput, context: RunContext): Promise<string | null> {
+  const now = context.ledger.get(machine.id);
+  if (input.teardown !== 'auto') return null;
+  if (now?.forOneJob === false) return machine.forOneJob ? `'${machine.name}' stays up: gpu-run up has asked for it meanwhile` : null;
+  const unfinished = () => context.ledger.listJobs({ machineId: machine.id }).filter(({ id, state }) => id !== job.id && state !== 'ended');
+  if (unfinished().length === 0) return null;
+  await using reached = await reachOrLose(machine, context); // the ledger may be behind
+  for (const summary of (await reached.runner.call('jobs', {})).jobs) {
+    const known = context.ledger.getJob(summary.id);
+    if (known !== null) noteSummary(known, summary, context);
+  }
+  const [other] = unfinished();
+  return other === undefined ? null : `'${machine.name}' stays up for ${other.id}`;
 }
 
 async function submit(input: TrainInput, reached: ReachedMachine, context: RunContext): Promise<JobEntry> {
@@ -190,9 +212,10 @@ async function fetchOutputs(job: JobEntry, input: TrainInput, machine: MachineEn
     }, context);
   } catch (error) {
     const failure = toGpuRunError(error);
-    if (isGone(failure)) throw failure;
+    if (isGone(failure) || failure.code === 'interrupted') throw failure;
+    const bills = machine.offer.price.perHour > 0 && machine.forOneJob;
     throw new OutputsNotPulled(
-      failure.code,
+      bills ? 'still-billing' : failure.code,
       `${job.id} ended with exit code ${job.end?.code ?? 'unknown'}, but its outputs could not be pulled: ${failure.message}`,
       {
         cause: error,
@@ -220,7 +243,7 @@ async function unwind(error: unknown, unfinished: Unfinished, context: RunContex
   if (context.signal.reason instanceof LeaveRunning || error instanceof OutputsNotPulled) return;
   const { job, takeDown, input, machine } = unfinished;
   const code = toGpuRunError(error).code;
-  if (code === 'connection' && job !== null) return; // the job goes on without us, and its machine with it
+  if (code !== 'interrupted' && !isGone(error) && job !== null) return; // the job goes on without us, and its machine with it
   const calm: RunContext = { ...context, signal: new AbortController().signal };
   if (job !== null && code === 'interrupted') {
     await cancelAndShow(job, unfinished, calm);
@@ -229,11 +252,17 @@ async function unwind(error: unknown, unfinished: Unfinished, context: RunContex
   if (takeDown) await endClaimed(machine, toGpuRunError(error).message, calm);
 }
 
-/** What was interrupted, and what is still up. */
-function explainInterrupt(error: unknown, job: JobEntry | null, takeDown: boolean, machine: MachineEntry): unknown {
-  if (job === null || toGpuRunError(error).code !== 'interrupted' || error instanceof LeaveRunning) return error;
-  const hints = takeDown ? [] : [`'${machine.name}' stays up ($${machine.offer.price.perHour.toFixed(2)} an hour): gpu-run down ${machine.name}   ends it`];
-  return new GpuRunError('interrupted', `${job.id} was interrupted.`, { cause: error, hints });
+/** What was interrupted or left alone, and what is still up. */
+function explainWhatStays(error: unknown, job: JobEntry | null, takeDown: boolean, machine: MachineEntry, context: RunContext): unknown {
+  const failure = toGpuRunError(error);
+  if (job === null || isGone(failure) || failure instanceof OutputsNotPulled || failure.code === 'still-billing') return error;
+  const stays = `'${machine.name}' stays up ($${machine.offer.price.perHour.toFixed(2)} an hour): gpu-run down ${machine.name}   ends it`;
+  if (context.signal.reason instanceof LeaveRunning) return new GpuRunError('interrupted', `Left: ${job.id} goes on.`, { cause: error, hints: [stays] });
+  if (failure.code === 'interrupted') return new GpuRunError('interrupted', `${job.id} was interrupted.`, { cause: error, hints: takeDown ? [] : [stays] });
+  return new GpuRunError(failure.code, failure.message, {
+    cause: error,
+    hints: [...failure.hints, `${job.id} may go on: gpu-run logs ${job.id} --follow`, stays],
+  });
 }
 
 /** What the job says while it saves and ends is shown like the rest. Where it can't be cancelled the teardown ends it, or says that it can't. */
@@ -241,6 +270,7 @@ async function cancelAndShow(job: JobEntry, { input, machine, watched }: Unfinis
   context.reporter.report({ type: 'note', level: 'warn', text: `Interrupted: cancelling ${job.id}` });
   try {
     const cancelled = cancelJob(job, input.graceMs, context);
+    cancelled.catch(() => {}); // awaited below, unless the machine can't be reached at all
     const first = await reachMachine(machine, context);
     const onlyLog: OnJobEvent = (event) => (event.type === 'log' ? watched.onEvent(event) : undefined);
     await followFrom({ job, machine, logOffset: watched.logEnd(), record: 0, follow: true, first }, context, onlyLog);

@@ -7,8 +7,8 @@ import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { launchOffer } from './launch-offer.ts';
-import { noteGone } from './reach-machine.ts';
 import { isAbandoned, recover } from './recover.ts';
+import { settleGone } from './settle-gone.ts';
 import type { UpInput } from './up-input.ts';
 
 export type { UpInput } from './up-input.ts';
@@ -49,7 +49,8 @@ export async function up(input: UpInput, context: RunContext): Promise<UpResult>
   const attempts: UpAttempt[] = [];
   for (;;) {
     const existing = await settleExisting(input.name, context);
-    if (existing !== null) return { machine: checkFits(existing, input), reused: true, attempts, protection: await protectionOf(existing, context) };
+    if (existing !== null)
+      return { machine: reuse(checkFits(existing, input), input, context), reused: true, attempts, protection: await protectionOf(existing, context) };
     const { offers } = await findOffers(input, context);
     const made = await tryOffers(input, offers, attempts, context);
     if (made !== null) return { machine: made, reused: false, attempts, protection: await protectionOf(made, context) };
@@ -145,14 +146,22 @@ async function lookAgain(entry: MachineEntry, context: RunContext): Promise<Mach
   if (entry.ref === null) return null;
   const provider = await context.providers.get(entry.provider);
   const status = await provider.describe(entry.ref, context.signal);
-  if (status.state === 'gone') {
-    await provider.terminate(entry.ref, context.signal); // what is left of it, as the folder of a local machine
-    noteGone(entry, status.detail ?? 'it ended by itself', context);
-    return null;
-  }
+  if (status.state === 'gone' && (await settleGone(entry, status.detail ?? 'it ended by itself', context)) !== null) return null;
   if (status.state === 'running') return context.ledger.note(entry.id, status.access === null ? { fact: 'seen' } : { fact: 'seen', access: status.access });
   await context.clock.sleep(500, context.signal);
   return lookAgain(entry, context);
+}
+
+/** Its limits stay as they are: they were promised when it was made. One that was rented for one job is kept when `up` wants it. */
+function reuse(machine: MachineEntry, input: UpInput, context: RunContext): MachineEntry {
+  const stricter =
+    deadlineFor(input, machine.offer, context.clock.now()) < machine.deadline ||
+    (input.idleSeconds ?? Number.POSITIVE_INFINITY) < (machine.idleSeconds ?? Number.POSITIVE_INFINITY);
+  if (stricter) {
+    const text = `'${machine.name}' was up already and keeps its limits: it ends at ${new Date(machine.deadline).toISOString()} at the latest`;
+    context.reporter.report({ type: 'note', level: 'warn', text });
+  }
+  return machine.forOneJob && !input.forOneJob ? context.ledger.note(machine.id, { fact: 'kept' }) : machine;
 }
 
 function checkFits(machine: MachineEntry, input: UpInput): MachineEntry {
@@ -174,7 +183,7 @@ function checkFits(machine: MachineEntry, input: UpInput): MachineEntry {
 
 async function protectionOf(machine: MachineEntry, context: RunContext): Promise<string[]> {
   const { traits }: Provider = await context.providers.get(machine.provider);
-  if (traits.borrowed) return ['the host is your own: jobs end with `gpu-run down`, the host itself stays'];
+  if (traits.borrowed) return ['the host is your own and stays; jobs there end with `gpu-run down`, nothing ends them at the deadline'];
   const idle = machine.idleSeconds === null ? '' : `, or after ${Math.round(machine.idleSeconds / 60)} idle minutes`;
   return traits.deadline === 'none'
     ? []

@@ -16,7 +16,9 @@ The machine stays up.`;
     const [{ findJob }, { cancel }] = await Promise.all([import('../../workflows/find.ts'), import('../../workflows/cancel.ts')]);
     const graceMs = flags.grace === undefined ? null : parseDuration(flags.grace) * 1000;
     const machineName = args.job === undefined ? (await this.settings(flags)).name : '';
-    const job = await this.withContext({}, (context) => cancel({ jobId: findJob({ jobId: args.job ?? null, machineName }, context).id, graceMs }, context));
+    const job = await this.withContext({}, (context) =>
+      cancel({ jobId: findJob({ jobId: args.job ?? null, machineName, unfinished: true }, context).id, graceMs }, context),
+    );
     return this.finish({ job: jobDocument(job) }, endLine(job));
   }
 }

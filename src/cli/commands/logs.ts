@@ -36,7 +36,7 @@ Works over lost connections, and from this computer's copy when the machine is g
     const decoder = new TextDecoder();
     try {
       const job = await this.withContext({ onInterrupt: 'Interrupted. The job goes on.', endsWithStdout: true }, async (context, progress) => {
-        const { id } = findJob({ jobId: args.job ?? null, machineName }, context);
+        const { id } = findJob({ jobId: args.job ?? null, machineName, unfinished: false }, context);
         const output = createJobOutput(this.screen, progress, { states: following });
         const whole = this.screen.mode.json && !following; // one document, as with every other command
         const onEvent: typeof output.onEvent = whole

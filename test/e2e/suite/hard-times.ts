@@ -36,6 +36,28 @@ export function hardTimesSuite(target: Target): void {
       expect(ended.document.machines).toHaveLength(2);
     });
 
+    test('a second train on the machine of a first one runs to its end, and the last one takes the machine down', async () => {
+      project = createProject(target);
+      const first = project.start(['train', '--', 'sh', '-c', 'echo ready; sleep 2; echo first']);
+      await until(() => first.output().includes('ready'), 'the first job to run');
+      const second = project.start(['train', '--', 'sh', '-c', 'sleep 1; echo second; exit 4']);
+      const [one, two] = await Promise.all([first.done, second.done]);
+      expect([one.code, two.code], one.stderr + two.stderr).toEqual([0, 4]);
+      expect(two.text).toBe('second\n');
+      expect((await project.json(['status'])).document.machines).toEqual([]);
+    });
+
+    test('--down means down, also when there are no outputs; without it the results are not thrown away', async () => {
+      project = createProject(target, 'outputs: [results/]');
+      expect((await project.run(['train', '--down', '--', 'true'])).code).toBe(0);
+      expect((await project.json(['status'])).document.machines).toEqual([]);
+      const kept = await project.run(['train', '--', 'sh', '-c', 'mkdir elsewhere; echo x > elsewhere/model']);
+      expect(kept.code, kept.stderr).toBe(0);
+      expect(kept.stderr).toContain(`gpu-run down ${project.name}`);
+      expect((await project.run(['pull', project.name, 'elsewhere'])).code).toBe(0);
+      expect(project.read('elsewhere/model').toString()).toBe('x\n');
+    });
+
     test.each([5, 60, 150, 300, 450])('kill -9 during up after %i ms, then down: nothing is left', async (ms) => {
       project = createProject(target);
       const started = project.start(['up']);

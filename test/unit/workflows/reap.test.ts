@@ -4,6 +4,7 @@ import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
 import { reap } from '../../../src/workflows/reap.ts';
 import { billedSeconds, reportCost } from '../../../src/workflows/report-cost.ts';
+import { status } from '../../../src/workflows/status.ts';
 import { createFakeContext, type FakeContext } from './fake-context.ts';
 
 let fake: FakeContext;
@@ -77,6 +78,39 @@ test('a machine that its provider took away is noted as gone', async () => {
   const result = await reap({ dryRun: false }, fake.context);
   expect(result.ended).toMatchObject([{ name: 'ready' }]);
   expect(fake.context.ledger.list({ live: true })).toEqual([]);
+});
+
+test('a machine that can not be ended keeps no other alive, and is named as still billing', async () => {
+  await launched('first', null);
+  await launched('second', null);
+  provider.failNext('terminate', new Error('HTTP 500'));
+  const result = await reap({ dryRun: false }, fake.context);
+  expect(result.ended.map(({ name }) => name)).toEqual(['second']);
+  expect(result.leftovers.join()).toContain('HTTP 500');
+  expect(result.unreachable).toEqual([]);
+});
+
+test('one that a list leaves out, but that is there when asked for, is kept; so is one under an older owner label', async () => {
+  await launched('ready', 'ready');
+  const { list } = provider;
+  Object.assign(provider, { list: async function* () {} });
+  expect(await reap({ dryRun: false }, fake.context)).toMatchObject({ ended: [], kept: [{ name: 'ready' }] });
+  Object.assign(provider, { list });
+  const renamed = { ...fake.context, owner: 'tester-2' };
+  expect(await reap({ dryRun: false }, renamed)).toMatchObject({ ended: [], kept: [{ name: 'ready', why: 'up' }] });
+});
+
+test('a provider that says gone once, and has it at the second look, is not believed', async () => {
+  const entry = await launched('ready', 'ready');
+  const { describe } = provider;
+  let lies = 1;
+  Object.assign(provider, {
+    describe: async (...args: Parameters<typeof describe>) => (lies-- > 0 ? { state: 'gone', access: null, detail: null, deadline: null } : describe(...args)),
+  });
+  const refreshed = status({ refresh: true, all: false }, fake.context);
+  await fake.clock.advance(1_000);
+  expect((await refreshed).machines).toMatchObject([{ id: entry?.id, state: 'ready' }]);
+  expect(provider.machines.every(({ goneAt }) => goneAt === null)).toBe(true);
 });
 
 test('cost: seconds times price, never beyond the deadline, cut up by machine, job and day', async () => {

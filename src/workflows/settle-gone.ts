@@ -1,0 +1,49 @@
+/** A machine that its provider calls gone: looked at once more, then ended all the same, so that nothing of it is left anywhere. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { GpuRunError } from '../core/errors.ts';
+import type { MachineRef } from '../core/machine.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { RunContext } from './context.ts';
+import { closeJobs } from './keep-job.ts';
+import { writeSshConfig } from './ssh-config.ts';
+
+/** A provider that says "ending" gets this long until it must say "gone". */
+const goneWithinMs = 5 * 60_000;
+/** Before one "gone" is believed: lists and looks of clouds flap. */
+const secondLookMs = 300;
+
+/** The entry as gone; null when a second look shows that the machine is there. @throws GpuRunError what `terminate` throws */
+export async function settleGone(machine: MachineEntry, reason: string, context: RunContext): Promise<MachineEntry | null> {
+  const provider = await context.providers.get(machine.provider);
+  let leftovers: readonly string[] = [];
+  if (machine.ref !== null && !provider.traits.borrowed) {
+    await context.clock.sleep(secondLookMs);
+    if ((await provider.describe(machine.ref)).state !== 'gone') return null;
+    leftovers = await terminateAndWait(machine.ref, provider, context); // a no-op when it is gone; else it was no ending by itself
+  }
+  closeJobs(machine, reason, context);
+  const entry = context.ledger.note(machine.id, { fact: 'gone', reason, at: Math.min(context.clock.now(), machine.deadline), leftovers });
+  forgetKeys(machine, context);
+  return entry;
+}
+
+/** Returns what is left. @throws GpuRunError `still-billing` when it isn't gone in time */
+export async function terminateAndWait(ref: MachineRef, provider: Provider, context: RunContext): Promise<readonly string[]> {
+  const until = context.clock.now() + goneWithinMs;
+  const termination = await provider.terminate(ref);
+  let state = termination.state;
+  for (let pause = 100; state !== 'gone'; pause = Math.min(pause * 2, 5_000)) {
+    if (context.clock.now() > until) throw new GpuRunError('still-billing', `${ref.provider} has not confirmed within 5 minutes that it is gone`);
+    await context.clock.sleep(pause);
+    state = (await provider.describe(ref)).state === 'gone' ? 'gone' : 'ending';
+  }
+  return termination.leftovers;
+}
+
+/** The machine's keys are useless now. */
+export function forgetKeys(machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'home'>): void {
+  for (const suffix of ['', '.pub', '.known_hosts']) rmSync(join(context.home.keys, `${machine.id}${suffix}`), { force: true });
+  writeSshConfig(context);
+}
