@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
-import { type Entry, isWithin, manifestLine, pathProblem } from '../protocol/sync.ts';
+import { type Entry, isWithin, manifestLine, pathProblem, toMtime } from '../protocol/sync.ts';
 import type { HashCache } from './hash-cache.ts';
 import { identify } from './local-file.ts';
 import type { FoundFile, Scan } from './scan.ts';
@@ -59,7 +59,7 @@ async function identified(found: FoundFile, cache: HashCache, unreadable: string
 }
 
 function mtimeOf(stamp: string): number {
-  return Math.max(0, Number(BigInt(stamp.split(':')[2] ?? 0) / 1000n));
+  return toMtime(BigInt(stamp.split(':')[2] ?? 0));
 }
 
 function unreadableError(paths: readonly string[]): GpuRunError {
