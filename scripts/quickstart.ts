@@ -23,7 +23,7 @@ process.exitCode = failed || left;
 
 function copyExample(): void {
   rmSync(project, { recursive: true, force: true });
-  mkdirSync(project, { recursive: true });
+  mkdirSync(project, { recursive: true, mode: 0o700 }); // the state folder too: it is for its owner alone
   cpSync(join(repository, 'examples', 'iris'), project, { recursive: true, filter: (path) => !/[/\\](outputs|node_modules)$/.test(path) });
 }
 
