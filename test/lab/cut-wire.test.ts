@@ -68,16 +68,19 @@ test('20 cuts at random points of a job that prints 200,000 lines: every byte on
   ];
   writeFileSync(configFile, `${[...lines, `UserKnownHostsFile ${knownHosts}`, 'GlobalKnownHostsFile /dev/null'].join('\n')}\n`);
   await using project = createProject({ label: 'wire', config: `ssh: { host: wire, config-file: ${configFile} }` });
-  const script = 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 500)) -ne 0 ] || sleep 0.1; done; exit 7';
+  // Slow for as long as the wire is being cut, then at full speed.
+  const enough = join(sshd.folder, 'enough');
+  const script = `i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 500)) -ne 0 ] || [ -e ${enough} ] || sleep 0.3; done; exit 7`;
   const started = project.start(['train', '--', 'sh', '-c', script]);
   await until(() => started.output().length > 1_000, 'some output');
   let cuts = 0;
-  for (; cuts < 20; cuts++) {
+  while (cuts < 20 && started.child.exitCode === null) {
     const before = started.output().length;
     await until(() => started.output().length > before || started.child.exitCode !== null, 'more output after a cut');
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 200));
-    if (wire.cut() === 0) break;
+    if (wire.cut() > 0) cuts++;
   }
+  writeFileSync(enough, '');
   const run = await started.done;
   expect(run.code, run.stderr).toBe(7);
   const expected = Array.from({ length: 200_000 }, (_, i) => `line ${i + 1}\n`).join('');
