@@ -6,7 +6,7 @@ import type { RunnerClient } from '../runner/client.ts';
 import { followJob } from '../runner/follow.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
-import { copiedLog, copiedRecords, hasCopy, JobCopy } from './job-copy.ts';
+import { copiedBytes, copiedLog, copiedRecords, hasCopy, JobCopy } from './job-copy.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { keepJob } from './keep-job.ts';
 import { isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
@@ -145,19 +145,12 @@ async function replayCopy(job: JobEntry, input: FollowInput, context: RunContext
   if (!hasCopy(folder, job.id)) {
     throw new GpuRunError('lost', `The machine of ${job.id} is gone, and nobody followed the job from this computer: there is no log.`);
   }
-  let start = input.after < 0 ? Math.max(0, copyBytes(folder, job.id) + input.after) : input.after;
+  let start = input.after < 0 ? Math.max(0, copiedBytes(folder, job.id) + input.after) : input.after;
   if (input.tailLines !== null) start = tailStart([...copiedLog(folder, job.id, 0)], input.tailLines);
   for (const record of copiedRecords(folder, job.id)) if (record.type !== 'state' || record.state !== 'ended') await onEvent(toEvent(record));
   for (const piece of copiedLog(folder, job.id, start)) await onEvent({ type: 'log', ...piece });
   await onEvent({ type: 'state', at: job.endedAt ?? job.asOf, state: 'ended', end: job.end });
   return job;
-}
-
-function copyBytes(folder: string, jobId: string): number {
-  const copy = new JobCopy(folder, jobId);
-  const bytes = copy.logBytes;
-  copy.close();
-  return bytes;
 }
 
 async function startOffset(runner: RunnerClient, input: FollowInput): Promise<number> {

@@ -2,7 +2,7 @@
  * The laptop's copy of what a job sent: log bytes and records, one folder per job below `GPU_RUN_HOME/jobs`. `logs` reads it
  * when the machine is gone. Written by offset, so that several followers of one job write the same bytes to the same place.
  */
-import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { GpuRunError } from '../core/errors.ts';
 import type { JobRecord } from '../core/job.ts';
@@ -47,6 +47,11 @@ export class JobCopy {
 
 export function hasCopy(jobsFolder: string, jobId: string): boolean {
   return existsSync(join(jobsFolder, jobId, 'log'));
+}
+
+/** How much of the log is here. */
+export function copiedBytes(jobsFolder: string, jobId: string): number {
+  return statSync(join(jobsFolder, jobId, 'log'), { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** Records in order, each number once; a torn last line is left out. */

@@ -3,7 +3,7 @@ import { toGpuRunError } from '../core/errors.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { followFrom } from './follow.ts';
-import { copiedRecords, JobCopy } from './job-copy.ts';
+import { copiedBytes, copiedRecords } from './job-copy.ts';
 import { reachMachine } from './reach-machine.ts';
 
 /** The machine is to end all the same when this takes longer. */
@@ -19,9 +19,7 @@ export async function saveLogs(machine: MachineEntry, context: RunContext): Prom
   for (const job of behind) {
     try {
       const record = copiedRecords(context.home.jobs, job.id).at(-1)?.n ?? 0;
-      const copy = new JobCopy(context.home.jobs, job.id);
-      const logOffset = copy.logBytes;
-      copy.close();
+      const logOffset = copiedBytes(context.home.jobs, job.id);
       const first = await reachMachine(machine, limited);
       await followFrom({ job, machine, logOffset, record, follow: false, first }, limited, () => {});
     } catch (error) {
