@@ -29,10 +29,20 @@ export type ErrorCode =
 /** What a caller may try next: nothing, the same thing again, or the same thing elsewhere. */
 export type Retry = 'never' | 'same' | 'elsewhere';
 
+/** With `retry: 'elsewhere'`: what a failure says about the other offers. */
+export interface Elsewhere {
+  /** Which other offers of the provider can't work either: none, those in the same zone, in the same region, or all. */
+  readonly rulesOut: 'nothing' | 'zone' | 'region' | 'provider';
+  /** Zones that the provider has named as having what was asked for; best first. */
+  readonly betterZones?: readonly string[];
+}
+
 export interface GpuRunErrorOptions {
   /** What to do next: full sentences or exact commands, most useful first. */
   readonly hints?: readonly string[];
   readonly retry?: Retry;
+  /** Default, with `retry: 'elsewhere'`: nothing else is ruled out. */
+  readonly elsewhere?: Elsewhere;
   readonly cause?: unknown;
 }
 
@@ -42,12 +52,14 @@ export class GpuRunError extends Error {
   readonly code: ErrorCode;
   readonly hints: readonly string[];
   readonly retry: Retry;
+  readonly elsewhere: Elsewhere;
 
   constructor(code: ErrorCode, message: string, options: GpuRunErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hints = options.hints ?? [];
     this.retry = options.retry ?? 'never';
+    this.elsewhere = options.elsewhere ?? { rulesOut: 'nothing' };
   }
 }
 

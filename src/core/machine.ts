@@ -35,6 +35,8 @@ export type Access =
       readonly port: number;
       readonly user: string;
       readonly hostKeys: readonly HostKey[];
+      /** Plain JSON: what the provider's own `tunnel` needs to carry bytes there. Absent: `host` and `port` are dialled. */
+      readonly tunnel?: Readonly<Record<string, unknown>>;
     }
   | {
       /** The user's own host: through system OpenSSH with the user's ssh_config, agent and known_hosts. */
@@ -52,6 +54,9 @@ export type Access =
 
 export type ProviderMachineState = 'pending' | 'running' | 'ending' | 'gone';
 
+/** Who or what ended a machine: its provider took it back, the provider's own timer, somebody (us included), a fault of the host. */
+export type EndCause = 'preempted' | 'deadline' | 'deleted' | 'host-error';
+
 /** One look at a machine. */
 export interface MachineStatus {
   readonly state: ProviderMachineState;
@@ -59,6 +64,8 @@ export interface MachineStatus {
   readonly access: Access | null;
   /** Why it is as it is, in words, where the provider says. */
   readonly detail: string | null;
+  /** Of a machine that is ending or gone, where the provider tells. */
+  readonly cause?: EndCause;
   /** The provider's own timer, where there is one: milliseconds since the epoch. */
   readonly deadline: number | null;
 }

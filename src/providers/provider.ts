@@ -2,6 +2,7 @@
  * Where machines come from. Interface only; may import core. `test/contract/provider.ts` holds every provider,
  * and the published fake, to what stands here.
  */
+import type { Duplex } from 'node:stream';
 import type { Labels, MachineRef, MachineStatus, Termination } from '../core/machine.ts';
 import type { Offer, ResourceNeed } from '../core/offer.ts';
 
@@ -59,4 +60,21 @@ export interface Provider {
 
   /** All that carries the owner's label, half-made machines and leftovers too, so that `reap` finds what the ledger has lost. */
   list(owner: string, signal?: AbortSignal): AsyncIterable<MachineRef>;
+
+  /** The ref that `launch(plan)` will give, where it is known beforehand: what it names can be looked for and ended whatever becomes of the call. */
+  readonly expect?: (plan: LaunchPlan) => MachineRef;
+  readonly console?: ConsoleLog;
+  readonly tunnel?: Tunnel;
+}
+
+/** What a machine says while it boots, told by the provider and not by the machine's SSH server. */
+export interface ConsoleLog {
+  /** The last lines, oldest first; null: there is nothing. */
+  tail(ref: MachineRef, lines: number, signal?: AbortSignal): Promise<string | null>;
+}
+
+/** Bytes to a machine that has no address of its own for us: its access has `tunnel`. */
+export interface Tunnel {
+  /** A stream to the machine's SSH port, connected. `to`: the access's own `tunnel`. */
+  open(to: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<Duplex>;
 }

@@ -1,0 +1,45 @@
+/** How a call to Google failed, decoded once, whatever form it came in. `failure.ts` makes of it what a person reads. */
+
+export interface GceErrorDetail {
+  /** `RATE_LIMIT_EXCEEDED`, `SERVICE_DISABLED`, ... */
+  readonly reason: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface GceFailure {
+  /** HTTP status; null: no answer came, so nobody knows whether the call took effect. */
+  readonly status: number | null;
+  /** Of `error.errors[]`: `quotaExceeded`, `alreadyExists`, ... */
+  readonly reasons: readonly string[];
+  /** Of `error.details[]`, type `google.rpc.ErrorInfo`. */
+  readonly details: readonly GceErrorDetail[];
+  /** `POST instances` and the like: which call it was, without secrets. */
+  readonly call: string;
+  /** What the server has asked to wait, milliseconds; null: nothing. */
+  readonly retryAfterMs?: number | null;
+  readonly cause?: unknown;
+}
+
+/** `message`: what Google said, or what the network did. Holds no secret. */
+export class GceError extends Error {
+  override readonly name = 'GceError';
+  readonly status: number | null;
+  readonly reasons: readonly string[];
+  readonly details: readonly GceErrorDetail[];
+  readonly call: string;
+  readonly retryAfterMs: number | null;
+
+  constructor(message: string, failure: GceFailure) {
+    super(message, failure.cause === undefined ? undefined : { cause: failure.cause });
+    this.status = failure.status;
+    this.reasons = failure.reasons;
+    this.details = failure.details;
+    this.call = failure.call;
+    this.retryAfterMs = failure.retryAfterMs ?? null;
+  }
+
+  /** The call may have taken effect although it failed. */
+  get outcomeUnknown(): boolean {
+    return this.status === null || this.status >= 500;
+  }
+}
