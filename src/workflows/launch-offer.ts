@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { toGpuRunError } from '../core/errors.ts';
 import { labelKeys } from '../core/machine.ts';
 import type { Offer } from '../core/offer.ts';
 import { newMachineId } from '../core/run-id.ts';
@@ -11,12 +11,8 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import { generateKeyPair } from '../transport/host-keys.ts';
 import type { RunContext } from './context.ts';
 import { endMachine } from './end-machine.ts';
-import { reachMachine } from './reach-machine.ts';
-import { writeSshConfig } from './ssh-config.ts';
+import { makeReady } from './make-ready.ts';
 import type { UpInput } from './up-input.ts';
-
-/** From the order until SSH answers. */
-const bootWithinMs = 10 * 60_000;
 
 export interface LaunchInput extends UpInput {
   readonly offer: Offer;
@@ -65,7 +61,7 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
     const sshPublicKey = writeKey(id, context);
     const ref = await provider.launch({ id, name, labels, offer, need, requestId, deadline, idleSeconds, sshPublicKey }, context.signal);
     const launched = ledger.note(id, { fact: 'launched', ref });
-    const machine = await makeReady(launched, input, context);
+    const machine = await makeReady(launched, need, context);
     ledger.release(id, self);
     reporter.report({ type: 'phase', phase: 'launch', status: 'end', text: `'${name}' is ready` });
     return machine;
@@ -92,40 +88,4 @@ function writeKey(id: string, context: RunContext): string {
   writeFileSync(join(context.home.keys, id), pair.privateKey, { mode: 0o600 });
   writeFileSync(join(context.home.keys, `${id}.pub`), `${pair.publicKey} ${id}\n`, { mode: 0o600 });
   return pair.publicKey;
-}
-
-async function makeReady(launched: MachineEntry, input: LaunchInput, context: RunContext): Promise<MachineEntry> {
-  const machine = await waitForAccess(launched, context);
-  context.reporter.report({ type: 'phase', phase: 'connect', status: 'begin', text: `Connecting to '${machine.name}'` });
-  await using reached = await reachMachine(machine, context);
-  if (input.need.gpu !== undefined) {
-    context.reporter.report({ type: 'phase', phase: 'preflight', status: 'begin', text: 'Checking the GPUs' });
-    const { gpus, problem } = await reached.runner.call('gpus', {});
-    if (gpus.length < input.need.gpu.count) {
-      throw new GpuRunError('unfit', `${gpus.length} of ${input.need.gpu.count} GPUs answer on '${machine.name}'${problem === null ? '' : `: ${problem}`}.`, {
-        retry: 'elsewhere',
-      });
-    }
-  }
-  if (machine.access === null) throw new GpuRunError('internal', 'a machine without an address was reached');
-  const ready = context.ledger.note(machine.id, { fact: 'ready', access: machine.access });
-  writeSshConfig(context);
-  return ready;
-}
-
-async function waitForAccess(machine: MachineEntry, context: RunContext): Promise<MachineEntry> {
-  if (machine.ref === null) throw new GpuRunError('internal', 'a launched machine has no ref');
-  const provider = await context.providers.get(machine.provider);
-  const until = context.clock.now() + bootWithinMs;
-  for (let pause = 25; ; pause = Math.min(pause * 2, 3_000)) {
-    const status = await provider.describe(machine.ref, context.signal);
-    if (status.state === 'running' && status.access !== null) return context.ledger.note(machine.id, { fact: 'seen', access: status.access });
-    if (status.state === 'gone' || status.state === 'ending') {
-      throw new GpuRunError('lost', `'${machine.name}' ended while it was starting${status.detail === null ? '' : `: ${status.detail}`}.`, {
-        retry: 'elsewhere',
-      });
-    }
-    if (context.clock.now() > until) throw new GpuRunError('unfit', `'${machine.name}' did not start within 10 minutes.`, { retry: 'elsewhere' });
-    await context.clock.sleep(pause, context.signal);
-  }
 }
