@@ -1,12 +1,11 @@
 /** `train`: a machine (rented if needed), sync, run, follow, outputs, cost, teardown. */
-import type { SyncSettings } from '../config/settings.ts';
-import { GpuRunError, LeaveRunning, toGpuRunError } from '../core/errors.ts';
-import type { JobCommand, JobEntry } from '../core/job.ts';
-import { costOf } from '../core/money.ts';
+import { LeaveRunning, toGpuRunError } from '../core/errors.ts';
+import type { JobEntry } from '../core/job.ts';
 import { newJobId } from '../core/run-id.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { PulledFile } from '../sync/pull.ts';
-import { cancelJob, noteSummary } from './cancel.ts';
+import { explainWhatStays, jobCost, keepsFor, OutputsNotPulled, othersOn, reachedDeadline } from './after-job.ts';
+import { cancelJob } from './cancel.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { followFrom } from './follow.ts';
@@ -14,56 +13,11 @@ import type { OnJobEvent } from './job-event.ts';
 import { pullInto } from './pull.ts';
 import { pushAll, type SyncTotals } from './push.ts';
 import { goneError, isGone, type ReachedMachine, reachMachine, reachOrLose } from './reach-machine.ts';
-import { billedSeconds } from './report-cost.ts';
 import { retryConnection } from './retry-connection.ts';
-import { type UpInput, up } from './up.ts';
+import type { TrainInput, TrainResult } from './train-input.ts';
+import { up } from './up.ts';
 
-export interface TrainInput {
-  readonly up: UpInput;
-  readonly command: JobCommand;
-  readonly setup: string | null;
-  readonly env: Readonly<Record<string, string>>;
-  /** Values included; they go over the channel and nowhere else. */
-  readonly secrets: Readonly<Record<string, string>>;
-  readonly sync: SyncSettings;
-  readonly outputs: readonly string[];
-  /** The project's folder: outputs are pulled into it. */
-  readonly folder: string;
-  readonly metrics: Readonly<Record<string, string>>;
-  readonly graceMs: number;
-  /** As `retry.attempts` says. */
-  readonly attempts: number;
-  /** Return as soon as the job has been accepted. */
-  readonly detach: boolean;
-  /** auto: a machine that this train rented goes down, another stays. */
-  readonly teardown: 'auto' | 'down' | 'keep';
-  /** With teardown: a failed job's machine stays. */
-  readonly keepOnFailure: boolean;
-}
-
-export interface CostItem {
-  readonly text: string;
-  readonly usd: number;
-}
-
-export interface JobCost {
-  /** What the machine cost while the job ran; the whole machine's bill when it was rented for this job and is gone. */
-  readonly usd: number;
-  readonly gpuSeconds: number;
-  readonly items: readonly CostItem[];
-}
-
-export interface TrainResult {
-  readonly job: JobEntry;
-  readonly machine: MachineEntry;
-  readonly machineDown: boolean;
-  readonly sync: SyncTotals;
-  readonly outputs: readonly PulledFile[];
-  readonly lastMetrics: Readonly<Record<string, number>>;
-  readonly cost: JobCost;
-  /** What may still bill after the teardown. */
-  readonly leftovers: readonly string[];
-}
+export type { CostItem, JobCost, TrainInput, TrainResult } from './train-input.ts';
 
 /**
  * Ctrl-C cancels the job, pulls what it saved and applies the teardown; a caller that just leaves (`LeaveRunning`) stops
@@ -112,39 +66,6 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     await unwind(error, { job: submitted, takeDown, input, machine, watched }, context);
     throw explainWhatStays(error, submitted, takeDown, machine, context);
   }
-}
-
-/** Why the machine stays up although it was to go down with the job; null: it goes. */
-function keepsFor(input: TrainInput, job: JobEntry, outputs: readonly PulledFile[], machine: MachineEntry): string | null {
-  if (input.teardown === 'keep' || (input.teardown === 'down' && !input.keepOnFailure)) return null; // as ordered
-  if (job.end?.code !== 0) return input.keepOnFailure ? `'${machine.name}' stays up, because the job failed: gpu-run down ${machine.name}` : null;
-  if (input.outputs.length === 0 || outputs.length > 0 || !machine.forOneJob) return null;
-  return (
-    `The job made nothing at ${input.outputs.join(', ')}, so '${machine.name}' stays up until it was idle for its limit: ` +
-    `look for its results with gpu-run ssh ${machine.name}, fetch them with gpu-run pull ${machine.name} PATH, then gpu-run down ${machine.name}`
-  );
-}
-
-async function reachedDeadline(machine: MachineEntry, context: RunContext): Promise<boolean> {
-  if (context.clock.now() < machine.deadline || machine.ref === null) return false;
-  const provider = await context.providers.get(machine.provider);
-  return (await provider.describe(machine.ref)).state !== 'running';
-}
-
-/** A second job may have come while this one ran: then the machine is its to take down. null: nobody else is there. */
-async function othersOn(job: JobEntry, machine: MachineEntry, input: TrainInput, context: RunContext): Promise<string | null> {
-  const now = context.ledger.get(machine.id);
-  if (input.teardown !== 'auto') return null;
-  if (now?.forOneJob === false) return machine.forOneJob ? `'${machine.name}' stays up: gpu-run up has asked for it meanwhile` : null;
-  const unfinished = () => context.ledger.listJobs({ machineId: machine.id }).filter(({ id, state }) => id !== job.id && state !== 'ended');
-  if (unfinished().length === 0) return null;
-  await using reached = await reachOrLose(machine, context); // the ledger may be behind
-  for (const summary of (await reached.runner.call('jobs', {})).jobs) {
-    const known = context.ledger.getJob(summary.id);
-    if (known !== null) noteSummary(known, summary, context);
-  }
-  const [other] = unfinished();
-  return other === undefined ? null : `'${machine.name}' stays up for ${other.id}`;
 }
 
 async function submit(input: TrainInput, reached: ReachedMachine, context: RunContext): Promise<JobEntry> {
@@ -229,8 +150,6 @@ async function fetchOutputs(job: JobEntry, input: TrainInput, machine: MachineEn
   }
 }
 
-class OutputsNotPulled extends GpuRunError {}
-
 interface Unfinished {
   readonly job: JobEntry | null;
   readonly takeDown: boolean;
@@ -250,19 +169,6 @@ async function unwind(error: unknown, unfinished: Unfinished, context: RunContex
     if (input.outputs.length > 0) await rescueOutputs(input, machine, calm);
   }
   if (takeDown) await endClaimed(machine, toGpuRunError(error).message, calm);
-}
-
-/** What was interrupted or left alone, and what is still up. */
-function explainWhatStays(error: unknown, job: JobEntry | null, takeDown: boolean, machine: MachineEntry, context: RunContext): unknown {
-  const failure = toGpuRunError(error);
-  if (job === null || isGone(failure) || failure instanceof OutputsNotPulled || failure.code === 'still-billing') return error;
-  const stays = `'${machine.name}' stays up ($${machine.offer.price.perHour.toFixed(2)} an hour): gpu-run down ${machine.name}   ends it`;
-  if (context.signal.reason instanceof LeaveRunning) return new GpuRunError('interrupted', `Left: ${job.id} goes on.`, { cause: error, hints: [stays] });
-  if (failure.code === 'interrupted') return new GpuRunError('interrupted', `${job.id} was interrupted.`, { cause: error, hints: takeDown ? [] : [stays] });
-  return new GpuRunError(failure.code, failure.message, {
-    cause: error,
-    hints: [...failure.hints, `${job.id} may go on: gpu-run logs ${job.id} --follow`, stays],
-  });
 }
 
 /** What the job says while it saves and ends is shown like the rest. Where it can't be cancelled the teardown ends it, or says that it can't. */
@@ -287,14 +193,4 @@ async function rescueOutputs(input: TrainInput, machine: MachineEntry, context: 
   } catch (error) {
     context.reporter.report({ type: 'note', level: 'warn', text: `Outputs could not be pulled: ${toGpuRunError(error).message}` });
   }
-}
-
-function jobCost(job: JobEntry, machine: MachineEntry, context: RunContext): JobCost {
-  const now = context.clock.now();
-  const seconds = Math.max(0, (job.endedAt ?? now) - (job.startedAt ?? job.endedAt ?? now)) / 1000;
-  const whole = machine.state === 'gone' && machine.forOneJob;
-  const billed = whole ? billedSeconds(machine, now) : seconds;
-  const usd = costOf(machine.offer.price, billed);
-  const text = `${machine.offer.provider} ${machine.offer.type}, ${Math.round(billed)} s at $${machine.offer.price.perHour.toFixed(2)}/h`;
-  return { usd, gpuSeconds: seconds * (machine.offer.gpu?.count ?? 0), items: [{ text, usd }] };
 }

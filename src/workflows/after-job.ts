@@ -1,0 +1,70 @@
+/** After a job: whether its machine stays up and why, and what it cost. */
+import { GpuRunError, LeaveRunning, toGpuRunError } from '../core/errors.ts';
+import type { JobEntry } from '../core/job.ts';
+import { costOf } from '../core/money.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { PulledFile } from '../sync/pull.ts';
+import { noteSummary } from './cancel.ts';
+import type { RunContext } from './context.ts';
+import { isGone, reachOrLose } from './reach-machine.ts';
+import { billedSeconds } from './report-cost.ts';
+import type { JobCost, TrainInput } from './train-input.ts';
+
+/** The job is over, what it made is still on the machine: which therefore stays. */
+export class OutputsNotPulled extends GpuRunError {}
+
+/** Why the machine stays up although it was to go down with the job; null: it goes. */
+export function keepsFor(input: TrainInput, job: JobEntry, outputs: readonly PulledFile[], machine: MachineEntry): string | null {
+  if (input.teardown === 'keep' || (input.teardown === 'down' && !input.keepOnFailure)) return null; // as ordered
+  if (job.end?.code !== 0) return input.keepOnFailure ? `'${machine.name}' stays up, because the job failed: gpu-run down ${machine.name}` : null;
+  if (input.outputs.length === 0 || outputs.length > 0 || !machine.forOneJob) return null;
+  return (
+    `The job made nothing at ${input.outputs.join(', ')}, so '${machine.name}' stays up until it was idle for its limit: ` +
+    `look for its results with gpu-run ssh ${machine.name}, fetch them with gpu-run pull ${machine.name} PATH, then gpu-run down ${machine.name}`
+  );
+}
+
+export async function reachedDeadline(machine: MachineEntry, context: RunContext): Promise<boolean> {
+  if (context.clock.now() < machine.deadline || machine.ref === null) return false;
+  const provider = await context.providers.get(machine.provider);
+  return (await provider.describe(machine.ref)).state !== 'running';
+}
+
+/** A second job may have come while this one ran: then the machine is its to take down. null: nobody else is there. */
+export async function othersOn(job: JobEntry, machine: MachineEntry, input: TrainInput, context: RunContext): Promise<string | null> {
+  const now = context.ledger.get(machine.id);
+  if (input.teardown !== 'auto') return null;
+  if (now?.forOneJob === false) return machine.forOneJob ? `'${machine.name}' stays up: gpu-run up has asked for it meanwhile` : null;
+  const unfinished = () => context.ledger.listJobs({ machineId: machine.id }).filter(({ id, state }) => id !== job.id && state !== 'ended');
+  if (unfinished().length === 0) return null;
+  await using reached = await reachOrLose(machine, context); // the ledger may be behind
+  for (const summary of (await reached.runner.call('jobs', {})).jobs) {
+    const known = context.ledger.getJob(summary.id);
+    if (known !== null) noteSummary(known, summary, context);
+  }
+  const [other] = unfinished();
+  return other === undefined ? null : `'${machine.name}' stays up for ${other.id}`;
+}
+
+/** What was interrupted or left alone, and what is still up. */
+export function explainWhatStays(error: unknown, job: JobEntry | null, takeDown: boolean, machine: MachineEntry, context: RunContext): unknown {
+  const failure = toGpuRunError(error);
+  if (job === null || isGone(failure) || failure instanceof OutputsNotPulled || failure.code === 'still-billing') return error;
+  const stays = `'${machine.name}' stays up ($${machine.offer.price.perHour.toFixed(2)} an hour): gpu-run down ${machine.name}   ends it`;
+  if (context.signal.reason instanceof LeaveRunning) return new GpuRunError('interrupted', `Left: ${job.id} goes on.`, { cause: error, hints: [stays] });
+  if (failure.code === 'interrupted') return new GpuRunError('interrupted', `${job.id} was interrupted.`, { cause: error, hints: takeDown ? [] : [stays] });
+  return new GpuRunError(failure.code, failure.message, {
+    cause: error,
+    hints: [...failure.hints, `${job.id} may go on: gpu-run logs ${job.id} --follow`, stays],
+  });
+}
+
+export function jobCost(job: JobEntry, machine: MachineEntry, context: RunContext): JobCost {
+  const now = context.clock.now();
+  const seconds = Math.max(0, (job.endedAt ?? now) - (job.startedAt ?? job.endedAt ?? now)) / 1000;
+  const whole = machine.state === 'gone' && machine.forOneJob;
+  const billed = whole ? billedSeconds(machine, now) : seconds;
+  const usd = costOf(machine.offer.price, billed);
+  const text = `${machine.offer.provider} ${machine.offer.type}, ${Math.round(billed)} s at $${machine.offer.price.perHour.toFixed(2)}/h`;
+  return { usd, gpuSeconds: seconds * (machine.offer.gpu?.count ?? 0), items: [{ text, usd }] };
+}

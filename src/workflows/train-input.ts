@@ -1,0 +1,54 @@
+/** What `train` is asked for, and what it gives back. */
+import type { SyncSettings } from '../config/settings.ts';
+import type { JobCommand, JobEntry } from '../core/job.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { PulledFile } from '../sync/pull.ts';
+import type { SyncTotals } from './push.ts';
+import type { UpInput } from './up-input.ts';
+
+export interface TrainInput {
+  readonly up: UpInput;
+  readonly command: JobCommand;
+  readonly setup: string | null;
+  readonly env: Readonly<Record<string, string>>;
+  /** Values included; they go over the channel and nowhere else. */
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly sync: SyncSettings;
+  readonly outputs: readonly string[];
+  /** The project's folder: outputs are pulled into it. */
+  readonly folder: string;
+  readonly metrics: Readonly<Record<string, string>>;
+  readonly graceMs: number;
+  /** As `retry.attempts` says. */
+  readonly attempts: number;
+  /** Return as soon as the job has been accepted. */
+  readonly detach: boolean;
+  /** auto: a machine that this train rented goes down, another stays. */
+  readonly teardown: 'auto' | 'down' | 'keep';
+  /** With teardown: a failed job's machine stays. */
+  readonly keepOnFailure: boolean;
+}
+
+export interface CostItem {
+  readonly text: string;
+  readonly usd: number;
+}
+
+export interface JobCost {
+  /** What the machine cost while the job ran; the whole machine's bill when it was rented for this job and is gone. */
+  readonly usd: number;
+  readonly gpuSeconds: number;
+  readonly items: readonly CostItem[];
+}
+
+export interface TrainResult {
+  readonly job: JobEntry;
+  readonly machine: MachineEntry;
+  readonly machineDown: boolean;
+  readonly sync: SyncTotals;
+  readonly outputs: readonly PulledFile[];
+  readonly lastMetrics: Readonly<Record<string, number>>;
+  readonly cost: JobCost;
+  /** What may still bill after the teardown. */
+  readonly leftovers: readonly string[];
+}
