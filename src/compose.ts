@@ -14,6 +14,7 @@ import type { Reporter } from './core/reporter.ts';
 import { openSqliteLedger } from './ledger/sqlite-ledger.ts';
 import { createRegistry } from './providers/registry.ts';
 import type { RunnerPackage } from './runner/install.ts';
+import { parseMirror } from './runner/node-download.ts';
 import { connectTransport } from './transport/connect.ts';
 import type { RunContext } from './workflows/context.ts';
 
@@ -62,7 +63,7 @@ export function openContext(options: ContextOptions): OpenContext {
         scratch: home.scratch,
       });
     },
-    runner: runnerPackage(join(built, 'runner.mjs'), home.cache),
+    runner: runnerPackage(join(built, 'runner.mjs'), home.cache, parseMirror(options.env['GPU_RUN_NODE_MIRROR'])),
     reporter: options.reporter,
     clock,
     signal: options.signal,
@@ -81,11 +82,12 @@ function builtFolder(): string {
   return here.endsWith(`${join('dist')}`) ? here : join(here, '..', 'dist');
 }
 
-function runnerPackage(file: string, cache: string): RunnerPackage {
+function runnerPackage(file: string, cache: string, mirror: string | null): RunnerPackage {
   let version: string | null = null;
   return {
     file,
     cache,
+    mirror,
     get version() {
       version ??= readVersion(file);
       return version;

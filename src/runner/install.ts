@@ -3,17 +3,15 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { Transport } from '../transport/transport.ts';
-import { deliverNode, type OnDelivery } from './node-delivery.ts';
+import { deliverNode, type NodeSources, type OnDelivery } from './node-delivery.ts';
 import { type Probe, probeMachine } from './probe.ts';
 
 /** The runner's file on this computer. */
-export interface RunnerPackage {
+export interface RunnerPackage extends NodeSources {
   /** Absolute path of the bundled `runner.mjs`. */
   readonly file: string;
   /** `<gpu-run version>-<first 16 hex digits of the file's SHA-256>`: names its folder on the machine. */
   readonly version: string;
-  /** Where fetched Node archives are kept on this computer. */
-  readonly cache: string;
 }
 
 export interface InstalledRunner {
@@ -43,7 +41,7 @@ export async function installRunner(transport: Transport, runner: RunnerPackage,
   const probe = await probeMachine(transport, runner.version, signal);
   const file = `${probe.home}/.gpu-run/runner/${runner.version}/runner.mjs`;
   if (probe.runnerHash !== createHash('sha256').update(content).digest('hex')) await transport.copyTo(content, file, { mode: 0o600, signal });
-  const node = usableNode(probe) ?? (await deliverNode(transport, probe, runner.cache, onProgress, signal));
+  const node = usableNode(probe) ?? (await deliverNode(transport, probe, runner, onProgress, signal));
   return { argv: [node, file], root: `${probe.home}/.gpu-run/machines/${machineId}` };
 }
 

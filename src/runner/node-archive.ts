@@ -12,9 +12,8 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { constants, createGunzip, createGzip } from 'node:zlib';
 import { GpuRunError } from '../core/errors.ts';
+import { type LinuxArch, pinnedNode, pinnedVersion } from './node-pin.ts';
 import { extractFile } from './tar.ts';
-
-export type LinuxArch = 'x64' | 'arm64';
 
 export interface NodeArchive {
   /** gzip of the program alone. */
@@ -28,15 +27,6 @@ export interface NodeArchive {
   readonly unpackedBytes: number;
 }
 
-/** `dist.integrity` of `node-linux-<arch>` on the npm registry. */
-const pinned = {
-  version: '24.21.0',
-  integrity: {
-    x64: 'sha512-3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==',
-    arm64: 'sha512-FpJRPEz2OvvTLfjIOlNGFY9JLPMKgl5m+d4oGYBLg24kJ1mmvN1Zl/HPJgF4HDaJ51ISev1l1cRZ/DM+keXW5g==',
-  },
-} as const;
-
 /** The Node that runs us, when it is one for that machine; null otherwise. Whether it really runs there shows there. */
 export async function ownNode(arch: LinuxArch, cache: string): Promise<NodeArchive | null> {
   if (process.platform !== 'linux' || process.arch !== arch) return null;
@@ -46,8 +36,8 @@ export async function ownNode(arch: LinuxArch, cache: string): Promise<NodeArchi
 
 /** @throws GpuRunError `unfit` when npm can't fetch it, or what came is not what is pinned */
 export async function npmNode(arch: LinuxArch, cache: string, signal: AbortSignal): Promise<NodeArchive> {
-  const name = `${pinned.version}-${arch}`;
-  return cached(cache, name, 'npm', pinned.integrity[arch], () => fetchFromNpm(arch, cache, signal));
+  const name = `${pinnedVersion}-${arch}`;
+  return cached(cache, name, 'npm', pinnedNode[arch].integrity, () => fetchFromNpm(arch, cache, signal));
 }
 
 interface Remembered {
@@ -112,10 +102,10 @@ async function writeAtomically(file: string, text: string): Promise<void> {
 
 async function fetchFromNpm(arch: LinuxArch, cache: string, signal: AbortSignal): Promise<Readable> {
   const folder = await mkdtemp(join(cache, 'npm-'));
-  const spec = `node-linux-${arch}@${pinned.version}`;
+  const spec = `node-linux-${arch}@${pinnedVersion}`;
   try {
     const archive = await npmPack(spec, folder, signal);
-    if (`sha512-${createHash('sha512').update(archive).digest('base64')}` !== pinned.integrity[arch]) {
+    if (`sha512-${createHash('sha512').update(archive).digest('base64')}` !== pinnedNode[arch].integrity) {
       throw new GpuRunError('unfit', `What the npm registry gave for ${spec} is not what this gpu-run expects; it wasn't used.`, {
         hints: ['Install Node 20 or later on the machine, and try again.'],
       });

@@ -1,9 +1,11 @@
-/** Brings a Node to a machine that has none: from this computer, over the connection that is there, checked before it is used. */
+/** Brings a Node to a machine that has none: the machine fetches it, else it comes from this computer over the connection that is there. Checked before it is used. */
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { GpuRunError } from '../core/errors.ts';
 import type { Transport } from '../transport/transport.ts';
-import { type LinuxArch, type NodeArchive, npmNode, ownNode } from './node-archive.ts';
+import { type NodeArchive, npmNode, ownNode } from './node-archive.ts';
+import { downloadNode } from './node-download.ts';
+import type { LinuxArch } from './node-pin.ts';
 import type { Probe } from './probe.ts';
 import { runRemote } from './run-remote.ts';
 
@@ -29,9 +31,19 @@ chmod 700 "$hidden" && "$hidden" --version || exit 73
 mv -f "$hidden" "$folder/node" || exit 71
 `;
 
+export interface NodeSources {
+  /** Where fetched archives are kept on this computer. */
+  readonly cache: string;
+  /** Laid out as nodejs.org/dist is; absent or null: the machine fetches nothing. */
+  readonly mirror?: string | null;
+}
+
 /** Absolute path of the Node on the machine. @throws GpuRunError `unfit` with the reason, `disk-full`, `connection` */
-export async function deliverNode(transport: Transport, probe: Probe, cache: string, onProgress: OnDelivery, signal: AbortSignal): Promise<string> {
+export async function deliverNode(transport: Transport, probe: Probe, sources: NodeSources, onProgress: OnDelivery, signal: AbortSignal): Promise<string> {
   const arch = fittingArch(probe);
+  const { cache, mirror = null } = sources;
+  const fetched = mirror === null ? null : await downloadNode(transport, probe, arch, mirror, signal);
+  if (fetched !== null) return fetched;
   const own = await ownNode(arch, cache);
   if (own !== null && (await send(transport, own, probe, onProgress, signal)) === 'runs') return pathOf(probe, own);
   const archive = await npmNode(arch, cache, signal);

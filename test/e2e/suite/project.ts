@@ -65,6 +65,7 @@ export function createProject(target: Target, yaml = '', name = `probe-${Math.ra
     LANG: 'C.UTF-8',
     GPU_RUN_HOME: home,
     METADATA_SERVER_DETECTION: 'none',
+    GPU_RUN_NODE_MIRROR: 'off',
     ...target.env,
     ...extra,
   });

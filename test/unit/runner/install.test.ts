@@ -1,6 +1,9 @@
 /** The runner and a Node brought to a home folder through a real shell. */
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, copyFileSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -9,6 +12,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { GpuRunError } from '../../../src/core/errors.ts';
 import { installRunner, type RunnerPackage } from '../../../src/runner/install.ts';
 import { fittingArch } from '../../../src/runner/node-delivery.ts';
+import { officialMirror, parseMirror } from '../../../src/runner/node-download.ts';
+import { type LinuxArch, pinnedNode, pinnedVersion } from '../../../src/runner/node-pin.ts';
 import type { Probe } from '../../../src/runner/probe.ts';
 import { probeMachine } from '../../../src/runner/probe.ts';
 import { extractFile } from '../../../src/runner/tar.ts';
@@ -210,6 +215,84 @@ describe('Node on the machine', () => {
       message: expect.stringContaining('damaged'),
     });
     expect(readdirSync(join(home, '.gpu-run/node', `${process.versions.node}-${process.arch}`, 'bin'))).toEqual([]);
+  });
+
+  describe('that the machine fetches itself', () => {
+    const fetchers = { curl: '#!/bin/sh\nexec /usr/bin/curl "$@"\n', wget: '#!/bin/sh\nexec /usr/bin/wget "$@"\n' };
+    const tarTool = { tar: '#!/bin/sh\nexec /bin/tar "$@"\n' };
+    const folderName = `node-v${pinnedVersion}-linux-${process.arch}`;
+    const has = (tool: string) => existsSync(join('/usr/bin', tool));
+    const isPinned = () => sha256(readFileSync(process.execPath)) === pinnedNode[process.arch as LinuxArch].sha256;
+
+    /** An archive as nodejs.org has it, around this program. */
+    async function archiveOf(program: string): Promise<Buffer> {
+      const bin = join(root, folderName, 'bin');
+      mkdirSync(bin, { recursive: true });
+      linkSync(program, join(bin, 'node'));
+      return buffer(pipeTransport().exec(['tar', '-C', root, '-I', 'gzip -1', '-cf', '-', `${folderName}/bin/node`]).stdout);
+    }
+
+    async function mirrorOf(archive: Uint8Array | null) {
+      const asked: string[] = [];
+      const server = createServer((request, response) => {
+        asked.push(request.url ?? '');
+        if (archive !== null && request.url?.endsWith('.tar.gz') === true) response.end(archive);
+        else response.writeHead(404).end('<html>nothing</html>');
+      });
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      const { port } = server.address() as AddressInfo;
+      return { asked, mirror: `http://127.0.0.1:${port}/dist`, [Symbol.asyncDispose]: async () => void server.close() };
+    }
+
+    test.for(['curl', 'wget'] as const)('comes by %s, and its checksum is the pinned one', { timeout: 120_000 }, async (fetcher, { skip }) => {
+      if (!isPinned()) skip('these tests run under another Node than the pinned one');
+      if (!has(fetcher)) skip(`there is no ${fetcher} here`);
+      copyFileSync(process.execPath, join(root, 'node'));
+      await using place = await mirrorOf(await archiveOf(join(root, 'node')));
+      const { transport, commands } = watched(pathWithoutNode({ [fetcher]: fetchers[fetcher], ...tarTool }));
+      const installed = await installRunner(transport, { ...runner, mirror: place.mirror }, 'cats-k3v9xq');
+      expect(installed.argv[0]).toBe(join(home, '.gpu-run/node', `${pinnedVersion}-${process.arch}`, 'bin/node'));
+      expect(sha256(readFileSync(installed.argv[0] ?? ''))).toBe(pinnedNode[process.arch as LinuxArch].sha256);
+      expect(place.asked).toEqual([`/dist/v${pinnedVersion}/${folderName}.tar.gz`]);
+      expect(commands).toHaveLength(2); // the look and the download: nothing was sent
+    });
+
+    test.for([
+      ['another program', true],
+      ['a page that says 404', false],
+    ] as const)('is not used when it is %s: it comes from this computer', { timeout: 120_000 }, async ([, answers], { skip }) => {
+      if (!has('curl')) skip('there is no curl here');
+      writeFileSync(join(root, 'node'), fakeNode(`v${pinnedVersion}`), { mode: 0o755 });
+      await using place = await mirrorOf(answers ? await archiveOf(join(root, 'node')) : null);
+      const { transport } = watched(pathWithoutNode({ curl: fetchers.curl, ...tarTool }));
+      const installed = await installRunner(transport, { ...runner, mirror: place.mirror }, 'cats-k3v9xq');
+      expect(place.asked).toHaveLength(1);
+      expect(sha256(readFileSync(installed.argv[0] ?? ''))).toBe(sha256(readFileSync(process.execPath)));
+    });
+
+    test('is not waited for where nobody listens', { timeout: 120_000 }, async ({ skip }) => {
+      if (!has('curl')) skip('there is no curl here');
+      await using place = await mirrorOf(null);
+      const { mirror } = place;
+      await place[Symbol.asyncDispose]();
+      const { transport } = watched(pathWithoutNode({ curl: fetchers.curl, ...tarTool }));
+      const installed = await installRunner(transport, { ...runner, mirror }, 'cats-k3v9xq');
+      expect(installed.argv[0]).toContain(`${process.versions.node}-${process.arch}`);
+    });
+
+    test.each([
+      [undefined, officialMirror],
+      ['', officialMirror],
+      ['off', null],
+      ['https://mirror.example.org/node/', 'https://mirror.example.org/node'],
+      ['http://127.0.0.1:8080/dist', 'http://127.0.0.1:8080/dist'],
+    ])('GPU_RUN_NODE_MIRROR=%s means %s', (given, meant) => {
+      expect(parseMirror(given)).toBe(meant);
+    });
+
+    test.each(['http://mirror.example.org/node', 'ftp://x', 'nonsense'])('GPU_RUN_NODE_MIRROR=%s is refused', (given) => {
+      expect(() => parseMirror(given)).toThrow(expect.objectContaining({ code: 'bad-input' }));
+    });
   });
 
   const probe: Probe = {
