@@ -8,9 +8,11 @@ import type { Calls } from '../src/protocol/calls.ts';
 import { magicLine } from '../src/protocol/frame.ts';
 import { Peer } from '../src/protocol/peer.ts';
 import { follow } from './follow.ts';
+import { askForGpus } from './gpu-report.ts';
 import { cancel, listJobs, shutDown, submit } from './job-calls.ts';
-import { askForGpus, machineFacts } from './machine-facts.ts';
+import { machineFacts } from './machine-facts.ts';
 import { type MachineFolder, prepareMachineFolder } from './machine-folder.ts';
+import { preflight } from './preflight.ts';
 import { explainSystemError, RunnerError } from './runner-error.ts';
 import { createServeStarter, type ServeStarter } from './start-serve.ts';
 import { syncCalls } from './sync-calls.ts';
@@ -72,7 +74,11 @@ function answerTable(machine: MachineFolder, serving: ServeStarter, version: str
   const params = <Op extends keyof Calls>(call: Call) => call.params as Calls[Op]['params'];
   const own: Record<keyof Calls, Answer> = {
     hello: async () => machineFacts(machine, version),
-    gpus: () => askForGpus(),
+    gpus: async () => {
+      const { gpus, problem } = await askForGpus();
+      return { gpus, problem };
+    },
+    preflight: () => preflight(),
     submit: (call) => submit(params<'submit'>(call), machine, serving),
     jobs: async () => listJobs(machine),
     follow: (call) => follow(call, machine),

@@ -5,6 +5,7 @@
  * Sync has calls of its own in `sync.ts`.
  */
 import type { JobRecord, JobSpec, JobSummary } from './job.ts';
+import type { PreflightReport } from './preflight.ts';
 
 export interface MachineFacts {
   readonly runnerVersion: string;
@@ -37,6 +38,8 @@ export interface Calls {
   hello: { params: Record<string, never>; result: MachineFacts; event: never };
   /** The GPUs that the driver reports; empty without driver or device, `problem` then says why. */
   gpus: { params: Record<string, never>; result: { gpus: GpuFacts[]; problem: string | null }; event: never };
+  /** Whether jobs can use the GPUs: the driver answers, and a kernel ran on each. Takes seconds; never longer than two minutes. */
+  preflight: { params: Record<string, never>; result: PreflightReport; event: never };
   /** Puts a job into the queue. The same id again: answers as the first time, starts nothing. */
   submit: {
     params: { spec: JobSpec };

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkpointFolder } from '../../../remote-runner/job-env.ts';
 import { lastRecord, type NewRecord, openJournal, wholeRecords } from '../../../remote-runner/journal.ts';
-import { parseGpus } from '../../../remote-runner/machine-facts.ts';
+import { parseGpus } from '../../../remote-runner/gpu-report.ts';
 import { identify, isAlive, processTable, psRows, startedWith } from '../../../remote-runner/processes.ts';
 import { liveHolder, takeServeLock } from '../../../remote-runner/serve-lock.ts';
 import { kill, until } from '../../support/runner.ts';
