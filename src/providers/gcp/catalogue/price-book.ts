@@ -1,5 +1,5 @@
 /** What machines cost: an interface with two sources, the price list that ships and the live catalog, and the sum for a whole machine. */
-import type { BootDisk, GceMachine } from './machine-types.ts';
+import type { BootDisk, GceMachine } from './machine.ts';
 
 export interface MachinePrice {
   /** USD: vCPUs, memory, GPUs and bundled local SSD. */
@@ -48,7 +48,7 @@ export function wholePrice(
 ): MachinePrice | null {
   const price = book.machine(machine, region, spot);
   if (price === null) return null;
-  const disk = ((book.disk(machine.diskType, region) ?? 0) * diskGb) / hoursAMonth;
+  const disk = ((book.disk(machine.bootDisk, region) ?? 0) * diskGb) / hoursAMonth;
   const address = publicIp ? (book.address(spot) ?? 0) : 0;
   return { ...price, perHour: price.perHour + disk + address };
 }

@@ -19,14 +19,12 @@ export interface GceMachine {
   readonly gpu: { readonly name: GpuName; readonly count: number } | null;
   /** The API's name of the GPU: `nvidia-l4`. null: no GPU. */
   readonly acceleratorType: string | null;
-  /** The GPUs are not part of the type (N1), so `guestAccelerators` must be sent. null: it must not. */
-  readonly attachedAccelerator: { readonly type: string; readonly count: number } | null;
+  /** The GPUs are not part of the type (N1): `guestAccelerators` must be sent. Otherwise it must not. */
+  readonly guestAccelerators: boolean;
   /** Comes with the type, without asking, and is billed with it. */
   readonly localSsdGib: number;
   /** The cheapest boot disk that the series takes. */
-  readonly diskType: BootDisk;
-  /** Boot disk where nothing is asked for, GB: images with driver and frameworks take some 50. */
-  readonly defaultDiskGb: number;
+  readonly bootDisk: BootDisk;
   /** Can be had on demand in practice: false where Google sells Spot, reservations and queued starts only. */
   readonly onDemand: boolean;
   readonly spot: boolean;
@@ -60,27 +58,20 @@ export function machinesWithoutGpu(): readonly GceMachine[] {
 function builtInMachine(type: string, gpu: GpuNeed | null): GceMachine | null {
   const row = builtIn.find((candidate) => candidate.type === type);
   if (row === undefined || (gpu !== null && (gpuNameOf(gpu.name) !== row.gpu || gpu.count !== row.count))) return null;
-  const { series, vcpus, memoryGib, accelerator: acceleratorType, localSsdGib, diskType, onDemand } = row;
-  const shape = { type, series, vcpus, memoryGib, localSsdGib, diskType, defaultDiskGb: 100, onDemand, spot: true };
-  return { ...shape, gpu: { name: row.gpu, count: row.count }, acceleratorType, attachedAccelerator: null };
+  const { series, vcpus, memoryGib, localSsdGib, bootDisk, onDemand } = row;
+  const had = { name: row.gpu, count: row.count };
+  return { type, series, vcpus, memoryGib, gpu: had, acceleratorType: row.accelerator, guestAccelerators: false, localSsdGib, bootDisk, onDemand, spot: true };
 }
 
 function generalMachine(type: string, gpu: GpuNeed | null): GceMachine | null {
   const row = general.find((candidate) => candidate.type === type);
   if (row === undefined) return null;
   const { series, vcpus, memoryGib } = row;
-  const bare = { type, series, vcpus, memoryGib, localSsdGib: 0, diskType: 'pd-balanced', defaultDiskGb: 50, onDemand: true, spot: true } as const;
-  if (gpu === null) return { ...bare, gpu: null, acceleratorType: null, attachedAccelerator: null };
+  const bare = { type, series, vcpus, memoryGib, localSsdGib: 0, bootDisk: 'pd-balanced', onDemand: true, spot: true } as const;
+  if (gpu === null) return { ...bare, gpu: null, acceleratorType: null, guestAccelerators: false };
   const name = gpuNameOf(gpu.name);
   const attachment = name === null ? undefined : attachments[name]?.find(({ count }) => count === gpu.count);
   if (name === null || series !== 'n1' || attachment === undefined) return null;
   if (vcpus > attachment.maxVcpus || memoryGib > attachment.maxMemoryGib) return null;
-  const accelerator = acceleratorTypes[name];
-  return {
-    ...bare,
-    defaultDiskGb: 100,
-    gpu: { name, count: gpu.count },
-    acceleratorType: accelerator,
-    attachedAccelerator: { type: accelerator, count: gpu.count },
-  };
+  return { ...bare, gpu: { name, count: gpu.count }, acceleratorType: acceleratorTypes[name], guestAccelerators: true };
 }
