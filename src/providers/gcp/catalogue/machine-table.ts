@@ -1,4 +1,4 @@
-/** The machine types as data. `machine.ts` says what the columns mean. */
+/** The machine types as data. `machine-types.ts` says what the columns mean. */
 import type { GpuName } from './gpu-names.ts';
 
 export type Series = 'n1' | 'e2' | 'n2' | 'c3' | 'g2' | 'g4' | 'a2' | 'a2-ultra' | 'a3' | 'a3-mega' | 'a3-ultra' | 'a4';
