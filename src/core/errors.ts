@@ -37,12 +37,34 @@ export interface Elsewhere {
   readonly betterZones?: readonly string[];
 }
 
+/** With `retry: 'same'`: milliseconds until the first try and in all; the pauses between grow. */
+export interface BackOff {
+  readonly firstMs: number;
+  readonly atMostMs: number;
+}
+
+/** One place that was tried for a machine. */
+export interface Attempt {
+  readonly provider: string;
+  readonly region: string | null;
+  readonly zone: string | null;
+  /** null: it came to no order, the provider itself could not be asked. */
+  readonly type: string | null;
+  /** null: it worked. */
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly hints: readonly string[] } | null;
+}
+
 export interface GpuRunErrorOptions {
   /** What to do next: full sentences or exact commands, most useful first. */
   readonly hints?: readonly string[];
   readonly retry?: Retry;
-  /** Default, with `retry: 'elsewhere'`: nothing else is ruled out. */
+  /** Default, with `retry: 'elsewhere'`: nothing else is ruled out. With `retry: 'same'` it holds once that has not helped. */
   readonly elsewhere?: Elsewhere;
+  readonly backOff?: BackOff;
+  /** Of a failed order: `nothing` only where the provider has said for certain that nothing of it exists. Default: unknown. */
+  readonly leftBehind?: 'nothing' | 'unknown';
+  /** What was tried before this was given up, in order. */
+  readonly attempts?: readonly Attempt[];
   readonly cause?: unknown;
 }
 
@@ -53,6 +75,9 @@ export class GpuRunError extends Error {
   readonly hints: readonly string[];
   readonly retry: Retry;
   readonly elsewhere: Elsewhere;
+  readonly backOff: BackOff;
+  readonly leftBehind: 'nothing' | 'unknown';
+  readonly attempts: readonly Attempt[];
 
   constructor(code: ErrorCode, message: string, options: GpuRunErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -60,6 +85,9 @@ export class GpuRunError extends Error {
     this.hints = options.hints ?? [];
     this.retry = options.retry ?? 'never';
     this.elsewhere = options.elsewhere ?? { rulesOut: 'nothing' };
+    this.backOff = options.backOff ?? { firstMs: 2_000, atMostMs: 120_000 };
+    this.leftBehind = options.leftBehind ?? 'unknown';
+    this.attempts = options.attempts ?? [];
   }
 }
 

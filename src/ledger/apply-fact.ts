@@ -5,7 +5,18 @@ import type { MachineEntry, MachineFact, MachineIntent } from './ledger.ts';
 export type MachineRecord = Omit<MachineEntry, 'holder'>;
 
 export function recordOf(intent: Omit<MachineIntent, 'holder'>, now: number): MachineRecord {
-  return { ...intent, state: 'intent', ref: null, access: null, createdAt: now, readyAt: null, endedAt: null, endReason: null, asOf: now, leftovers: [] };
+  return {
+    ...intent,
+    state: 'intent',
+    ref: intent.ref ?? null,
+    access: null,
+    createdAt: now,
+    readyAt: null,
+    endedAt: null,
+    endReason: null,
+    asOf: now,
+    leftovers: [],
+  };
 }
 
 /**
@@ -25,6 +36,8 @@ export function applyFact(record: MachineRecord, fact: MachineFact, now: number)
       return { ...record, state: 'ending', endReason: record.endReason ?? fact.reason };
     case 'gone':
       return { ...record, state: 'gone', endedAt: fact.at ?? now, endReason: record.endReason ?? fact.reason, leftovers: fact.leftovers, asOf: now };
+    case 'never-made':
+      return { ...record, state: 'gone', endedAt: record.createdAt, endReason: fact.reason, asOf: now, neverMade: fact.code };
     case 'deadline':
       return { ...record, deadline: fact.deadline };
     case 'kept':

@@ -3,6 +3,7 @@
  * A write has reached the disk when its promise-free call returns: `open` comes before the cloud call.
  * `test/contract/ledger.ts` holds the implementation to what stands here.
  */
+import type { ErrorCode } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { Access, Labels, MachineRef } from '../core/machine.ts';
 import type { Offer } from '../core/offer.ts';
@@ -34,11 +35,13 @@ export interface MachineIntent {
   /** Who asked: for `cost --by user|branch`. */
   readonly user: string;
   readonly branch: string | null;
+  /** Where the machine is to be found once it exists, if that is known beforehand: it is looked for there, whatever becomes of the order. */
+  readonly ref?: MachineRef | null;
   /** The process that is launching it: when that has died, anybody may take over. */
   readonly holder: ProcessIdentity;
 }
 
-export interface MachineEntry extends Omit<MachineIntent, 'holder'> {
+export interface MachineEntry extends Omit<MachineIntent, 'holder' | 'ref'> {
   readonly state: MachineEntryState;
   readonly ref: MachineRef | null;
   readonly access: Access | null;
@@ -50,6 +53,8 @@ export interface MachineEntry extends Omit<MachineIntent, 'holder'> {
   /** When a provider last confirmed what stands here. */
   readonly asOf: number;
   readonly leftovers: readonly string[];
+  /** The order was refused, and this is why: there never was such a machine, and nothing was billed. */
+  readonly neverMade?: ErrorCode;
   /** Who is changing it now; null: nobody. */
   readonly holder: ProcessIdentity | null;
 }
@@ -61,6 +66,8 @@ export type MachineFact =
   | { readonly fact: 'ending'; readonly reason: string }
   /** `at`: when it ended, where that is known better than now. */
   | { readonly fact: 'gone'; readonly reason: string; readonly at?: number; readonly leftovers: readonly string[] }
+  /** The order was refused, and the provider is certain that nothing of it exists. */
+  | { readonly fact: 'never-made'; readonly code: ErrorCode; readonly reason: string }
   | { readonly fact: 'deadline'; readonly deadline: number }
   | { readonly fact: 'kept' };
 
@@ -68,6 +75,8 @@ export interface MachineFilter {
   readonly name?: string;
   /** true: all that are not gone. */
   readonly live?: boolean;
+  /** Only those that were ordered at this time or later, milliseconds since the epoch. */
+  readonly since?: number;
 }
 
 export interface JobFilter {

@@ -55,8 +55,13 @@ function machineTable(db: DatabaseSync, clock: Clock) {
   };
 
   const list = (filter: MachineFilter = {}): MachineEntry[] => {
-    const where = [...(filter.name === undefined ? [] : ['name = :name']), ...(filter.live === true ? ["state <> 'gone'"] : [])];
-    const values: Record<string, SQLInputValue> = filter.name === undefined ? {} : { name: filter.name };
+    const { name, live, since } = filter;
+    const where = [
+      ...(name === undefined ? [] : ['name = :name']),
+      ...(live === true ? ["state <> 'gone'"] : []),
+      ...(since === undefined ? [] : ['created_at >= :since']),
+    ];
+    const values: Record<string, SQLInputValue> = { ...(name === undefined ? {} : { name }), ...(since === undefined ? {} : { since }) };
     return (db.prepare(`SELECT record, holder FROM machines ${whereAll(where)} ORDER BY created_at DESC, seq DESC`).all(values) as unknown as MachineRow[]).map(
       entryOf,
     );

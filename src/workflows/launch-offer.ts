@@ -1,14 +1,16 @@
 /** One offer becomes one ready machine, or nothing at all: what was ordered and failed is ended before this returns. */
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { toGpuRunError } from '../core/errors.ts';
-import { labelKeys } from '../core/machine.ts';
+import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { labelKeys, type MachineRef } from '../core/machine.ts';
 import type { Offer } from '../core/offer.ts';
 import { newMachineId } from '../core/run-id.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import { generateKeyPair } from '../transport/host-keys.ts';
+import type { LaunchPlan, Provider } from '../providers/provider.ts';
+import { generateKeyPair, type KeyPair } from '../transport/host-keys.ts';
+import { backOff } from './back-off.ts';
 import type { RunContext } from './context.ts';
 import { endMachine } from './end-machine.ts';
 import { makeReady } from './make-ready.ts';
@@ -20,23 +22,26 @@ export interface LaunchInput extends UpInput {
   readonly deadline: number;
 }
 
+export type LaunchOutcome =
+  | { readonly machine: MachineEntry }
+  /** Another gpu-run opened the same name first. */
+  | { readonly machine: null; readonly failure: null }
+  /** `existed`: it was made, and has been ended again, because it did not get ready. */
+  | { readonly machine: null; readonly failure: GpuRunError; readonly existed: boolean };
+
 /**
  * The intent is on disk before the provider hears of it; the release stands in the same `try` as the acquisition.
- * null: another gpu-run opened the same name first.
+ * @throws GpuRunError `still-billing` when what was ordered could not be ended again
  */
-export async function launchOffer(input: LaunchInput, context: RunContext): Promise<MachineEntry | null> {
-  const { ledger, self, reporter } = context;
-  const id = newMachineId(input.name);
-  const labels = {
-    [labelKeys.owner]: context.owner,
-    [labelKeys.machine]: id,
-    [labelKeys.name]: input.name,
-    [labelKeys.expires]: String(Math.floor(input.deadline / 1000)),
-  };
-  const requestId = randomUUID();
+export async function launchOffer(input: LaunchInput, context: RunContext): Promise<LaunchOutcome> {
+  const { ledger, self, reporter, user, branch, owner } = context;
   const { name, template, deadline, idleSeconds, budgetUsd, forOneJob, offer, need } = input;
-  const { user, branch, owner } = context;
-  const { opened } = ledger.open({
+  const provider = await context.providers.get(offer.provider);
+  const keys = generateKeyPair();
+  const plan = planFor(input, keys, context);
+  const { id, labels, requestId } = plan;
+  const ref = provider.expect?.(plan) ?? null;
+  const intent = {
     id,
     name,
     provider: offer.provider,
@@ -51,41 +56,91 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
     forOneJob,
     user,
     branch,
-    holder: self,
-  });
-  if (!opened) return null;
+    ref,
+  };
+  if (!ledger.open({ ...intent, holder: self }).opened) return { machine: null, failure: null };
+  let launched: MachineEntry | null = null;
+  const doubt: Doubt = { leftBehind: false };
   try {
     context.signal.throwIfAborted();
-    reporter.report({ type: 'phase', phase: 'launch', status: 'begin', text: `Starting '${name}' at ${offer.provider} (${offer.type})` });
-    const provider = await context.providers.get(offer.provider);
-    const sshPublicKey = writeKey(id, context);
-    const ref = await provider.launch({ id, name, labels, offer, need, requestId, deadline, idleSeconds, sshPublicKey }, context.signal);
-    const launched = ledger.note(id, { fact: 'launched', ref });
+    reporter.report({ type: 'phase', phase: 'launch', status: 'begin', text: `Starting '${name}' at ${placeOf(offer)} (${offer.type})` });
+    writeKeys(id, keys, context);
+    launched = ledger.note(id, { fact: 'launched', ref: await order(plan, provider, doubt, context) });
     const machine = await makeReady(launched, need, context);
     ledger.release(id, self);
     reporter.report({ type: 'phase', phase: 'launch', status: 'end', text: `'${name}' is ready` });
-    return machine;
+    return { machine };
   } catch (error) {
-    await unwind(id, error, context);
-    throw toGpuRunError(error);
+    const failure = toGpuRunError(error);
+    const existed = launched !== null;
+    await unwind(id, failure, existed || doubt.leftBehind || failure.leftBehind !== 'nothing', context);
+    return { machine: null, failure, existed };
   }
 }
 
-async function unwind(id: string, cause: unknown, context: RunContext): Promise<void> {
-  const entry = context.ledger.get(id);
+/** `gcp us-central1-a`, `local`. */
+export function placeOf({ provider, region, zone }: Pick<Offer, 'provider' | 'region' | 'zone'>): string {
+  const place = zone ?? region;
+  return place === null ? provider : `${provider} ${place}`;
+}
+
+function planFor({ name, offer, need, deadline, idleSeconds }: LaunchInput, keys: KeyPair, context: RunContext): LaunchPlan {
+  const id = newMachineId(name);
+  const labels = {
+    [labelKeys.owner]: context.owner,
+    [labelKeys.machine]: id,
+    [labelKeys.name]: name,
+    [labelKeys.expires]: String(Math.floor(deadline / 1000)),
+  };
+  return { id, name, labels, offer, need, requestId: randomUUID(), deadline, idleSeconds, sshPublicKey: keys.publicKey };
+}
+
+interface Doubt {
+  /** A call has failed in a way that may have left something behind: later ones that were refused for certain change nothing about it. */
+  leftBehind: boolean;
+}
+
+/** `retry: 'same'`: the same order again, in the same place, where that can't make two machines of it. */
+async function order(plan: LaunchPlan, provider: Provider, doubt: Doubt, context: RunContext): Promise<MachineRef> {
+  const call = async () => {
+    try {
+      return await provider.launch(plan, context.signal);
+    } catch (error) {
+      if (toGpuRunError(error).leftBehind !== 'nothing') doubt.leftBehind = true;
+      throw error;
+    }
+  };
+  return await backOff(call, {
+    again: (failure) => provider.traits.idempotentLaunch || failure.leftBehind === 'nothing',
+    who: placeOf(plan.offer),
+    context,
+  });
+}
+
+/** An order that was refused for certain has nothing to end: that costs no further call. */
+async function unwind(id: string, failure: GpuRunError, mayExist: boolean, context: RunContext): Promise<void> {
+  const { ledger, self } = context;
+  const entry = ledger.get(id);
   if (entry === null) return;
+  const reason = `start failed: ${failure.message}`;
   try {
-    await endMachine(entry, `start failed: ${toGpuRunError(cause).message}`, context);
+    if (mayExist) await endMachine(entry, reason, context);
+    else {
+      removeKeys(id, context);
+      ledger.note(id, { fact: 'never-made', code: failure.code, reason });
+    }
   } finally {
-    context.ledger.release(id, context.self);
+    ledger.release(id, self);
   }
 }
 
-/** Our key for this machine alone. Returns the public half. */
-function writeKey(id: string, context: RunContext): string {
-  const pair = generateKeyPair();
-  mkdirSync(context.home.keys, { recursive: true, mode: 0o700 });
-  writeFileSync(join(context.home.keys, id), pair.privateKey, { mode: 0o600 });
-  writeFileSync(join(context.home.keys, `${id}.pub`), `${pair.publicKey} ${id}\n`, { mode: 0o600 });
-  return pair.publicKey;
+/** Our key for this machine alone. */
+function writeKeys(id: string, pair: KeyPair, { home }: RunContext): void {
+  mkdirSync(home.keys, { recursive: true, mode: 0o700 });
+  writeFileSync(join(home.keys, id), pair.privateKey, { mode: 0o600 });
+  writeFileSync(join(home.keys, `${id}.pub`), `${pair.publicKey} ${id}\n`, { mode: 0o600 });
+}
+
+function removeKeys(id: string, { home }: RunContext): void {
+  for (const suffix of ['', '.pub']) rmSync(join(home.keys, `${id}${suffix}`), { force: true });
 }

@@ -29,6 +29,7 @@ export async function status(input: StatusInput, context: RunContext): Promise<S
   if (input.refresh) await Promise.all(ledger.list({ live: true }).map((machine) => refreshOrWarn(machine, context)));
   const machines = ledger
     .list(input.all ? {} : { live: true })
+    .filter(({ neverMade }) => neverMade === undefined)
     .map((machine) => ({ ...machine, costUsd: costOf(machine.offer.price, billedSeconds(machine, clock.now())) }));
   const shown = new Set(machines.map((machine) => machine.id));
   const jobs = input.all

@@ -1,5 +1,5 @@
 /** What is asked of `up`. */
-import type { ResourceNeed } from '../core/offer.ts';
+import type { Offer, ResourceNeed } from '../core/offer.ts';
 
 export interface UpInput {
   readonly name: string;
@@ -12,4 +12,16 @@ export interface UpInput {
   readonly budgetUsd: number | null;
   /** Rented by `train` for one job: it goes down with the job. */
   readonly forOneJob: boolean;
+}
+
+/** The budget buys time at the offer's price; the deadline is the earlier of that and the time limit. Milliseconds since the epoch. */
+export function deadlineFor(input: UpInput, offer: Offer, now: number): number {
+  const affordable = input.budgetUsd === null || offer.price.perHour === 0 ? Number.POSITIVE_INFINITY : (input.budgetUsd / offer.price.perHour) * 3600;
+  return Math.floor(now + Math.min(input.maxTimeSeconds, affordable) * 1000);
+}
+
+/** `1 x L4 (spot) in us-central1`. */
+export function describeNeed(need: ResourceNeed): string {
+  const gpu = need.gpu === undefined ? 'any GPU or none' : `${need.gpu.count} x ${need.gpu.name}`;
+  return `${need.nodes > 1 ? `${need.nodes} machines with ` : ''}${gpu}${need.spot ? ' (spot)' : ''}${need.regions.length > 0 ? ` in ${need.regions.join(', ')}` : ''}`;
 }
