@@ -18,6 +18,10 @@ export interface FakeProviderOptions {
   readonly endMs?: number;
   /** How its machines are reached; default an address at which nobody listens. */
   readonly access?: Access;
+  /** Asked before anything is made of an order: what comes back is thrown, as with a zone that is out of stock. */
+  readonly refuse?: (plan: LaunchPlan) => Error | null;
+  /** true: it tells beforehand where a machine will be found (`expect`). */
+  readonly expects?: boolean;
 }
 
 export interface FakeMachine {
@@ -35,6 +39,8 @@ export interface FakeProvider extends Provider {
   readonly machines: readonly FakeMachine[];
   /** Every call, in order. */
   readonly calls: readonly FakeCall[];
+  /** Every plan that `launch` was called with, in order, the refused ones too. */
+  readonly orders: readonly LaunchPlan[];
   /**
    * The next call of this method throws `error`. `after: true`: only after it has done its work, as when the answer is lost
    * on the way; `launch` then leaves a machine behind.
@@ -50,6 +56,7 @@ export function createFakeProvider(options: FakeProviderOptions): FakeProvider {
   const { clock, id: provider = 'fake', bootMs = 0, endMs = 0, access = nowhere } = options;
   const machines: FakeMachine[] = [];
   const calls: FakeCall[] = [];
+  const orders: LaunchPlan[] = [];
   const failures: { call: FakeCall; error: Error; after: boolean }[] = [];
 
   const isGone = ({ plan, goneAt }: FakeMachine) => plan.deadline <= clock.now() || (goneAt !== null && goneAt <= clock.now());
@@ -66,13 +73,25 @@ export function createFakeProvider(options: FakeProviderOptions): FakeProvider {
     return result;
   }
 
+  const refTo = ({ id, name, labels }: LaunchPlan, createdAt: number | null, data: MachineRef['data']): MachineRef => ({
+    provider,
+    id,
+    name,
+    labels,
+    createdAt,
+    data,
+  });
+
   function launch(plan: LaunchPlan): MachineRef {
+    orders.push(plan);
+    const refusal = options.refuse?.(plan) ?? null;
+    if (refusal !== null) throw refusal;
     const same = machines.find(({ ref }) => ref.id === plan.id);
     if (same !== undefined) {
       if (same.plan.requestId === plan.requestId) return same.ref;
       throw new GpuRunError('conflict', `There is a machine '${plan.id}' already.`);
     }
-    const ref: MachineRef = { provider, id: plan.id, name: plan.name, labels: plan.labels, createdAt: clock.now(), data: { number: machines.length + 1 } };
+    const ref = refTo(plan, clock.now(), { number: machines.length + 1 });
     machines.push({ ref, plan, launchedAt: clock.now(), goneAt: null });
     return ref;
   }
@@ -108,6 +127,8 @@ export function createFakeProvider(options: FakeProviderOptions): FakeProvider {
     },
     machines,
     calls,
+    orders,
+    ...(options.expects === true ? { expect: (plan: LaunchPlan) => refTo(plan, null, {}) } : {}),
     failNext: (call, error, { after = false } = {}) => void failures.push({ call, error, after }),
     takeBack(id) {
       const machine = find(id);

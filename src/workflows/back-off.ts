@@ -27,7 +27,7 @@ export async function backOff<T>(call: () => Promise<T>, { again, who, context }
     } catch (error) {
       const failure = toGpuRunError(error);
       const { firstMs, atMostMs } = failure.backOff;
-      const pause = Math.max(firstMs, Math.min(firstMs * 2 ** round, longestMs)) * (0.75 + Math.random() / 2);
+      const pause = Math.round(Math.max(firstMs, Math.min(firstMs * 2 ** round, longestMs)) * (0.75 + Math.random() / 2));
       if (failure.retry !== 'same' || !again(failure) || clock.now() + pause - since > atMostMs) throw error;
       reporter.report({ type: 'phase', phase: 'launch', status: 'begin', text: `${who}: ${shortly(failure)}; trying again in ${Math.ceil(pause / 1000)} s` });
       await clock.sleep(pause, signal);
