@@ -5,11 +5,13 @@ import type { Calls } from '../src/protocol/calls.ts';
 import { writeWithBallast } from './ballast.ts';
 import { checkSpec } from './check-spec.ts';
 import { readJson, writeDurably } from './durable.ts';
+import { requestEnd } from './end-request.ts';
 import { createJob, enqueue, queueEntries, readOrder, readStanding, summarize, wakeServe } from './job-files.ts';
 import { existingJob, jobFolder, jobIds, type MachineFolder } from './machine-folder.ts';
 import { RunnerError } from './runner-error.ts';
 import { liveHolder } from './serve-lock.ts';
 import type { ServeStarter } from './start-serve.ts';
+import { isTakenBack } from './taken-back.ts';
 import { wakeOn } from './wake.ts';
 
 const lookAgainMs = 250;
@@ -18,6 +20,7 @@ const lookAgainMs = 250;
 export async function submit(params: Calls['submit']['params'], machine: MachineFolder, serving: ServeStarter): Promise<Calls['submit']['result']> {
   const spec = checkSpec(params.spec);
   if (existsSync(machine.shutdown)) throw new RunnerError('conflict', 'This machine is going away: it takes no more jobs.');
+  if (isTakenBack(machine)) throw new RunnerError('conflict', 'The provider takes this machine back: it takes no more jobs.');
   const job = createJob(machine, spec);
   enqueue(machine, job);
   const ahead = Math.max(
@@ -48,7 +51,7 @@ export async function cancel(
   try {
     if (readStanding(job)?.state !== 'ended') {
       writeWithBallast(machine, () => {
-        writeDurably(job.cancel, JSON.stringify({ graceMs }));
+        requestEnd(machine, job, { graceMs });
         enqueue(machine, job); // a submit that was killed half-way may not have
       });
       wakeServe(machine);

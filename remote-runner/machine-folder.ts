@@ -21,6 +21,8 @@ export interface MachineFolder {
   readonly setupStamp: string;
   /** Holds `{graceMs}` once the machine is going away; from then on nothing is started. */
   readonly shutdown: string;
+  /** Names the boot in which the provider took the machine back: see `taken-back.ts`. */
+  readonly takenBack: string;
 }
 
 export function machineFolder(root: string): MachineFolder {
@@ -34,6 +36,7 @@ export function machineFolder(root: string): MachineFolder {
     serveLog: join(root, 'serve.log'),
     setupStamp: join(root, 'setup.stamp'),
     shutdown: join(root, 'shutdown.json'),
+    takenBack: join(root, 'taken-back.json'),
   };
 }
 
@@ -57,7 +60,7 @@ export interface JobFolder {
   /** The newest state in short, for lists: `JobStanding`. */
   readonly standing: string;
   readonly metrics: string;
-  /** `{graceMs}` once somebody wants it to end. */
+  /** `EndRequest`, once somebody wants it to end. */
   readonly cancel: string;
   /** The shim's notes on the setup; those on the command lie in the job's folder itself. */
   readonly setup: string;

@@ -5,12 +5,15 @@
 import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setBallast, writeWithBallast } from './ballast.ts';
-import { readJson, writeDurably } from './durable.ts';
+import { readJson } from './durable.ts';
+import { type EndRequest, endRequest, requestEnd } from './end-request.ts';
 import { type QueueEntry, queueEntries, readStanding } from './job-files.ts';
 import { mendLeftovers } from './leftovers.ts';
 import { jobFolder, type MachineFolder } from './machine-folder.ts';
+import { type ProviderWatch, watchProvider } from './provider-watch.ts';
 import { takeServeLock } from './serve-lock.ts';
-import { cancelRequest, endQueuedJob, noteQueued, superviseJob } from './supervise.ts';
+import { endQueuedJob, noteQueued, type Surroundings, superviseJob } from './supervise.ts';
+import { isTakenBack, noteTakenBack, takenBackGraceMs } from './taken-back.ts';
 import { wakeOn } from './wake.ts';
 
 const lookAgainMs = 1_000;
@@ -32,6 +35,15 @@ export async function serve(machine: MachineFolder, version: string, complain: (
   setBallast(machine);
   const wake = wakeOn([machine.queue, machine.root]);
   let running: string | null = null;
+  let takenBack = isTakenBack(machine);
+  const onTakenBack = () => {
+    takenBack = true; // what can't be written down is true all the same
+    wake.poke();
+    void orComplain('the machine is taken back', () => noteTakenBack(machine));
+  };
+  const watch = watchProvider({ env: process.env, root: '/', onTakenBack });
+  const around: Surroundings = { warnings: () => watch?.warnings() ?? [], isTakenBack: async () => takenBack || (await watch?.isTakenBack()) === true };
+  const stopWatching = watch === null ? () => {} : outliveShutdown(watch);
   let mendedAt = 0;
 
   /** Whatever goes wrong (a full disk?): what was begun is taken up again from the files. */
@@ -46,7 +58,7 @@ export async function serve(machine: MachineFolder, version: string, complain: (
   const run = async ({ id, file }: QueueEntry) => {
     running = id;
     await orComplain(id, async () => {
-      await superviseJob(machine, jobFolder(machine, id));
+      await superviseJob(machine, jobFolder(machine, id), around);
       rmSync(file, { force: true });
     });
     running = null;
@@ -59,9 +71,11 @@ export async function serve(machine: MachineFolder, version: string, complain: (
   };
   const look = async () => {
     const leaving = readJson<ShutdownRequest>(machine.shutdown);
-    const [next] = queueEntries(machine).filter((entry) => entry.id !== running && attend(machine, entry, leaving !== null));
+    const over: EndRequest | null = takenBack ? { graceMs: takenBackGraceMs, why: 'preempted' } : leaving;
+    const [next] = queueEntries(machine).filter((entry) => entry.id !== running && attend(machine, entry, over));
     if (running !== null) {
-      if (leaving !== null) cancelForShutdown(machine, running, leaving);
+      if (leaving !== null) endWithin(machine, running, leaving);
+      else if (over !== null) endWithin(machine, running, over);
     } else if (next !== undefined) void run(next);
     else if (leaving !== null) return false;
     await wake.wait(lookAgainMs);
@@ -74,24 +88,41 @@ export async function serve(machine: MachineFolder, version: string, complain: (
       goOn = await look();
     });
   }
+  stopWatching();
   wake.close();
 }
 
-/** Looks after a job that waits. False when it has ended, and is out of the queue then. */
-function attend(machine: MachineFolder, { id, file }: QueueEntry, leaving: boolean): boolean {
+/**
+ * A machine that is taken back goes down within seconds, and its system ends all processes at once: ours stays until it has
+ * written down how the job ended. Any other SIGTERM ends it as ever.
+ */
+function outliveShutdown(watch: ProviderWatch): () => void {
+  const onTerm = async () => {
+    if (!(await watch.isTakenBack())) process.exit(143);
+  };
+  process.on('SIGTERM', onTerm);
+  return () => {
+    process.off('SIGTERM', onTerm);
+    watch.close();
+  };
+}
+
+/** Looks after a job that waits; `over`: none is started any more. False when it has ended, and is out of the queue then. */
+function attend(machine: MachineFolder, { id, file }: QueueEntry, over: EndRequest | null): boolean {
   const job = jobFolder(machine, id);
   if (existsSync(job.order)) {
     noteQueued(job);
     const state = readStanding(job)?.state;
-    if (state === 'queued' && (leaving || cancelRequest(job) !== null)) endQueuedJob(job);
+    const request = endRequest(job) ?? over;
+    if (state === 'queued' && request !== null) endQueuedJob(job, request);
     else if (state !== 'ended') return true;
   }
   rmSync(file, { force: true });
   return false;
 }
 
-function cancelForShutdown(machine: MachineFolder, id: string, { graceMs }: ShutdownRequest): void {
+function endWithin(machine: MachineFolder, id: string, request: EndRequest): void {
   const job = jobFolder(machine, id);
-  const asked = cancelRequest(job);
-  if (asked === null || asked.graceMs > graceMs) writeWithBallast(machine, () => writeDurably(job.cancel, JSON.stringify({ graceMs })));
+  const asked = endRequest(job);
+  if (asked === null || asked.graceMs > request.graceMs) requestEnd(machine, job, request);
 }

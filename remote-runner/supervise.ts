@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobEnd } from '../src/protocol/job.ts';
 import { isDiskFull, writeWhenThereIsRoom } from './ballast.ts';
 import { readJson, readText, writeDurably } from './durable.ts';
+import { type EndRequest, endRequest } from './end-request.ts';
 import { type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
 import { fileSize, type JobOrder, readOrder, writeStanding } from './job-files.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
@@ -14,6 +15,7 @@ import { type MetricReader, openMetrics } from './metrics.ts';
 import { openPhase, type Phase, type PhaseEnd, wasStarted } from './phase.ts';
 import type { ProcessIdentity, ProcessRow } from './processes.ts';
 import { clearSetupStamp, isSetUp, setupHash, stampSetup } from './setup-stamp.ts';
+import { takenBackText } from './taken-back.ts';
 import { type Wake, wakeOn } from './wake.ts';
 
 interface Course {
@@ -27,7 +29,10 @@ interface Course {
   readonly shims: ProcessIdentity[];
   /** Records that wait for their turn, or for room on the disk. */
   unwritten: readonly NewRecord[];
-  /** Set once a cancel was asked for: resolves when no process is left. */
+  readonly around: Surroundings;
+  /** Those that were written down. */
+  readonly told: Set<string>;
+  /** Set once an end was asked for: resolves when no process is left. */
   ending: Promise<ProcessRow[]> | null;
 }
 
@@ -37,15 +42,23 @@ const syncEveryMs = 1_000;
 const settleMs = 300;
 const leftoverGraceMs = 5_000;
 
-export async function superviseJob(machine: MachineFolder, job: JobFolder): Promise<void> {
+/** What is known of the machine that the job runs on. */
+export interface Surroundings {
+  /** What whoever follows the job should know, as it stands now. */
+  warnings(): readonly string[];
+  /** The provider takes the machine back. May ask. */
+  isTakenBack(): Promise<boolean>;
+}
+
+export async function superviseJob(machine: MachineFolder, job: JobFolder, around: Surroundings): Promise<void> {
   const order = readOrder(job);
   const journal = openJournal(job.journal);
   const wake = wakeOn([job.path]);
   const metrics = openMetrics(job, order.metrics, journal.facts);
-  const course: Course = { machine, job, order, journal, metrics, wake, shims: [], unwritten: [], ending: null };
+  const course: Course = { machine, job, order, journal, metrics, wake, shims: [], unwritten: [], around, told: new Set(), ending: null };
   try {
     if (journal.facts.state === 'ended') writeStanding(job, journal.facts);
-    else await finish(course, await runPhases(course));
+    else await finish(course, await knowingWhy(course, await runPhases(course)));
   } finally {
     wake.close();
     metrics.close();
@@ -58,7 +71,8 @@ async function runPhases(course: Course): Promise<JobEnd> {
   if (!wasStarted(job.path)) {
     const failed = order.setup === null ? null : await runSetup(course, order.setup);
     if (failed !== null) return failed;
-    if (cancelRequest(job) !== null) return cancelled(null);
+    const asked = endRequest(job);
+    if (asked !== null) return endedOnRequest(asked, null);
   }
   const adopted = wasStarted(job.path);
   const env = adopted ? {} : await envOf(course);
@@ -71,7 +85,12 @@ async function runPhases(course: Course): Promise<JobEnd> {
   const phase = openPhase(job.path, adopted ? null : { shim: machine.shim, argv: program.argv, env, cwd: machine.workdir, log: job.log }, course.wake);
   const end = await watchPhase(course, phase);
   if (end.kind === 'not-started') writeLog(job, `gpu-run: ${end.problem}\n`);
-  return describeEnd(end, course.ending !== null);
+  return describeEnd(end, requestOf(course));
+}
+
+/** A system that goes down may have told the job's processes before we had heard of it. */
+async function knowingWhy({ around }: Course, end: JobEnd): Promise<JobEnd> {
+  return end.reason === 'signal' && (await around.isTakenBack()) ? { ...endedOnRequest({ graceMs: 0, why: 'preempted' }, end.code), signal: end.signal } : end;
 }
 
 /** null: the machine is set up. */
@@ -88,7 +107,7 @@ async function runSetup(course: Course, setup: string): Promise<JobEnd | null> {
   const env = await envOf(course);
   const argv = shellArgv(setup, env, machine.workdir);
   const phase = openPhase(job.setup, adopted ? null : { shim: machine.shim, argv, env, cwd: machine.workdir, log: job.log }, course.wake);
-  const end = describeEnd(await watchPhase(course, phase), course.ending !== null);
+  const end = describeEnd(await watchPhase(course, phase), requestOf(course));
   if (end.reason === 'exit' && end.code === 0) {
     const begun = readText(job.setupHash); // the files that it names may have changed since
     if (begun !== null) await writeWhenThereIsRoom(machine, () => stampSetup(machine, begun));
@@ -111,7 +130,8 @@ async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
     if (phase.shim !== null && !course.shims.includes(phase.shim)) course.shims.push(phase.shim);
     if (wasStarted(job.path)) rmSync(job.secrets, { force: true });
     if (end !== null) return end;
-    if (course.ending === null && cancelRequest(job) !== null) beginEnding(course);
+    for (const text of course.around.warnings()) tellOnce(course, text);
+    if (course.ending === null && endRequest(job) !== null) beginEnding(course);
     const more = readMetrics(course, false);
     if (Date.now() - syncedAt >= syncEveryMs) {
       journal.sync();
@@ -139,11 +159,13 @@ function readMetrics(course: Course, final: boolean): boolean {
 
 function beginEnding(course: Course): void {
   const { job, order, journal, shims } = course;
-  const graceMs = () => cancelRequest(job)?.graceMs ?? order.graceMs;
+  const graceMs = () => endRequest(job)?.graceMs ?? order.graceMs;
+  if (endRequest(job)?.why === 'preempted') tellOnce(course, takenBackText);
   course.ending = endJobProcesses({ find: () => jobProcesses(job.id, shims), shims, graceMs }).finally(() => course.wake.poke());
   if (journal.facts.state === 'cancelling') return;
   try {
-    journal.append([{ type: 'state', state: 'cancelling', logOffset: fileSize(job.log) }]);
+    journal.append([...course.unwritten, { type: 'state', state: 'cancelling', logOffset: fileSize(job.log) }]);
+    course.unwritten = [];
     writeStanding(job, journal.facts);
   } catch (error) {
     if (!isDiskFull(error)) throw error; // no reason not to cancel: the end will be written
@@ -174,10 +196,10 @@ async function endLeftovers(course: Course): Promise<ProcessRow[]> {
 }
 
 /** Ends a job that was never started: cancelled while it waited, or the machine is going away. */
-export function endQueuedJob(job: JobFolder): void {
+export function endQueuedJob(job: JobFolder, request: EndRequest): void {
   const journal = openJournal(job.journal);
   try {
-    if (journal.facts.state !== 'ended') journal.append([{ type: 'state', state: 'ended', logOffset: fileSize(job.log), end: cancelled(null) }]);
+    if (journal.facts.state !== 'ended') journal.append([{ type: 'state', state: 'ended', logOffset: fileSize(job.log), end: endedOnRequest(request, null) }]);
     rmSync(job.secrets, { force: true });
     writeStanding(job, journal.facts);
   } finally {
@@ -197,29 +219,32 @@ export function noteQueued(job: JobFolder): void {
   }
 }
 
-export function cancelRequest(job: JobFolder): { readonly graceMs: number } | null {
-  return readJson<{ graceMs: number }>(job.cancel);
+/** Why its end was begun, by us or by a runner before us; null: it was not. */
+function requestOf({ ending, job, journal }: Course): EndRequest | null {
+  return ending === null && journal.facts.state !== 'cancelling' ? null : (endRequest(job) ?? { graceMs: 0 });
 }
 
-function cancelled(code: number | null): JobEnd {
-  return { code, signal: signalOf(code), reason: 'cancelled', detail: code === null ? 'it was cancelled before it started' : null };
+function endedOnRequest({ why }: EndRequest, code: number | null): JobEnd {
+  const signal = signalOf(code);
+  if (why === 'preempted') return { code, signal, reason: why, detail: `the provider took the machine back${code === null ? ' before it started' : ''}` };
+  return { code, signal, reason: 'cancelled', detail: code === null ? 'it was cancelled before it started' : null };
 }
 
-function describeEnd(end: PhaseEnd, wasCancelled: boolean): JobEnd {
+function describeEnd(end: PhaseEnd, request: EndRequest | null): JobEnd {
   switch (end.kind) {
     case 'exited': {
-      if (wasCancelled) return cancelled(end.code);
+      if (request !== null) return endedOnRequest(request, end.code);
       const signal = signalOf(end.code);
       return { code: end.code, signal, reason: signal === null ? 'exit' : 'signal', detail: null };
     }
     case 'shim-killed': {
       const code = 128 + constants.signals[end.signal];
-      return { code, signal: end.signal, reason: wasCancelled ? 'cancelled' : 'signal', detail: null };
+      return { code, signal: end.signal, reason: request === null ? 'signal' : (request.why ?? 'cancelled'), detail: null };
     }
     case 'not-started':
       return { code: 126, signal: null, reason: 'not-started', detail: end.problem };
     case 'vanished':
-      return wasCancelled ? { ...cancelled(null), detail: end.detail } : { code: null, signal: null, reason: 'lost', detail: end.detail };
+      return request !== null ? { ...endedOnRequest(request, null), detail: end.detail } : { code: null, signal: null, reason: 'lost', detail: end.detail };
   }
 }
 
@@ -236,6 +261,13 @@ async function note({ machine, job, journal }: Course, record: NewRecord): Promi
 
 function warn(course: Course, text: string): void {
   course.unwritten = [...course.unwritten, { type: 'note', level: 'warn', text }];
+}
+
+/** With the records that say what came of it. */
+function tellOnce(course: Course, text: string): void {
+  if (course.told.has(text)) return;
+  course.told.add(text);
+  warn(course, text);
 }
 
 function writeLog(job: JobFolder, text: string): void {

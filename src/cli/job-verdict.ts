@@ -11,10 +11,11 @@ export interface Verdict {
   readonly failure: GpuRunError | null;
 }
 
-/** Of ends without an exit code. */
+/** Of ends without an exit code, and of those whose exit code says nothing. */
 const endCodes: Readonly<Record<EndReason, ErrorCode>> = {
   lost: 'lost',
   deadline: 'deadline',
+  preempted: 'preempted',
   cancelled: 'interrupted',
   'not-started': 'bad-input',
   setup: 'bad-input',
@@ -26,8 +27,10 @@ const endCodes: Readonly<Record<EndReason, ErrorCode>> = {
 export function verdictOf(job: JobEntry, leftovers: readonly string[]): Verdict {
   const exitCode = job.end?.code ?? 0;
   if (leftovers.length > 0) return { exitCode, failure: stillBilling(leftovers) };
-  if (job.end === null || job.end.code !== null) return { exitCode, failure: null };
-  const hints = job.end.reason === 'lost' ? ['gpu-run train   starts it again'] : [`gpu-run logs ${job.id}   shows what it wrote`];
+  // A preempted job may well have ended with 0 once it had saved its work: it is not done all the same.
+  if (job.end === null || (job.end.code !== null && job.end.reason !== 'preempted')) return { exitCode, failure: null };
+  const startAgain = job.end.reason === 'lost' || job.end.reason === 'preempted';
+  const hints = startAgain ? ['gpu-run train   starts it again'] : [`gpu-run logs ${job.id}   shows what it wrote`];
   return { exitCode, failure: new GpuRunError(endCodes[job.end.reason], `${endLine(job)}.`, { hints }) };
 }
 

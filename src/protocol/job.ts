@@ -34,7 +34,8 @@ export type EndReason =
   | 'setup' // the setup command failed; the code is its code
   | 'not-started' // the command could not be started at all
   | 'lost' // its supervising process vanished without an exit status (reboot, power cut, kill -9 of everything)
-  | 'deadline';
+  | 'deadline'
+  | 'preempted'; // the provider took the machine back, and the job ended on that
 
 export interface JobEnd {
   /** The command's exit code, 128+N after signal N; null only when it was lost or never started. */

@@ -89,6 +89,8 @@ function howItStands({ state, end }: Pick<JobEntry, 'state' | 'end'>): string {
       return end.code === null ? 'could not be started' : `could not be started (exit code ${end.code})`;
     case 'lost':
       return 'was lost';
+    case 'preempted':
+      return `was preempted${code === '' ? '' : `, ended${code}`}`;
     case 'deadline':
       return "was ended by the machine's deadline";
   }
