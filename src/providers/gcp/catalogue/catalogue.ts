@@ -5,6 +5,7 @@
 import type { Clock } from '../../../core/clock.ts';
 import type { Offer, ResourceNeed } from '../../../core/offer.ts';
 import type { GceApi } from '../gce-api.ts';
+import type { Provisioning } from './fitting.ts';
 
 export interface CatalogueParts {
   /** Opened once, at its first use. @throws what `createGceApi` throws */
@@ -28,6 +29,8 @@ export interface OfferOptions {
   readonly diskGb: number;
   /** The machine gets an external IPv4 address, which costs. */
   readonly publicIp: boolean;
+  /** Default: Spot or standard, as the need says. */
+  readonly provisioning?: Provisioning | null;
 }
 
 /** Where a machine was wanted and not to be had. */
@@ -40,7 +43,8 @@ export interface Place {
 
 export interface Catalogue {
   /**
-   * Cheapest first, region by region; zones that were out of stock within the last half hour come last, as not available.
+   * Cheapest first, so region by region, and the zones of one region after each other; zones that were out of stock within the last
+   * half hour come last, as not available. On Spot, Google's advice orders zones, and regions that cost about the same.
    * With credentials: only zones that have the type, and regions whose quota has room. Without: one offer a region, from the price
    * list that ships.
    * @throws GpuRunError `no-capacity` when Google has no such machine at all, `quota` when no region has room, `bad-input` for

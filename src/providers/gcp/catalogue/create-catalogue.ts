@@ -1,0 +1,180 @@
+/** Puts the catalogue together: types that fit, places, quota, prices, order. */
+import { GpuRunError } from '../../../core/errors.ts';
+import type { Offer, ResourceNeed } from '../../../core/offer.ts';
+import type { GceApi } from '../gce-api.ts';
+import { adviceFor } from './advice.ts';
+import type { Catalogue, CatalogueParts, OfferOptions } from './catalogue.ts';
+import { type CoolZones, coolZones } from './cool-zones.ts';
+import { fittingMachines, type Provisioning } from './fitting.ts';
+import { advised, byPrice, exhaustedLast } from './in-order.ts';
+import { livePrices } from './live-prices.ts';
+import type { GceMachine } from './machine-types.ts';
+import { type Market, openMarket } from './market.ts';
+import { allowedPlaces, regionOfZone, zonesNamed } from './places.ts';
+import { layered, type PriceBook, wholePrice } from './price-book.ts';
+import { projectShortage, quotaError, regionShortage, type Shortage } from './quota.ts';
+import { loadSnapshot } from './snapshot.ts';
+
+/** Regions that Google is asked for advice on, best first. */
+const mostAdvised = 3;
+
+interface Wanted extends OfferOptions {
+  readonly need: ResourceNeed;
+  readonly provisioning: Provisioning;
+  readonly machines: readonly GceMachine[];
+}
+
+/** A zone, or a region where the zones aren't known. */
+interface Where {
+  readonly region: string;
+  readonly zone: string | null;
+}
+
+interface Opened {
+  readonly api: GceApi;
+  readonly market: Market;
+}
+
+export function createCatalogue(parts: CatalogueParts): Catalogue {
+  const { clock } = parts;
+  const log = parts.log ?? (() => undefined);
+  const cool = coolZones(parts.cache, clock);
+  let opened: Promise<Opened> | null = null;
+  const open = (): Promise<Opened> => {
+    const opening = opened ?? parts.api().then((api) => ({ api, market: openMarket(api, clock, log) }));
+    if (opened === null) {
+      opened = opening;
+      opening.catch(() => {
+        opened = null;
+      });
+    }
+    return opening;
+  };
+
+  return {
+    async *offers(need, options, signal) {
+      signal?.throwIfAborted();
+      const provisioning = options.provisioning ?? (need.spot ? 'spot' : 'standard');
+      const wanted: Wanted = { ...options, need, provisioning, machines: fittingMachines(need, provisioning) };
+      if (!(await parts.hasCredentials())) return yield* listedOffers(wanted, await loadSnapshot());
+      const { api, market } = await open();
+      const shared = { ...parts, log, project: api.project, accessToken: (until: AbortSignal) => api.accessToken(until) };
+      const [snapshot, live] = await Promise.all([loadSnapshot(), livePrices(shared, signal), warm(market, wanted, signal)]);
+      const book = layered(live === null ? [snapshot] : [live, snapshot]);
+      const offers = await marketOffers(wanted, { api, market, book, cool }, signal);
+      yield* exhaustedLast(provisioning === 'spot' ? await withAdvice(offers, wanted, api, parts, signal) : offers);
+    },
+    coolDown: (place) => cool.add(place),
+    isCool: (place) => cool.has(place),
+  };
+}
+
+/** Asks all that is needed at once; who needs an answer awaits it later, and gets its failure. */
+async function warm(market: Market, { machines }: Wanted, signal: AbortSignal | undefined): Promise<void> {
+  await Promise.all([...machines.map((machine) => market.zones(machine, signal)), market.regions(signal), market.projectQuotas(signal)]);
+}
+
+/** One offer a region, from the price list that ships. */
+function listedOffers(wanted: Wanted, book: PriceBook): readonly Offer[] {
+  const { need, machines } = wanted;
+  const allowed = allowedPlaces(need.regions, book.regions);
+  const named = zonesNamed(need.regions);
+  const places = book.regions.filter(allowed.region).flatMap((region): readonly Where[] => {
+    const zones = named.filter((zone) => regionOfZone(zone) === region);
+    return zones.length === 0 ? [{ region, zone: null }] : zones.map((zone) => ({ region, zone }));
+  });
+  const offers = machines.flatMap((machine) => places.flatMap((place) => offerOf(machine, place, wanted, book) ?? []));
+  if (offers.length === 0) throw unpriced(wanted);
+  return offers.sort(byPrice);
+}
+
+async function marketOffers(
+  wanted: Wanted,
+  { api, market, book, cool }: Opened & { readonly book: PriceBook; readonly cool: CoolZones },
+  signal: AbortSignal | undefined,
+): Promise<readonly Offer[]> {
+  const { need, machines } = wanted;
+  const regions = await market.regions(signal);
+  const allowed = allowedPlaces(need.regions, regions === null ? book.regions : [...regions.keys()]);
+  const candidates: Offer[] = [];
+  for (const machine of machines) {
+    for (const zone of await market.zones(machine, signal)) {
+      const region = regionOfZone(zone);
+      if (!allowed.zone(zone) || (regions !== null && !regions.has(region))) continue;
+      const offer = offerOf(machine, { region, zone }, wanted, book);
+      const exhausted = cool.has({ project: api.project, zone, gpu: machine.gpu?.name ?? null });
+      if (offer !== null) candidates.push(exhausted ? { ...offer, available: false } : offer);
+    }
+  }
+  if (candidates.length === 0) throw nowhereHere(wanted);
+  return withQuota(wanted, candidates.sort(byPrice), { api, market }, signal);
+}
+
+/** @throws GpuRunError `quota` when no region has room */
+async function withQuota(wanted: Wanted, candidates: readonly Offer[], { api, market }: Opened, signal: AbortSignal | undefined): Promise<readonly Offer[]> {
+  const { need, machines, provisioning, diskGb, publicIp } = wanted;
+  const orderOf = (machine: GceMachine) => ({ machine, nodes: need.nodes, provisioning, diskGb, publicIp });
+  const [regions, project] = await Promise.all([market.regions(signal), market.projectQuotas(signal)]);
+  const short = new Map<string, Shortage>();
+  const shortageOf = ({ type, region }: Offer): Shortage | null => {
+    const machine = machines.find((candidate) => candidate.type === type);
+    if (machine === undefined || region === null) return null;
+    return projectShortage(orderOf(machine), project) ?? regionShortage(orderOf(machine), region, regions?.get(region)?.quotas ?? []);
+  };
+  const withRoom = candidates.filter((offer) => {
+    const shortage = shortageOf(offer);
+    if (shortage !== null) short.set(`${shortage.metric} ${shortage.region}`, shortage);
+    return shortage === null;
+  });
+  const gpu = machines[0]?.gpu ?? null;
+  if (withRoom.length === 0) throw quotaError(api.project, [...short.values()], gpu === null ? null : `${gpu.count} x ${gpu.name}`);
+  return withRoom;
+}
+
+async function withAdvice(
+  offers: readonly Offer[],
+  { need, machines }: Wanted,
+  api: GceApi,
+  { clock }: CatalogueParts,
+  signal: AbortSignal | undefined,
+): Promise<readonly Offer[]> {
+  const asked = [...new Set(offers.map(({ region }) => region ?? ''))].slice(0, mostAdvised).flatMap((region) => {
+    const here = offers.filter((offer) => offer.region === region);
+    const machine = machines.find(({ type }) => type === here[0]?.type);
+    return machine === undefined ? [] : [{ region, machine, zones: here.filter(({ type }) => type === machine.type).map(({ zone }) => zone ?? '') }];
+  });
+  return advised(offers, await adviceFor(asked, need.nodes, { api, clock, signal }));
+}
+
+/** null: its price is not known, and a price of nothing would mislead. */
+function offerOf(machine: GceMachine, { region, zone }: Where, { provisioning, diskGb, publicIp }: Wanted, book: PriceBook): Offer | null {
+  // A queued start costs less than on demand, at a price of its own that is in no list: what is shown is the most that it can be.
+  const spot = provisioning === 'spot';
+  const price = wholePrice(book, machine, { region, spot, diskGb, publicIp });
+  if (price === null) return null;
+  const { perHour, asOf, source } = price;
+  const { type, gpu } = machine;
+  return { provider: 'gcp', region, zone, type, gpu, spot, price: { perHour, currency: 'USD' }, asOf, source, available: null };
+}
+
+function unpriced({ machines, need }: Wanted): GpuRunError {
+  const types = machines.map(({ type }) => type).join(', ');
+  return new GpuRunError('no-capacity', `No price of ${types} is known${need.regions.length === 0 ? '' : ` in ${need.regions.join(', ')}`}.`, {
+    hints: ['With credentials Google is asked for it: gcloud auth application-default login', ...(need.regions.length === 0 ? [] : ['Leave --region out.'])],
+    retry: 'elsewhere',
+    elsewhere: { rulesOut: 'provider' },
+  });
+}
+
+function nowhereHere({ machines, need }: Wanted): GpuRunError {
+  const types = machines.map(({ type }) => type).join(', ');
+  const where = need.regions.length === 0 ? 'any zone that the project may use' : need.regions.join(', ');
+  return new GpuRunError('no-capacity', `There is no ${types} with a known price in ${where}.`, {
+    hints: [
+      ...(need.regions.length === 0 ? [] : ['Leave --region out, to look everywhere.']),
+      'gpu-run offers --provider gcp   shows where there are machines',
+    ],
+    retry: 'elsewhere',
+    elsewhere: { rulesOut: 'provider' },
+  });
+}
