@@ -1,6 +1,7 @@
 /** What a config or a template says, as a layer of settings. */
 import type { Layer, ProviderOptions } from './layer.ts';
-import { type Config, providerBlockNames, type Template } from './schema.ts';
+import { providerBlockNames } from './provider-blocks.ts';
+import type { Config, Template } from './schema.ts';
 import type { Settings } from './settings.ts';
 
 /** With `retry:` at all, what it leaves out. */

@@ -9,13 +9,11 @@ import { block, command, existingPath, expected, listOf, mapOf, numberFrom, opti
 import { findOverlap, insidePath } from './inside-path.ts';
 import { parseIdle } from './limit-text.ts';
 import { checkPattern } from './metric-pattern.ts';
+import { providerBlocks } from './provider-blocks.ts';
 import { alsoInEnv, explainAlsoInEnv } from './secrets.ts';
 
 export type Config = z.output<ReturnType<typeof configSchema>>;
 export type Template = z.output<ReturnType<typeof templateSchema>>;
-
-/** Keys of the providers, in both kinds of file. All but `ssh` are passed on as they are: each provider checks its own. */
-export const providerBlockNames = ['ssh', 'local', 'gcp', 'paperspace', 'slurm'] as const;
 
 export function configSchema(base: PathBase | null) {
   const shape = {
@@ -159,32 +157,6 @@ function retry() {
     'resume-from': optional(workdirPath('checkpoints/'), 'Folder with checkpoints, given to the job from its second attempt on.'),
   };
   return block(shape, '{ on: [preempted] }');
-}
-
-function providerBlocks(base: PathBase | null) {
-  const open = (name: string) => optional(mapOf(z.string(), z.unknown(), 'a block of keys', '{ key: value }'), `Options of the provider ${name}.`);
-  return { ssh: optional(sshBlock(base), 'A host of your own.'), local: open('local'), gcp: open('gcp'), paperspace: open('paperspace'), slurm: open('slurm') };
-}
-
-function sshBlock(base: PathBase | null) {
-  const host = /^[^\s-]\S*$/;
-  const key = /^(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]+=*$/;
-  const shape = {
-    host: optional(
-      text("a host's name", 'gpubox.example.org').regex(host, { error: expected("a host's name", 'gpubox.example.org') }),
-      'Host name, or a name from `~/.ssh/config`.',
-    ),
-    user: optional(text("a user's name", 'ada'), 'Default: as in `~/.ssh/config`.'),
-    port: optional(wholeNumber(1, 65_535, 'a port', '22'), 'Default: as in `~/.ssh/config`.'),
-    'host-key': optional(
-      text('a public host key', 'ssh-ed25519 AAAAC3...').regex(key, { error: expected('a public host key, type and base64', 'ssh-ed25519 AAAAC3...') }),
-      'The only key that the host may show. Default: `known_hosts` decides.',
-    ),
-    'price-per-hour': optional(numberFrom(0, 'a number of dollars', '1.20'), 'US dollars, for `gpu-run cost`. Default: 0.'),
-    'config-file': optional(existingPath('file', '~/.ssh/config', base), 'An SSH config other than your own.'),
-    'identity-file': optional(existingPath('file', '~/.ssh/id_ed25519', base), 'The private key to log in with.'),
-  };
-  return block(shape, '{ host: gpubox.example.org }');
 }
 
 function workdirPath(example: string) {

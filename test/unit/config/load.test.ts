@@ -23,7 +23,8 @@ metrics: { loss: 'loss=([0-9.]+)' }
 limits: { max-time: 2h, budget: 3.00, idle: 10m }
 retry: { on: [preempted, lost], attempts: 5, resume-from: checkpoints/ }
 ssh: { host: gpubox, port: 2222, config-file: ./ssh_config }
-gcp: { project: my-project, anything: { goes: [1, 2] } }
+gcp: { project: my-project, image: my-project/my-family, public-ip: false }
+slurm: { anything: { goes: [1, 2] } }
 `;
 
 describe('loadSettings', () => {
@@ -64,7 +65,8 @@ describe('loadSettings', () => {
         nodes: 1,
         providerOptions: {
           ssh: { host: 'gpubox', port: 2222, 'config-file': join(it.folder, 'ssh_config') },
-          gcp: { project: 'my-project', anything: { goes: [1, 2] } },
+          gcp: { project: 'my-project', image: ['my-project/my-family'], 'public-ip': false },
+          slurm: { anything: { goes: [1, 2] } },
         },
       },
       sync: {

@@ -57,7 +57,7 @@ describe('a value that is not right', () => {
     ['ssh: { host-key: AAAA }', '1:18: ssh.host-key: expected a public host key'],
     ['ssh: { price-per-hour: -1 }', '1:24: ssh.price-per-hour: expected a number of dollars'],
     ['ssh: { identity-file: . }', 'is a folder; a file is expected here.'],
-    ['gcp: true', '1:6: gcp: expected a block of keys, as in { key: value }; found true.'],
+    ['gcp: true', '1:6: gcp: expected a block of keys, as in { project: my-project }; found true.'],
     ['gpu: "\\e[31mred\\n"', "1:6: gpu: '\\x1b[31mred' isn't the name of a GPU."],
     ['- a', '1:1: expected a block of keys, as in train: python3 train.py; found a list.'],
     ['train', "1:1: expected a block of keys, as in train: python3 train.py; found the text 'train'."],
