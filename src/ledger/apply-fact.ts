@@ -1,4 +1,5 @@
 /** What a fact makes of a machine's entry. Pure: the ledger's facts, applied in order, give its entries again. */
+import type { Access } from '../core/machine.ts';
 import type { MachineEntry, MachineFact, MachineIntent } from './ledger.ts';
 
 /** An entry without the one part that facts do not touch: who is changing it now. */
@@ -31,7 +32,7 @@ export function applyFact(record: MachineRecord, fact: MachineFact, now: number)
     case 'ready':
       return { ...record, access: fact.access, readyAt: record.readyAt ?? now, state: record.state === 'ending' ? 'ending' : 'ready', asOf: now };
     case 'seen':
-      return { ...record, access: fact.access ?? record.access, asOf: now };
+      return { ...record, access: fact.access === undefined ? record.access : pinned(record, fact.access), asOf: now };
     case 'ending':
       return { ...record, state: 'ending', endReason: record.endReason ?? fact.reason };
     case 'gone':
@@ -43,4 +44,9 @@ export function applyFact(record: MachineRecord, fact: MachineFact, now: number)
     case 'kept':
       return { ...record, forOneJob: false };
   }
+}
+
+/** Host keys that a machine got ready with are its own for good: news of its address never changes whom we trust. */
+function pinned({ access, readyAt }: MachineRecord, news: Access): Access {
+  return readyAt !== null && access?.kind === 'own' && news.kind === 'own' ? { ...news, hostKeys: access.hostKeys } : news;
 }

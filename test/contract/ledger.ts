@@ -129,6 +129,16 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
         expect(noteAt(4_000, { fact: 'gone', reason: 'again', at: 1, leftovers: [] })).toEqual({ ...gone, leftovers: [] });
       });
 
+      it('keeps the host keys that a machine got ready with, whatever its address becomes', () => {
+        opened();
+        const own: Access = { kind: 'own', host: '198.51.100.1', port: 22, user: 'u', hostKeys: ['ssh-ed25519 AAAA'] };
+        const other: Access = { ...own, host: '198.51.100.2', hostKeys: ['ssh-ed25519 BBBB'] };
+        ledger.note('cats-1', { fact: 'launched', ref });
+        expect(ledger.note('cats-1', { fact: 'seen', access: other }).access).toEqual(other);
+        ledger.note('cats-1', { fact: 'ready', access: own });
+        expect(ledger.note('cats-1', { fact: 'seen', access: other }).access).toEqual({ ...other, hostKeys: own.hostKeys });
+      });
+
       it('keeps where an ending machine is, but never makes it ready again', () => {
         opened();
         ledger.note('cats-1', { fact: 'ending', reason: 'interrupted' });
