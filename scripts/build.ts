@@ -34,8 +34,9 @@ const onThisComputer: BuildOptions = {
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: 'linked',
-  // ssh2 tries native speed-ups and goes on without them.
-  external: ['*.node', 'cpu-features'],
+  // ssh2 tries native speed-ups and goes on without them. Google's packages are dependencies: together with their protobuf schema they
+  // are too large to bundle, and only commands that call Google load them.
+  external: ['*.node', 'cpu-features', '@google-cloud/*', 'google-auth-library'],
   define: {
     // The launcher has checked Node's version; oclif would load semver for it, 6 ms.
     'process.env.OCLIF_DISABLE_ENGINE_WARNING': '"true"',
