@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { listTemplates, loadTemplate } from '../../../src/config/template.ts';
@@ -5,13 +6,20 @@ import { project } from './project.ts';
 
 const places = (folder: string) => ({ folder, userHome: join(folder, '../home') });
 
+const builtIn = readdirSync(join(import.meta.dirname, '../../../templates'))
+  .filter((file) => file.endsWith('.yaml'))
+  .map((file) => file.slice(0, -'.yaml'.length))
+  .sort((a, b) => a.localeCompare(b));
+/** Without those of Google, of which there are many. */
+const notGoogles = <T extends { readonly name: string }>(templates: readonly T[]) => templates.filter(({ name }) => !name.startsWith('gcp-'));
+
 describe('listTemplates', () => {
   it('gives those of this package, each in order', async () => {
     using it = project();
     const templates = await listTemplates(places(it.folder));
-    expect(templates.map(({ name }) => name)).toEqual(['local', 'ssh']);
+    expect(templates.map(({ name }) => name)).toEqual(builtIn);
     for (const { name, source, problem, description, providers } of templates) {
-      expect({ name, source, problem, providers }).toEqual({ name, source: 'built-in', problem: null, providers: [name] });
+      expect({ name, source, problem, providers }).toEqual({ name, source: 'built-in', problem: null, providers: [name.split('-')[0]] });
       expect(description).toMatch(/\w/);
     }
   });
@@ -23,7 +31,7 @@ describe('listTemplates', () => {
       '../home/.config/gpu-run/templates/local.yaml': 'description: of the user\nprovider: ssh',
       '../home/.config/gpu-run/templates/notes.txt': 'not a template',
     });
-    const templates = (await listTemplates(places(it.folder))).map(({ name, source, description }) => [name, source, description]);
+    const templates = notGoogles(await listTemplates(places(it.folder))).map(({ name, source, description }) => [name, source, description]);
     expect(templates).toEqual([
       ['local', 'user', 'of the user'],
       ['mine', 'project', 'of the project'],
@@ -33,7 +41,7 @@ describe('listTemplates', () => {
 
   it('shows what is wrong with one, and the others all the same', async () => {
     using it = project({ 'gpu-run/templates/bad.yaml': 'gpus: 1', 'gpu-run/templates/worse.yaml/': '' });
-    const [bad, local, , worse] = await listTemplates(places(it.folder));
+    const [bad, local, , worse] = notGoogles(await listTemplates(places(it.folder)));
     expect(bad).toMatchObject({ name: 'bad', description: null });
     expect(bad?.problem).toMatch(
       /bad\.yaml:1:1: description: expected one sentence.*it is missing\.\n.*bad\.yaml:1:1: unknown key 'gpus'; did you mean 'gpu'\?$/,

@@ -1,0 +1,177 @@
+/**
+ * Provider `gcp`: machines of Google Compute Engine. May import core and the provider interface; Google's client library is loaded by
+ * `api/` alone, at the first call.
+ */
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../core/clock.ts';
+import { GpuRunError, toGpuRunError } from '../../core/errors.ts';
+import { labelKeys, type MachineRef } from '../../core/machine.ts';
+import type { ResourceNeed } from '../../core/offer.ts';
+import type { ConsoleLog, LaunchPlan, Provider, ProviderTraits } from '../provider.ts';
+import type { Catalogue } from './catalogue/catalogue.ts';
+import { describeInstance } from './describe-instance.ts';
+import type { GceApi } from './gce-api.ts';
+import type { Image } from './gce-types.ts';
+import type { Account, Accounts } from './gcp-account.ts';
+import { type GcpOptions, readGcpOptions } from './gcp-options.ts';
+import { findImage } from './images.ts';
+import { eachInWords, inWords } from './in-words.ts';
+import { diskGbFor, zoneOf } from './instance-body.ts';
+import { type InstanceRef, readInstanceRef } from './instance-ref.ts';
+import { launchInstance } from './launch-instance.ts';
+import { listMachines } from './list-instances.ts';
+import { terminateInstance } from './terminate-instance.ts';
+
+export interface GcpProviderParts {
+  readonly accounts: Accounts;
+  /** Prices, machine types and quota of an account's project. */
+  readonly catalogue: (account: Account) => Catalogue;
+  /** Whether the environment has credentials of its own. */
+  readonly hasCredentials: () => Promise<boolean>;
+  readonly clock: Clock;
+  /** Lets SSH in, from where the caller is; what can't be done is said to the user, and no reason to fail. */
+  readonly openPort: (api: GceApi, ref: InstanceRef, options: GcpOptions) => Promise<void>;
+  /** After a machine has ended: rules that no machine needs any more go. */
+  readonly closePort: (api: GceApi, ref: InstanceRef) => Promise<void>;
+  /** A stream to a machine without a public address. */
+  readonly openTunnel: (api: GceApi, to: Readonly<Record<string, unknown>>, signal: AbortSignal) => Promise<Duplex>;
+}
+
+/** Billed by the second, one minute at least; a stopped machine's disk bills on. */
+const traits: ProviderTraits = {
+  deadline: 'native',
+  hostKeys: 'published',
+  stop: 'billed',
+  idempotentLaunch: true,
+  spot: true,
+  billingIncrementSeconds: 1,
+  borrowed: false,
+};
+
+export function createGcpProvider(parts: GcpProviderParts): Provider {
+  const { accounts, catalogue, clock } = parts;
+  const images = new Map<string, Promise<Image>>();
+
+  /** Asked once in a process: forty machines that start together boot from the same. */
+  const imageFor = (api: GceApi, options: GcpOptions, withGpu: boolean): Promise<Image> => {
+    const key = JSON.stringify([api.project, options.images, withGpu]);
+    let image = images.get(key);
+    if (image === undefined) {
+      image = findImage(api, options.images, withGpu);
+      images.set(key, image);
+      image.catch(() => images.delete(key));
+    }
+    return image;
+  };
+
+  return {
+    id: 'gcp',
+    traits,
+
+    async *offers(need, signal) {
+      signal?.throwIfAborted();
+      if (need.nodes > 1) return;
+      const options = readGcpOptions(need.providerOptions);
+      yield* eachInWords(
+        catalogue(accountOf(options)).offers(
+          need,
+          { diskGb: diskGbFor(need), publicIp: publicIpOf(need, options), provisioning: options.provisioning },
+          signal,
+        ),
+      );
+    },
+
+    async launch(plan, signal) {
+      signal?.throwIfAborted();
+      const options = readGcpOptions(plan.need.providerOptions);
+      const publicIp = publicIpOf(plan.need, options);
+      const { api, image } = await beforeOrder(async () => {
+        const api = await accounts.api(accountOf(options));
+        accounts.remember({ project: api.project, credentialsFile: options.credentialsFile });
+        return { api, image: await imageFor(api, options, plan.need.gpu !== undefined) };
+      });
+      const launched = await launchInstance({ api, plan, options, publicIp, image, now: clock.now(), signal });
+      const ref = refTo(plan, options, { project: api.project, instanceId: launched.instanceId, image: launched.image });
+      await parts.openPort(api, readInstanceRef(ref), options);
+      return { ...ref, createdAt: Date.parse(launched.createdAt) };
+    },
+
+    /** The project may stand in the credentials alone: then the ref says none, and the same account finds it again. */
+    expect: (plan) => refTo(plan, readGcpOptions(plan.need.providerOptions), {}),
+
+    async describe(ref, signal) {
+      signal?.throwIfAborted();
+      const instance = readInstanceRef(ref);
+      const deadline = Number(ref.labels[labelKeys.expires] ?? Number.POSITIVE_INFINITY) * 1000;
+      return inWords(async () => describeInstance(await accounts.api(instance), instance, deadline, clock.now(), signal));
+    },
+
+    async terminate(ref, signal) {
+      signal?.throwIfAborted();
+      const instance = readInstanceRef(ref);
+      return inWords(async () => {
+        const api = await accounts.api(instance);
+        const termination = await terminateInstance(api, instance, signal);
+        await parts.closePort(api, instance);
+        return termination;
+      });
+    },
+
+    /** In every project that machines were made in from this computer, and in the one that the environment names. */
+    async *list(owner, signal) {
+      signal?.throwIfAborted();
+      const seen = new Set<string>();
+      const own: Account[] = (await parts.hasCredentials()) ? [{ project: null, credentialsFile: null }] : [];
+      for (const account of [...own, ...accounts.remembered()]) {
+        const api = await inWords(() => accounts.api(account));
+        if (seen.has(api.project)) continue;
+        seen.add(api.project);
+        yield* eachInWords(listMachines(api, account, owner, signal));
+      }
+    },
+
+    console: consoleOf(accounts),
+    tunnel: { open: async (to, signal) => parts.openTunnel(await accounts.api(tunnelAccount(to)), to, signal) },
+  };
+}
+
+/** Whatever fails here, nothing was ordered. */
+async function beforeOrder<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await inWords(work);
+  } catch (error) {
+    const { code, message, hints, retry, elsewhere } = toGpuRunError(error);
+    throw new GpuRunError(code, message, { hints, retry, elsewhere, leftBehind: 'nothing', cause: error });
+  }
+}
+
+function consoleOf(accounts: Accounts): ConsoleLog {
+  return {
+    async tail(ref, lines, signal) {
+      const instance = readInstanceRef(ref);
+      const text = await inWords(async () => (await accounts.api(instance)).serialOutput(instance.zone, instance.name, signal));
+      const said = text.split(/\r?\n/).filter((line) => line.trim() !== '');
+      return said.length === 0 ? null : said.slice(-lines).join('\n');
+    },
+  };
+}
+
+function accountOf({ project, credentialsFile }: GcpOptions): Account {
+  return { project, credentialsFile };
+}
+
+function tunnelAccount(to: Readonly<Record<string, unknown>>): Account {
+  const text = (key: string) => (typeof to[key] === 'string' ? to[key] : null);
+  return { project: text('project'), credentialsFile: text('credentialsFile') };
+}
+
+function publicIpOf(need: ResourceNeed, options: GcpOptions): boolean {
+  return need.publicIp ?? options.publicIp;
+}
+
+function refTo(plan: LaunchPlan, options: GcpOptions, known: { project?: string; instanceId?: string; image?: string }): MachineRef {
+  const { id, name, labels, offer, need } = plan;
+  const { credentialsFile, user } = options;
+  const data = { project: options.project, zone: zoneOf(offer), credentialsFile, user, publicIp: publicIpOf(need, options), ...known };
+  return { provider: 'gcp', id, name, labels, createdAt: null, data };
+}

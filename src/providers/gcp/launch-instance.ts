@@ -1,0 +1,145 @@
+/** Orders a machine and waits until Google says that it exists. A failure leaves nothing behind, or says that it may have. */
+import { randomUUID } from 'node:crypto';
+import { GpuRunError } from '../../core/errors.ts';
+import { labelKeys } from '../../core/machine.ts';
+import type { LaunchPlan } from '../provider.ts';
+import { sshKeysMetadata } from './access/ssh-keys.ts';
+import { startupScript } from './access/startup-script.ts';
+import { machineTypeFacts } from './catalogue/machine-types.ts';
+import { explainFailure, type FailurePlace } from './failure.ts';
+import type { GceApi } from './gce-api.ts';
+import { GceError } from './gce-error.ts';
+import type { Image, Instance, MetadataItem, Operation } from './gce-types.ts';
+import type { GcpOptions } from './gcp-options.ts';
+import { instanceBody, zoneOf } from './instance-body.ts';
+import { deleteCommand, regionOf } from './instance-ref.ts';
+import { unfinishedOrder } from './unfinished-order.ts';
+
+/** From the accepted order until Google says done: a stock-out is known within seconds, a busy zone may take minutes. */
+const orderedWithinMs = 5 * 60_000;
+
+export interface Launched {
+  readonly instanceId: string;
+  /** RFC 3339, by Google's clock. */
+  readonly createdAt: string;
+  readonly image: string;
+}
+
+export interface LaunchParts {
+  readonly api: GceApi;
+  readonly plan: LaunchPlan;
+  readonly options: GcpOptions;
+  readonly publicIp: boolean;
+  readonly image: Image;
+  readonly now: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** @throws GpuRunError with `retry` and `elsewhere` as the failure tells */
+export async function launchInstance(parts: LaunchParts): Promise<Launched> {
+  const { api, plan, image, signal } = parts;
+  const machine = machineTypeFacts(plan.offer.type, plan.offer.gpu);
+  if (machine === null) throw new GpuRunError('internal', `an offer with the machine type ${plan.offer.type} was made, of which nothing is known`);
+  const zone = zoneOf(plan.offer);
+  const place: FailurePlace = {
+    project: api.project,
+    zone,
+    region: regionOf(zone),
+    type: plan.offer.type,
+    gpu: machine.gpu?.name ?? null,
+    spot: plan.offer.spot,
+  };
+  let ordered: Operation;
+  try {
+    const body = instanceBody({ ...parts, machine, metadata: metadataFor(parts) });
+    ordered = await api.insertInstance(zone, body, plan.requestId, signal);
+  } catch (error) {
+    return await settleRefused(error, parts, place);
+  }
+  const done = await untilDone(ordered, parts, place);
+  if (done.error !== undefined && done.error.errors.length > 0) {
+    await clear(parts, place, 'look');
+    throw explainFailure(done, place, 'cleared');
+  }
+  return { ...(await confirm(parts, place)), image: image.selfLink };
+}
+
+/** The order was not accepted, or nobody knows. */
+async function settleRefused(error: unknown, parts: LaunchParts, place: FailurePlace): Promise<Launched> {
+  if (!(error instanceof GceError)) {
+    if (parts.signal?.aborted === true) await clear(parts, place, 'certain');
+    throw error;
+  }
+  if (error.reasons.includes('alreadyExists') || error.status === 409) {
+    const there = await parts.api.getInstance(place.zone, parts.plan.id, parts.signal);
+    if (there !== null && isOurs(there, parts.plan)) return { instanceId: there.id, createdAt: there.creationTimestamp, image: parts.image.selfLink };
+    if (there !== null) {
+      throw new GpuRunError('conflict', `There is a machine '${parts.plan.id}' in ${place.zone} already, from another request.`, { retry: 'same' });
+    }
+  }
+  if (!error.outcomeUnknown) throw explainFailure(error, place, 'refused');
+  await clear(parts, place, 'certain');
+  throw explainFailure(error, place, 'cleared');
+}
+
+async function untilDone(ordered: Operation, parts: LaunchParts, place: FailurePlace): Promise<Operation> {
+  const { api, signal } = parts;
+  const limit = AbortSignal.timeout(orderedWithinMs);
+  try {
+    return await api.waitOperation(ordered, signal === undefined ? limit : AbortSignal.any([signal, limit]));
+  } catch (error) {
+    await clear(parts, place, 'certain');
+    if (signal?.aborted === true) throw signal.reason;
+    if (limit.aborted) {
+      const text = `Google accepted the order for ${place.type} in ${place.zone} and did not carry it out within ${orderedWithinMs / 60_000} minutes.`;
+      throw new GpuRunError('no-capacity', text, { retry: 'elsewhere', elsewhere: { rulesOut: 'zone' }, leftBehind: 'nothing' });
+    }
+    throw error instanceof GceError ? explainFailure(error, place, 'cleared') : error;
+  }
+}
+
+async function confirm({ api, plan, signal }: LaunchParts, place: FailurePlace): Promise<Omit<Launched, 'image'>> {
+  const instance = await api.getInstance(place.zone, plan.id, signal);
+  if (instance !== null) return { instanceId: instance.id, createdAt: instance.creationTimestamp };
+  throw new GpuRunError('lost', `'${plan.id}' vanished from ${place.zone} as soon as it was made.`, { retry: 'elsewhere', elsewhere: { rulesOut: 'zone' } });
+}
+
+/**
+ * Makes sure that nothing of a failed order stays. `certain`: the order itself may still be under way, so a "there is none" is
+ * believed only when the zone's log has no order for it that is unfinished.
+ * @throws GpuRunError `still-billing` when that can't be made sure
+ */
+async function clear({ api, plan }: LaunchParts, place: FailurePlace, how: 'look' | 'certain'): Promise<void> {
+  const limit = AbortSignal.timeout(60_000); // on its own: also after an interruption
+  try {
+    for (;;) {
+      const deletion = await api.deleteInstance(place.zone, plan.id, randomUUID(), limit);
+      if (deletion !== null) {
+        await api.waitOperation(deletion, limit);
+        continue; // until there is none
+      }
+      if (how === 'look') return;
+      const order = await unfinishedOrder(api, place.zone, plan.id, limit);
+      if (order === null) return;
+      await api.waitOperation(order, limit);
+    }
+  } catch (error) {
+    throw new GpuRunError('still-billing', `Whether Google has made '${plan.id}' in ${place.zone} could not be found out: ${(error as Error).message}`, {
+      cause: error,
+      hints: [deleteCommand({ project: api.project, zone: place.zone, name: plan.id, disk: null })],
+    });
+  }
+}
+
+function isOurs({ labels }: Instance, plan: LaunchPlan): boolean {
+  return labels?.[labelKeys.machine] === plan.id && labels[labelKeys.owner] === plan.labels[labelKeys.owner];
+}
+
+function metadataFor({ plan, options }: LaunchParts): readonly MetadataItem[] {
+  return [
+    ...sshKeysMetadata(options.user, plan.sshPublicKey, plan.deadline),
+    { key: 'enable-guest-attributes', value: 'TRUE' },
+    { key: 'startup-script', value: startupScript() },
+    ...(plan.need.gpu === undefined ? [] : [{ key: 'install-nvidia-driver', value: 'True' }]),
+  ];
+}
