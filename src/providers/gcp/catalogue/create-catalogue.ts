@@ -15,6 +15,9 @@ import { layered, type PriceBook, wholePrice } from './price-book.ts';
 import { projectShortage, quotaError, regionShortage, type Shortage } from './quota.ts';
 import { loadSnapshot } from './snapshot.ts';
 
+/** Regions that exist, though the list that ships has no price there; for when the API can't be asked. */
+const withoutList = ['africa-south1', 'asia-northeast2', 'australia-southeast2', 'europe-southwest1', 'europe-west12', 'me-central1', 'southamerica-west1'];
+
 /** Regions that Google is asked for advice on, best first. */
 const mostAdvised = 3;
 
@@ -77,7 +80,7 @@ async function warm(market: Market, { machines }: Wanted, signal: AbortSignal | 
 /** One offer a region, from the price list that ships. */
 function listedOffers(wanted: Wanted, book: PriceBook): readonly Offer[] {
   const { need, machines } = wanted;
-  const allowed = allowedPlaces(need.regions, book.regions);
+  const allowed = allowedPlaces(need.regions, [...book.regions, ...withoutList]);
   const named = zonesNamed(need.regions);
   const places = book.regions.filter(allowed.region).flatMap((region): readonly Where[] => {
     const zones = named.filter((zone) => regionOfZone(zone) === region);
@@ -95,7 +98,7 @@ async function marketOffers(
 ): Promise<readonly Offer[]> {
   const { need, machines } = wanted;
   const regions = await market.regions(signal);
-  const allowed = allowedPlaces(need.regions, regions === null ? book.regions : [...regions.keys()]);
+  const allowed = allowedPlaces(need.regions, regions === null ? [...book.regions, ...withoutList] : [...regions.keys()]);
   const candidates: Offer[] = [];
   for (const machine of machines) {
     for (const zone of await market.zones(machine, signal)) {
@@ -158,18 +161,19 @@ function offerOf(machine: GceMachine, { region, zone }: Where, { provisioning, d
 }
 
 function unpriced({ machines, need }: Wanted): GpuRunError {
-  const types = machines.map(({ type }) => type).join(', ');
-  return new GpuRunError('no-capacity', `No price of ${types} is known${need.regions.length === 0 ? '' : ` in ${need.regions.join(', ')}`}.`, {
-    hints: ['With credentials Google is asked for it: gcloud auth application-default login', ...(need.regions.length === 0 ? [] : ['Leave --region out.'])],
+  return new GpuRunError('no-capacity', `No price of ${spoken(machines)} is known${need.regions.length === 0 ? '' : ` in ${need.regions.join(', ')}`}.`, {
+    hints: [
+      'With credentials Google is asked for it: gcloud auth application-default login',
+      ...(need.regions.length === 0 ? [] : ['Leave --region out, to look everywhere.']),
+    ],
     retry: 'elsewhere',
     elsewhere: { rulesOut: 'provider' },
   });
 }
 
 function nowhereHere({ machines, need }: Wanted): GpuRunError {
-  const types = machines.map(({ type }) => type).join(', ');
   const where = need.regions.length === 0 ? 'any zone that the project may use' : need.regions.join(', ');
-  return new GpuRunError('no-capacity', `There is no ${types} with a known price in ${where}.`, {
+  return new GpuRunError('no-capacity', `There is no ${spoken(machines)} with a known price in ${where}.`, {
     hints: [
       ...(need.regions.length === 0 ? [] : ['Leave --region out, to look everywhere.']),
       'gpu-run offers --provider gcp   shows where there are machines',
@@ -177,4 +181,11 @@ function nowhereHere({ machines, need }: Wanted): GpuRunError {
     retry: 'elsewhere',
     elsewhere: { rulesOut: 'provider' },
   });
+}
+
+/** `a3-highgpu-8g or a3-megagpu-8g`, `n1-standard-4 with 1 x T4`. */
+function spoken(machines: readonly GceMachine[]): string {
+  return machines
+    .map(({ type, guestAccelerators, gpu }) => (guestAccelerators && gpu !== null ? `${type} with ${gpu.count} x ${gpu.name}` : type))
+    .join(' or ');
 }
