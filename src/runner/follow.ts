@@ -30,6 +30,8 @@ export interface FollowOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly onLink: (state: 'reconnecting' | 'connected', text: string) => void;
+  /** Asked again and again once the runner has been silent for longer than it should be: true, and the connection is given up at once. */
+  readonly isOver?: () => Promise<boolean>;
   /** How long to go on trying without a connection, milliseconds. Default: 10 minutes. */
   readonly giveUpAfterMs?: number;
 }
@@ -39,6 +41,9 @@ const longestPauseMs = 10_000;
 const tenMinutesMs = 600_000;
 /** The runner sends a heartbeat every 5 s: after three and a bit it is as good as gone. */
 const silenceMs = 17_000;
+/** One heartbeat is missing: worth a question to whoever knows whether the machine is there, and from then on now and then. */
+const quietMs = 7_000;
+const askAgainMs = 3_000;
 const lookEveryMs = 1_000;
 
 /** Where to go on: what has been handed out. */
@@ -84,10 +89,11 @@ export async function* followJob(options: FollowOptions): AsyncGenerator<FollowP
 }
 
 /** Yields null for signs of life that carry nothing. */
-async function* oneConnection(client: RunnerClient, place: Place, { jobId, follow, clock, signal }: FollowOptions): AsyncGenerator<FollowPart | null> {
+async function* oneConnection(client: RunnerClient, place: Place, options: FollowOptions): AsyncGenerator<FollowPart | null> {
+  const { jobId, follow } = options;
   const call = client.open('follow', { id: jobId, logOffset: place.logOffset, record: place.record, follow });
   try {
-    for await (const part of withoutSilence(call, clock, signal)) yield advance(place, part);
+    for await (const part of withoutSilence(call, options)) yield advance(place, part);
     await call.result;
     if (follow && !place.ended) throw new GpuRunError('protocol', `The runner says that all of ${jobId} was told, but not how it ended.`);
   } finally {
@@ -118,16 +124,28 @@ function recordIn(event: unknown): JobRecord | null {
 }
 
 /** The call's parts; fails with `connection` when the runner shows no sign of life while we wait for one. */
-async function* withoutSilence(call: OpenCall, clock: Clock, signal: AbortSignal): AsyncGenerator<Part> {
+async function* withoutSilence(call: OpenCall, { clock, signal, isOver = async () => false }: FollowOptions): AsyncGenerator<Part> {
   const parts = call.parts()[Symbol.asyncIterator]();
   const over = new AbortController();
   const stop = AbortSignal.any([over.signal, signal]);
   let waitingSince: number | null = null;
   let silent = false;
+  let gone = false;
   const watch = async () => {
-    while (!silent) {
+    for (let askAfter = quietMs; !silent; ) {
       await clock.sleep(lookEveryMs, stop);
-      silent = waitingSince !== null && clock.now() - waitingSince >= silenceMs;
+      const quiet = waitingSince === null ? 0 : clock.now() - waitingSince;
+      if (quiet < quietMs) askAfter = quietMs;
+      else if (quiet >= askAfter) {
+        askAfter = quiet + askAgainMs;
+        isOver().then(
+          (over) => {
+            gone ||= over;
+          },
+          () => {}, // as far as we know it is there
+        );
+      }
+      silent = gone || quiet >= silenceMs;
     }
     call.cancel();
   };
@@ -141,7 +159,8 @@ async function* withoutSilence(call: OpenCall, clock: Clock, signal: AbortSignal
       yield next.value;
     }
   } catch (error) {
-    throw silent ? new GpuRunError('connection', `The runner has been silent for ${silenceMs / 1000} s.`) : error;
+    if (!silent) throw error;
+    throw new GpuRunError('connection', gone ? 'The runner is silent, and the machine is over.' : `The runner has been silent for ${silenceMs / 1000} s.`);
   } finally {
     over.abort();
   }

@@ -4,6 +4,7 @@ import { GpuRunError } from '../core/errors.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
+import { endReasonOf, isOver } from './end-reason.ts';
 import { isAbandoned } from './recover.ts';
 import { settleGone } from './settle-gone.ts';
 import { deadlineFor, describeNeed, type UpInput } from './up-input.ts';
@@ -36,7 +37,7 @@ async function lookAgain(entry: MachineEntry, context: RunContext): Promise<Mach
   if (entry.ref === null) return null;
   const provider = await context.providers.get(entry.provider);
   const status = await provider.describe(entry.ref, context.signal);
-  if (status.state === 'gone' && (await settleGone(entry, status.detail ?? 'it ended by itself', context)) !== null) return null;
+  if (isOver(status) && (await settleGone(entry, endReasonOf(status), context)) !== null) return null;
   if (status.state === 'running') return context.ledger.note(entry.id, status.access === null ? { fact: 'seen' } : { fact: 'seen', access: status.access });
   await context.clock.sleep(500, context.signal);
   return lookAgain(entry, context);

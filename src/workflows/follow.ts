@@ -9,7 +9,7 @@ import { machineOf } from './find.ts';
 import { copiedBytes, copiedLog, copiedRecords, hasCopy, JobCopy } from './job-copy.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { keepJob } from './keep-job.ts';
-import { isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
+import { isGone, isMachineOver, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 
 export interface FollowInput {
   readonly jobId: string;
@@ -71,6 +71,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       follow: from.follow,
       clock: context.clock,
       signal: context.signal,
+      isOver: () => isMachineOver(from.machine, context),
       onLink: (state, text) => context.reporter.report({ type: 'link', state, text }),
     });
     for await (const part of parts) {

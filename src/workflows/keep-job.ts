@@ -2,6 +2,7 @@
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
+import { saysPreempted } from './end-reason.ts';
 
 export function keepJob(job: JobEntry, context: Pick<RunContext, 'ledger'>): JobEntry {
   const known = context.ledger.getJob(job.id);
@@ -15,7 +16,8 @@ export function closeJobs(machine: MachineEntry, reason: string, context: Pick<R
   const now = context.clock.now();
   for (const job of context.ledger.listJobs({ machineId: machine.id })) {
     if (job.state === 'ended') continue;
-    const end = { code: null, signal: null, reason: 'lost', detail: `the machine ended: ${reason}` } as const;
+    const why = saysPreempted(reason) ? 'preempted' : 'lost';
+    const end = { code: null, signal: null, reason: why, detail: `the machine ended: ${reason}` } as const;
     context.ledger.putJob({ ...job, state: 'ended', end, endedAt: now, asOf: now });
   }
 }

@@ -1,47 +1,129 @@
-/** What was launched becomes ready for jobs, or the reason why it can't be is thrown. Ends nothing: the caller does. */
-import { GpuRunError } from '../core/errors.ts';
+/**
+ * What was launched becomes ready for jobs, or the reason why it can't be is thrown: first its address, then SSH, then the runner,
+ * then the GPUs, each within its time. Ends nothing: the caller does.
+ */
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
+import type { MachineStatus } from '../core/machine.ts';
 import type { ResourceNeed } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import type { Provider } from '../providers/provider.ts';
+import { checkGpus, type GpuLimits, gpuLimits } from './check-gpus.ts';
+import { withConsole } from './console-tail.ts';
 import type { RunContext } from './context.ts';
-import { reachMachine } from './reach-machine.ts';
+import { endReasonOf } from './end-reason.ts';
+import { type ReachedMachine, reachMachine } from './reach-machine.ts';
 import { writeSshConfig } from './ssh-config.ts';
 
-/** From the order until SSH answers. */
-const bootWithinMs = 10 * 60_000;
-
-/** @throws GpuRunError `unfit` when it does not boot or its GPUs do not answer, `lost` when it ended meanwhile: both may work elsewhere */
-export async function makeReady(launched: MachineEntry, need: ResourceNeed, context: RunContext): Promise<MachineEntry> {
-  const machine = await waitForAccess(launched, context);
-  context.reporter.report({ type: 'phase', phase: 'connect', status: 'begin', text: `Connecting to '${machine.name}'` });
-  await using reached = await reachMachine(machine, context);
-  if (need.gpu !== undefined) {
-    context.reporter.report({ type: 'phase', phase: 'preflight', status: 'begin', text: 'Checking the GPUs' });
-    const { gpus, problem } = await reached.runner.call('gpus', {});
-    if (gpus.length < need.gpu.count) {
-      throw new GpuRunError('unfit', `${gpus.length} of ${need.gpu.count} GPUs answer on '${machine.name}'${problem === null ? '' : `: ${problem}`}.`, {
-        retry: 'elsewhere',
-      });
-    }
-  }
-  if (machine.access === null) throw new GpuRunError('internal', 'a machine without an address was reached');
-  const ready = context.ledger.note(machine.id, { fact: 'ready', access: machine.access });
-  writeSshConfig(context);
-  return ready;
+/** Milliseconds. */
+export interface ReadyLimits extends GpuLimits {
+  /** From the order until the provider says that it runs, and how it is reached. */
+  readonly bootMs: number;
+  /** From then until SSH and the runner answer; again when the machine starts anew while its driver is installed. */
+  readonly sshMs: number;
+  /** How long a refused key is tried again: what installs it on the machine may come after the SSH server. */
+  readonly keyMs: number;
 }
 
-async function waitForAccess(machine: MachineEntry, context: RunContext): Promise<MachineEntry> {
+export const readyLimits: ReadyLimits = { ...gpuLimits, bootMs: 10 * 60_000, sshMs: 5 * 60_000, keyMs: 90_000 };
+
+/**
+ * @throws GpuRunError `unfit` when it does not boot, can't be reached or its GPUs can't be used, `lost` or `preempted` when it ended
+ *   meanwhile, each with `retry: 'elsewhere'` and, where the provider has it, the end of its serial console among the hints; else
+ *   what the transport and the runner say
+ */
+export async function makeReady(launched: MachineEntry, need: ResourceNeed, context: RunContext, limits = readyLimits): Promise<MachineEntry> {
+  try {
+    return await getReady(launched, need, context, limits);
+  } catch (error) {
+    throw await withConsole(error, launched, context);
+  }
+}
+
+async function getReady(launched: MachineEntry, need: ResourceNeed, context: RunContext, limits: ReadyLimits): Promise<MachineEntry> {
+  const provider = await context.providers.get(launched.provider);
+  const machine = await waitForAccess(launched, provider, context, limits);
+  const since = context.clock.now();
+  for (;;) {
+    context.reporter.report({ type: 'phase', phase: 'connect', status: 'begin', text: `Connecting to '${machine.name}'` });
+    await using reached = await firstReach(machine, provider, context, limits);
+    try {
+      const { runner } = reached;
+      if (need.gpu !== undefined) await checkGpus({ machineName: machine.name, gpu: need.gpu, runner, since, limits }, context);
+    } catch (error) {
+      const failure = toGpuRunError(error);
+      // Some installers start the machine anew when they are done.
+      if (failure.code === 'connection' && !provider.traits.borrowed && context.clock.now() - since < limits.driverMs) continue;
+      throw failure;
+    }
+    if (reached.machine.access === null) throw new GpuRunError('internal', 'a machine without an address was reached');
+    const ready = context.ledger.note(machine.id, { fact: 'ready', access: reached.machine.access });
+    writeSshConfig(context);
+    return ready;
+  }
+}
+
+async function waitForAccess(machine: MachineEntry, provider: Provider, context: RunContext, { bootMs }: ReadyLimits): Promise<MachineEntry> {
   if (machine.ref === null) throw new GpuRunError('internal', 'a launched machine has no ref');
-  const provider = await context.providers.get(machine.provider);
-  const until = context.clock.now() + bootWithinMs;
+  const until = context.clock.now() + bootMs;
+  let said: string | null = null;
   for (let pause = 25; ; pause = Math.min(pause * 2, 3_000)) {
     const status = await provider.describe(machine.ref, context.signal);
     if (status.state === 'running' && status.access !== null) return context.ledger.note(machine.id, { fact: 'seen', access: status.access });
-    if (status.state === 'gone' || status.state === 'ending') {
-      throw new GpuRunError('lost', `'${machine.name}' ended while it was starting${status.detail === null ? '' : `: ${status.detail}`}.`, {
-        retry: 'elsewhere',
-      });
+    throwIfEnded(machine, status);
+    if (context.clock.now() > until) {
+      const detail = status.detail === null ? '' : ` (${status.detail})`;
+      throw new GpuRunError('unfit', `'${machine.name}' did not start within ${minutes(bootMs)} minutes${detail}.`, { retry: 'elsewhere' });
     }
-    if (context.clock.now() > until) throw new GpuRunError('unfit', `'${machine.name}' did not start within 10 minutes.`, { retry: 'elsewhere' });
+    if (status.detail !== said && status.detail !== null)
+      context.reporter.report({ type: 'phase', phase: 'launch', status: 'begin', text: `Waiting for '${machine.name}': ${status.detail}` });
+    said = status.detail;
     await context.clock.sleep(pause, context.signal);
   }
+}
+
+function throwIfEnded(machine: MachineEntry, status: MachineStatus): void {
+  if (status.state !== 'gone' && status.state !== 'ending') return;
+  const why = status.detail === null && status.cause === undefined ? '' : `: ${endReasonOf(status)}`;
+  throw new GpuRunError(status.cause === 'preempted' ? 'preempted' : 'lost', `'${machine.name}' ended while it was starting${why}.`, { retry: 'elsewhere' });
+}
+
+/** A machine that boots refuses connections, then breaks them, then may refuse our key: all that passes, within limits. The user's own host is simply reached or not. */
+async function firstReach(machine: MachineEntry, provider: Provider, context: RunContext, limits: ReadyLimits): Promise<ReachedMachine> {
+  const begun = context.clock.now();
+  let refusedAt: number | null = null;
+  let at = machine;
+  for (let pause = 250; ; pause = Math.min(pause * 2, 3_000)) {
+    try {
+      return await reachMachine(at, context);
+    } catch (error) {
+      const failure = toGpuRunError(error);
+      if (provider.traits.borrowed || machine.ref === null || !mayPass(failure)) throw failure;
+      const now = context.clock.now();
+      if (failure.code === 'not-allowed') {
+        refusedAt ??= now;
+        if (now - refusedAt >= limits.keyMs) throw failure;
+      }
+      const status = await provider.describe(machine.ref, context.signal);
+      throwIfEnded(machine, status);
+      if (now - begun >= limits.sshMs) throw unreachable(machine, failure, limits);
+      if (status.access !== null) at = context.ledger.note(machine.id, { fact: 'seen', access: status.access });
+      await context.clock.sleep(pause, context.signal);
+    }
+  }
+}
+
+/** Unless whoever failed says that only another machine will do. */
+function mayPass({ code, retry }: GpuRunError): boolean {
+  return (code === 'connection' && retry !== 'elsewhere') || code === 'not-allowed';
+}
+
+function unreachable(machine: MachineEntry, failure: GpuRunError, { sshMs }: ReadyLimits): GpuRunError {
+  return new GpuRunError('unfit', `'${machine.name}' runs, but could not be reached within ${minutes(sshMs)} minutes: ${failure.message}`, {
+    retry: 'elsewhere',
+    cause: failure,
+  });
+}
+
+function minutes(ms: number): number {
+  return Math.round(ms / 60_000);
 }

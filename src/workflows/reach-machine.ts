@@ -6,6 +6,7 @@ import { openRunner, type RunnerClient } from '../runner/client.ts';
 import { installRunner } from '../runner/install.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { RunContext } from './context.ts';
+import { endReasonOf, isOver, saysDeadline, saysPreempted } from './end-reason.ts';
 import { settleGone } from './settle-gone.ts';
 
 export interface ReachedMachine extends AsyncDisposable {
@@ -60,27 +61,61 @@ export async function reachMachine(machine: MachineEntry, context: RunContext, s
 
 /** Like `reachMachine`, but a machine that can't be reached because it no longer exists is noted as gone. @throws as `goneError` */
 export async function reachOrLose(machine: MachineEntry, context: RunContext, signal: AbortSignal = context.signal): Promise<ReachedMachine> {
+  const over = new AbortController();
+  const connected = new AbortController();
+  abortWhenOver(machine, over, connected.signal, context).catch(() => {}); // only a look
   try {
-    return await reachMachine(machine, context, signal);
+    return await reachMachine(machine, context, AbortSignal.any([signal, over.signal]));
   } catch (error) {
     // Another gpu-run may have ended it, and thrown its key away.
     const known = context.ledger.get(machine.id);
     if (known?.state === 'gone' || known?.state === 'ending') throw goneError(machine, known.endReason, context, error);
-    if (!(error instanceof GpuRunError) || error.code !== 'connection' || machine.ref === null) throw error;
+    const cutOff = over.signal.aborted && !signal.aborted;
+    if (!cutOff && (!(error instanceof GpuRunError) || error.code !== 'connection')) throw error;
+    if (machine.ref === null) throw error;
+    const failure = cutOff ? new GpuRunError('connection', `'${machine.name}' does not answer.`, { retry: 'same', cause: error }) : error;
     const provider = await context.providers.get(machine.provider);
     const status = await provider.describe(machine.ref, signal);
-    if (status.state !== 'gone') throw error;
-    const reason = status.detail ?? 'it ended by itself';
-    if ((await settleGone(machine, reason, context)) === null) throw error;
-    throw goneError(machine, reason, context, error);
+    if (!isOver(status)) throw failure;
+    const reason = endReasonOf(status);
+    if ((await settleGone(machine, reason, context)) === null) throw failure;
+    throw goneError(machine, reason, context, failure);
+  } finally {
+    connected.abort();
   }
 }
 
-/** `budget` or `deadline` when its time was over, else `lost`. */
-export function goneError(machine: MachineEntry, detail: string | null, context: Pick<RunContext, 'clock'>, cause?: unknown): GpuRunError {
+const firstLookMs = 2_000;
+const lookAgainMs = 5_000;
+
+/** A machine that is gone answers nobody, and to wait for it takes long: so the provider is asked meanwhile. */
+async function abortWhenOver(machine: MachineEntry, over: AbortController, connected: AbortSignal, context: RunContext): Promise<void> {
+  for (let pause = firstLookMs; ; pause = lookAgainMs) {
+    await context.clock.sleep(pause, connected);
+    if (await isMachineOver(machine, context, connected)) return over.abort();
+  }
+}
+
+/** One look at the provider; settles nothing. */
+export async function isMachineOver(machine: MachineEntry, context: RunContext, signal: AbortSignal = context.signal): Promise<boolean> {
+  if (machine.ref === null) return false;
+  const provider = await context.providers.get(machine.provider);
+  return isOver(await provider.describe(machine.ref, signal));
+}
+
+/** `preempted`; `budget` or `deadline` when its time was over; else `lost`. `reason`: as `endReasonOf` puts it. */
+export function goneError(machine: MachineEntry, reason: string | null, context: Pick<RunContext, 'clock'>, cause?: unknown): GpuRunError {
   const hints = [`gpu-run up ${machine.name}   makes a new one`];
-  if (context.clock.now() < machine.deadline) {
-    return new GpuRunError('lost', `The machine '${machine.name}' no longer exists: ${detail ?? 'it ended by itself'}.`, { cause, hints });
+  if (saysPreempted(reason)) {
+    const spared = machine.offer.spot ? ['Spot machines cost less because of that; one without --spot stays.'] : [];
+    return new GpuRunError('preempted', `${machine.provider} took the machine '${machine.name}' back: it was preempted.`, {
+      cause,
+      retry: 'elsewhere',
+      hints: [...hints, ...spared],
+    });
+  }
+  if (context.clock.now() < machine.deadline && !saysDeadline(reason)) {
+    return new GpuRunError('lost', `The machine '${machine.name}' no longer exists: ${reason ?? 'it ended by itself'}.`, { cause, hints });
   }
   const bought = machine.budgetUsd !== null && costOf(machine.offer.price, (machine.deadline - machine.createdAt) / 1000) >= machine.budgetUsd * 0.999;
   const what = bought ? `the budget of ${formatUsd(machine.budgetUsd ?? 0)} is used up` : 'its deadline was reached';
@@ -90,7 +125,9 @@ export function goneError(machine: MachineEntry, detail: string | null, context:
   });
 }
 
+const goneCodes: ReadonlySet<string> = new Set<GpuRunError['code']>(['lost', 'preempted', 'deadline', 'budget']);
+
 /** The machine is gone, for whichever reason. */
 export function isGone(error: unknown): boolean {
-  return error instanceof GpuRunError && (error.code === 'lost' || error.code === 'deadline' || error.code === 'budget');
+  return error instanceof GpuRunError && goneCodes.has(error.code);
 }

@@ -6,6 +6,7 @@ import type { MachineRef } from '../core/machine.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
+import { isOver } from './end-reason.ts';
 import { closeJobs } from './keep-job.ts';
 import { writeSshConfig } from './ssh-config.ts';
 
@@ -14,13 +15,13 @@ const goneWithinMs = 5 * 60_000;
 /** Before one "gone" is believed: lists and looks of clouds flap. */
 const secondLookMs = 300;
 
-/** The entry as gone; null when a second look shows that the machine is there. @throws GpuRunError what `terminate` throws */
+/** `reason`: as `endReasonOf` puts it. The entry as gone; null when a second look shows that the machine is there. @throws GpuRunError what `terminate` throws */
 export async function settleGone(machine: MachineEntry, reason: string, context: RunContext): Promise<MachineEntry | null> {
   const provider = await context.providers.get(machine.provider);
   let leftovers: readonly string[] = [];
   if (machine.ref !== null && !provider.traits.borrowed) {
     await context.clock.sleep(secondLookMs);
-    if ((await provider.describe(machine.ref)).state !== 'gone') return null;
+    if (!isOver(await provider.describe(machine.ref))) return null;
     leftovers = await terminateAndWait(machine.ref, provider, context); // a no-op when it is gone; else it was no ending by itself
   }
   closeJobs(machine, reason, context);
@@ -43,7 +44,7 @@ export async function terminateAndWait(ref: MachineRef, provider: Provider, cont
 }
 
 /** The machine's keys are useless now. */
-export function forgetKeys(machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'home'>): void {
+export function forgetKeys(machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'home' | 'program'>): void {
   for (const suffix of ['', '.pub', '.known_hosts']) rmSync(join(context.home.keys, `${machine.id}${suffix}`), { force: true });
   writeSshConfig(context);
 }

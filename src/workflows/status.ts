@@ -55,8 +55,12 @@ async function refresh(machine: MachineEntry, context: RunContext): Promise<void
   const provider = await context.providers.get(machine.provider);
   const seen = await provider.describe(machine.ref, context.signal);
   // Loaded only here: plain `status` must not pay for SSH.
-  const [{ reachMachine }, { settleGone }] = await Promise.all([import('./reach-machine.ts'), import('./settle-gone.ts')]);
-  if (seen.state === 'gone' && (await settleGone(machine, seen.detail ?? 'it ended by itself', context)) !== null) return;
+  const [{ reachMachine }, { settleGone }, { endReasonOf, isOver }] = await Promise.all([
+    import('./reach-machine.ts'),
+    import('./settle-gone.ts'),
+    import('./end-reason.ts'),
+  ]);
+  if (isOver(seen) && (await settleGone(machine, endReasonOf(seen), context)) !== null) return;
   const fresh = context.ledger.note(machine.id, seen.access === null ? { fact: 'seen' } : { fact: 'seen', access: seen.access });
   if (fresh.state !== 'ready') return;
   const { noteSummary } = await import('./cancel.ts');

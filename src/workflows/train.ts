@@ -8,6 +8,7 @@ import { explainWhatStays, jobCost, keepsFor, OutputsNotPulled, othersOn, reache
 import { cancelJob } from './cancel.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
+import { preemptedReason } from './end-reason.ts';
 import { followFrom } from './follow.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { pullInto } from './pull.ts';
@@ -56,9 +57,11 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     const job = await followFrom({ job: submitted, machine, logOffset: 0, record: 0, follow: true, first: reached }, context, watched.onEvent);
     if (job.end?.code !== 0 && (await reachedDeadline(machine, context))) throw goneError(machine, null, context);
     const outputs = await fetchOutputs(job, input, machine, context);
-    const stays = keepsFor(input, job, outputs, machine) ?? (await othersOn(job, machine, input, context));
+    const preempted = job.end?.reason === 'preempted';
+    const stays = preempted ? null : (keepsFor(input, job, outputs, machine) ?? (await othersOn(job, machine, input, context)));
     if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
-    const ended = takeDown && stays === null ? await endClaimed(machine, `${job.id} ended`, context) : null;
+    const goes = preempted || (takeDown && stays === null);
+    const ended = goes ? await endClaimed(machine, preempted ? preemptedReason : `${job.id} ended`, context) : null;
     const after = ended?.machine ?? machine;
     const cost = jobCost(job, after, context);
     return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };
@@ -134,6 +137,8 @@ async function fetchOutputs(job: JobEntry, input: TrainInput, machine: MachineEn
   } catch (error) {
     const failure = toGpuRunError(error);
     if (isGone(failure) || failure.code === 'interrupted') throw failure;
+    // Its provider may go on calling it up for a minute after it is dead.
+    if (job.end?.reason === 'preempted') throw goneError(machine, preemptedReason, context, error);
     const bills = machine.offer.price.perHour > 0 && machine.forOneJob;
     throw new OutputsNotPulled(
       bills ? 'still-billing' : failure.code,
