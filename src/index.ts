@@ -1,6 +1,6 @@
 /** The public SDK: `import { gpuRun } from 'gpu-run'`. Re-exports only; every call runs the same workflow as the command of that name. */
 
-export type { ErrorCode, Retry } from './core/errors.ts';
+export type { Attempt, BackOff, Elsewhere, ErrorCode, Retry } from './core/errors.ts';
 export { GpuRunError, LeaveRunning } from './core/errors.ts';
 export type { JobEnd, JobEntry, JobState } from './core/job.ts';
 export type { Report, Reporter } from './core/reporter.ts';

@@ -18,7 +18,7 @@ export function envelope(command: string | null, keys: object, failure: GpuRunEr
     command,
     outcome: failure === null ? 'ok' : 'error',
     ...keys,
-    ...(failure === null ? {} : { error: errorDocument(failure) }),
+    ...(failure === null ? {} : { ...(failure.attempts.length === 0 ? {} : { attempts: failure.attempts }), error: errorDocument(failure) }),
   };
 }
 

@@ -1,5 +1,6 @@
 /** Errors as people read them: what happened and why, then what to do. */
 import type { GpuRunError } from '../../core/errors.ts';
+import { renderAttempts } from './attempts.ts';
 import type { Style } from './style.ts';
 import { harmlessLines } from './text.ts';
 
@@ -11,9 +12,18 @@ export function renderError(error: GpuRunError, style: Style, verbose: boolean):
     `${style.red('Error:')} ${first}`,
     ...rest.map((line) => `  ${line}`),
     ...(verbose ? causes.flatMap((cause) => harmlessLines(cause).map((line, index) => style.dim(index === 0 ? `  because: ${line}` : `    ${line}`))) : []),
+    ...attemptLines(error, style),
     ...error.hints.flatMap((hint) => harmlessLines(hint).map((line, index) => (index === 0 ? `  -> ${line}` : `     ${line}`))),
     ...(error.code === 'internal' ? ['This is a bug in gpu-run. Please report it, with these lines:', ...stackOf(error).map((line) => style.dim(line))] : []),
   ].join('\n');
+}
+
+/** One attempt is told by the message; whoever interrupts does not ask what was tried. */
+function attemptLines({ code, attempts }: GpuRunError, style: Style): string[] {
+  if (attempts.length < 2 || code === 'interrupted') return [];
+  return renderAttempts(attempts, style)
+    .split('\n')
+    .map((line) => `  ${line}`);
 }
 
 /** The messages of an error and its causes, outermost first; a cause that only repeats the message above it is left out. */

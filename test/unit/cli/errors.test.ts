@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { verdictOf } from '../../../src/cli/job-verdict.ts';
+import { envelope } from '../../../src/cli/render/documents.ts';
 import { renderError } from '../../../src/cli/render/error.ts';
 import { createStyle } from '../../../src/cli/render/style.ts';
 import { reportedError } from '../../../src/cli/reported-error.ts';
 import { teardownOf } from '../../../src/cli/teardown-choice.ts';
-import { GpuRunError, toGpuRunError } from '../../../src/core/errors.ts';
+import { type Attempt, GpuRunError, toGpuRunError } from '../../../src/core/errors.ts';
 import { jobEntry } from './entries.ts';
 
 const plain = createStyle(false);
@@ -23,6 +24,30 @@ test('a stack only for a bug of ours, with the wish to report it', () => {
   const shown = renderError(toGpuRunError(new TypeError('x is not a function')), plain, false);
   expect(shown).toMatch(/^Error: x is not a function\nThis is a bug in gpu-run\. Please report it, with these lines:\nTypeError: x is not a function\n {4}at /);
   expect(renderError(new GpuRunError('lost', 'Gone.', { cause: new Error('why') }), plain, true)).not.toMatch(/^\s+at /m);
+});
+
+test('what was tried is one table; places that failed alike share a row', () => {
+  const attempts = [
+    ...['a', 'b', 'c', 'd', 'e'].map((letter): Attempt => {
+      const zone = `us-central1-${letter}`;
+      const message = `Google has no g2-standard-4 (L4) in ${zone} now (GPU_STOCKOUT).`;
+      return { provider: 'gcp', region: 'us-central1', zone, type: 'g2-standard-4', error: { code: 'no-capacity', message, hints: [] } };
+    }),
+    { provider: 'ssh', region: null, zone: null, type: null, error: { code: 'not-allowed', message: 'No key.\u001b[2J', hints: [] } } as const,
+  ];
+  const error = new GpuRunError('no-capacity', 'No machine could be had.', { attempts, hints: ['Try later.'] });
+  expect(renderError(error, plain, false).split('\n')).toEqual([
+    'Error: No machine could be had.',
+    '  TRIED  TYPE           WHERE                                      WHY NOT',
+    '  gcp    g2-standard-4  us-central1-a, us-central1-b and 3 others  Google has no g2-standard-4 (L4) there now (GPU_STOCKOUT).',
+    '  ssh    -              -                                          No key.\\e[2J',
+    '  -> Try later.',
+  ]);
+  expect(envelope('up', {}, error)).toMatchObject({
+    outcome: 'error',
+    attempts: [{ zone: 'us-central1-a', error: { code: 'no-capacity' } }, {}, {}, {}, {}, {}],
+  });
+  expect(renderError(new GpuRunError('interrupted', 'Interrupted.', { attempts }), plain, false)).toBe('Error: Interrupted.');
 });
 
 test('causes that go in a circle end', () => {

@@ -1,0 +1,44 @@
+/** What was tried for a machine before it was given up, as one table: places that failed alike share a row. Why is never cut off: a long line wraps. */
+import type { Attempt } from '../../core/errors.ts';
+import type { Style } from './style.ts';
+import { renderTable } from './table.ts';
+import { plural } from './text.ts';
+
+/** So many places of a row are named. */
+const mostNamed = 2;
+
+export function renderAttempts(attempts: readonly Attempt[], style: Style): string {
+  const rows = groupAlike(attempts).map(({ first, why, places }) => [first.provider, first.type ?? '-', namePlaces(places), why]);
+  return renderTable([{ title: 'TRIED' }, { title: 'TYPE' }, { title: 'WHERE' }, { title: 'WHY NOT' }], rows, style);
+}
+
+interface Group {
+  readonly first: Attempt;
+  readonly why: string;
+  readonly places: readonly string[];
+}
+
+function groupAlike(attempts: readonly Attempt[]): readonly Group[] {
+  const groups = new Map<string, Group>();
+  for (const attempt of attempts) {
+    const why = whyThere(attempt);
+    const key = JSON.stringify([attempt.provider, attempt.type, attempt.error?.code, why]);
+    const place = attempt.zone ?? attempt.region ?? '-';
+    const known = groups.get(key);
+    groups.set(key, known === undefined ? { first: attempt, why, places: [place] } : { ...known, places: [...known.places, place] });
+  }
+  return [...groups.values()];
+}
+
+/** The reason without the names of its places, so that the same reason reads the same everywhere. */
+function whyThere({ error, zone, region }: Attempt): string {
+  let why = error === null ? 'it worked' : error.message.replace(/\s+/g, ' ');
+  for (const place of [zone, region]) if (place !== null) why = why.replaceAll(`in ${place}`, 'there').replaceAll(place, 'it');
+  return why;
+}
+
+function namePlaces(places: readonly string[]): string {
+  const named = [...new Set(places)];
+  const more = named.length - mostNamed;
+  return more <= 1 ? named.join(', ') : `${named.slice(0, mostNamed).join(', ')} and ${plural(more, 'other')}`;
+}
