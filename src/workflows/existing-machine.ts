@@ -39,6 +39,11 @@ async function lookAgain(entry: MachineEntry, context: RunContext): Promise<Mach
   const status = await provider.describe(entry.ref, context.signal);
   if (isOver(status) && (await settleGone(entry, endReasonOf(status), context)) !== null) return null;
   if (status.state === 'running') return context.ledger.note(entry.id, status.access === null ? { fact: 'seen' } : { fact: 'seen', access: status.access });
+  if (status.state === 'ending') {
+    // Stopped, or on its way: nothing brings it back, and what is stopped may bill for its disk until somebody ends it.
+    await endClaimed(entry, status.detail ?? 'it ended by itself', context);
+    return null;
+  }
   await context.clock.sleep(500, context.signal);
   return lookAgain(entry, context);
 }
