@@ -46,8 +46,8 @@ function requestFor(machine: GceMachine, zones: readonly string[], size: number)
   };
 }
 
-/** null: no advice in it. Exported for tests. */
-export function readAdvice(answer: Readonly<Record<string, unknown>>): Advice | null {
+/** null: no advice in it. */
+function readAdvice(answer: Readonly<Record<string, unknown>>): Advice | null {
   const best = record(list(answer['recommendations'])[0]);
   const obtainability = record(best['scores'])['obtainability'];
   if (typeof obtainability !== 'number' || !(obtainability >= 0 && obtainability <= 1)) return null;
