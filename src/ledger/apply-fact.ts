@@ -38,6 +38,7 @@ export function applyFact(record: MachineRecord, fact: MachineFact, now: number)
     case 'gone':
       return { ...record, state: 'gone', endedAt: fact.at ?? now, endReason: record.endReason ?? fact.reason, leftovers: fact.leftovers, asOf: now };
     case 'never-made':
+      if (record.state !== 'intent') return record; // it was seen to exist
       return { ...record, state: 'gone', endedAt: record.createdAt, endReason: fact.reason, asOf: now, neverMade: fact.code };
     case 'deadline':
       return { ...record, deadline: fact.deadline };

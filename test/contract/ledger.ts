@@ -129,6 +129,21 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
         expect(noteAt(4_000, { fact: 'gone', reason: 'again', at: 1, leftovers: [] })).toEqual({ ...gone, leftovers: [] });
       });
 
+      it('keeps where a machine will be found from the start, until the provider has told', () => {
+        const expected: MachineRef = { ...ref, createdAt: null, data: {} };
+        expect(ledger.open({ ...someIntent('cats-1', 'cats'), ref: expected }).entry).toMatchObject({ state: 'intent', ref: expected });
+        expect(ledger.note('cats-1', { fact: 'launched', ref })).toMatchObject({ state: 'launched', ref });
+      });
+
+      it('knows of orders that were refused: no such machine was ever there', () => {
+        opened();
+        const refused = noteAt(2_000, { fact: 'never-made', code: 'no-capacity', reason: 'none left' });
+        expect(refused).toMatchObject({ state: 'gone', createdAt: 1_000, endedAt: 1_000, endReason: 'none left', neverMade: 'no-capacity', leftovers: [] });
+        opened('cats-2');
+        const made = ledger.note('cats-2', { fact: 'launched', ref });
+        expect(ledger.note('cats-2', { fact: 'never-made', code: 'no-capacity', reason: 'none left' })).toEqual(made);
+      });
+
       it('keeps the host keys that a machine got ready with, whatever its address becomes', () => {
         opened();
         const own: Access = { kind: 'own', host: '198.51.100.1', port: 22, user: 'u', hostKeys: ['ssh-ed25519 AAAA'] };
@@ -170,6 +185,8 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
         expect(ids({ name: 'cats' })).toEqual(['cats-2', 'cats-1']);
         expect(ids({ live: true })).toEqual(['cats-2', 'dogs-1']);
         expect(ids({ name: 'cats', live: true })).toEqual(['cats-2']);
+        expect(ids({ since: 2_000 })).toEqual(['cats-2']);
+        expect(ids({ since: 1_000, name: 'dogs', live: true })).toEqual(['dogs-1']);
         expect(ids({ name: "'; DROP TABLE machines; --" })).toEqual([]);
       });
     });

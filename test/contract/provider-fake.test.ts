@@ -7,4 +7,5 @@ const open = (options: Omit<FakeProviderOptions, 'clock'>) => async () => {
 };
 
 describeProvider('the fake provider', open({}));
+describeProvider('a fake provider that foresees its refs', open({ expects: true }));
 describeProvider('a slow fake provider', open({ bootMs: 30_000, endMs: 5_000 }));

@@ -99,6 +99,20 @@ export function describeProvider(name: string, open: () => Promise<ProviderSubje
       expect(found?.labels).toEqual(order.labels);
     });
 
+    test('where a machine will be found is told beforehand, and is enough to end it', async ({ skip }) => {
+      const { expect: foresee } = provider;
+      if (foresee === undefined) skip();
+      const order = await plan();
+      const expected = JSON.parse(JSON.stringify(foresee?.(order))) as MachineRef;
+      expect(expected).toMatchObject({ provider: provider.id, id: order.id, name: order.name, labels: order.labels });
+      expect(await provider.terminate(expected)).toEqual({ state: 'gone', leftovers: [] });
+      const ref = await provider.launch(order);
+      await until(expected, 'running');
+      await end(expected);
+      expect((await provider.describe(ref)).state).toBe('gone');
+      expect(await listed()).toEqual([]);
+    });
+
     test('refs survive JSON', async () => {
       const kept = JSON.parse(JSON.stringify(await provider.launch(await plan()))) as MachineRef;
       await until(kept, 'running');

@@ -19,6 +19,7 @@ const anyFact: fc.Arbitrary<MachineFact> = fc.oneof(
   fc.constant<MachineFact>({ fact: 'ready', access }),
   fc.constant<MachineFact>({ fact: 'seen' }),
   fc.constant<MachineFact>({ fact: 'kept' }),
+  fc.string().map((reason): MachineFact => ({ fact: 'never-made', code: 'quota', reason })),
   fc.nat().map((deadline): MachineFact => ({ fact: 'deadline', deadline })),
   fc.string().map((reason): MachineFact => ({ fact: 'ending', reason })),
   fc.record({ reason: fc.string(), leftovers: fc.array(fc.string()) }).map((gone): MachineFact => ({ fact: 'gone', ...gone })),

@@ -20,8 +20,11 @@ export interface FakeContext extends Disposable {
   readonly abort: AbortController;
 }
 
-export function createFakeContext(makeProviders: (clock: FakeClock) => Record<string, Provider>): FakeContext {
-  const root = mkdtempSync(join(tmpdir(), 'gpu-run-workflows-'));
+/** `root`: the state folder; default a new one. It is removed in the end. */
+export function createFakeContext(
+  makeProviders: (clock: FakeClock) => Record<string, Provider>,
+  root: string = mkdtempSync(join(tmpdir(), 'gpu-run-workflows-')),
+): FakeContext {
   const clock = createFakeClock();
   const home = homePaths(root);
   prepareHome(home);
@@ -36,6 +39,7 @@ export function createFakeContext(makeProviders: (clock: FakeClock) => Record<st
       throw new GpuRunError('connection', 'No route to that machine.', { retry: 'elsewhere' });
     },
     runner: { file: '/nowhere/runner.mjs', version: '0-0', cache: home.cache },
+    program: ['/usr/bin/node', '/nowhere/bin/run.js'],
     reporter: { report: (report) => void reports.push(report) },
     clock,
     signal: abort.signal,
