@@ -5,7 +5,7 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
-import ssh2, { type AuthContext, type Connection, type ServerChannel, type TcpipRequestInfo } from 'ssh2';
+import ssh2, { type AuthContext, type Connection, type ParsedKey, type ServerChannel, type TcpipRequestInfo } from 'ssh2';
 import { serveCommands } from './ssh-server-commands.ts';
 import { serveSftp } from './ssh-server-sftp.ts';
 
@@ -15,8 +15,8 @@ export interface SshServerOptions {
   readonly port: number;
   /** OpenSSH format, without passphrase. */
   readonly hostPrivateKey: string;
-  /** The one key that may log in: `ssh-ed25519 AAAA...`. */
-  readonly authorizedKey: string;
+  /** The one key that may log in as `user`: `ssh-ed25519 AAAA...`. Or all that may log in now as a user, asked at each attempt. */
+  readonly authorizedKey: string | ((user: string) => readonly string[]);
   readonly user: string;
   /** Absolute; commands start here. */
   readonly home: string;
@@ -109,15 +109,28 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
 }
 
 function publicKeyCheck({ authorizedKey, user }: SshServerOptions): (context: AuthContext) => boolean {
-  const allowed = ssh2.utils.parseKey(authorizedKey);
-  if (allowed instanceof Error) throw allowed;
-  const blob = allowed.getPublicSSH();
-  return (context) => {
-    if (context.method !== 'publickey' || context.username !== user) return false;
-    if (context.key.data.length !== blob.length || !timingSafeEqual(context.key.data, blob)) return false;
-    if (context.signature === undefined) return true; // only asks whether the key would do
-    return context.blob !== undefined && allowed.verify(context.blob, context.signature, context.hashAlgo) === true;
+  const parsed = typeof authorizedKey === 'string' ? [parseKey(authorizedKey)] : [];
+  const keysOf = (name: string) => {
+    if (typeof authorizedKey !== 'string') return authorizedKey(name).map(parseKey);
+    return name === user ? parsed : [];
   };
+  return (context) => {
+    if (context.method !== 'publickey') return false;
+    const { key, blob, signature, hashAlgo } = context;
+    const allowed = keysOf(context.username).find((one) => {
+      const known = one.getPublicSSH();
+      return key.data.length === known.length && timingSafeEqual(key.data, known);
+    });
+    if (allowed === undefined) return false;
+    if (signature === undefined) return true; // only asks whether the key would do
+    return blob !== undefined && allowed.verify(blob, signature, hashAlgo) === true;
+  };
+}
+
+function parseKey(text: string): ParsedKey {
+  const key = ssh2.utils.parseKey(text);
+  if (key instanceof Error) throw key;
+  return key;
 }
 
 /** A client's forward to an address as seen from here. */
