@@ -17,6 +17,7 @@ import type { RunnerPackage } from './runner/install.ts';
 import { parseMirror } from './runner/node-download.ts';
 import { connectTransport } from './transport/connect.ts';
 import type { RunContext } from './workflows/context.ts';
+import { dialThrough } from './workflows/tunnel.ts';
 
 export interface ContextOptions {
   /** `GPU_RUN_HOME`. */
@@ -57,12 +58,15 @@ export function openContext(options: ContextOptions): OpenContext {
     ledger,
     connect: (machine) => {
       if (machine.access === null) throw new GpuRunError('conflict', `The machine '${machine.name}' isn't ready yet.`);
+      const dial = dialThrough(machine, context.providers);
       return connectTransport({
         access: machine.access,
+        ...(dial === null ? {} : { dial }),
         identityFile: machine.access.kind === 'own' ? join(home.keys, machine.id) : null,
         scratch: home.scratch,
       });
     },
+    program: [process.execPath, join(built, '..', 'bin', 'run.js')],
     runner: runnerPackage(join(built, 'runner.mjs'), home.cache, parseMirror(options.env['GPU_RUN_NODE_MIRROR'])),
     reporter: options.reporter,
     clock,

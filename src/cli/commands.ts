@@ -15,6 +15,7 @@ import Sync from './commands/sync.ts';
 import TemplatesShow from './commands/templates/show.ts';
 import Templates from './commands/templates.ts';
 import Train from './commands/train.ts';
+import Tunnel from './commands/tunnel.ts';
 import Up from './commands/up.ts';
 
 export const commands = {
@@ -34,5 +35,6 @@ export const commands = {
   templates: Templates,
   'templates:show': TemplatesShow,
   train: Train,
+  tunnel: Tunnel,
   up: Up,
 };

@@ -43,6 +43,10 @@ export const machineFlags = {
   gpu: setting('gpu', 'GPU and how many of it', 'L4:1'),
   region: setting('region', 'Where the machine may be; several with commas', 'R'),
   spot: Flags.boolean({ description: '[env: GPU_RUN_SPOT] A cheaper machine that may be taken back at any time; --no-spot: never such a one', allowNo: true }),
+  'public-ip': Flags.boolean({
+    description: '[env: GPU_RUN_PUBLIC_IP] An address of its own for the machine; --no-public-ip: none, SSH goes through the tunnel of its provider',
+    allowNo: true,
+  }),
   nodes: setting('nodes', 'Machines under this one name', 'N'),
   'max-time': setting('max-time', 'The machine ends after this, whatever happens', '4h'),
   budget: setting('budget', 'US dollars that may be spent; they become a deadline', '5'),
@@ -79,6 +83,7 @@ export interface ParsedSettings {
   readonly gpu?: string | undefined;
   readonly region?: string | undefined;
   readonly spot?: boolean | undefined;
+  readonly 'public-ip'?: boolean | undefined;
   readonly nodes?: string | undefined;
   readonly 'max-time'?: string | undefined;
   readonly budget?: string | undefined;
@@ -95,6 +100,7 @@ export function flagValues({
   gpu,
   region,
   spot,
+  'public-ip': publicIp,
   nodes,
   'max-time': maxTime,
   budget,
@@ -102,5 +108,5 @@ export function flagValues({
   env,
   secret,
 }: ParsedSettings): FlagValues {
-  return { name, config, provider, template, gpu, region, spot, nodes, maxTime, budget, idle, env, secret } as FlagValues;
+  return { name, config, provider, template, gpu, region, spot, publicIp, nodes, maxTime, budget, idle, env, secret } as FlagValues;
 }

@@ -20,6 +20,7 @@ export interface FlagValues {
   /** One, or several with commas between. */
   readonly region?: string;
   readonly spot?: boolean | string;
+  readonly publicIp?: boolean | string;
   readonly nodes?: string;
   readonly maxTime?: string;
   readonly budget?: string;
@@ -43,6 +44,7 @@ export function flagsFromEnv(env: Environment): FlagValues {
     gpu: one('GPU'),
     region: one('REGION'),
     spot: one('SPOT'),
+    publicIp: one('PUBLIC_IP'),
     nodes: env['GPU_RUN_JOB'] === undefined ? one('NODES') : undefined, // a job is told under this name how many nodes it has
     maxTime: one('MAX_TIME'),
     budget: one('BUDGET'),
@@ -75,6 +77,7 @@ export function readFlags(flags: FlagValues, label: (key: keyof FlagValues) => s
     gpu: read('gpu', parseGpuNeed),
     regions: read('region', splitList),
     spot: read('spot', parseSwitch),
+    publicIp: read('publicIp', parseSwitch),
     nodes: read('nodes', parseNodes),
     maxTimeSeconds: read('maxTime', parseDuration),
     budgetUsd: read('budget', parseBudget),

@@ -9,6 +9,7 @@ export interface Layer {
   readonly template?: string;
   readonly gpu?: GpuNeed;
   readonly spot?: boolean;
+  readonly publicIp?: boolean;
   readonly regions?: readonly string[];
   readonly diskBytes?: number;
   readonly nodes?: number;

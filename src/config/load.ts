@@ -91,10 +91,12 @@ function settle(layers: readonly Layer[], found: Pick<Settings, 'folder' | 'conf
 function needOf(layers: readonly Layer[], providerOptions: ProviderOptions): ResourceNeed {
   const gpu = firstOf(layers, 'gpu');
   const diskBytes = firstOf(layers, 'diskBytes');
+  const publicIp = firstOf(layers, 'publicIp');
   return {
     ...(gpu === undefined ? {} : { gpu }),
     ...(diskBytes === undefined ? {} : { diskGb: diskBytes / 1e9 }),
     spot: firstOf(layers, 'spot') ?? defaults.spot,
+    ...(publicIp === undefined ? {} : { publicIp }),
     regions: firstOf(layers, 'regions') ?? [],
     nodes: firstOf(layers, 'nodes') ?? defaults.nodes,
     providerOptions,

@@ -14,6 +14,8 @@ export interface ResourceNeed {
   readonly memoryGb?: number;
   readonly diskGb?: number;
   readonly spot: boolean;
+  /** false: a machine without an address of its own, reached through the provider's tunnel. Absent: what the provider's block says. */
+  readonly publicIp?: boolean;
   /** Empty: anywhere. */
   readonly regions: readonly string[];
   readonly nodes: number;

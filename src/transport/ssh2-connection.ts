@@ -1,10 +1,12 @@
 /** One connection of the `ssh2` library: made, verified and, when it fails, explained. May import core and this folder. */
 import { readFile } from 'node:fs/promises';
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import ssh2, { type CipherAlgorithm, type Client, type ServerHostKeyAlgorithm } from 'ssh2';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { Access } from '../core/machine.ts';
 import { fingerprintOfBlob, type ParsedKey, parsePublicKey } from './host-keys.ts';
+import { orInterrupted } from './or-interrupted.ts';
 import type { ConnectOptions } from './transport.ts';
 
 export type OwnAccess = Extract<Access, { kind: 'own' }>;
@@ -28,10 +30,11 @@ export async function openSsh2(access: OwnAccess, options: ConnectOptions, signa
   const known = access.hostKeys.map(parsePublicKey);
   const serverHostKey = hostKeyAlgorithms(known, access);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs ?? 15_000)]);
-  const socket = connectTcp({ host: access.host, port: access.port, noDelay: true, keepAlive: true });
+  const dialled = options.dial === undefined ? null : await dialWithin(options.dial, access, options, signal, limit);
+  const socket: Duplex = dialled ?? connectTcp({ host: access.host, port: access.port, noDelay: true, keepAlive: true });
   const client = new ssh2.Client();
   const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
-  const closed = new Promise<void>((done) => socket.once('close', () => done()));
+  const closed = socket.closed ? Promise.resolve() : new Promise<void>((done) => socket.once('close', () => done()));
   let mismatch: GpuRunError | null = null;
   let failure: Error | null = null;
   let alive = true;
@@ -41,7 +44,7 @@ export async function openSsh2(access: OwnAccess, options: ConnectOptions, signa
     alive = false;
     reject(error);
   };
-  const onLimit = () => fail(new Error(signal.aborted ? 'aborted' : `no answer within ${Math.round((options.timeoutMs ?? 15_000) / 1000)} seconds`));
+  const onLimit = () => fail(new Error(signal.aborted ? 'aborted' : noAnswer(options)));
   if (limit.aborted) onLimit();
   else limit.addEventListener('abort', onLimit, { once: true });
   socket.on('error', fail);
@@ -54,7 +57,7 @@ export async function openSsh2(access: OwnAccess, options: ConnectOptions, signa
     mismatch = unexpectedHostKey(access, known, blob);
     return false;
   };
-  socket.once('connect', () => {
+  const startSsh = () => {
     try {
       client.connect({
         // The library leaves Nagle's algorithm on, which costs 40 ms and more a command: so the socket is ours.
@@ -71,7 +74,10 @@ export async function openSsh2(access: OwnAccess, options: ConnectOptions, signa
     } catch (error) {
       fail(error as Error); // the private key is none
     }
-  });
+  };
+  if (socket.destroyed) fail(new Error('it was closed'));
+  else if (dialled === null) socket.once('connect', startSsh);
+  else startSsh();
 
   try {
     await ready;
@@ -95,10 +101,32 @@ export async function openSsh2(access: OwnAccess, options: ConnectOptions, signa
   };
 }
 
+/** A stream that comes too late is thrown away. */
+async function dialWithin(
+  dial: NonNullable<ConnectOptions['dial']>,
+  access: OwnAccess,
+  options: ConnectOptions,
+  signal: AbortSignal,
+  limit: AbortSignal,
+): Promise<Duplex> {
+  const dialling = dial(limit);
+  try {
+    return await orInterrupted(dialling, limit, (late) => late.destroy());
+  } catch (error) {
+    if (signal.aborted) throw new GpuRunError('interrupted', 'Connecting was interrupted.', { cause: signal.reason });
+    throw limit.aborted ? explain(new Error(noAnswer(options), { cause: error }), access) : explain(error, access);
+  }
+}
+
+function noAnswer({ timeoutMs = 15_000 }: ConnectOptions): string {
+  return `no answer within ${Math.round(timeoutMs / 1000)} seconds`;
+}
+
 /** The machine knows at once that we left; one that takes no more bytes is waited for a second. */
-function sayGoodbye(client: Client, socket: Socket): void {
+function sayGoodbye(client: Client, socket: Duplex): void {
   client.end();
-  socket.destroySoon();
+  if (socket instanceof Socket) socket.destroySoon();
+  else socket.end(() => socket.destroy());
   const timer = setTimeout(() => socket.destroy(), 1_000);
   socket.once('close', () => clearTimeout(timer));
 }

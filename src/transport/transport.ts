@@ -3,7 +3,7 @@
  * Interface only; may import core. Implementations: `ssh2.ts` (machines that we make) and `openssh.ts`
  * (the user's own hosts). `test/contract/transport.ts` holds every implementation to what stands here.
  */
-import type { Readable, Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import type { GpuRunError } from '../core/errors.ts';
 import type { Access } from '../core/machine.ts';
 
@@ -83,6 +83,8 @@ export interface ConnectOptions {
   readonly identityFile: string | null;
   /** A private folder (0700) of ours, for sockets and known_hosts files; short enough for a unix socket's name below it. */
   readonly scratch: string;
+  /** For `own` machines: the stream that SSH runs over, connected, instead of TCP to the access's host and port. Asked anew for each connection. */
+  readonly dial?: (signal: AbortSignal) => Promise<Duplex>;
   /** Milliseconds for TCP, handshake and authentication together; default 15,000. */
   readonly timeoutMs?: number;
   /** Milliseconds between keepalives; the connection counts as dead after three unanswered; default 5,000. */

@@ -15,6 +15,8 @@ export interface RunContext {
   /** A transport to a machine; not connected yet. The caller closes it. */
   readonly connect: (machine: MachineEntry) => Transport;
   readonly runner: RunnerPackage;
+  /** The words that start this gpu-run from anywhere, absolute: for programs that call it back. */
+  readonly program: readonly string[];
   readonly reporter: Reporter;
   readonly clock: Clock;
   readonly signal: AbortSignal;

@@ -1,19 +1,22 @@
 /** The generated SSH config: with one `Include` line in `~/.ssh/config`, `ssh NAME` reaches every machine that is up. */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { GpuRunError } from '../core/errors.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import { quoteArgv } from '../transport/quote.ts';
 import type { RunContext } from './context.ts';
 
 /** Written anew after each change; OpenSSH reads either the old file or the new one, never half of it. */
-export function writeSshConfig(context: Pick<RunContext, 'ledger' | 'home'>): void {
+export function writeSshConfig(context: Pick<RunContext, 'ledger' | 'home' | 'program'>): void {
   const { ledger, home } = context;
-  const blocks = ledger.list({ live: true }).flatMap((machine) => hostBlock(machine, home.keys));
+  const blocks = ledger.list({ live: true }).flatMap((machine) => hostBlock(machine, context));
   writeAtomic(home.sshConfig, ['# Written by gpu-run: one block per machine that is up. Changes are lost.', ...blocks, ''].join('\n'));
 }
 
-function hostBlock(machine: MachineEntry, keys: string): string[] {
+function hostBlock(machine: MachineEntry, { home, program }: Pick<RunContext, 'home' | 'program'>): string[] {
   if (machine.access?.kind !== 'own') return []; // the user's own hosts stand in the user's own config
-  const { host, port, user, hostKeys } = machine.access;
+  const { host, port, user, hostKeys, tunnel } = machine.access;
+  const { keys } = home;
   const knownHosts = join(keys, `${machine.id}.known_hosts`);
   writeAtomic(knownHosts, hostKeys.map((key) => `${machine.id} ${key}\n`).join(''));
   return [
@@ -27,7 +30,16 @@ function hostBlock(machine: MachineEntry, keys: string): string[] {
     '  StrictHostKeyChecking yes',
     `  IdentityFile "${join(keys, machine.id)}"`,
     '  IdentitiesOnly yes',
+    ...(tunnel === undefined ? [] : [`  ProxyCommand ${proxyCommand(machine.name, home.root, program)}`]),
   ];
+}
+
+/** Run by the user's shell, or on Windows as it stands. `%` is OpenSSH's own. @throws GpuRunError `bad-input` where a path can't stand on one line */
+function proxyCommand(name: string, root: string, program: readonly string[]): string {
+  const words = [...program, 'tunnel', name];
+  const line = process.platform === 'win32' ? words.map((word) => `"${word}"`).join(' ') : `exec env ${quoteArgv([`GPU_RUN_HOME=${root}`, ...words])}`;
+  if (/[\r\n]/.test(line)) throw new GpuRunError('bad-input', "A path with a line break in it can't stand in an SSH config.");
+  return line.replaceAll('%', '%%');
 }
 
 function writeAtomic(file: string, text: string): void {

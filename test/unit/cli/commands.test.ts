@@ -6,7 +6,7 @@ import { commands } from '../../../src/cli/commands.ts';
 /** What scripts rely on: commands, and the flags of each beside the global ones. */
 const promised: Readonly<Record<string, readonly string[]>> = {
   init: ['force'],
-  up: ['provider', 'template', 'gpu', 'region', 'spot', 'nodes', 'max-time', 'budget', 'idle', 'dry-run', 'config'],
+  up: ['provider', 'template', 'gpu', 'region', 'spot', 'public-ip', 'nodes', 'max-time', 'budget', 'idle', 'dry-run', 'config'],
   train: ['provider', 'gpu', 'spot', 'max-time', 'budget', 'idle', 'env', 'secret', 'detach', 'down', 'keep', 'keep-on-failure', 'dry-run', 'config'],
   logs: ['follow', 'after', 'tail', 'config'],
   status: ['refresh', 'all'],
@@ -22,6 +22,7 @@ const promised: Readonly<Record<string, readonly string[]>> = {
   reap: ['dry-run'],
   doctor: ['provider', 'config'],
   forward: ['config'],
+  tunnel: [],
 };
 
 test('every command that is promised is there, and no other', () => {

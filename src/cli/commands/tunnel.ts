@@ -1,0 +1,21 @@
+import { Args } from '@oclif/core';
+import { BaseCommand } from '../base-command.ts';
+
+export default class Tunnel extends BaseCommand {
+  static override hidden = true;
+  static override description = `Carry bytes between stdin, stdout and the SSH port of a machine that has no address of its own.
+The generated SSH config runs it, so that plain ssh reaches such machines.`;
+  static override examples = ["ssh -o ProxyCommand='<%= config.bin %> tunnel cats' gpurun@cats"];
+  static override args = { name: Args.string({ description: "The machine's name", required: true, ignoreStdin: true }) };
+
+  async run(): Promise<number> {
+    const { args } = await this.parse(Tunnel);
+    const { tunnel } = await import('../../workflows/tunnel.ts');
+    const { stdin, stdout } = process;
+    await this.withContext({ onInterrupt: 'Interrupted.' }, (context, progress) => {
+      progress.clear();
+      return tunnel({ name: args.name, stdin, stdout }, context);
+    });
+    return 0;
+  }
+}
