@@ -1,7 +1,7 @@
 /** One offer becomes one ready machine, or nothing at all: what was ordered and failed is ended before this returns. */
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { labelKeys, type MachineRef } from '../core/machine.ts';
@@ -64,8 +64,8 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
   try {
     context.signal.throwIfAborted();
     reporter.report({ type: 'phase', phase: 'launch', status: 'begin', text: `Starting '${name}' at ${placeOf(offer)} (${offer.type})` });
-    writeKeys(id, keys, context);
     launched = ledger.note(id, { fact: 'launched', ref: await order(plan, provider, doubt, context) });
+    writeKeys(id, keys, context);
     const machine = await makeReady(launched, need, context);
     ledger.release(id, self);
     reporter.report({ type: 'phase', phase: 'launch', status: 'end', text: `'${name}' is ready` });
@@ -123,24 +123,20 @@ async function unwind(id: string, failure: GpuRunError, mayExist: boolean, conte
   const entry = ledger.get(id);
   if (entry === null) return;
   const reason = `start failed: ${failure.message}`;
+  if (!mayExist) {
+    ledger.note(id, { fact: 'never-made', code: failure.code, reason });
+    return;
+  }
   try {
-    if (mayExist) await endMachine(entry, reason, context);
-    else {
-      removeKeys(id, context);
-      ledger.note(id, { fact: 'never-made', code: failure.code, reason });
-    }
+    await endMachine(entry, reason, context);
   } finally {
     ledger.release(id, self);
   }
 }
 
-/** Our key for this machine alone. */
+/** Our key for this machine alone. Until it is written nobody but this process could use the machine, and if it dies, the machine is ended. */
 function writeKeys(id: string, pair: KeyPair, { home }: RunContext): void {
   mkdirSync(home.keys, { recursive: true, mode: 0o700 });
   writeFileSync(join(home.keys, id), pair.privateKey, { mode: 0o600 });
   writeFileSync(join(home.keys, `${id}.pub`), `${pair.publicKey} ${id}\n`, { mode: 0o600 });
-}
-
-function removeKeys(id: string, { home }: RunContext): void {
-  for (const suffix of ['', '.pub']) rmSync(join(home.keys, `${id}${suffix}`), { force: true });
 }

@@ -15,7 +15,7 @@ const mostReplacements = 3;
 /** Orders in a row that the provider did not answer, or answered in an unknown way: then it is the provider, not the place. */
 const mostUnanswered = 3;
 
-/** Failures of one provider that say nothing about the next. After any other nothing more is tried. */
+/** What one provider refuses for good and another may grant. After any other failure that nothing helps against, nothing more is tried. */
 const ofOneProvider: ReadonlySet<string> = new Set<GpuRunError['code']>([
   'no-capacity',
   'quota',
@@ -102,10 +102,10 @@ async function offersOf(id: string, input: UpInput, context: RunContext): Promis
   );
 }
 
-/** @throws GpuRunError the failure, with all that was tried, unless another provider may do better */
+/** @throws GpuRunError the failure, with all that was tried, unless another offer or provider may do better */
 function stopUnlessNext(error: unknown, input: UpInput, attempts: readonly Attempt[]): GpuRunError {
   const failure = toGpuRunError(error);
-  if (ofOneProvider.has(failure.code)) return failure;
+  if (failure.retry !== 'never' || ofOneProvider.has(failure.code)) return failure;
   throw giveUp(input, [{ provider: '', failure, failures: [failure] }], attempts);
 }
 

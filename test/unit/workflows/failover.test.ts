@@ -1,5 +1,5 @@
 /** What `up` tries after a failure, and what that costs. The provider's promises are the fake's; the failures are those of clouds. */
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { GpuRunError, type GpuRunErrorOptions } from '../../../src/core/errors.ts';
 import type { Offer } from '../../../src/core/offer.ts';
@@ -101,6 +101,16 @@ test('what holds for the whole provider ends it at once', async () => {
   prepare(zones(9), () => fails('quota', 'GPUS_ALL_REGIONS is 0.', { retry: 'elsewhere', elsewhere: { rulesOut: 'provider' } }));
   expect(await failureOf()).toMatchObject({ code: 'quota', message: 'GPUS_ALL_REGIONS is 0.' });
   expect(count('launch')).toBe(1);
+});
+
+test('a name that is taken in one place is none in the next; a bug of ours ends it all', async () => {
+  prepare(zones(9), (_plan, order) => (order === 1 ? fails('conflict', 'There is one already.', { retry: 'elsewhere' }) : new TypeError('x is undefined')));
+  expect(await failureOf({ ...fakeInput, providers: ['fake', 'other'] })).toMatchObject({
+    code: 'internal',
+    attempts: [{ zone: 'land0-a' }, { zone: 'land0-b' }],
+  });
+  expect(zonesTried()).toEqual(['land0-a', 'land0-b']);
+  expect(other.orders).toEqual([]);
 });
 
 test('zones that the provider names are tried first, in its order', async () => {
@@ -239,7 +249,6 @@ test('where the machine will be found is on disk before it is ordered', async ()
   const seen: unknown[] = [];
   prepare(zones(1), (plan) => {
     seen.push(fake.context.ledger.get(plan.id)?.ref);
-    expect(existsSync(`${fake.context.home.keys}/${plan.id}`)).toBe(true);
     return outOfStock(plan);
   });
   await failureOf();
