@@ -185,6 +185,28 @@ test('a runner that says nothing for a while counts as gone', async () => {
   expect(links).toEqual(['reconnecting', 'connected']);
 });
 
+test('a silent runner on a machine that is over is given up as soon as that is known', async () => {
+  const answers = [() => Promise.reject(new Error('503')), async () => false, async () => true];
+  let asked = 0;
+  const { error, slept } = await run(
+    [
+      async (call) => {
+        await call.event(record(running));
+        await new Promise(() => {});
+      },
+    ],
+    {
+      isOver: () => answers[Math.min(asked++, 2)]?.() ?? Promise.resolve(true),
+      onLink: (_, text) => {
+        throw new GpuRunError('lost', text);
+      },
+    },
+  );
+  expect(error).toMatchObject({ code: 'lost', message: expect.stringContaining('the machine is over') });
+  expect(asked).toBe(3);
+  expect(slept.length).toBeLessThan(17); // looks, one a second: silence alone would have taken that many
+});
+
 test('a reader that takes its time is not taken for silence', async () => {
   const clock = createClock();
   const client = clientOf(async (call) => {
