@@ -37,7 +37,7 @@ export interface OfferOptions {
 export interface Place {
   readonly project: string;
   readonly zone: string;
-  /** In our terms; null: a machine without one. */
+  /** By whatever name; null: a machine without one. */
   readonly gpu: string | null;
 }
 

@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../../core/clock.ts';
 import type { Place } from './catalogue.ts';
+import { gpuNameOf } from './gpu-names.ts';
 
 const coolForMs = 30 * 60_000;
 
@@ -35,7 +36,7 @@ export function coolZones(cache: string, clock: Clock): CoolZones {
 }
 
 function keyOf({ project, zone, gpu }: Place): string {
-  return `${project}/${zone}/${gpu ?? '-'}`;
+  return `${project}/${zone}/${gpu === null ? '-' : (gpuNameOf(gpu) ?? gpu)}`;
 }
 
 /** Milliseconds since the epoch until which each is cool. What is no file of ours counts as empty. */

@@ -150,14 +150,20 @@ async function withAdvice(
 }
 
 /** null: its price is not known, and a price of nothing would mislead. */
-function offerOf(machine: GceMachine, { region, zone }: Where, { provisioning, diskGb, publicIp }: Wanted, book: PriceBook): Offer | null {
+function offerOf(machine: GceMachine, { region, zone }: Where, { need, provisioning, diskGb, publicIp }: Wanted, book: PriceBook): Offer | null {
   // A queued start costs less than on demand, at a price of its own that is in no list: what is shown is the most that it can be.
   const spot = provisioning === 'spot';
   const price = wholePrice(book, machine, { region, spot, diskGb, publicIp });
   if (price === null) return null;
   const { perHour, asOf, source } = price;
-  const { type, gpu } = machine;
+  const { type } = machine;
+  const gpu = machine.gpu === null ? null : { name: wordFor(machine.gpu.name, need), count: machine.gpu.count };
   return { provider: 'gcp', region, zone, type, gpu, spot, price: { perHour, currency: 'USD' }, asOf, source, available: null };
+}
+
+/** The user's own word where it is another one (`A100-40GB`): by it the machine is known again. */
+function wordFor(name: string, { gpu }: ResourceNeed): string {
+  return gpu === undefined || gpu.name.toUpperCase() === name ? name : gpu.name;
 }
 
 function unpriced({ machines, need }: Wanted): GpuRunError {

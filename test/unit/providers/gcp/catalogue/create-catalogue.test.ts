@@ -1,54 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { GpuRunError } from '../../../../../src/core/errors.ts';
-import type { Offer, ResourceNeed } from '../../../../../src/core/offer.ts';
-import type { CatalogueParts, OfferOptions } from '../../../../../src/providers/gcp/catalogue/catalogue.ts';
-import { createCatalogue } from '../../../../../src/providers/gcp/catalogue/create-catalogue.ts';
-import { createFakeClock, type FakeClock } from '../../../../../src/testing/fake-clock.ts';
-import { type FakeApi, type FakeApiParts, fakeApi, refused } from './fake-api.ts';
-
-let cache: string;
-let clock: FakeClock;
-beforeEach(() => {
-  cache = mkdtempSync(join(tmpdir(), 'gcp-catalogue-'));
-  clock = createFakeClock(Date.UTC(2026, 10, 21));
-});
-afterEach(() => rmSync(cache, { recursive: true, force: true }));
-
-const need = (gpu: string | null, more: Partial<ResourceNeed> = {}): ResourceNeed => {
-  const [name = '', count] = (gpu ?? '').split(':');
-  return { ...(gpu === null ? {} : { gpu: { name, count: Number(count) } }), spot: false, regions: [], nodes: 1, providerOptions: {}, ...more };
-};
-const bare: OfferOptions = { diskGb: 100, publicIp: true };
-const noBilling: CatalogueParts['fetch'] = async () => new Response('{}', { status: 404 });
-
-function open(parts: FakeApiParts = {}, more: Partial<CatalogueParts> = {}) {
-  const api = fakeApi(parts);
-  const lines: string[] = [];
-  const log = (line: string) => lines.push(line);
-  const billingUrl = 'http://127.0.0.1:9';
-  const catalogue = createCatalogue({ api: async () => api, hasCredentials: async () => true, cache, billingUrl, clock, log, fetch: noBilling, ...more });
-  const offers = async (wanted: ResourceNeed, options: OfferOptions = bare, signal?: AbortSignal): Promise<Offer[]> => {
-    const all: Offer[] = [];
-    for await (const offer of catalogue.offers(wanted, options, signal)) all.push(offer);
-    return all;
-  };
-  return { api, catalogue, offers, lines };
-}
-
-const failure = async (work: Promise<unknown>): Promise<GpuRunError> => {
-  const outcome = await work.then(
-    () => null,
-    (error: unknown) => error as GpuRunError,
-  );
-  if (outcome === null) throw new Error('it worked');
-  return outcome;
-};
-const zonesOf = (offers: readonly Offer[]) => offers.map(({ zone }) => zone);
-
-const l4 = { 'g2-standard-4': ['us-central1-b', 'us-central1-a', 'us-east4-c', 'europe-west4-a'] };
+import { describe, expect, test } from 'vitest';
+import type { CatalogueParts } from '../../../../../src/providers/gcp/catalogue/catalogue.ts';
+import { type FakeApi, type FakeApiParts, refused } from './fake-api.ts';
+import { bare, failure, l4, need, open, sharedPlace, zonesOf } from './open-catalogue.ts';
 
 describe('offers with credentials', () => {
   test('cheapest first, region by region, each zone once, with the price’s date and source', async () => {
@@ -75,6 +28,15 @@ describe('offers with credentials', () => {
     const { offers } = open({ types });
     expect((await offers(need('L4:1', { cpus: 6 }))).map(({ type }) => type)).toEqual(['g2-standard-8']);
     expect((await offers(need('L4:1', { memoryGb: 64, cpus: 13 }))).map(({ type }) => type)).toEqual(['g2-standard-16']);
+  });
+
+  test('a GPU keeps the name that it was asked for by, so that the machine is known again', async () => {
+    const shared = sharedPlace();
+    const { offers, catalogue } = open({ types: { 'a2-highgpu-1g': ['us-central1-a'] } }, {}, shared);
+    const named = async (name: string) => (await offers(need(`${name}:1`)))[0];
+    expect([(await named('A100-40GB'))?.gpu?.name, (await named('a100'))?.gpu?.name]).toEqual(['A100-40GB', 'A100']);
+    catalogue.coolDown({ project: 'p1', zone: 'us-central1-a', gpu: 'A100-40GB' });
+    expect((await named('A100'))?.available).toBe(false);
   });
 
   test('N1 is offered where both the type and so many GPUs are', async () => {
@@ -113,20 +75,21 @@ describe('offers with credentials', () => {
   });
 
   test('a zone without stock comes last for half an hour, in other processes too', async () => {
-    const first = open({ types: l4 });
+    const shared = sharedPlace();
+    const first = open({ types: l4 }, {}, shared);
     first.catalogue.coolDown({ project: 'p1', zone: 'us-east4-c', gpu: 'L4' });
     first.catalogue.coolDown({ project: 'p1', zone: 'us-central1-a', gpu: 'T4' });
-    const second = open({ types: l4 });
+    const second = open({ types: l4 }, {}, shared);
     expect(second.catalogue.isCool({ project: 'p1', zone: 'us-east4-c', gpu: 'L4' })).toBe(true);
     const all = await second.offers(need('L4:1'));
     expect(zonesOf(all)).toEqual(['us-central1-a', 'us-central1-b', 'europe-west4-a', 'us-east4-c']);
     expect(all.map(({ available }) => available)).toEqual([null, null, null, false]);
-    await clock.jump(30 * 60_000);
-    expect(zonesOf(await open({ types: l4 }).offers(need('L4:1')))[0]).toBe('us-east4-c');
+    await shared.clock.jump(30 * 60_000);
+    expect(zonesOf(await open({ types: l4 }, {}, shared).offers(need('L4:1')))[0]).toBe('us-east4-c');
   });
 
   test('forty that start together ask once', async () => {
-    const { offers, api } = open({ types: l4 });
+    const { offers, api, clock } = open({ types: l4 });
     const all = await Promise.all(Array.from({ length: 40 }, () => offers(need('L4:1'))));
     expect(all.every((some) => some.length === 4)).toBe(true);
     for (const call of ['listMachineTypes', 'listRegions', 'getProject']) expect(api.calls.filter((name) => name === call)).toHaveLength(1);
@@ -153,85 +116,6 @@ describe('offers with credentials', () => {
     leaving.abort(reason);
     await expect(gone).rejects.toBe(reason);
     expect((await stays).length).toBe(4);
-  });
-});
-
-describe('quota', () => {
-  const quota = (metric: string, limit: number, usage = 0) => ({ metric, limit, usage });
-
-  test('regions without room are left out', async () => {
-    const quotas = { 'us-central1': [quota('NVIDIA_L4_GPUS', 4, 4)], 'us-east4': [quota('NVIDIA_L4_GPUS', 0)], 'europe-west4': [quota('NVIDIA_L4_GPUS', 1)] };
-    expect(zonesOf(await open({ types: l4, quotas }).offers(need('L4:1')))).toEqual(['europe-west4-a']);
-  });
-
-  test('none has room: metric, limit, usage, region and the page are named', async () => {
-    const short = [quota('NVIDIA_L4_GPUS', 1, 1)];
-    const quotas = { 'us-central1': short, 'us-east4': short, 'europe-west4': short };
-    const error = await failure(open({ types: l4, quotas }).offers(need('L4:1')));
-    expect(error).toMatchObject({ code: 'quota', retry: 'elsewhere', elsewhere: { rulesOut: 'provider' } });
-    expect(error.message).toBe("The project 'p1' has no quota for 1 x L4: NVIDIA_L4_GPUS is 1 in us-east4, 1 in use, 1 needed.");
-    expect(error.hints[0]).toContain('https://console.cloud.google.com/iam-admin/quotas?project=p1');
-    expect(error.hints[0]).toContain('set it to 2 or more');
-    expect(error.hints.join()).toContain('The same in us-central1, europe-west4.');
-  });
-
-  test('a new project may have no GPU at all: says which quota, and where to ask', async () => {
-    const error = await failure(open({ types: l4, projectQuotas: [quota('GPUS_ALL_REGIONS', 0)] }).offers(need('L4:1')));
-    expect(error.code).toBe('quota');
-    expect(error.message).toContain("'GPUs (all regions)' (GPUS_ALL_REGIONS) is 0");
-    expect(error.hints[0]).toMatch(
-      /^Ask Google for more: https:\/\/console\.cloud\.google\.com\/iam-admin\/quotas\?project=p1 - filter for GPUS_ALL_REGIONS, and set it to 1 or more\.$/,
-    );
-    const cpu = open({ types: { 'n1-standard-2': ['us-central1-a'] }, projectQuotas: [quota('GPUS_ALL_REGIONS', 0)] });
-    expect((await cpu.offers(need(null))).length).toBe(1);
-  });
-
-  test('Spot uses the preemptible quota, and the standard one where there is none', async () => {
-    const on = async (quotas: { metric: string; limit: number; usage: number }[], spot: boolean) =>
-      (
-        await open({ types: { 'g2-standard-4': ['us-east4-c'] }, quotas: { 'us-east4': quotas } })
-          .offers(need('L4:1', { spot }))
-          .catch(() => [])
-      ).length;
-    expect(await on([quota('NVIDIA_L4_GPUS', 0), quota('PREEMPTIBLE_NVIDIA_L4_GPUS', 1)], true)).toBe(1);
-    expect(await on([quota('NVIDIA_L4_GPUS', 0), quota('PREEMPTIBLE_NVIDIA_L4_GPUS', 1)], false)).toBe(0);
-    expect(await on([quota('NVIDIA_L4_GPUS', 1), quota('PREEMPTIBLE_NVIDIA_L4_GPUS', 0)], true)).toBe(1);
-    expect(await on([quota('NVIDIA_L4_GPUS', 1), quota('PREEMPTIBLE_NVIDIA_L4_GPUS', 1, 1)], true)).toBe(0);
-    expect(await on([quota('NVIDIA_L4_GPUS', 0), quota('PREEMPTIBLE_NVIDIA_L4_GPUS', 0)], true)).toBe(0);
-    expect(await on([quota('NVIDIA_L4_GPUS', 1)], true)).toBe(1);
-    expect(await on([], true)).toBe(1);
-  });
-
-  test('a metric that is not there is not zero, and nodes, disks, addresses and vCPUs count', async () => {
-    const one = { types: { 'a2-highgpu-1g': ['us-central1-a'], 'a3-highgpu-8g': ['us-central1-a'] } };
-    const on = async (quotas: { metric: string; limit: number; usage: number }[], options: Partial<OfferOptions> = {}, gpu = 'A100:1', nodes = 1) =>
-      (
-        await open({ ...one, quotas: { 'us-central1': quotas } })
-          .offers(need(gpu, { nodes }), { ...bare, ...options })
-          .catch(() => [])
-      ).length;
-    expect(await on([], {}, 'H100:8')).toBe(1);
-    expect(await on([quota('NVIDIA_A100_GPUS', 2)], {}, 'A100:1', 2)).toBe(1);
-    expect(await on([quota('NVIDIA_A100_GPUS', 2)], {}, 'A100:1', 3)).toBe(0);
-    expect(await on([quota('A2_CPUS', 11)])).toBe(0);
-    expect(await on([quota('SSD_TOTAL_GB', 99)])).toBe(0);
-    expect(await on([quota('SSD_TOTAL_GB', 100)])).toBe(1);
-    expect(await on([quota('IN_USE_ADDRESSES', 8, 8)])).toBe(0);
-    expect(await on([quota('IN_USE_ADDRESSES', 8, 8)], { publicIp: false })).toBe(1);
-  });
-
-  test('a queued start and a reservation are not refused for want of standard quota', async () => {
-    const quotas = { 'us-central1': [quota('NVIDIA_A100_GPUS', 0)] };
-    const parts = { types: { 'a2-highgpu-1g': ['us-central1-a'] }, quotas, projectQuotas: [quota('GPUS_ALL_REGIONS', 0)] };
-    for (const provisioning of ['flex-start', 'reservation'] as const)
-      expect((await open(parts).offers(need('A100:1'), { ...bare, provisioning })).length).toBe(1);
-  });
-
-  test('credentials that may not read quotas cost nothing but the look-up', async () => {
-    const fail = { listRegions: refused('GET regions'), getProject: refused('GET project') };
-    const { offers, lines } = open({ types: l4, fail });
-    expect((await offers(need('L4:1'))).length).toBe(4);
-    expect(lines.join()).toContain('quotas');
   });
 });
 
@@ -269,8 +153,8 @@ describe('advice on Spot', () => {
     expect(await spot({ fail: { capacityAdvice: refused('POST advice') } }).zones).toEqual(plain);
     expect(await spot({ advice: { 'us-central1': { recommendations: 7 }, 'us-east1': advice(17), 'us-west1': {} } }).zones).toEqual(plain);
     const late = spot({ advice: { 'us-central1': 'never', 'us-east1': advice(0.9) } });
-    await expect.poll(() => clock.sleeping).toBe(1);
-    await clock.advance(400);
+    await expect.poll(() => late.clock.sleeping).toBe(1);
+    await late.clock.advance(400);
     expect((await late.zones)[0]).toBe('us-east1-b');
   });
 
