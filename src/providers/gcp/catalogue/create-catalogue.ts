@@ -13,6 +13,7 @@ import { type Market, openMarket } from './market.ts';
 import { allowedPlaces, regionOfZone, zonesNamed } from './places.ts';
 import { layered, type PriceBook, wholePrice } from './price-book.ts';
 import { projectShortage, quotaError, regionShortage, type Shortage } from './quota.ts';
+import { sharedCalls } from './shared-calls.ts';
 import { loadSnapshot } from './snapshot.ts';
 
 /** Regions that exist, though the list that ships has no price there; for when the API can't be asked. */
@@ -20,6 +21,9 @@ const withoutList = ['africa-south1', 'asia-northeast2', 'australia-southeast2',
 
 /** Regions that Google is asked for advice on, best first. */
 const mostAdvised = 3;
+
+/** Prices that this process has read are not looked at again; the file that they are kept in says more. */
+const pricesGoodForMs = 10 * 60_000;
 
 interface Wanted extends OfferOptions {
   readonly need: ResourceNeed;
@@ -42,9 +46,10 @@ export function createCatalogue(parts: CatalogueParts): Catalogue {
   const { clock } = parts;
   const log = parts.log ?? (() => undefined);
   const cool = coolZones(parts.cache, clock);
+  const shared = sharedCalls(clock);
   let opened: Promise<Opened> | null = null;
   const open = (): Promise<Opened> => {
-    const opening = opened ?? parts.api().then((api) => ({ api, market: openMarket(api, clock, log) }));
+    const opening = opened ?? parts.api().then((api) => ({ api, market: openMarket(api, shared, log) }));
     if (opened === null) {
       opened = opening;
       opening.catch(() => {
@@ -61,8 +66,9 @@ export function createCatalogue(parts: CatalogueParts): Catalogue {
       const wanted: Wanted = { ...options, need, provisioning, machines: fittingMachines(need, provisioning) };
       if (!(await parts.hasCredentials())) return yield* listedOffers(wanted, await loadSnapshot());
       const { api, market } = await open();
-      const shared = { ...parts, log, project: api.project, accessToken: (until: AbortSignal) => api.accessToken(until) };
-      const [snapshot, live] = await Promise.all([loadSnapshot(), livePrices(shared, signal), warm(market, wanted, signal)]);
+      const billing = { ...parts, log, project: api.project, accessToken: (until: AbortSignal) => api.accessToken(until) };
+      const prices = shared('prices', pricesGoodForMs, (until) => livePrices(billing, until), signal);
+      const [snapshot, live] = await Promise.all([loadSnapshot(), prices, warm(market, wanted, signal)]);
       const book = layered(live === null ? [snapshot] : [live, snapshot]);
       const offers = await marketOffers(wanted, { api, market, book, cool }, signal);
       yield* exhaustedLast(provisioning === 'spot' ? await withAdvice(offers, wanted, api, parts, signal) : offers);

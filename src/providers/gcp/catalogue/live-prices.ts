@@ -8,16 +8,18 @@ import type { Clock } from '../../../core/clock.ts';
 import type { CatalogueParts } from './catalogue.ts';
 import type { PriceBook } from './price-book.ts';
 import { type RateTable, rateBook, rateTable } from './rate-book.ts';
-import { type Rate, skuReader } from './sku.ts';
+import { skuReader } from './sku.ts';
 
 /** Spot prices move about every two weeks: the catalog says the same for hours. */
-const freshForMs = 6 * 3_600_000;
+const freshForMs = 12 * 3_600_000;
 /** Read again from a file when the catalog can't be asked: still newer than the list that ships. */
 const usableForMs = 7 * 24 * 3_600_000;
 /** After a failure the catalog is left alone for so long, or every command would wait for it. */
 const retryAfterMs = 3_600_000;
-/** For all pages together. */
-const fetchWithinMs = 15_000;
+/** Nobody waits longer for prices. The catalog has some ten pages: what was read by then is kept, and the next command reads on from there. */
+const fetchWithinMs = 8_000;
+/** How long a half-read catalog is worth going on with. */
+const partialForMs = 3_600_000;
 /** Compute Engine, in the catalog. */
 const computeService = '6F81-5844-456A';
 const mostPages = 60;
@@ -28,7 +30,19 @@ interface Kept {
   readonly rates: RateTable;
   /** When the last attempt failed; null: it did not. */
   readonly failedAt: number | null;
+  /** What an attempt has read that ran out of time; null: none. */
+  readonly partial: Partly | null;
 }
+
+interface Partly {
+  /** When its first page was read, milliseconds since the epoch. */
+  readonly asOf: number;
+  readonly rates: RateTable;
+  /** Where to go on. */
+  readonly page: string;
+}
+
+const nothing: Kept = { asOf: 0, rates: {}, failedAt: null, partial: null };
 
 export interface LivePriceParts extends Pick<CatalogueParts, 'cache' | 'billingUrl' | 'clock' | 'fetch'> {
   readonly log: (line: string) => void;
@@ -41,20 +55,24 @@ export interface LivePriceParts extends Pick<CatalogueParts, 'cache' | 'billingU
 export async function livePrices(parts: LivePriceParts, signal?: AbortSignal): Promise<PriceBook | null> {
   const file = join(parts.cache, 'gcp-prices.json');
   const now = parts.clock.now();
-  const kept = read(file, now);
-  const failedLately = kept?.failedAt != null && now - kept.failedAt < retryAfterMs;
-  if (kept !== null && (now - kept.asOf < freshForMs || failedLately)) return bookOf(kept, now);
+  const kept = read(file, now) ?? nothing;
+  const failedLately = kept.failedAt !== null && now - kept.failedAt < retryAfterMs;
+  if (now - kept.asOf < freshForMs || failedLately) return bookOf(kept, now);
+  const begun = kept.partial !== null && now - kept.partial.asOf < partialForMs ? kept.partial : null;
+  const reading: Reading = { rates: begun?.rates ?? {}, page: begun?.page ?? '' };
   try {
-    const rates = await withinTime(parts.clock, signal, (until) => fetchRates(parts, until));
-    if (Object.keys(rates).length === 0) throw new Error('it holds nothing that was expected');
-    const next = { asOf: now, rates, failedAt: null };
+    await withinTime(parts.clock, signal, (until) => readCatalog(parts, reading, until));
+    if (Object.keys(reading.rates).length === 0) throw new Error('it holds nothing that was expected');
+    const next = { asOf: begun?.asOf ?? now, rates: reading.rates, failedAt: null, partial: null };
     keep(parts.cache, file, next);
     return bookOf(next, now);
   } catch (error) {
     signal?.throwIfAborted();
     parts.log(`live prices can't be had (${error instanceof Error ? error.message : String(error)}): an older list is used`);
-    keep(parts.cache, file, { asOf: kept?.asOf ?? 0, rates: kept?.rates ?? {}, failedAt: now });
-    return kept === null ? null : bookOf(kept, now);
+    const gained = error instanceof OutOfTime && reading.page !== (begun?.page ?? '');
+    const partial = gained ? { asOf: begun?.asOf ?? now, rates: reading.rates, page: reading.page } : null;
+    keep(parts.cache, file, { ...kept, failedAt: gained ? null : now, partial });
+    return bookOf(kept, now);
   }
 }
 
@@ -62,13 +80,15 @@ function bookOf({ asOf, rates }: Kept, now: number): PriceBook | null {
   return now - asOf > usableForMs ? null : rateBook(rates, asOf);
 }
 
-/** @throws the signal's reason, an error when time is up, what `work` throws */
+class OutOfTime extends Error {}
+
+/** @throws the signal's reason, OutOfTime, what `work` throws */
 async function withinTime<T>(clock: Clock, signal: AbortSignal | undefined, work: (until: AbortSignal) => Promise<T>): Promise<T> {
   signal?.throwIfAborted();
   const end = new AbortController();
   const until = AbortSignal.any(signal === undefined ? [end.signal] : [end.signal, signal]);
   const timer = clock.sleep(fetchWithinMs, until).then(
-    () => end.abort(new Error(`no whole answer within ${fetchWithinMs / 1000} seconds`)),
+    () => end.abort(new OutOfTime(`no whole answer within ${fetchWithinMs / 1000} seconds`)),
     () => undefined,
   );
   try {
@@ -79,19 +99,22 @@ async function withinTime<T>(clock: Clock, signal: AbortSignal | undefined, work
   }
 }
 
-async function fetchRates(parts: LivePriceParts, signal: AbortSignal): Promise<RateTable> {
+/** How far the catalog has been read. */
+interface Reading {
+  rates: RateTable;
+  /** The next page; empty: the first. */
+  page: string;
+}
+
+async function readCatalog(parts: LivePriceParts, reading: Reading, signal: AbortSignal): Promise<void> {
   const token = await parts.accessToken(signal);
   const readSku = skuReader();
-  const rates: Rate[] = [];
-  let page = '';
   for (let count = 0; count < mostPages; count += 1) {
-    const { skus, nextPageToken } = await fetchPage(parts, token, page, signal);
-    for (const sku of Array.isArray(skus) ? skus : []) {
-      const rate = readSku(sku);
-      if (rate !== null) rates.push(rate);
-    }
-    if (typeof nextPageToken !== 'string' || nextPageToken === '') return rateTable(rates);
-    page = nextPageToken;
+    const { skus, nextPageToken } = await fetchPage(parts, token, reading.page, signal);
+    const rates = (Array.isArray(skus) ? skus : []).map(readSku).filter((rate) => rate !== null);
+    reading.rates = rateTable(rates, reading.rates);
+    if (typeof nextPageToken !== 'string' || nextPageToken === '') return;
+    reading.page = nextPageToken;
   }
   throw new Error(`the catalog has more than ${mostPages} pages`);
 }
@@ -109,7 +132,8 @@ async function fetchPage(parts: LivePriceParts, token: string, page: string, sig
   }
   if (!response.ok) {
     await response.body?.cancel();
-    throw new Error(`HTTP ${response.status} from Cloud Billing`);
+    const why = response.status === 403 ? `; is cloudbilling.googleapis.com enabled in '${parts.project}'?` : '';
+    throw new Error(`HTTP ${response.status} from Cloud Billing${why}`);
   }
   const body: unknown = await response.json();
   if (typeof body !== 'object' || body === null) throw new Error('Cloud Billing did not answer with an object');
@@ -119,13 +143,26 @@ async function fetchPage(parts: LivePriceParts, token: string, page: string, sig
 /** null: there is none, or it is not one of ours. */
 function read(file: string, now: number): Kept | null {
   try {
-    const { version, asOf, rates, failedAt } = JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<string, unknown>>;
-    if (version !== 1 || typeof asOf !== 'number' || asOf > now || typeof rates !== 'object' || rates === null) return null;
-    if (!Object.values(rates).every((usd) => typeof usd === 'number' && usd > 0)) return null;
-    return { asOf, rates: rates as RateTable, failedAt: typeof failedAt === 'number' && failedAt <= now ? failedAt : null };
+    const { version, asOf, rates, failedAt, partial } = JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<string, unknown>>;
+    if (version !== 1 || !isPast(asOf, now) || !isRates(rates)) return null;
+    return { asOf, rates, failedAt: isPast(failedAt, now) ? failedAt : null, partial: isPartly(partial, now) ? partial : null };
   } catch {
     return null;
   }
+}
+
+function isPast(at: unknown, now: number): at is number {
+  return typeof at === 'number' && at <= now;
+}
+
+function isRates(rates: unknown): rates is RateTable {
+  return typeof rates === 'object' && rates !== null && Object.values(rates).every((usd) => typeof usd === 'number' && usd > 0);
+}
+
+function isPartly(partial: unknown, now: number): partial is Partly {
+  if (typeof partial !== 'object' || partial === null) return false;
+  const { asOf, rates, page } = partial as Readonly<Record<string, unknown>>;
+  return isPast(asOf, now) && isRates(rates) && typeof page === 'string';
 }
 
 function keep(folder: string, file: string, kept: Kept): void {

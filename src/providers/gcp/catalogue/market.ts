@@ -1,10 +1,10 @@
 /** What the API says of the project's possibilities, asked once for many machines that start together. */
-import type { Clock } from '../../../core/clock.ts';
 import type { GceApi } from '../gce-api.ts';
 import { GceError } from '../gce-error.ts';
 import type { Quota, Region } from '../gce-types.ts';
 import type { GceMachine } from './machine-types.ts';
 import { regionsByName, zonesWith } from './places.ts';
+import type { SharedCalls } from './shared-calls.ts';
 
 export interface Market {
   /** Zones that have the machine's type. @throws GceError, the signal's reason */
@@ -16,21 +16,9 @@ export interface Market {
 }
 
 /** Usage changes as machines come and go; a failed order says so as well. */
-const sharedForMs = 15_000;
+const goodForMs = 15_000;
 
-export function openMarket(api: GceApi, clock: Clock, log: (line: string) => void): Market {
-  const asked = new Map<string, { readonly at: number; readonly answer: Promise<unknown> }>();
-  /** One call for all that ask within some seconds. It is nobody's own, so that one who leaves takes nothing from the others. */
-  const shared = async <T>(key: string, ask: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
-    signal?.throwIfAborted();
-    const before = asked.get(key);
-    const entry = before !== undefined && clock.now() - before.at < sharedForMs ? before : { at: clock.now(), answer: ask() };
-    if (entry !== before) {
-      asked.set(key, entry);
-      entry.answer.catch(() => asked.delete(key));
-    }
-    return (await orAborted(entry.answer, signal)) as T;
-  };
+export function openMarket(api: GceApi, shared: SharedCalls, log: (line: string) => void): Market {
   const allowed = async <T>(what: string, ask: () => Promise<T>, otherwise: T): Promise<T> => {
     try {
       return await ask();
@@ -41,17 +29,12 @@ export function openMarket(api: GceApi, clock: Clock, log: (line: string) => voi
     }
   };
   return {
-    zones: (machine, signal) => shared(`zones ${machine.type} ${machine.gpu?.name} ${machine.gpu?.count}`, () => zonesWith(machine, api, log), signal),
-    regions: (signal) => shared('regions', () => allowed('quotas', async () => regionsByName(await api.listRegions()), null), signal),
-    projectQuotas: (signal) => shared('project', () => allowed('quotas of the project', async () => (await api.getProject()).quotas, []), signal),
+    zones: (machine, signal) => {
+      const { type, gpu } = machine;
+      return shared(`zones ${type} ${gpu?.name} ${gpu?.count}`, goodForMs, (until) => zonesWith(machine, api, log, until), signal);
+    },
+    regions: (signal) => shared('regions', goodForMs, (until) => allowed('quotas', async () => regionsByName(await api.listRegions(until)), null), signal),
+    projectQuotas: (signal) =>
+      shared('project', goodForMs, (until) => allowed('quotas of the project', async () => (await api.getProject(until)).quotas, []), signal),
   };
-}
-
-function orAborted<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return answer;
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

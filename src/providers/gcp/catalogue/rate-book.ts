@@ -38,9 +38,9 @@ const gpuProducts: Readonly<Record<GpuName, readonly string[]>> = {
 };
 const megaGpus = ['Nvidia H100 80GB Mega GPU', 'Nvidia H100 80GB Plus GPU'];
 
-/** Two prices of one thing: the higher, since a bill below what was announced hurts nobody. */
-export function rateTable(rates: Iterable<Rate>): RateTable {
-  const table: Record<string, number> = {};
+/** Added to `before`. Two prices of one thing: the higher, since a bill below what was announced hurts nobody. */
+export function rateTable(rates: Iterable<Rate>, before: RateTable = {}): RateTable {
+  const table: Record<string, number> = { ...before };
   for (const { key, spot, regions, usd } of rates) {
     for (const region of regions) {
       const place = placeOf(key, region, spot);

@@ -89,10 +89,16 @@ describe('offers with credentials', () => {
   });
 
   test('forty that start together ask once', async () => {
-    const { offers, api, clock } = open({ types: l4 });
+    let asked = 0;
+    const fetch: CatalogueParts['fetch'] = async () => {
+      asked += 1;
+      return new Response('{}', { status: 404 });
+    };
+    const { offers, api, clock } = open({ types: l4 }, { fetch });
     const all = await Promise.all(Array.from({ length: 40 }, () => offers(need('L4:1'))));
     expect(all.every((some) => some.length === 4)).toBe(true);
     for (const call of ['listMachineTypes', 'listRegions', 'getProject']) expect(api.calls.filter((name) => name === call)).toHaveLength(1);
+    expect(asked).toBe(1);
     await clock.jump(20_000);
     await offers(need('L4:1'));
     expect(api.calls.filter((name) => name === 'listRegions')).toHaveLength(2);

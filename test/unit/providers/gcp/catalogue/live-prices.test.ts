@@ -67,7 +67,7 @@ describe('live prices', () => {
   test('are kept for some hours, by this user alone, without the token', async () => {
     await livePrices(parts);
     const [calls, at] = [asked.length, clock.now()];
-    await hours(5);
+    await hours(11);
     const again = await livePrices({ ...parts, accessToken: () => Promise.reject(new Error('asked')) });
     expect(again?.machine(l4, 'us-central1', false)?.asOf).toBe(at);
     expect(asked.length).toBe(calls);
@@ -107,6 +107,7 @@ describe('live prices', () => {
     answer = status(403);
     rmSync(file());
     expect(await livePrices(parts)).toBeNull();
+    expect(lines.join()).toContain("is cloudbilling.googleapis.com enabled in 'p1'?");
   });
 
   test.each([
@@ -125,9 +126,42 @@ describe('live prices', () => {
     answer = () => undefined;
     const waiting = livePrices(parts);
     await expect.poll(() => asked.length).toBe(1);
-    await clock.advance(15_000);
+    await clock.advance(8_000);
     expect(await waiting).toBeNull();
-    expect(lines.join()).toContain('no whole answer within 15 seconds');
+    expect(lines.join()).toContain('no whole answer within 8 seconds');
+  });
+
+  test('a catalog that is too slow is read on by the next command, and has the date of its first page', async () => {
+    const slow: typeof answer = (response, url, headers) => (url.searchParams.get('pageToken') === '30' ? undefined : inPages(response, url, headers));
+    answer = slow;
+    const first = livePrices(parts);
+    await expect.poll(() => asked.length).toBe(3);
+    await clock.advance(8_000);
+    expect(await first).toBeNull();
+    const [begun, calls] = [clock.now() - 8_000, asked.length];
+    answer = inPages;
+    await clock.jump(60_000);
+    const book = await livePrices(parts);
+    expect(asked.slice(calls).map(({ url }) => url.searchParams.get('pageToken'))).toEqual(['30']);
+    expect(book?.machine(l4, 'us-central1', false)).toMatchObject({ perHour: expect.closeTo(0.7068, 3), asOf: begun });
+  });
+
+  test('what was read too long ago is not gone on with, nor is a page that is not there any more', async () => {
+    answer = (response, url, headers) => (url.searchParams.get('pageToken') === '30' ? undefined : inPages(response, url, headers));
+    const first = livePrices(parts);
+    await expect.poll(() => asked.length).toBe(3);
+    await clock.advance(8_000);
+    await first;
+    const text = readFileSync(file(), 'utf8');
+    answer = status(400);
+    expect(await livePrices(parts)).toBeNull();
+    expect(JSON.parse(readFileSync(file(), 'utf8'))).toMatchObject({ partial: null });
+    writeFileSync(file(), text);
+    answer = inPages;
+    const calls = asked.length;
+    await hours(2);
+    await livePrices(parts);
+    expect(asked[calls]?.url.searchParams.get('pageToken')).toBeNull();
   });
 
   test('the caller leaves: its reason is thrown, and nothing is remembered as a failure', async () => {
