@@ -18,7 +18,7 @@ import { retryConnection } from './retry-connection.ts';
 import type { TrainInput, TrainResult } from './train-input.ts';
 import { up } from './up.ts';
 
-export type { CostItem, JobCost, TrainInput, TrainResult } from './train-input.ts';
+export type { TrainInput, TrainResult } from './train-input.ts';
 
 /**
  * Ctrl-C cancels the job, pulls what it saved and applies the teardown; a caller that just leaves (`LeaveRunning`) stops

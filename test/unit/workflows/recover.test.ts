@@ -10,7 +10,7 @@ import { createFakeContext } from './fake-context.ts';
 
 test.each([true, false])('kill -9 while a machine is ordered: it is looked for by its name, in its place, and ended (it was made: %s)', async (made) => {
   const root = mkdtempSync(join(tmpdir(), 'gpu-run-killed-'));
-  const { stdout, signal, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, 'die-while-ordering.ts'), root], { encoding: 'utf8' });
+  const { stdout, signal, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, 'ordering-process.ts'), root], { encoding: 'utf8' });
   expect(signal, stderr).toBe('SIGKILL');
   const plan = JSON.parse(stdout) as LaunchPlan;
   let provider: FakeProvider | null = null;

@@ -1,4 +1,4 @@
-/** A gpu-run that is killed while it orders a machine: `die-while-ordering.ts STATE-FOLDER`. It prints the order as its provider got it. */
+/** A gpu-run that is killed while it orders a machine: `ordering-process.ts STATE-FOLDER`. It prints the order as its provider got it. */
 import { writeSync } from 'node:fs';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { up } from '../../../src/workflows/up.ts';
