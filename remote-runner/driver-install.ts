@@ -36,7 +36,7 @@ const installers =
   /^(install-driver\.sh|install-nvidia-driver(\.sh)?|install_gpu_driver\.py|cuda_installer(\.pyz)?|cos-gpu-installer|nvidia-installer|NVIDIA-Linux-.+\.run)$/;
 /** Programs that may, where a driver is wanted. */
 const packageTools = /^(apt|apt-get|dpkg|dnf|yum|rpm|zypper|unattended-upgr(ade)?|dkms)$/;
-const bootScripts = /^(google_metadata_script_runner(_adapt)?|cloud-init)$/;
+const bootScripts = /^((google|gce)_metadata_script_runner(_adapt)?|cloud-init)$/;
 
 function findInstaller(proc: string, wanted: boolean): string | null {
   let maybe: string | null = null;

@@ -3,7 +3,7 @@
  * then the GPUs, each within its time. Ends nothing: the caller does.
  */
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
-import type { MachineStatus } from '../core/machine.ts';
+import type { MachineRef, MachineStatus } from '../core/machine.ts';
 import type { ResourceNeed } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
@@ -67,7 +67,7 @@ async function waitForAccess(machine: MachineEntry, provider: Provider, context:
   const until = context.clock.now() + bootMs;
   let said: string | null = null;
   for (let pause = 25; ; pause = Math.min(pause * 2, 3_000)) {
-    const status = await provider.describe(machine.ref, context.signal);
+    const status = await lookOnce(machine.ref, provider, context);
     if (status.state === 'running' && status.access !== null) return context.ledger.note(machine.id, { fact: 'seen', access: status.access });
     throwIfEnded(machine, status);
     if (context.clock.now() > until) {
@@ -78,6 +78,17 @@ async function waitForAccess(machine: MachineEntry, provider: Provider, context:
       context.reporter.report({ type: 'phase', phase: 'launch', status: 'begin', text: `Waiting for '${machine.name}': ${status.detail}` });
     said = status.detail;
     await context.clock.sleep(pause, context.signal);
+  }
+}
+
+/** A provider that does not answer once says nothing about the machine: whoever asks asks again, within the same limit. */
+async function lookOnce(ref: MachineRef, provider: Provider, context: RunContext): Promise<MachineStatus> {
+  try {
+    return await provider.describe(ref, context.signal);
+  } catch (error) {
+    const failure = toGpuRunError(error);
+    if (failure.retry !== 'same') throw error;
+    return { state: 'pending', access: null, detail: `${provider.id} did not say how it is: ${failure.message.replace(/\.$/, '')}`, deadline: null };
   }
 }
 
@@ -103,7 +114,7 @@ async function firstReach(machine: MachineEntry, provider: Provider, context: Ru
         refusedAt ??= now;
         if (now - refusedAt >= limits.keyMs) throw failure;
       }
-      const status = await provider.describe(machine.ref, context.signal);
+      const status = await lookOnce(machine.ref, provider, context);
       throwIfEnded(machine, status);
       if (now - begun >= limits.sshMs) throw unreachable(machine, failure, limits);
       if (status.access !== null) at = context.ledger.note(machine.id, { fact: 'seen', access: status.access });

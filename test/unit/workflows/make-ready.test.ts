@@ -119,6 +119,36 @@ describe('a machine that boots', () => {
   });
 });
 
+describe('a provider that does not answer', () => {
+  const trouble = () => new GpuRunError('connection', '503 from the API.', { retry: 'same' });
+
+  test('once, and once more, is asked again', async () => {
+    prepare();
+    provider.failNext('describe', trouble());
+    provider.failNext('describe', trouble());
+    const { going } = upWith(() => new GpuRunError('host-key', 'It got that far.'));
+    await fake.clock.advance(1_000);
+    await expect(going).rejects.toMatchObject({ code: 'host-key' });
+    expect(told()).toContain("Waiting for 'cats': fake did not say how it is: 503 from the API");
+  });
+
+  test('never, in the time of a boot', async () => {
+    prepare();
+    for (let time = 0; time < 1_000; time++) provider.failNext('describe', trouble());
+    const { going } = upWith(refused);
+    await fake.clock.advance(readyLimits.bootMs + 10_000);
+    await expect(going).rejects.toMatchObject({ code: 'unfit', message: expect.stringContaining('503 from the API') });
+  });
+
+  test('says no: that is no matter of patience', async () => {
+    prepare();
+    provider.failNext('describe', new GpuRunError('not-allowed', 'The key may not look at machines.'));
+    const { going } = upWith(refused);
+    await fake.clock.advance(0);
+    await expect(going).rejects.toMatchObject({ code: 'not-allowed' });
+  });
+});
+
 describe('one that never comes', () => {
   const console = { tail: async () => '\u001b[0;32m[  OK  ]\u001b[0m Started\r\nKernel panic - not syncing\u0007\n' };
 
