@@ -33,7 +33,7 @@ const gpuProducts: Readonly<Record<GpuName, readonly string[]>> = {
   A100: ['Nvidia Tesla A100 GPU'],
   'A100-80GB': ['Nvidia Tesla A100 80GB GPU'],
   H100: ['Nvidia H100 80GB GPU'],
-  H200: ['H200 141GB GPU'],
+  H200: ['H200 141GB GPU', 'Nvidia H200 141GB GPU'],
   B200: ['A4 Nvidia B200 (1 gpu slice)'],
 };
 const megaGpus = ['Nvidia H100 80GB Mega GPU', 'Nvidia H100 80GB Plus GPU'];

@@ -45,6 +45,7 @@ const gpus = [
   'Nvidia H100 80GB Mega GPU',
   'Nvidia H100 80GB Plus GPU',
   'H200 141GB GPU',
+  'Nvidia H200 141GB GPU',
   'A4 Nvidia B200 (1 gpu slice)',
 ] as const;
 
