@@ -86,6 +86,11 @@ test.each([
   expect(verdictOf(jobEntry({ code: null, reason }), []).failure).toMatchObject({ code: kind });
 });
 
+test.each([0, 143, null])('a preempted job is not done, whatever it ended with: %s', (code) => {
+  const { failure } = verdictOf(jobEntry({ code, reason: 'preempted' }), []);
+  expect(failure).toMatchObject({ code: 'preempted', hints: ['gpu-run train   starts it again'] });
+});
+
 test('what may still bill counts more than the job', () => {
   expect(verdictOf(jobEntry({ code: 3 }), ['disk x: gcloud compute disks delete x']).failure).toMatchObject({
     code: 'still-billing',

@@ -64,6 +64,12 @@ test.each([
   [{ code: 37 }, 'gcp', 1.254, 'job-20261121-k3v9xq ended with exit code 37 after 12s on gcp (cost $1.25)'],
   [{ code: 137, signal: 'SIGKILL', reason: 'signal' }, null, null, 'job-20261121-k3v9xq was killed by SIGKILL, ended with exit code 137 after 12s'],
   [{ code: null, reason: 'lost', detail: 'the machine rebooted' }, null, null, 'job-20261121-k3v9xq was lost after 12s: the machine rebooted'],
+  [
+    { code: 0, reason: 'preempted', detail: 'the provider took the machine back' },
+    null,
+    null,
+    'job-20261121-k3v9xq was preempted, ended with exit code 0 after 12s: the provider took the machine back',
+  ],
   [{ code: 143, reason: 'cancelled' }, null, null, 'job-20261121-k3v9xq was cancelled after 12s'],
   [{ code: 2, reason: 'setup' }, null, null, 'job-20261121-k3v9xq did not start: its setup failed with exit code 2 after 12s'],
   [{ code: 143, reason: 'deadline' }, null, null, "job-20261121-k3v9xq was ended by the machine's deadline after 12s"],
