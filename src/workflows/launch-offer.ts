@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { labelKeys, type MachineRef } from '../core/machine.ts';
 import type { Offer } from '../core/offer.ts';
 import { newMachineId } from '../core/run-id.ts';
@@ -74,7 +74,7 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
     const failure = toGpuRunError(error);
     const existed = launched !== null;
     await unwind(id, failure, existed || doubt.leftBehind || failure.leftBehind !== 'nothing', context);
-    return { machine: null, failure, existed };
+    return { machine: null, failure: failure.code === 'still-billing' ? settled(failure) : failure, existed };
   }
 }
 
@@ -132,6 +132,11 @@ async function unwind(id: string, failure: GpuRunError, mayExist: boolean, conte
   } finally {
     ledger.release(id, self);
   }
+}
+
+/** The provider could not find out what became of the order; the unwinding has. */
+function settled(failure: GpuRunError): GpuRunError {
+  return new GpuRunError('connection', `${failure.message} It has been made sure since that nothing of it exists.`, { cause: failure, retry: 'elsewhere' });
 }
 
 /** Our key for this machine alone. Until it is written nobody but this process could use the machine, and if it dies, the machine is ended. */

@@ -196,6 +196,15 @@ test('an order of unknown outcome is looked for by name and ended before the nex
   expect(alive()).toEqual([]);
 });
 
+test('an order that the provider could not clear up itself is cleared up, and the search goes on', async () => {
+  prepare(zones(2), () => null);
+  provider.failNext('launch', new GpuRunError('still-billing', 'Whether it was made could not be found out.'), { after: true });
+  const failure = await failureOf();
+  expect(provider.calls).toEqual(['offers', 'launch', 'terminate', 'launch', 'describe', 'terminate']);
+  expect(failure.attempts[0]?.error).toMatchObject({ code: 'connection', message: expect.stringContaining('nothing of it exists') });
+  expect(alive()).toEqual([]);
+});
+
 test('a provider that never answers is left alone after three orders', async () => {
   prepare(zones(9), () => new GpuRunError('connection', 'No answer came.', { retry: 'elsewhere' }));
   expect(await failureOf()).toMatchObject({ code: 'connection' });
