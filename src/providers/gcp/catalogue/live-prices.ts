@@ -71,7 +71,7 @@ export async function livePrices(parts: LivePriceParts, signal?: AbortSignal): P
     parts.log(`live prices can't be had (${error instanceof Error ? error.message : String(error)}): an older list is used`);
     const gained = error instanceof OutOfTime && reading.page !== (begun?.page ?? '');
     const partial = gained ? { asOf: begun?.asOf ?? now, rates: reading.rates, page: reading.page } : null;
-    keep(parts.cache, file, { ...kept, failedAt: gained ? null : now, partial });
+    if (!(error instanceof NoToken)) keep(parts.cache, file, { ...kept, failedAt: gained ? null : now, partial });
     return bookOf(kept, now);
   }
 }
@@ -81,6 +81,8 @@ function bookOf({ asOf, rates }: Kept, now: number): PriceBook | null {
 }
 
 class OutOfTime extends Error {}
+/** Says nothing of the catalog: asked again as soon as the credentials work. */
+class NoToken extends Error {}
 
 /** @throws the signal's reason, OutOfTime, what `work` throws */
 async function withinTime<T>(clock: Clock, signal: AbortSignal | undefined, work: (until: AbortSignal) => Promise<T>): Promise<T> {
@@ -107,7 +109,10 @@ interface Reading {
 }
 
 async function readCatalog(parts: LivePriceParts, reading: Reading, signal: AbortSignal): Promise<void> {
-  const token = await parts.accessToken(signal);
+  const token = await parts.accessToken(signal).catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw new NoToken(error instanceof Error ? error.message : String(error), { cause: error });
+  });
   const readSku = skuReader();
   for (let count = 0; count < mostPages; count += 1) {
     const { skus, nextPageToken } = await fetchPage(parts, token, reading.page, signal);

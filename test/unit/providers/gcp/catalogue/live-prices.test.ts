@@ -93,6 +93,12 @@ describe('live prices', () => {
     expect((await livePrices(parts))?.machine(l4, 'us-central1', false)?.asOf).toBe(clock.now());
   });
 
+  test('credentials that don’t work are no fault of the catalog: it is asked as soon as they do', async () => {
+    expect(await livePrices({ ...parts, accessToken: () => Promise.reject(new Error('expired')) })).toBeNull();
+    expect([asked.length, lines.join()]).toEqual([0, expect.stringContaining('expired')]);
+    expect(await livePrices(parts)).not.toBeNull();
+  });
+
   test('prices kept for more than a week are not used', async () => {
     await livePrices(parts);
     answer = status(503);
