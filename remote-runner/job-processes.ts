@@ -38,6 +38,8 @@ export interface EndOptions {
 
 /** A process that does not go within this time of SIGKILL is stuck in the kernel or belongs to somebody else. */
 const stuckAfterMs = 20_000;
+/** A shim on a busy machine gets this long to write down how its command ended. */
+const writesWithinMs = 3_000;
 
 /** Signal, grace, SIGKILL, until nothing is left. Returns what could not be ended. */
 export async function endJobProcesses({ find, shims, graceMs }: EndOptions): Promise<ProcessRow[]> {
@@ -56,14 +58,31 @@ export async function endJobProcesses({ find, shims, graceMs }: EndOptions): Pro
     rows = find();
   }
   const killing = Date.now();
+  const before = new Set(rows.map(keyOf));
   while (rows.length > 0 && Date.now() - killing < stuckAfterMs) {
-    const others = rows.filter((row) => !isShim(row));
-    const shimsMayGo = others.length === 0 && Date.now() - killing > 500;
+    const spared = Date.now() - killing < writesWithinMs ? writersOf(rows, before, isShim) : new Set<ProcessRow>();
+    const others = rows.filter((row) => !isShim(row) && !spared.has(row));
+    const shimsMayGo = others.length === 0 && spared.size === 0 && Date.now() - killing > 500;
     for (const row of shimsMayGo ? rows : others) signal(row.pid, 'SIGKILL');
     await sleep(10);
     rows = find();
   }
   return rows;
+}
+
+/**
+ * What a shim has started since the killing began: it does so once its command is dead, to write down how that ended. No process
+ * of the job's can pass for one: nothing is given to a shim as a child.
+ */
+function writersOf(rows: readonly ProcessRow[], before: ReadonlySet<string>, isShim: (row: ProcessRow) => boolean): ReadonlySet<ProcessRow> {
+  const writers = new Set<ProcessRow>();
+  for (let grown = true; grown; ) {
+    const parents = new Set([...rows.filter(isShim), ...writers].map(({ pid }) => pid));
+    const more = rows.filter((row) => !writers.has(row) && !isShim(row) && !before.has(keyOf(row)) && parents.has(row.parent));
+    for (const row of more) writers.add(row);
+    grown = more.length > 0;
+  }
+  return writers;
 }
 
 function keyOf(row: ProcessRow): string {
