@@ -20,6 +20,36 @@ const localSsdElsewhere = [0.088, 0.053] as const;
 const bundledSsd: Readonly<Record<string, number>> = { 'a3-ultragpu-8g': 12_000, 'a4-highgpu-8g': 12_000 };
 const hoursAMonth = 730;
 
+/**
+ * USD per hour on demand of an e2-highmem-16 (16 vCPUs, 128 GiB), from the Billing catalog of 2025-03-06; on-demand prices hardly move.
+ * Everywhere a vCPU costs as much as 7.46 GiB. Spot prices of that age say nothing.
+ */
+const e2Highmem16: Readonly<Record<string, number>> = {
+  'asia-east1': 0.837384,
+  'asia-northeast1': 0.9270288,
+  'asia-northeast3': 0.9270288,
+  'asia-south1': 0.86856096,
+  'asia-southeast1': 0.89210928,
+  'australia-southeast1': 1.02610176,
+  'europe-north1': 0.79618272,
+  'europe-west1': 0.79555344,
+  'europe-west2': 0.93170976,
+  'europe-west3': 0.93170976,
+  'europe-west4': 0.79613856,
+  'europe-west6': 1.0118712,
+  'northamerica-northeast1': 0.79613856,
+  'southamerica-east1': 1.1479392,
+  'us-central1': 0.72319728,
+  'us-east1': 0.72319728,
+  'us-east4': 0.81445392,
+  'us-east5': 0.72319728,
+  'us-south1': 0.8533728,
+  'us-west1': 0.72319728,
+  'us-west2': 0.86864928,
+  'us-west4': 0.81445392,
+};
+const gibPerCore = 7.4607;
+
 interface Row {
   readonly type: string;
   readonly accelerator: string;
@@ -96,6 +126,13 @@ function n1Rates(rows: readonly Row[]): Readonly<Record<string, string>> {
   };
 }
 
+function e2Rates(): Readonly<Record<string, string>> {
+  const ram = (price: number) => price / (16 * gibPerCore + 128);
+  const each = (part: (price: number) => number) =>
+    line('2025-03-06', new Map(Object.entries(e2Highmem16).map(([region, price]) => [region, [part(price), null]] as const)));
+  return { core: each((price) => ram(price) * gibPerCore), ram: each(ram) };
+}
+
 const [, , table] = process.argv;
 if (table === undefined) throw new Error('say which table: node scripts/write-gcp-prices.ts PRICES.csv');
 const rows = readRows(table);
@@ -106,7 +143,7 @@ const machines = types.map((type) => {
 });
 const snapshot = {
   machines: Object.fromEntries(machines),
-  n1: n1Rates(rows),
+  parts: { n1: n1Rates(rows), e2: e2Rates() },
   diskGbMonth: { 'us-central1': 0.1, elsewhere: 0.11 },
   addressHour: 0.005,
 };

@@ -69,11 +69,15 @@ export async function livePrices(parts: LivePriceParts, signal?: AbortSignal): P
   } catch (error) {
     signal?.throwIfAborted();
     parts.log(`live prices can't be had (${error instanceof Error ? error.message : String(error)}): an older list is used`);
-    const gained = error instanceof OutOfTime && reading.page !== (begun?.page ?? '');
-    const partial = gained ? { asOf: begun?.asOf ?? now, rates: reading.rates, page: reading.page } : null;
-    if (!(error instanceof NoToken)) keep(parts.cache, file, { ...kept, failedAt: gained ? null : now, partial });
+    if (!(error instanceof NoToken)) keep(parts.cache, file, afterFailure(kept, begun, reading, error, now));
     return bookOf(kept, now);
   }
+}
+
+/** Pages that were gained are kept, to go on from; else the catalog is left alone for a while. */
+function afterFailure(kept: Kept, begun: Partly | null, { rates, page }: Reading, error: unknown, now: number): Kept {
+  const gained = error instanceof OutOfTime && page !== (begun?.page ?? '');
+  return gained ? { ...kept, failedAt: null, partial: { asOf: begun?.asOf ?? now, rates, page } } : { ...kept, failedAt: now, partial: null };
 }
 
 function bookOf({ asOf, rates }: Kept, now: number): PriceBook | null {

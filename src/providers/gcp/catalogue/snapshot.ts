@@ -15,8 +15,8 @@ interface PriceLine {
 
 export interface Snapshot {
   readonly machines: Readonly<Record<string, string>>;
-  /** USD per hour: `core` a vCPU, `ram` a GiB, the others a GPU. */
-  readonly n1: Readonly<Record<string, string>>;
+  /** Series that are sold by the part, USD per hour: `core` a vCPU, `ram` a GiB, the others a GPU. */
+  readonly parts: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly diskGbMonth: Readonly<Record<string, number>> & { readonly elsewhere: number };
   readonly addressHour: number;
 }
@@ -29,27 +29,32 @@ export async function loadSnapshot(): Promise<PriceBook> {
 
 export function snapshotBook(snapshot: Snapshot): PriceBook {
   const machines = new Map(Object.entries(snapshot.machines).map(([type, text]) => [type, parseLine(text)]));
-  const n1 = new Map(Object.entries(snapshot.n1).map(([part, text]) => [part, parseLine(text)]));
+  const parts = new Map(
+    Object.entries(snapshot.parts).map(([series, rates]) => [series, new Map(Object.entries(rates).map(([part, text]) => [part, parseLine(text)]))]),
+  );
   const { diskGbMonth, addressHour } = snapshot;
 
   const whole = (machine: GceMachine, region: string, spot: boolean): MachinePrice | null => {
     const line = machines.get(machine.type);
     return line === undefined ? null : priced(priceIn(line, region, spot), line.date);
   };
-  const inParts = ({ vcpus, memoryGib, gpu }: GceMachine, region: string, spot: boolean): MachinePrice | null => {
-    const [core, ram, card] = [n1.get('core'), n1.get('ram'), gpu === null ? null : n1.get(gpu.name)];
+  const inParts = ({ series, vcpus, memoryGib, gpu }: GceMachine, region: string, spot: boolean): MachinePrice | null => {
+    const rates = parts.get(series);
+    const [core, ram, card] = [rates?.get('core'), rates?.get('ram'), gpu === null ? null : rates?.get(gpu.name)];
     if (core === undefined || ram === undefined || card === undefined) return null;
-    const rates = [priceIn(core, region, spot), priceIn(ram, region, spot), card === null ? 0 : priceIn(card, region, spot)] as const;
-    const [perCore, perGib, perGpu] = rates;
+    const [perCore, perGib] = [priceIn(core, region, spot), priceIn(ram, region, spot)];
+    const perGpu = card === null ? 0 : priceIn(card, region, spot);
     if (perCore === null || perGib === null || perGpu === null) return null;
     return priced(perCore * vcpus + perGib * memoryGib + perGpu * (gpu?.count ?? 0), core.date);
   };
 
   return {
-    machine: (machine, region, spot) => (machine.series === 'n1' ? inParts(machine, region, spot) : whole(machine, region, spot)),
+    machine: (machine, region, spot) => (parts.has(machine.series) ? inParts(machine, region, spot) : whole(machine, region, spot)),
     disk: (_disk, region) => (Object.hasOwn(diskGbMonth, region) ? diskGbMonth[region] : undefined) ?? diskGbMonth.elsewhere,
     address: () => addressHour,
-    regions: [...new Set([...machines.values(), ...n1.values()].flatMap(({ regions }) => [...regions.keys()]))].sort(),
+    regions: [
+      ...new Set([...machines.values(), ...[...parts.values()].flatMap((rates) => [...rates.values()])].flatMap(({ regions }) => [...regions.keys()])),
+    ].sort(),
   };
 }
 

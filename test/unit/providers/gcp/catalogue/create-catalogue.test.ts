@@ -188,8 +188,11 @@ describe('offers without credentials', () => {
 
   test('a machine without GPU, too', async () => {
     const all = await without().offers(need(null, { cpus: 8, regions: ['us-central1'] }), { diskGb: 30, publicIp: false });
-    expect(all.map(({ type, gpu }) => [type, gpu])).toEqual([['n1-standard-8', null]]);
-    expect(all[0]?.price.perHour).toBeCloseTo(0.38 + 3 / 730, 3);
+    expect(all.map(({ type, gpu }) => [type, gpu])).toEqual([
+      ['e2-standard-8', null],
+      ['n1-standard-8', null],
+    ]);
+    expect(all[1]?.price.perHour).toBeCloseTo(0.38 + 3 / 730, 3);
   });
 
   test('regions limit it, and zones too', async () => {

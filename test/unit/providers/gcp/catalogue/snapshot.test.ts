@@ -47,6 +47,8 @@ describe('the price list that ships', () => {
     ['n1-standard-4', { name: 'T4', count: 1 }, 'asia-southeast1', 0.604, 0.145],
     ['n1-standard-8', { name: 'V100', count: 1 }, 'europe-west4', 3.022, 0.965],
     ['n1-standard-4', null, 'us-central1', 0.19, null],
+    ['e2-standard-4', null, 'us-central1', 0.134, null],
+    ['e2-standard-8', null, 'us-east4', 0.302, null],
   ])('%s %o in %s', (type, gpu, region, onDemand, spot) => {
     const machine = machineTypeFacts(type, gpu)!;
     expect(book.machine(machine, region, false)?.perHour).toBeCloseTo(onDemand, 2);
@@ -68,7 +70,7 @@ describe('the price list that ships', () => {
   test('a blank price in a line is not known', () => {
     const own = snapshotBook({
       machines: { 'g2-standard-4': '2026-01-02 here1=-/0.5 there1=1/-' },
-      n1: {},
+      parts: {},
       diskGbMonth: { elsewhere: 0.1 },
       addressHour: 0.01,
     });
