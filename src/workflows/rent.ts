@@ -73,7 +73,10 @@ async function rentAt(provider: string, input: UpInput, attempts: Attempt[], con
     left = offersLeft(left.slice(1), offer, failure.elsewhere);
     if (left[0] !== undefined) tell(`${whyNot(failure, offer)}; trying ${left[0].zone ?? left[0].region ?? left[0].type}`, context);
   }
-  return failures.length === 0 ? { provider, failure: nothingFits(input, [provider]), failures: [] } : verdictOf(provider, failures);
+  if (failures.length > 0) return verdictOf(provider, failures);
+  const failure = nothingFits(input, [provider]);
+  attempts.push(attemptAt({ provider, region: null, zone: null, type: null }, failure));
+  return { provider, failure, failures };
 }
 
 /** @throws GpuRunError `still-billing`, with all that was tried before it */

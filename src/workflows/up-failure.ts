@@ -8,6 +8,7 @@ export interface Verdict {
   readonly provider: string;
   /** The one that decides. */
   readonly failure: GpuRunError;
+  /** Empty: it had no offer. */
   readonly failures: readonly GpuRunError[];
 }
 
@@ -25,7 +26,8 @@ export function verdictOf(provider: string, failures: readonly [GpuRunError, ...
 export function giveUp(input: UpInput, verdicts: readonly Verdict[], attempts: readonly Attempt[]): GpuRunError {
   const failures = verdicts.flatMap(({ failures: each }) => each);
   const decisive = verdicts.map(({ failure }) => failure);
-  const main = byCode(decisive, 'quota') ?? byCode(decisive, 'no-capacity') ?? decisive[0] ?? nothingFits(input, input.providers);
+  const tried = verdicts.flatMap(({ failure, failures: each }) => (each.length === 0 ? [] : [failure]));
+  const main = byCode(tried, 'quota') ?? byCode(tried, 'no-capacity') ?? tried[0] ?? decisive[0] ?? nothingFits(input, input.providers);
   const hints = [...new Set([...main.hints, ...decisive.flatMap((each) => each.hints), ...failures.flatMap((each) => each.hints)])];
   const message = messageFor(input, verdicts, main);
   return new GpuRunError(main.code, message, {

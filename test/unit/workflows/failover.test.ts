@@ -245,6 +245,21 @@ test('a provider that can not even be asked leads to the next', async () => {
   expect(failure.message).toContain('There are no credentials.');
 });
 
+test('a provider without an offer is told of, and decides only when no other was tried', async () => {
+  prepare([], () => null);
+  const input = { ...fakeInput, providers: ['other', 'fake'] };
+  const tried = await failureOf(input);
+  expect(tried).toMatchObject({
+    code: 'connection',
+    attempts: [
+      { provider: 'other', type: 'box' },
+      { provider: 'fake', type: null, error: { code: 'no-capacity' } },
+    ],
+  });
+  other.failNext('offers', new GpuRunError('no-capacity', 'No boxes.'));
+  expect(await failureOf(input)).toMatchObject({ code: 'no-capacity', message: expect.stringContaining('other: No boxes.\nfake: No machine fits') });
+});
+
 test('what may still bill ends the search, with all that was tried', async () => {
   prepare(zones(3), (plan, order) => (order === 1 ? outOfStock(plan) : null));
   provider.failNext('terminate', new Error('503'));
