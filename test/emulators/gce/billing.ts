@@ -17,13 +17,15 @@ interface PriceRow {
 }
 
 const rows: readonly PriceRow[] = [
-  ...machine('N1 Predefined', 'N1Standard', 0.031611, 0.004237, 0.00668, 0.000895),
-  ...machine('N2', 'CPU', 0.031611, 0.004237, 0.00765, 0.000895),
-  ...machine('E2', 'CPU', 0.02181159, 0.00292353, 0.00654543, 0.00087731),
-  ...machine('G2', 'CPU', 0.024988, 0.00999, 0.002927, 0.00117),
-  ...machine('A2', 'CPU', 0.031611, 0.01264, 0.004237, 0.00169),
-  ...machine('A3', 'CPU', 0.02934, 0.01474, 0.00255, 0.00128),
-  ...machine('G4', 'CPU', 0.0255, 0.0102, 0.0036, 0.00144),
+  ...machine('N1 Predefined', 'N1Standard', [0.031611, 0.00668], [0.004237, 0.000895]),
+  ...machine('N2', 'CPU', [0.031611, 0.00765], [0.004237, 0.00102]),
+  ...machine('E2', 'CPU', [0.02181159, 0.00654543], [0.00292353, 0.00087731]),
+  ...machine('G2', 'CPU', [0.024988, 0.00999], [0.002927, 0.00117]),
+  ...machine('G4', 'CPU', [0.0255, 0.0102], [0.0036, 0.00144]),
+  ...machine('A2', 'CPU', [0.031611, 0.01264], [0.004237, 0.00169]),
+  ...machine('A3', 'CPU', [0.02934, 0.01474], [0.00255, 0.00128]),
+  ...machine('A3Plus', 'CPU', [0.02934, 0.01474], [0.00255, 0.00128]),
+  ...machine('A3Ultra', 'CPU', [0.02934, 0.01474], [0.00255, 0.00128]),
   gpu('Nvidia L4 GPU', 0.56, 0.3219),
   gpu('Nvidia Tesla T4 GPU', 0.35, 0.2),
   gpu('Nvidia Tesla V100 GPU', 2.48, 1.3),
@@ -33,16 +35,20 @@ const rows: readonly PriceRow[] = [
   gpu('Nvidia Tesla A100 80GB GPU', 3.92808, 2.3),
   gpu('Nvidia H100 80GB GPU', 9.7968, 5.6),
   gpu('Nvidia H100 80GB Mega GPU', 9.7968, 5.6),
-  gpu('Nvidia H200 141GB GPU', 9.6, 5.3),
-  gpu('Nvidia RTX Pro 6000 96GB GPU', 2.6, 1.04),
+  gpu('H200 141GB GPU', 9.6, 5.3),
+  gpu('RTX 6000 96GB', 2.6, 1.04),
+  { what: 'SSD backed Local Storage', group: 'LocalSSD', usd: [0.08, 0.043], unit: 'GiBy.mo' },
   { what: 'Balanced PD Capacity', group: 'SSD', usd: [0.1, 0.1], unit: 'GiBy.mo' },
   { what: 'SSD backed PD Capacity', group: 'SSD', usd: [0.17, 0.17], unit: 'GiBy.mo' },
+  { what: 'Hyperdisk Balanced Capacity', group: 'SSD', usd: [0.08, 0.08], unit: 'GiBy.mo' },
 ];
 
-function machine(series: string, group: string, core: number, coreSpot: number, ram: number, ramSpot: number): readonly PriceRow[] {
+type Usd = readonly [onDemand: number, spot: number];
+
+function machine(series: string, group: string, core: Usd, ram: Usd): readonly PriceRow[] {
   return [
-    { what: `${series} Instance Core`, group, usd: [core, coreSpot], unit: 'h' },
-    { what: `${series} Instance Ram`, group: group === 'CPU' ? 'RAM' : group, usd: [ram, ramSpot], unit: 'GiBy.h' },
+    { what: `${series} Instance Core`, group, usd: core, unit: 'h' },
+    { what: `${series} Instance Ram`, group: group === 'CPU' ? 'RAM' : group, usd: ram, unit: 'GiBy.h' },
   ];
 }
 
@@ -72,44 +78,50 @@ type Sku = Readonly<Record<string, unknown>>;
 
 /** Every region is some percent dearer than the one before it. */
 function allSkus(): readonly Sku[] {
-  return Object.keys(regionZones).flatMap((region, index) => {
-    const dearer = 1 + index / 100;
-    const place = regionNames[region] ?? region;
-    return rows.flatMap(({ what, group, usd: [onDemand, spot], unit }) => {
-      const running = group === 'SSD' ? `${what} in ${place}` : `${what} running in ${place}`;
-      const skus = [sku(running, group, 'OnDemand', region, onDemand * dearer, unit)];
-      if (group === 'SSD') return skus;
-      skus.push(sku(`Spot Preemptible ${running}`, group, 'Preemptible', region, spot * dearer, unit));
-      skus.push(sku(`Commitment v1: ${what} in ${place} for 1 Year`, group, 'Commit1Yr', region, onDemand * dearer * 0.63, unit));
-      // Sold by queue and calendar: on demand by their usage type, at less than on-demand prices.
-      skus.push(sku(`${what} attached to DWS Defined Duration VMs running in ${place}`, group, 'OnDemand', region, onDemand * dearer * 0.47, unit));
-      return skus;
-    });
-  });
+  const regions = Object.keys(regionZones);
+  const addresses = [
+    sku('External IP Charge on a Standard VM', 'IpAddress', 'OnDemand', ['global'], 0.005, 'h'),
+    sku('External IP Charge on a Spot Preemptible VM', 'IpAddress', 'Preemptible', ['global'], 0.0025, 'h'),
+  ];
+  return [...addresses, ...regions.flatMap((region, index) => rows.flatMap((row) => skusOf(row, region, 1 + index / 100)))];
 }
 
-function sku(description: string, resourceGroup: string, usageType: Usage, region: string, usd: number, usageUnit: string): Sku {
-  const hex = createHash('sha256').update(`${description} ${usageType}`).digest('hex').toUpperCase();
+function skusOf({ what, group, usd: [onDemand, spot], unit }: PriceRow, region: string, dearer: number): readonly Sku[] {
+  const where = `${unit === 'GiBy.mo' ? 'in' : 'running in'} ${regionNames[region] ?? region}`;
+  const standard = sku(`${what} ${where}`, group, 'OnDemand', [region], onDemand * dearer, unit);
+  if (group === 'SSD') return [standard];
+  const isPart = group === 'GPU' || group === 'LocalSSD';
+  const spotName = isPart ? `${what} attached to Spot Preemptible VMs ${where}` : `Spot Preemptible ${what} ${where}`;
+  return [
+    standard,
+    sku(spotName, group, 'Preemptible', [region], spot * dearer, unit),
+    sku(`Commitment v1: ${what} in ${regionNames[region] ?? region} for 1 Year`, group, 'Commit1Yr', [region], onDemand * dearer * 0.63, unit),
+    // Sold by queue and by calendar: on demand by their usage type, at less than on-demand prices.
+    sku(`${what} attached to DWS Defined Duration VMs ${where}`, group, 'OnDemand', [region], onDemand * dearer * 0.47, unit),
+  ];
+}
+
+function sku(description: string, resourceGroup: string, usageType: Usage, serviceRegions: readonly string[], usd: number, usageUnit: string): Sku {
+  const hex = createHash('sha256').update(`${description} ${usageType} ${serviceRegions[0]}`).digest('hex').toUpperCase();
   const skuId = `${hex.slice(0, 4)}-${hex.slice(4, 8)}-${hex.slice(8, 12)}`;
   const nanos = Math.round((usd % 1) * 1e9);
   const unitPrice = { currencyCode: 'USD', units: String(Math.floor(usd)), nanos };
   const pricingExpression = { usageUnit, displayQuantity: 1, baseUnit: 's', tieredRates: [{ startUsageAmount: 0, unitPrice }] };
-  const category = { serviceDisplayName: 'Compute Engine', resourceFamily: resourceGroup === 'SSD' ? 'Storage' : 'Compute', resourceGroup, usageType };
+  const category = { serviceDisplayName: 'Compute Engine', resourceFamily: usageUnit === 'GiBy.mo' ? 'Storage' : 'Compute', resourceGroup, usageType };
   return {
     name: `services/${computeService}/skus/${skuId}`,
     skuId,
     description,
     category,
-    serviceRegions: [region],
+    serviceRegions,
     pricingInfo: [{ summary: '', effectiveTime: '2026-11-20T00:00:00Z', currencyConversionRate: 1, pricingExpression }],
     serviceProviderName: 'Google',
-    geoTaxonomy: { type: 'REGIONAL', regions: [region] },
+    geoTaxonomy: { type: serviceRegions[0] === 'global' ? 'GLOBAL' : 'REGIONAL', regions: serviceRegions },
   };
 }
 
 const known = new Set(['pageSize', 'pageToken', 'startTime', 'endTime', 'currencyCode', '$alt', 'alt']);
 
-/** `changes`: by SKU description, USD a unit. */
 export function skuPage(query: URLSearchParams, extra: readonly Sku[], pageSize: number): unknown {
   for (const name of query.keys()) {
     if (!known.has(name))

@@ -66,8 +66,10 @@ function fieldProblems(
   const one = (held: unknown, where: string): readonly FieldProblem[] => {
     const scalar = scalarTypes[field.type];
     if (scalar !== undefined) return scalar(held) && (output || isKnownWord(schema, message, name, held)) ? [] : wrong();
+    const words = message.nested?.[field.type]?.values;
+    if (words !== undefined) return typeof held === 'string' && held in words ? [] : wrong();
     if (schema.message(field.type) !== null) return messageProblems(schema, field.type, held, where, output);
-    return typeof held === 'string' ? [] : wrong(); // an enum type of the whole package
+    return wrong();
   };
   if (field.keyType !== undefined) {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return wrong();

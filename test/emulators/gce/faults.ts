@@ -39,6 +39,8 @@ export interface MachineFault {
   /** The machine runs, and sshd never starts; neither does anything else in it. */
   readonly neverSsh?: boolean;
   /** The guest agent publishes no host keys; the startup script may. */
+  readonly noAgent?: boolean;
+  /** Nothing on the machine can publish host keys. */
   readonly noHostKeys?: boolean;
   /** Published keys are not those of the server. */
   readonly wrongHostKeys?: boolean;

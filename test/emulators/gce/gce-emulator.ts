@@ -14,6 +14,7 @@ import { makeCatalogue } from './catalogue.ts';
 import { makeEmulatorClock } from './emulator-clock.ts';
 import { type FaultSwitches, makeFaultSwitches } from './fault-switches.ts';
 import { makeFaults } from './faults.ts';
+import { compileCuda } from './guest-cuda.ts';
 import { instanceCalls } from './instance-calls.ts';
 import { deleteInstance, forget, hostError, preempt, stop, tellGuest } from './instance-life.ts';
 import { firewallJson, projectCalls } from './project-calls.ts';
@@ -104,6 +105,7 @@ const defaults: WorldOptions = {
 
 export async function startGceEmulator({ project = 'emulated', port = 0, ...options }: GceEmulatorOptions = {}): Promise<GceEmulator> {
   const folder = mkdtempSync(join(tmpdir(), 'gce-'));
+  let cuda: Promise<string | null> | null = null;
   const world: World = {
     project,
     options: { ...defaults, ...options },
@@ -114,6 +116,7 @@ export async function startGceEmulator({ project = 'emulated', port = 0, ...opti
     clock: makeEmulatorClock(),
     faults: makeFaults(),
     quotas: new Map(),
+    cuda: () => (cuda ??= compileCuda(folder)),
     instances: new Map(),
     disks: new Map(),
     firewalls: new Map(),

@@ -1,22 +1,40 @@
 /** A fake NVIDIA driver: an `nvidia-smi` on the machine's PATH that answers for the GPUs the machine type has. */
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { effectiveValue, type GuestGpus, type InstanceRecord, isTrue, type World } from './world.ts';
 
 const driverVersion = '580.95.05';
 
-/** The returned function takes back what is still to come. */
-export function installDriver(world: World, instance: InstanceRecord, bin: string): () => void {
+export interface GuestDriver {
+  /** What programs need to find its library. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Absolute; runs until the driver is there. null: it is there from the start, or never comes. */
+  readonly installer: string | null;
+  /** Takes back what is still to come. */
+  cancel(): void;
+}
+
+/** `cuda`: of the emulator's CUDA library; null: there is none. `folder`: the machine's own. */
+export function installDriver(world: World, instance: InstanceRecord, folder: string, cuda: string | null): GuestDriver {
   const { gpus, image, trouble } = instance;
   const brought = image.driver || isTrue(effectiveValue(world, instance, 'install-nvidia-driver'));
-  if (gpus === null || !brought || trouble.driverMissing === true) return () => {};
-  const install = () => writeFileSync(join(bin, 'nvidia-smi'), smi({ ...gpus, count: trouble.gpuCount ?? gpus.count }, instance.id), { mode: 0o755 });
+  if (gpus === null || !brought || trouble.driverMissing === true) return { env: {}, installer: null, cancel: () => {} };
+  const [smiFile, lib] = [join(folder, 'bin', 'nvidia-smi'), join(folder, 'lib')];
+  mkdirSync(lib, { recursive: true });
+  const install = () => {
+    if (cuda !== null) symlinkSync(cuda, join(lib, 'libcuda.so.1'));
+    writeFileSync(`${smiFile}.new`, smi({ ...gpus, count: trouble.gpuCount ?? gpus.count }, instance.id), { mode: 0o755 });
+    renameSync(`${smiFile}.new`, smiFile);
+  };
+  const env: Record<string, string> = cuda === null ? {} : { LD_LIBRARY_PATH: lib };
   if (trouble.driverInstallsAfterMs === undefined) {
     install();
-    return () => {};
+    return { env, installer: null, cancel: () => {} };
   }
-  return world.clock.at(world.clock.now() + trouble.driverInstallsAfterMs, install);
+  const installer = join(folder, 'install-driver.sh');
+  writeFileSync(installer, `#!/bin/sh\nuntil [ -e '${smiFile}' ]; do sleep 0.1; done\n`, { mode: 0o755 });
+  return { env, installer, cancel: world.clock.at(world.clock.now() + trouble.driverInstallsAfterMs, install) };
 }
 
 function uuid(instanceId: string, index: number): string {

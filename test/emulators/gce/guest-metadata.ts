@@ -81,6 +81,7 @@ async function guestAttribute(
     return below.length === 0 ? { status: 404, body: 'Not found.' } : { status: 200, body: `${below.join('\n')}\n` };
   }
   if (!/^[a-zA-Z0-9_-]{1,128}\/[a-zA-Z0-9_.-]{1,128}$/.test(path)) return { status: 400, body: 'Bad namespace or key.' };
+  if (instance.trouble.noHostKeys === true && path.startsWith('hostkeys/')) return { status: 403, body: 'Forbidden.' };
   if (request.method === 'DELETE') guestAttributes.delete(path);
   else if (request.method === 'PUT') guestAttributes.set(path, await text(request));
   else return { status: 405, body: 'The request method is not allowed.' };

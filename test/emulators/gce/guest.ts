@@ -74,11 +74,12 @@ async function bootServices(world: World, instance: InstanceRecord, parts: Parts
   const sshFolder = join(parts.folder, 'etc', 'ssh');
   for (const folder of [home, bin, sshFolder, join(parts.folder, 'tmp')]) mkdirSync(folder, { recursive: true, mode: 0o700 });
   const hostKey = newHostKey();
-  const publicKey = `${hostKey.publicKey} root@${instance.name}\n`;
-  writeFileSync(join(sshFolder, 'ssh_host_ed25519_key.pub'), publicKey);
+  const shownKey = instance.trouble.wrongHostKeys === true ? newHostKey().publicKey : hostKey.publicKey;
+  writeFileSync(join(sshFolder, 'ssh_host_ed25519_key.pub'), `${shownKey} root@${instance.name}\n`);
   installCommands(bin, parts.folder);
   parts.cancel.push(watchForPoweroff(parts.folder, onPoweroff));
-  parts.cancel.push(installDriver(world, instance, bin));
+  const driver = installDriver(world, instance, parts.folder, instance.gpus === null ? null : await world.cuda());
+  parts.cancel.push(driver.cancel);
   parts.metadata = await startMetadataServer(world, instance);
   const gpus = instance.gpus;
   const prepared = world.options.prepareGuest?.({ name: instance.name, bin, home, gpus }) ?? {};
@@ -88,6 +89,7 @@ async function bootServices(world: World, instance: InstanceRecord, parts: Parts
     LANG: 'C.UTF-8',
     GCE_METADATA_HOST: `127.0.0.1:${parts.metadata.port}`,
     GPU_RUN_SSH_DIR: sshFolder,
+    ...driver.env,
     ...prepared,
     [machineVariable]: parts.mark,
   };
@@ -105,8 +107,9 @@ async function bootServices(world: World, instance: InstanceRecord, parts: Parts
   guest.sshPort = parts.server.port;
   writeFileSync(join(sshFolder, 'sshd_config'), `Port ${parts.server.port}\n`);
   print(instance, '[    5.102311] systemd[1]: Started ssh.service - OpenBSD Secure Shell server.');
-  publish(world, instance, parts.server.port, hostKey.publicKey);
+  publish(world, instance, parts.server.port, shownKey);
   print(instance, `${instance.name} google_guest_agent[612]: GCE Agent Started`);
+  if (driver.installer !== null) spawn('/bin/sh', [driver.installer], { env: parts.env, detached: true, stdio: 'ignore' }).unref();
   void runScript(world, instance, parts, 'startup-script', null);
 }
 
@@ -114,8 +117,8 @@ async function bootServices(world: World, instance: InstanceRecord, parts: Parts
 function publish(world: World, instance: InstanceRecord, port: number, publicKey: string): void {
   if (!takesGuestAttributes(world, instance)) return;
   instance.guestAttributes.set('gpu-run/ssh-port', String(port));
-  if (instance.trouble.noHostKeys === true) return;
-  const [type = '', blob = ''] = (instance.trouble.wrongHostKeys === true ? newHostKey() : { publicKey }).publicKey.split(' ');
+  if (instance.trouble.noAgent === true || instance.trouble.noHostKeys === true) return;
+  const [type = '', blob = ''] = publicKey.split(' ');
   instance.guestAttributes.set(`hostkeys/${type}`, blob);
 }
 

@@ -47,8 +47,14 @@ export interface CallShape {
   readonly body: string | null;
 }
 
-/** Reads some 12 MB: once for an emulator. */
+let loaded: Schema | null = null;
+
+/** Reads some 12 MB, once for a process. */
 export function loadSchema(): Schema {
+  return (loaded ??= readSchema());
+}
+
+function readSchema(): Schema {
   const file = createRequire(import.meta.url).resolve('@google-cloud/compute/build/protos/protos.json');
   const root = JSON.parse(readFileSync(file, 'utf8')) as ProtoNode;
   const v1 = ['google', 'cloud', 'compute', 'v1'].reduce<ProtoNode | undefined>((node, name) => node?.nested?.[name], root)?.nested;

@@ -1,5 +1,5 @@
 /** Google's token endpoints: service accounts (signed JWT), refresh tokens, workload identity federation, impersonation. */
-import { createPublicKey, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type KeyPairKeyObjectResult, randomBytes, verify } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiError } from './api-error.ts';
@@ -28,8 +28,12 @@ export interface TokenAnswer {
 
 const email = 'emulated@emulated.iam.gserviceaccount.com';
 
+let serviceKey: KeyPairKeyObjectResult | null = null;
+
 export function makeTokenIssuer(folder: string, origin: string, project: string): TokenIssuer {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  // A key is slow to make, and all emulators of a process may have the same.
+  serviceKey ??= generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { privateKey, publicKey } = serviceKey;
   const tokens = new Set<string>();
   let userExpired = false;
   const refreshToken = `1//${randomBytes(16).toString('hex')}`;

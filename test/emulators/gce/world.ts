@@ -43,7 +43,7 @@ export interface WorldOptions {
   readonly networks: Readonly<Record<string, 'auto' | 'custom'>>;
   /** Whether an auto network has `default-allow-ssh` from everywhere. */
   readonly allowSshRule: boolean;
-  /** Puts more on a machine's disk before it boots (a fake CUDA library); what it returns joins the environment of all that runs there. */
+  /** Puts more on a machine's disk before it boots; what it returns joins the environment of all that runs there. */
   readonly prepareGuest: ((place: GuestPlace) => Readonly<Record<string, string>>) | null;
 }
 
@@ -121,6 +121,8 @@ export interface World {
   readonly faults: Faults;
   /** Limits that a test has changed. */
   readonly quotas: Map<string, number>;
+  /** Path of a CUDA library for machines with GPUs; null: there is none. Made when it is first asked for. */
+  cuda(): Promise<string | null>;
   /** By `ZONE/NAME`. */
   readonly instances: Map<string, InstanceRecord>;
   readonly disks: Map<string, DiskRecord>;
