@@ -20,7 +20,10 @@ export interface FakeGpus {
   remove(): void;
 }
 
-/** `compiler`: builds the CUDA library with it; null: programs find none (or the computer's own). `base`: what else their environment holds. */
+/**
+ * `compiler`: builds the CUDA library with it; null: `python3` fails there, so that the GPUs are checked as far as nvidia-smi goes.
+ * `base`: what else their environment holds.
+ */
 export function createFakeGpus(folder: string, names: readonly string[], compiler: string | null, base: NodeJS.ProcessEnv = process.env): FakeGpus {
   const bin = join(folder, 'gpu-bin');
   const lib = join(folder, 'gpu-lib');
@@ -28,6 +31,8 @@ export function createFakeGpus(folder: string, names: readonly string[], compile
   if (compiler !== null) {
     const source = fileURLToPath(new URL('./fake-cuda.c', import.meta.url));
     execFileSync(compiler, ['-shared', '-fPIC', '-O1', '-o', join(lib, 'libcuda.so.1'), source]);
+  } else {
+    writeFileSync(join(bin, 'python3'), '#!/bin/sh\necho "no C compiler made a CUDA library to test with" >&2\nexit 1\n', { mode: 0o755 });
   }
   const smi = join(bin, 'nvidia-smi');
   const become = (script: string) => {

@@ -111,8 +111,10 @@ describe('a GPU that nvidia-smi knows', () => {
   });
 
   test('is taken as it is where there is no Python, with a note', async () => {
-    gpus.answer(['NVIDIA L4']);
-    const report = await preflight({ env: { PATH: `${gpus.env['PATH']?.split(':')[0]}` }, root });
+    const bare = join(folder, 'no-python');
+    mkdirSync(bare, { recursive: true });
+    writeFileSync(join(bare, 'nvidia-smi'), '#!/bin/sh\necho "0, NVIDIA L4, GPU-0, 23034, 580.82.07"\n', { mode: 0o755 });
+    const report = await preflight({ env: { PATH: bare }, root });
     expect(report).toMatchObject({
       driver: 'ready',
       gpus: [{ name: 'NVIDIA L4', kernel: 'unknown', problem: null }],
