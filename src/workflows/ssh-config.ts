@@ -1,5 +1,5 @@
 /** The generated SSH config: with one `Include` line in `~/.ssh/config`, `ssh NAME` reaches every machine that is up. */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { GpuRunError } from '../core/errors.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
@@ -42,9 +42,20 @@ function proxyCommand(name: string, root: string, program: readonly string[]): s
   return line.replaceAll('%', '%%');
 }
 
+/** What stands there already is not written again: forty machines that come up together would each write the files of all. */
 function writeAtomic(file: string, text: string): void {
+  if (textOf(file) === text) return;
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   const hidden = `${file}.${process.pid}.tmp`;
   writeFileSync(hidden, text, { mode: 0o600 });
   renameSync(hidden, file);
+}
+
+/** null: there is none, or it can't be read. */
+function textOf(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
 }
