@@ -1,0 +1,119 @@
+/** Access tokens for one credentials file: got when needed, kept in memory until they expire, and every failure said in words. */
+import type { AuthClient } from 'google-auth-library';
+import { GpuRunError, systemErrorCode } from '../../../core/errors.ts';
+import { createAuthClient } from './auth-client.ts';
+import { type CredentialsFile, type Environment, loginHint } from './credentials-file.ts';
+
+export interface Tokens {
+  /** `authorization`, and `x-goog-user-project` where somebody else's quota is used. @throws GpuRunError `not-allowed`, `connection` */
+  headers(): Promise<Headers>;
+  /** @throws GpuRunError `not-allowed`, `connection` */
+  accessToken(): Promise<string>;
+  /** The token was refused: the next call reads the file anew, as somebody may have logged in again. */
+  renew(): void;
+}
+
+export interface TokenParts {
+  readonly env: Environment;
+  readonly agent: (url: URL) => unknown;
+  /** Reads the credentials file anew. */
+  readonly reread: () => CredentialsFile;
+}
+
+/** The file is checked whole before this resolves; no token is asked for. @throws GpuRunError `not-allowed` */
+export async function createTokens(first: CredentialsFile, { env, agent, reread }: TokenParts): Promise<Tokens> {
+  let file = first;
+  let client: Promise<AuthClient> | null = Promise.resolve(await createAuthClient(file, env, agent));
+  const current = async (): Promise<AuthClient> => {
+    if (client === null) {
+      file = reread();
+      client = createAuthClient(file, env, agent);
+      client.catch(() => {
+        client = null;
+      });
+    }
+    return await client;
+  };
+  const ask = async <T>(what: (from: AuthClient) => Promise<T>): Promise<T> => {
+    const from = await current();
+    try {
+      return await what(from);
+    } catch (thrown) {
+      throw tokenFailure(file, thrown);
+    }
+  };
+  return {
+    headers: () => ask(async (from) => await from.getRequestHeaders()),
+    accessToken: () =>
+      ask(async (from) => {
+        const { token } = await from.getAccessToken();
+        if (typeof token !== 'string' || token === '') throw new Error('the answer holds no access token');
+        return token;
+      }),
+    renew: () => {
+      client = null;
+    },
+  };
+}
+
+/** `thrown` holds the request, which holds secrets: only its status, its OAuth error and its system code are looked at. */
+export function tokenFailure({ path, namedBy, content }: CredentialsFile, thrown: unknown): GpuRunError {
+  if (thrown instanceof GpuRunError) return thrown;
+  const source = `the credentials in ${path} (${kindOf(content)}, named by ${namedBy})`;
+  const { status, error, description } = answerOf(thrown);
+  if (status !== null && status < 500 && status !== 429) {
+    const expired = error === 'invalid_grant';
+    const said = [error, description].filter((part) => part !== null).join(': ') || `HTTP ${status}`;
+    return new GpuRunError('not-allowed', `Google gives no token for ${source}: ${expired ? 'they are expired or revoked' : 'they were refused'} (${said}).`, {
+      hints: content['type'] === 'authorized_user' ? [loginHint] : [...hintsFor(content), loginHint],
+    });
+  }
+  if (status !== null) return unreachable(source, `it answers HTTP ${status}`);
+  const code = systemErrorCode(thrown) ?? (thrown instanceof Error ? systemErrorCode(thrown.cause) : undefined);
+  if (code !== undefined && /^(E[A-Z_]+|AbortError|TimeoutError|UND_ERR_.*|CERT_.*|DEPTH_ZERO.*|SELF_SIGNED.*|UNABLE_TO.*)$/.test(code) && !isLocal(code))
+    return unreachable(source, code);
+  // A key that can't be read, a token file that is not there: the library's words hold no secret.
+  const why = thrown instanceof Error ? thrown.message.slice(0, 300) : String(thrown);
+  return new GpuRunError('not-allowed', `No token could be got for ${source}: ${why}.`, { hints: [...hintsFor(content), loginHint] });
+}
+
+function unreachable(source: string, why: string): GpuRunError {
+  return new GpuRunError('connection', `The token endpoint for ${source} can't be reached: ${why}.`, {
+    hints: ['Check the network, and HTTPS_PROXY and NO_PROXY if there is a proxy.'],
+    retry: 'same',
+  });
+}
+
+/** Of a file on this computer, not of the network. */
+function isLocal(code: string): boolean {
+  return ['ENOENT', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR'].includes(code);
+}
+
+function kindOf({ type, client_email: email }: Readonly<Record<string, unknown>>): string {
+  return type === 'service_account' && typeof email === 'string' ? `service account ${email}` : String(type);
+}
+
+function hintsFor({ type }: Readonly<Record<string, unknown>>): readonly string[] {
+  if (type === 'service_account') return ['Check that the key and its service account still exist, and that the clock of this computer is right.'];
+  if (type === 'external_account')
+    return ['Check the audience and the attribute condition of the Workload Identity provider, and that the subject token is fresh.'];
+  return [];
+}
+
+function answerOf(thrown: unknown): { readonly status: number | null; readonly error: string | null; readonly description: string | null } {
+  const none = { status: null, error: null, description: null };
+  if (typeof thrown !== 'object' || thrown === null) return none;
+  const { response } = thrown as { readonly response?: { readonly status?: unknown; readonly data?: unknown } };
+  // The exchange of a federated token throws its own error, without the answer: `Error code invalid_grant: DESCRIPTION - URI`.
+  const exchanged = thrown instanceof Error ? /^Error code (\w+)(?:: ([\s\S]*))?$/.exec(thrown.message) : null;
+  const status = typeof response?.status === 'number' ? response.status : exchanged === null ? null : 400;
+  if (status === null) return none;
+  const data = (typeof response?.data === 'object' && response.data !== null ? response.data : {}) as Readonly<Record<string, unknown>>;
+  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value.slice(0, 300) : null);
+  const nested = typeof data['error'] === 'object' && data['error'] !== null ? (data['error'] as Readonly<Record<string, unknown>>) : null;
+  return {
+    status,
+    error: text(nested?.['status']) ?? text(data['error']) ?? text(exchanged?.[1]),
+    description: text(nested?.['message']) ?? text(data['error_description']) ?? text(exchanged?.[2]),
+  };
+}
