@@ -16,8 +16,8 @@ export type KernelOutcome =
 /** The GPU is named by its UUID, so that neither the order of devices nor the caller's own choice of devices plays a part. */
 export async function checkKernel(gpu: GpuFacts, env: NodeJS.ProcessEnv, withinMs = kernelWithinMs): Promise<KernelOutcome> {
   const seen: NodeJS.ProcessEnv = { ...env, CUDA_VISIBLE_DEVICES: gpu.uuid, CUDA_CACHE_DISABLE: '1' };
-  // -I: nothing of the user's (PYTHONPATH, site packages, the working folder) is loaded.
-  const end = await boundedRun('python3', ['-I', '-'], { env: seen, withinMs, input: kernelProgram });
+  // -I -S: nothing of the user's (PYTHONPATH, site packages, the working folder) is loaded.
+  const end = await boundedRun('python3', ['-I', '-S', '-'], { env: seen, withinMs, input: kernelProgram });
   switch (end.kind) {
     case 'not-found':
       return { kind: 'unknown', why: 'there is no python3 to run a kernel with' };
