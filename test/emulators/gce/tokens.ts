@@ -51,6 +51,8 @@ export function makeTokenIssuer(folder: string, origin: string, project: string)
   };
   const signed = (token: string): Readonly<Record<string, unknown>> | null => readSigned(token, publicKey.export({ format: 'pem', type: 'spki' }).toString());
 
+  // Google's own library always names Google's address, whatever the key file says.
+  const audiences = [`${origin}/token`, 'https://oauth2.googleapis.com/token', 'https://www.googleapis.com/oauth2/v4/token'];
   const grant = (form: URLSearchParams): TokenAnswer => {
     const given = () => ({ status: 200, json: { access_token: issue(), expires_in: 3599, token_type: 'Bearer' } });
     const refuse = (description: string) => ({ status: 400, json: { error: 'invalid_grant', error_description: description } });
@@ -61,7 +63,7 @@ export function makeTokenIssuer(folder: string, origin: string, project: string)
     if (form.get('grant_type') !== 'urn:ietf:params:oauth:grant-type:jwt-bearer') return { status: 400, json: { error: 'unsupported_grant_type' } };
     const claims = signed(form.get('assertion') ?? '');
     if (claims === null) return refuse('Invalid JWT Signature.');
-    if (claims['iss'] !== email || claims['aud'] !== `${origin}/token` || Number(claims['exp']) * 1000 < Date.now())
+    if (claims['iss'] !== email || !audiences.includes(String(claims['aud'])) || Number(claims['exp']) * 1000 < Date.now())
       return refuse('Invalid JWT: wrong issuer, audience or time.');
     return given();
   };
