@@ -1,6 +1,6 @@
 /** A fake NVIDIA driver: an `nvidia-smi` on the machine's PATH that answers for the GPUs the machine type has. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { effectiveValue, type GuestGpus, type InstanceRecord, isTrue, type World } from './world.ts';
 
@@ -19,7 +19,10 @@ export interface GuestDriver {
 export function installDriver(world: World, instance: InstanceRecord, folder: string, cuda: string | null): GuestDriver {
   const { gpus, image, trouble } = instance;
   const brought = image.driver || isTrue(effectiveValue(world, instance, 'install-nvidia-driver'));
-  if (gpus === null || !brought || trouble.driverMissing === true) return { env: {}, installer: null, cancel: () => {} };
+  if (gpus === null || !brought || trouble.driverMissing === true) {
+    hideOwnDriver(join(folder, 'bin'));
+    return { env: {}, installer: null, cancel: () => {} };
+  }
   const [smiFile, lib] = [join(folder, 'bin', 'nvidia-smi'), join(folder, 'lib')];
   mkdirSync(lib, { recursive: true });
   const install = () => {
@@ -35,6 +38,12 @@ export function installDriver(world: World, instance: InstanceRecord, folder: st
   const installer = join(folder, 'install-driver.sh');
   writeFileSync(installer, `#!/bin/sh\nuntil [ -e '${smiFile}' ]; do sleep 0.1; done\n`, { mode: 0o755 });
   return { env, installer, cancel: world.clock.at(world.clock.now() + trouble.driverInstallsAfterMs, install) };
+}
+
+/** Where the computer that all this runs on has a driver itself, its machines must not see it. */
+function hideOwnDriver(bin: string): void {
+  const isHere = ['/usr/local/bin', '/usr/bin', '/bin'].some((folder) => existsSync(join(folder, 'nvidia-smi')));
+  if (isHere) writeFileSync(join(bin, 'nvidia-smi'), '#!/bin/sh\necho "nvidia-smi: command not found" >&2\nexit 127\n', { mode: 0o755 });
 }
 
 function uuid(instanceId: string, index: number): string {
