@@ -12,7 +12,7 @@ import { GpuRunError } from './core/errors.ts';
 import { ownIdentity } from './core/process-identity.ts';
 import type { Reporter } from './core/reporter.ts';
 import { openSqliteLedger } from './ledger/sqlite-ledger.ts';
-import { createRegistry } from './providers/registry.ts';
+import { createRegistry, type ProviderRegistry } from './providers/registry.ts';
 import type { RunnerPackage } from './runner/install.ts';
 import { parseMirror } from './runner/node-download.ts';
 import { connectTransport } from './transport/connect.ts';
@@ -29,6 +29,10 @@ export interface ContextOptions {
   /** The project's folder. */
   readonly folder: string;
   readonly clock?: Clock;
+  /** For `--verbose`: what providers ask of their clouds, one line a request. */
+  readonly log?: (line: string) => void;
+  /** Default: opened anew. */
+  readonly providers?: ProviderRegistry;
 }
 
 export interface OpenContext {
@@ -44,17 +48,7 @@ export function openContext(options: ContextOptions): OpenContext {
   const user = userInfo().username;
   const built = builtFolder();
   const context: RunContext = {
-    providers: createRegistry({
-      local: async () =>
-        (await import('./providers/local/local-provider.ts')).createLocalProvider({
-          home: home.local,
-          machineProcess: join(built, 'local-machine.js'),
-          node: process.execPath,
-          env: pick(options.env, ['PATH', 'LANG', 'LC_ALL', 'TZ', 'LD_LIBRARY_PATH', 'CUDA_HOME', 'CUDA_VISIBLE_DEVICES']),
-          clock,
-        }),
-      ssh: async () => (await import('./providers/ssh/ssh-provider.ts')).createSshProvider({ clock }),
-    }),
+    providers: options.providers ?? openProviders(options),
     ledger,
     connect: (machine) => {
       if (machine.access === null) throw new GpuRunError('conflict', `The machine '${machine.name}' isn't ready yet.`);
@@ -78,6 +72,33 @@ export function openContext(options: ContextOptions): OpenContext {
     branch: gitBranch(options.folder, options.env),
   };
   return { context, close: () => ledger.close() };
+}
+
+/** One for many contexts of a process, so that what a provider has loaded and asked once serves all of them. */
+export function openProviders(options: ContextOptions): ProviderRegistry {
+  const home = homePaths(options.home);
+  const clock = options.clock ?? systemClock;
+  return createRegistry({
+    local: async () =>
+      (await import('./providers/local/local-provider.ts')).createLocalProvider({
+        home: home.local,
+        machineProcess: join(builtFolder(), 'local-machine.js'),
+        node: process.execPath,
+        env: pick(options.env, ['PATH', 'LANG', 'LC_ALL', 'TZ', 'LD_LIBRARY_PATH', 'CUDA_HOME', 'CUDA_VISIBLE_DEVICES']),
+        clock,
+      }),
+    ssh: async () => (await import('./providers/ssh/ssh-provider.ts')).createSshProvider({ clock }),
+    gcp: async () =>
+      (await import('./providers/gcp/open-gcp.ts')).openGcp({
+        env: options.env,
+        platform: process.platform,
+        clock,
+        state: join(home.root, 'gcp'),
+        cache: join(home.cache, 'gcp'),
+        warn: (text) => options.reporter.report({ type: 'note', level: 'warn', text }),
+        ...(options.log === undefined ? {} : { log: options.log }),
+      }),
+  });
 }
 
 /** `dist`, whether this file runs from there or from the sources. */

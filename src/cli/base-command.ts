@@ -60,7 +60,12 @@ export abstract class BaseCommand extends Command {
       onSecond: () => opened !== null && this.#leaveAtOnce(choices.atStake ?? null, opened.context),
     });
     if (choices.endsWithStdout === true) void screen.out.closed.then(() => interrupts.abort(new DOMException('Nobody reads any more.', 'AbortError')));
-    opened = openContext({ home: await homeFolder(process.env), env: process.env, reporter: progress, signal: interrupts.signal, folder });
+    const log = (line: string) => {
+      progress.clear();
+      void screen.err.write(`${line}\n`);
+    };
+    const logged = screen.mode.verbose ? { log } : {};
+    opened = openContext({ home: await homeFolder(process.env), env: process.env, reporter: progress, signal: interrupts.signal, folder, ...logged });
     try {
       return await work(opened.context, progress);
     } finally {

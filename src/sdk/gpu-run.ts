@@ -3,9 +3,10 @@
  * what the command line takes from flags and environment is passed in here.
  */
 import envPaths from 'env-paths';
-import { type ContextOptions, openContext } from '../compose.ts';
+import { type ContextOptions, openContext, openProviders } from '../compose.ts';
 import { type FlagValues, loadSettings } from '../config/load.ts';
 import { type Reporter, silentReporter } from '../core/reporter.ts';
+import type { ProviderRegistry } from '../providers/registry.ts';
 import type { RunContext } from '../workflows/context.ts';
 import { type DownResult, down } from '../workflows/down.ts';
 import { upInput } from '../workflows/from-settings.ts';
@@ -49,8 +50,10 @@ export function createGpuRun(options: GpuRunOptions = {}): GpuRun {
     signal: options.signal ?? new AbortController().signal,
   };
   /** Opened for each call: the SDK holds no file open between calls, and many may run at once. */
+  let providers: ProviderRegistry | null = null;
   const withContext = async <T>(work: (context: RunContext) => Promise<T>): Promise<T> => {
-    const { context, close } = openContext(contextOptions);
+    providers ??= openProviders(contextOptions);
+    const { context, close } = openContext({ ...contextOptions, providers });
     try {
       return await work(context);
     } finally {

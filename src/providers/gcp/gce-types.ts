@@ -53,7 +53,12 @@ export interface OperationError {
   readonly location?: string;
   readonly errorDetails?: readonly {
     readonly errorInfo?: { readonly reason?: string; readonly domain?: string; readonly metadatas?: Readonly<Record<string, string>> };
-    readonly quotaInfo?: { readonly metricName?: string; readonly limitName?: string; readonly dimensions?: Readonly<Record<string, string>>; readonly limit?: number };
+    readonly quotaInfo?: {
+      readonly metricName?: string;
+      readonly limitName?: string;
+      readonly dimensions?: Readonly<Record<string, string>>;
+      readonly limit?: number;
+    };
     readonly localizedMessage?: { readonly locale?: string; readonly message?: string };
     readonly help?: { readonly links?: readonly { readonly description?: string; readonly url?: string }[] };
   }[];

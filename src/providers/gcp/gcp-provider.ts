@@ -123,8 +123,8 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       const seen = new Set<string>();
       const own: Account[] = (await parts.hasCredentials()) ? [{ project: null, credentialsFile: null }] : [];
       for (const account of [...own, ...accounts.remembered()]) {
-        const api = await inWords(() => accounts.api(account));
-        if (seen.has(api.project)) continue;
+        const api = await apiOrNull(accounts, account);
+        if (api === null || seen.has(api.project)) continue;
         seen.add(api.project);
         yield* eachInWords(listMachines(api, account, owner, signal));
       }
@@ -142,6 +142,16 @@ async function beforeOrder<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     const { code, message, hints, retry, elsewhere } = toGpuRunError(error);
     throw new GpuRunError(code, message, { hints, retry, elsewhere, leftBehind: 'nothing', cause: error });
+  }
+}
+
+/** null: credentials that name no project, and nobody else does; no machine was ever made with those alone. */
+async function apiOrNull(accounts: Accounts, account: Account): Promise<GceApi | null> {
+  try {
+    return await inWords(() => accounts.api(account));
+  } catch (error) {
+    if (account.project === null && error instanceof GpuRunError && error.code === 'bad-input') return null;
+    throw error;
   }
 }
 
@@ -171,7 +181,7 @@ function publicIpOf(need: ResourceNeed, options: GcpOptions): boolean {
 
 function refTo(plan: LaunchPlan, options: GcpOptions, known: { project?: string; instanceId?: string; image?: string }): MachineRef {
   const { id, name, labels, offer, need } = plan;
-  const { credentialsFile, user } = options;
-  const data = { project: options.project, zone: zoneOf(offer), credentialsFile, user, publicIp: publicIpOf(need, options), ...known };
+  const { credentialsFile, network, user } = options;
+  const data = { project: options.project, zone: zoneOf(offer), credentialsFile, network, user, publicIp: publicIpOf(need, options), ...known };
   return { provider: 'gcp', id, name, labels, createdAt: null, data };
 }

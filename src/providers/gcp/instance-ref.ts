@@ -1,6 +1,6 @@
 /** What the ledger keeps of a Compute Engine machine: enough to find it again, to reach it and to end it, from this file alone. */
 import { GpuRunError } from '../../core/errors.ts';
-import type { MachineRef } from '../../core/machine.ts';
+import { labelKeys, type MachineRef } from '../../core/machine.ts';
 
 export interface InstanceRef {
   /** null: the one that the environment or the credentials name. */
@@ -10,6 +10,10 @@ export interface InstanceRef {
   readonly name: string;
   /** Absolute path of the credentials that it was made with; null: Application Default Credentials. */
   readonly credentialsFile: string | null;
+  /** Our label's value. */
+  readonly owner: string;
+  /** As the config says it; null: `default`. */
+  readonly network: string | null;
   /** Account on the machine. */
   readonly user: string;
   /** false: reached through an IAP tunnel. */
@@ -40,6 +44,8 @@ export function readInstanceRef(ref: MachineRef): InstanceRef {
     zone,
     name: ref.id,
     credentialsFile: text('credentialsFile'),
+    owner: ref.labels[labelKeys.owner] ?? '',
+    network: text('network'),
     user: text('user') ?? 'gpurun',
     publicIp: data['publicIp'] !== false,
     instanceId: text('instanceId'),

@@ -58,6 +58,8 @@ export async function launchInstance(parts: LaunchParts): Promise<Launched> {
   }
   const done = await untilDone(ordered, parts, place);
   if (done.error !== undefined && done.error.errors.length > 0) {
+    const refused = explainFailure(done, place);
+    if (refused.leftBehind === 'nothing') throw refused; // out of stock, no quota: Google has made nothing
     await clear(parts, place, 'look');
     throw explainFailure(done, place, 'cleared');
   }
@@ -74,7 +76,10 @@ async function settleRefused(error: unknown, parts: LaunchParts, place: FailureP
     const there = await parts.api.getInstance(place.zone, parts.plan.id, parts.signal);
     if (there !== null && isOurs(there, parts.plan)) return { instanceId: there.id, createdAt: there.creationTimestamp, image: parts.image.selfLink };
     if (there !== null) {
-      throw new GpuRunError('conflict', `There is a machine '${parts.plan.id}' in ${place.zone} already, from another request.`, { retry: 'same' });
+      throw new GpuRunError('conflict', `There is a machine '${parts.plan.id}' in ${place.zone} already, from another request.`, {
+        retry: 'elsewhere',
+        leftBehind: 'nothing',
+      });
     }
   }
   if (!error.outcomeUnknown) throw explainFailure(error, place, 'refused');

@@ -3,7 +3,7 @@
  * none, and a probe of it can hang) and without asking gcloud: a file that the config names, `GOOGLE_APPLICATION_CREDENTIALS`, the
  * file of `gcloud auth application-default login`. Source: Google's documentation of Application Default Credentials.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../../../core/errors.ts';
 
@@ -97,4 +97,12 @@ export function projectOf(configured: string | null, env: Environment, { content
   throw new GpuRunError('bad-input', `It is not known in which Google Cloud project to rent: ${sources.map(([source]) => source).join(', ')} have none.`, {
     hints,
   });
+}
+
+/** Whether somebody has set up credentials at all, good ones or not. */
+export function namesCredentials(configured: string | null, env: Environment, platform: NodeJS.Platform): boolean {
+  const fromEnvironment = env[variable];
+  if (configured !== null || (fromEnvironment !== undefined && fromEnvironment !== '')) return true;
+  const ofGcloud = gcloudFile(env, platform);
+  return ofGcloud !== null && existsSync(ofGcloud);
 }
