@@ -34,10 +34,10 @@ function hostBlock(machine: MachineEntry, { home, program }: Pick<RunContext, 'h
   ];
 }
 
-/** Run by the user's shell, or on Windows as it stands. `%` is OpenSSH's own. @throws GpuRunError `bad-input` where a path can't stand on one line */
+/** Run by the user's shell, with `exec` before it, or on Windows as it stands. `%` is OpenSSH's own. @throws GpuRunError `bad-input` where a path can't stand on one line */
 function proxyCommand(name: string, root: string, program: readonly string[]): string {
   const words = [...program, 'tunnel', name];
-  const line = process.platform === 'win32' ? words.map((word) => `"${word}"`).join(' ') : `exec env ${quoteArgv([`GPU_RUN_HOME=${root}`, ...words])}`;
+  const line = process.platform === 'win32' ? words.map((word) => `"${word}"`).join(' ') : `env ${quoteArgv([`GPU_RUN_HOME=${root}`, ...words])}`;
   if (/[\r\n]/.test(line)) throw new GpuRunError('bad-input', "A path with a line break in it can't stand in an SSH config.");
   return line.replaceAll('%', '%%');
 }
