@@ -26,7 +26,8 @@ export function installDriver(world: World, instance: InstanceRecord, folder: st
   const [smiFile, lib] = [join(folder, 'bin', 'nvidia-smi'), join(folder, 'lib')];
   mkdirSync(lib, { recursive: true });
   const install = () => {
-    if (cuda !== null) symlinkSync(cuda, join(lib, 'libcuda.so.1'));
+    if (cuda === null) refuseKernels(join(folder, 'bin'));
+    else symlinkSync(cuda, join(lib, 'libcuda.so.1'));
     writeFileSync(`${smiFile}.new`, smi({ ...gpus, count: trouble.gpuCount ?? gpus.count }, instance.id), { mode: 0o755 });
     renameSync(`${smiFile}.new`, smiFile);
   };
@@ -44,6 +45,12 @@ export function installDriver(world: World, instance: InstanceRecord, folder: st
 function hideOwnDriver(bin: string): void {
   const isHere = ['/usr/local/bin', '/usr/bin', '/bin'].some((folder) => existsSync(join(folder, 'nvidia-smi')));
   if (isHere) writeFileSync(join(bin, 'nvidia-smi'), '#!/bin/sh\necho "nvidia-smi: command not found" >&2\nexit 127\n', { mode: 0o755 });
+}
+
+/** Without a CUDA library the GPUs can be checked as far as nvidia-smi goes: the program that runs a kernel finds no Python, all others do. */
+function refuseKernels(bin: string): void {
+  const script = 'case "$*" in -I*" -") echo "no C compiler made a CUDA library to test with" >&2; exit 1;; esac\nPATH="${PATH#*:}" exec python3 "$@"';
+  writeFileSync(join(bin, 'python3'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
 }
 
 function uuid(instanceId: string, index: number): string {
