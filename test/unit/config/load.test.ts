@@ -197,6 +197,7 @@ describe('who is believed', () => {
       gpu: 'T4',
       region: 'flag',
       spot: true,
+      publicIp: false,
       nodes: '1',
       maxTime: '1h',
       budget: '$1.5',
@@ -207,7 +208,7 @@ describe('who is believed', () => {
     expect(await it.load(flags, env)).toMatchObject({
       name: 'by-flag',
       providers: ['f', 'g'],
-      need: { gpu: { name: 'T4', count: 1 }, spot: true, nodes: 1, regions: ['flag'] },
+      need: { gpu: { name: 'T4', count: 1 }, spot: true, publicIp: false, nodes: 1, regions: ['flag'] },
       limits: { maxTimeSeconds: 3_600, budgetUsd: 1.5, idleSeconds: 60 },
       env: { A: 'config', B: 'env', C: 'flag' },
       secrets: ['THREE', 'ONE', 'TWO'],

@@ -8,8 +8,8 @@ import type { Clock } from '../../../../core/clock.ts';
 import { GpuRunError } from '../../../../core/errors.ts';
 import { decodeFrame, encodeFrame, type Frame, largestData } from './frames.ts';
 import { reconnecting } from './reconnecting.ts';
-import { mayReconnect, type TunnelPlace, tunnelClosed, tunnelLost } from './relay-error.ts';
-import { type Closing, openRelaySocket, type RelaySocket } from './relay-socket.ts';
+import { type Closing, mayReconnect, type TunnelPlace, tunnelClosed, tunnelLost } from './relay-error.ts';
+import { openRelaySocket, type RelaySocket } from './relay-socket.ts';
 import { connectUrl, googlesRelay, reconnectUrl } from './relay-url.ts';
 import { createUnconfirmed } from './unconfirmed.ts';
 

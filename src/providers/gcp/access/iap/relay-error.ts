@@ -1,6 +1,5 @@
 /** What Google's relay refuses, in words that say what to do. */
 import { GpuRunError } from '../../../../core/errors.ts';
-import type { Closing } from './relay-socket.ts';
 
 export interface TunnelPlace {
   readonly project: string;
@@ -9,6 +8,12 @@ export interface TunnelPlace {
   readonly port: number;
   /** `nic0` */
   readonly interface: string;
+}
+
+/** Why a socket is closed: WebSocket's or the relay's own code, and what was said. 1006: it broke. */
+export interface Closing {
+  readonly code: number;
+  readonly reason: string;
 }
 
 /** The addresses that the relay connects from: a firewall rule for them lets a tunnel in. Source: IAP's documentation. */

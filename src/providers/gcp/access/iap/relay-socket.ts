@@ -2,13 +2,7 @@
 import WebSocket from 'ws';
 import type { GpuRunError } from '../../../../core/errors.ts';
 import { largestData } from './frames.ts';
-import { handshakeRefused, relayUnreachable, type TunnelPlace } from './relay-error.ts';
-
-/** Why a socket is closed: WebSocket's or the relay's own code, and what was said. 1006: it broke. */
-export interface Closing {
-  readonly code: number;
-  readonly reason: string;
-}
+import { type Closing, handshakeRefused, relayUnreachable, type TunnelPlace } from './relay-error.ts';
 
 export interface RelaySocket {
   /** Resolves when the bytes are with the operating system, or the socket is closed: then they may be lost. */
