@@ -2,6 +2,7 @@
  * From a credentials file to the object of google-auth-library that gets tokens for it. The kinds are told apart here, so that the
  * library never searches by itself: its search ends at the metadata server and starts gcloud.
  */
+import { createRequire } from 'node:module';
 import type { AuthClient } from 'google-auth-library';
 import { GpuRunError } from '../../../core/errors.ts';
 import { type CredentialsFile, type Environment, loginHint } from './credentials-file.ts';
@@ -73,7 +74,8 @@ function clientOf(
         if (target === undefined) throw unusable(file, 'service_account_impersonation_url names no service account');
         const sourceClient = clientOf(file, source as Readonly<Record<string, unknown>>, library, transporterOf);
         const endpoint = new URL(text('service_account_impersonation_url')).origin;
-        return new library.Impersonated({ ...shared, sourceClient, targetPrincipal: target, targetScopes: scopes, delegates: delegatesOf(content), endpoint });
+        const options = { ...shared, sourceClient, targetPrincipal: target, targetScopes: scopes, delegates: delegatesOf(content), endpoint };
+        return withoutWarning(() => new library.Impersonated(options));
       }
       default:
         throw unusable(file, `its type is ${typeof type === 'string' ? JSON.stringify(type.slice(0, 60)) : 'missing'}, not one that gpu-run knows`);
@@ -93,6 +95,12 @@ function externalClient(library: Library, options: Readonly<Record<string, unkno
   return new library.IdentityPoolClient(options as never);
 }
 
+/** The library warns, on the console, of addresses in the file; they are checked above. Its own search does the same with this function. */
+function withoutWarning<T>(make: () => T): T {
+  const { suppressAdcWarning } = createRequire(import.meta.url)('google-auth-library/build/src/util.js') as { suppressAdcWarning(make: () => T): T };
+  return suppressAdcWarning(make);
+}
+
 /** Repeats nothing by itself, and goes where the file says: the library has Google's address built in. */
 function transporterFor(library: Library, tokenUrl: string, agent: (url: URL) => unknown): Transporter {
   const transporter = new library.gaxios.Gaxios({ agent: agent as never, timeout: 30_000 });
@@ -102,6 +110,13 @@ function transporterFor(library: Library, tokenUrl: string, agent: (url: URL) =>
       config.retry = false;
       config.retryConfig = { retry: 0, noResponseRetries: 0 };
       return config;
+    },
+  });
+  transporter.interceptors.response.add({
+    resolved: async (response) => {
+      // The library would go on with the text, and quote it in its error.
+      if (response.config.method === 'POST' && typeof response.data === 'string') throw new Error('what answers is not a token endpoint');
+      return response;
     },
   });
   return transporter;

@@ -70,11 +70,17 @@ export function tokenFailure({ path, namedBy, content }: CredentialsFile, thrown
   }
   if (status !== null) return unreachable(source, `it answers HTTP ${status}`);
   const code = systemErrorCode(thrown) ?? (thrown instanceof Error ? systemErrorCode(thrown.cause) : undefined);
-  if (code !== undefined && /^(E[A-Z_]+|AbortError|TimeoutError|UND_ERR_.*|CERT_.*|DEPTH_ZERO.*|SELF_SIGNED.*|UNABLE_TO.*)$/.test(code) && !isLocal(code))
-    return unreachable(source, code);
-  // A key that can't be read, a token file that is not there: the library's words hold no secret.
-  const why = thrown instanceof Error ? thrown.message.slice(0, 300) : String(thrown);
-  return new GpuRunError('not-allowed', `No token could be got for ${source}: ${why}.`, { hints: [...hintsFor(content), loginHint] });
+  if (code !== undefined && ofNetwork.test(code) && !ofFiles.test(code)) return unreachable(source, code);
+  return new GpuRunError('not-allowed', `No token could be got for ${source}: ${reasonOf(thrown)}.`, { hints: [...hintsFor(content), loginHint] });
+}
+
+const ofNetwork = /^(E(?!RR_)[A-Z_]+|ERR_(TLS|SSL|PROXY|SOCKET|STREAM)_\w+|AbortError|TimeoutError|CERT_\w+|DEPTH_ZERO\w+|SELF_SIGNED\w+|UNABLE_TO\w+)$/;
+const ofFiles = /^(ENOENT|EACCES|EPERM|EISDIR|ENOTDIR)$/;
+
+/** The library's own words hold no secret (a key that can't be read, a token file that is not there); those of the language quote what was read. */
+function reasonOf(thrown: unknown): string {
+  if (thrown instanceof TypeError || thrown instanceof SyntaxError || !(thrown instanceof Error)) return 'what was read is not a token';
+  return thrown.message.slice(0, 300);
 }
 
 function unreachable(source: string, why: string): GpuRunError {
@@ -82,11 +88,6 @@ function unreachable(source: string, why: string): GpuRunError {
     hints: ['Check the network, and HTTPS_PROXY and NO_PROXY if there is a proxy.'],
     retry: 'same',
   });
-}
-
-/** Of a file on this computer, not of the network. */
-function isLocal(code: string): boolean {
-  return ['ENOENT', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR'].includes(code);
 }
 
 function kindOf({ type, client_email: email }: Readonly<Record<string, unknown>>): string {
