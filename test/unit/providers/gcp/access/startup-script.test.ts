@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,13 @@ const run = promisify(execFile);
 const hostKey = generateKeyPair().publicKey;
 const loginKey = generateKeyPair().publicKey;
 
+/** Where a program is; null: nowhere. */
+function find(program: string): string | null {
+  const folders = (process.env['PATH'] ?? '').split(':');
+  return folders.map((place) => join(place, program)).find((file) => existsSync(file)) ?? null;
+}
+
+const wget = find('wget');
 let folder: string;
 let server: Server;
 let put: Map<string, string>;
@@ -79,6 +86,16 @@ test('without a port of its own it says none; a metadata server that is not ther
   refuse = 2;
   await boot();
   expect([...put.keys()]).toEqual(['guest-attributes/hostkeys/ssh-ed25519']);
+});
+
+test.skipIf(wget === null)('works with wget where there is no curl', async () => {
+  writeFileSync(join(folder, 'ssh', 'ssh_host_ed25519_key.pub'), `${hostKey}\n`);
+  writeFileSync(join(folder, 'ssh', 'sshd_config'), 'Port 2222\n');
+  const only = join(folder, 'only');
+  mkdirSync(only);
+  for (const name of ['wget', 'awk', 'sleep', 'id', 'sh']) symlinkSync(find(name) ?? name, join(only, name));
+  await run(join(only, 'sh'), ['-c', startupScript()], { env: { ...env, PATH: only } });
+  expect([...put.values()]).toEqual(['2222', hostKey.split(' ')[1]]);
 });
 
 test('waits for the keys of an image that makes them at its first boot', async () => {
