@@ -84,7 +84,7 @@ export function openProviders(options: ContextOptions): ProviderRegistry {
         home: home.local,
         machineProcess: join(builtFolder(), 'local-machine.js'),
         node: process.execPath,
-        env: pick(options.env, ['PATH', 'LANG', 'LC_ALL', 'TZ', 'LD_LIBRARY_PATH', 'CUDA_HOME', 'CUDA_VISIBLE_DEVICES']),
+        env: pick(options.env, ['PATH', 'LANG', 'LC_ALL', 'TZ', 'LD_LIBRARY_PATH', 'CUDA_HOME', 'CUDA_VISIBLE_DEVICES', 'METADATA_SERVER_DETECTION']),
         clock,
       }),
     ssh: async () => (await import('./providers/ssh/ssh-provider.ts')).createSshProvider({ clock }),

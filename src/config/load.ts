@@ -65,13 +65,16 @@ function settle(layers: readonly Layer[], found: Pick<Settings, 'folder' | 'conf
   const secrets = [...new Set(layers.flatMap((layer) => layer.secrets ?? []))];
   const clashes = alsoInEnv(secrets, env);
   if (clashes.length > 0) throwProblems([{ where: 'secrets', text: explainAlsoInEnv(clashes) }]);
+  const need = needOf(layers, options);
+  const said = firstOf(layers, 'providers') ?? ofBlocks(options);
   const sync = firstOf(layers, 'sync');
   const idleSeconds = firstOf(layers, 'idleSeconds');
   return {
     ...found,
     name: firstOf(layers, 'name') ?? toMachineName(basename(found.folder)),
-    providers: firstOf(layers, 'providers') ?? (options['ssh'] === undefined ? ['local'] : ['ssh']),
-    need: needOf(layers, options),
+    providers: said ?? defaultProviders(need),
+    providersSaid: said !== undefined,
+    need,
     sync: { code: sync?.code ?? found.folder, exclude: sync?.exclude ?? [], data: sync?.data ?? [] },
     setup: firstOf(layers, 'setup') ?? null,
     train: firstOf(layers, 'train') ?? null,
@@ -86,6 +89,17 @@ function settle(layers: readonly Layer[], found: Pick<Settings, 'folder' | 'conf
     },
     retry: firstOf(layers, 'retry') ?? noRetry,
   };
+}
+
+/** A block of a provider's options says which provider is meant. */
+function ofBlocks(options: ProviderOptions): readonly string[] | undefined {
+  const named = ['ssh', 'gcp'].filter((name) => options[name] !== undefined);
+  return named.length === 0 ? undefined : named;
+}
+
+/** This computer, if it has what is asked for; what it can't have is looked for where it can be rented. */
+function defaultProviders({ gpu, spot }: ResourceNeed): readonly string[] {
+  return gpu === undefined && !spot ? ['local'] : ['local', 'gcp'];
 }
 
 function needOf(layers: readonly Layer[], providerOptions: ProviderOptions): ResourceNeed {

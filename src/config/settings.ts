@@ -9,8 +9,10 @@ export interface Settings {
   readonly folder: string;
   /** Absolute path of the config that was read; null: there is none. */
   readonly configFile: string | null;
-  /** Tried in order. `['local']` where nothing else is said. */
+  /** Tried in order. Where nothing is said: `['local']`, and with a GPU or `spot` asked for, `['local', 'gcp']`. */
   readonly providers: readonly string[];
+  /** Somebody has named the providers, or a provider's block; otherwise a machine that is up will do, wherever it is. */
+  readonly providersSaid: boolean;
   readonly template: string | null;
   readonly need: ResourceNeed;
   readonly sync: SyncSettings;

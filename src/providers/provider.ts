@@ -11,6 +11,8 @@ export interface ProviderTraits {
   readonly deadline: 'native' | 'watchdog' | 'none';
   /** How the host key is known before the first connection: the provider publishes it, we preset it, or the user pins it. */
   readonly hostKeys: 'published' | 'preset' | 'pinned';
+  /** The machine ends by itself when it has been idle for its limit. */
+  readonly endsIdle: boolean;
   readonly stop: 'free' | 'billed' | 'none';
   /** launch with the same request id twice makes one machine. */
   readonly idempotentLaunch: boolean;

@@ -6,7 +6,6 @@ import envPaths from 'env-paths';
 import { type ContextOptions, openContext, openProviders } from '../compose.ts';
 import { type FlagValues, loadSettings } from '../config/load.ts';
 import { type Reporter, silentReporter } from '../core/reporter.ts';
-import type { ProviderRegistry } from '../providers/registry.ts';
 import type { RunContext } from '../workflows/context.ts';
 import { type DownResult, down } from '../workflows/down.ts';
 import { upInput } from '../workflows/from-settings.ts';
@@ -50,7 +49,7 @@ export function createGpuRun(options: GpuRunOptions = {}): GpuRun {
     signal: options.signal ?? new AbortController().signal,
   };
   /** Opened for each call: the SDK holds no file open between calls, and many may run at once. */
-  let providers: ProviderRegistry | null = null;
+  let providers: ReturnType<typeof openProviders> | null = null;
   const withContext = async <T>(work: (context: RunContext) => Promise<T>): Promise<T> => {
     providers ??= openProviders(contextOptions);
     const { context, close } = openContext({ ...contextOptions, providers });

@@ -118,6 +118,7 @@ export function createFakeProvider(options: FakeProviderOptions): FakeProvider {
     traits: {
       deadline: 'native',
       hostKeys: 'preset',
+      endsIdle: true,
       stop: 'none',
       idempotentLaunch: true,
       spot: true,

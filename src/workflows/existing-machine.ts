@@ -61,7 +61,7 @@ export function reuse(machine: MachineEntry, input: UpInput, context: RunContext
 }
 
 export function checkFits(machine: MachineEntry, input: UpInput): MachineEntry {
-  const wrongProvider = !input.providers.includes(machine.provider);
+  const wrongProvider = input.anyProvider !== true && !input.providers.includes(machine.provider);
   const wrongCount = input.need.nodes > 1;
   const gpu = input.need.gpu;
   const has = machine.offer.gpu;

@@ -7,8 +7,18 @@ import type { UpInput } from './up-input.ts';
 const defaultGraceMs = 30_000;
 
 export function upInput(settings: Settings, forOneJob: boolean): UpInput {
-  const { name, providers, need, template, limits } = settings;
-  return { name, providers, need, template, forOneJob, maxTimeSeconds: limits.maxTimeSeconds, idleSeconds: limits.idleSeconds, budgetUsd: limits.budgetUsd };
+  const { name, providers, providersSaid, need, template, limits } = settings;
+  return {
+    name,
+    providers,
+    anyProvider: !providersSaid,
+    need,
+    template,
+    forOneJob,
+    maxTimeSeconds: limits.maxTimeSeconds,
+    idleSeconds: limits.idleSeconds,
+    budgetUsd: limits.budgetUsd,
+  };
 }
 
 /** What a caller decides at each `train`, beside the settings. */

@@ -5,6 +5,8 @@ export interface UpInput {
   readonly name: string;
   /** Tried in order. */
   readonly providers: readonly string[];
+  /** Nobody has named a provider: a machine that is up is used wherever it is. */
+  readonly anyProvider?: boolean;
   readonly need: ResourceNeed;
   readonly template: string | null;
   readonly maxTimeSeconds: number;

@@ -83,7 +83,7 @@ async function findOffers(input: UpInput, context: RunContext): Promise<readonly
 async function protectionOf(machine: MachineEntry, context: RunContext): Promise<string[]> {
   const { traits }: Provider = await context.providers.get(machine.provider);
   if (traits.borrowed) return ['the host is your own and stays; jobs there end with `gpu-run down`, nothing ends them at the deadline'];
-  const idle = machine.idleSeconds === null ? '' : `, or after ${Math.round(machine.idleSeconds / 60)} idle minutes`;
+  const idle = machine.idleSeconds === null || !traits.endsIdle ? '' : `, or after ${Math.round(machine.idleSeconds / 60)} idle minutes`;
   return traits.deadline === 'none'
     ? []
     : [`${traits.deadline === 'native' ? machine.provider : 'the watchdog on the machine'} ends it at its deadline${idle}`];

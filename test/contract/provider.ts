@@ -48,12 +48,14 @@ export function describeProvider(name: string, open: () => Promise<ProviderSubje
 
     const firstOffer = async () => (await collect(provider.offers(subject.need)))[0] as Offer;
     const plan = async (changes?: Partial<LaunchPlan>) => planFor(await firstOffer(), subject.need, subject.now(), changes);
+    /** A list finds a machine again without the ledger: it may know less of what was ordered. */
+    const identity = ({ provider, id, name, labels, createdAt }: MachineRef) => ({ provider, id, name, labels, createdAt });
     const listed = (owner = 'ann-x7k2pq') => collect(provider.list(owner));
 
     async function until(ref: MachineRef, state: MachineStatus['state']): Promise<MachineStatus> {
       for (;;) {
         const status = await provider.describe(ref);
-        if (status.state === state) return status;
+        if (status.state === state && (state !== 'running' || status.access !== null)) return status;
         if (status.state === 'gone') throw new Error(`the machine is gone instead of ${state}: ${status.detail}`);
         await subject.pause();
       }
@@ -83,11 +85,20 @@ export function describeProvider(name: string, open: () => Promise<ProviderSubje
       const ref = await provider.launch(await plan());
       const { access } = await until(ref, 'running');
       expect(access).not.toBeNull();
-      expect(await listed()).toEqual(provider.traits.borrowed ? [] : [ref]);
+      expect((await listed()).map(identity)).toEqual(provider.traits.borrowed ? [] : [identity(ref)]);
       await end(ref);
       await end(ref);
       expect(await listed()).toEqual([]);
       if (!provider.traits.borrowed) expect(await provider.describe(ref)).toMatchObject({ state: 'gone', access: null });
+    });
+
+    test('a machine that was found by its label is ended by what the list says', async ({ skip }) => {
+      if (provider.traits.borrowed) skip();
+      const ref = await provider.launch(await plan());
+      await until(ref, 'running');
+      const [found] = await listed();
+      await end(JSON.parse(JSON.stringify(found)) as MachineRef);
+      expect((await provider.describe(ref)).state).toBe('gone');
     });
 
     test('the ref carries id, name and labels as ordered', async () => {
@@ -126,8 +137,9 @@ export function describeProvider(name: string, open: () => Promise<ProviderSubje
     });
 
     test('a machine that never was is gone, whatever its id', async () => {
+      const data = provider.expect?.(await plan()).data ?? {};
       for (const id of ['never-k3v9xq', '../never', '', '.', 'a/b', 'A B\n']) {
-        const ref: MachineRef = { provider: provider.id, id, name: 'never', labels: {}, createdAt: null, data: {} };
+        const ref: MachineRef = { provider: provider.id, id, name: 'never', labels: {}, createdAt: null, data };
         expect(await provider.describe(ref)).toMatchObject({ state: 'gone', access: null });
         expect(await provider.terminate(ref)).toEqual({ state: 'gone', leftovers: [] });
       }
@@ -140,7 +152,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderSubje
       expect(refs).toEqual([refs[0], refs[0], refs[0]]);
       await until(refs[0] as MachineRef, 'running');
       expect(await provider.launch(order)).toEqual(refs[0]);
-      expect(await listed()).toEqual(provider.traits.borrowed ? [] : [refs[0]]);
+      expect((await listed()).map(identity)).toEqual(provider.traits.borrowed ? [] : [identity(refs[0] as MachineRef)]);
     });
 
     test('two machines live side by side, and one ends without the other', async () => {
@@ -149,7 +161,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderSubje
       if (!provider.traits.borrowed) expect(second.access === first.access || JSON.stringify(second.access) !== JSON.stringify(first.access)).toBe(true);
       await end(one);
       expect((await provider.describe(other)).state).toBe('running');
-      expect(await listed()).toEqual(provider.traits.borrowed ? [] : [other]);
+      expect((await listed()).map(identity)).toEqual(provider.traits.borrowed ? [] : [identity(other)]);
     });
 
     test('two who end it at the same moment both hear that it is gone', async () => {
@@ -161,7 +173,9 @@ export function describeProvider(name: string, open: () => Promise<ProviderSubje
     test('says its own deadline where it keeps one', async ({ skip }) => {
       if (provider.traits.deadline !== 'native') skip();
       const order = await plan();
-      expect((await until(await provider.launch(order), 'running')).deadline).toBe(order.deadline);
+      const { deadline } = await until(await provider.launch(order), 'running');
+      // A timer that counts from when the machine runs is late by its boot.
+      expect(Math.abs((deadline ?? 0) - order.deadline)).toBeLessThan(120_000);
     });
 
     test('an aborted call ends with the reason and does nothing', async () => {

@@ -3,7 +3,7 @@ import type { Access, EndCause, MachineStatus } from '../../core/machine.ts';
 import { publishedHostKeys, publishedSshPort } from './access/host-keys.ts';
 import type { GceApi } from './gce-api.ts';
 import type { Instance } from './gce-types.ts';
-import { type InstanceRef, lastOf } from './instance-ref.ts';
+import { type InstanceRef, isInstanceName, lastOf } from './instance-ref.ts';
 import { unfinishedOrder } from './unfinished-order.ts';
 
 /** Statuses of an instance that does not run (any more) and still exists, and so still bills: at least its disk. */
@@ -13,6 +13,7 @@ const ending = new Set(['PENDING_STOP', 'STOPPING', 'STOPPED', 'TERMINATED', 'SU
 const timerSlackMs = 90_000;
 
 export async function describeInstance(api: GceApi, ref: InstanceRef, deadline: number, now: number, signal?: AbortSignal): Promise<MachineStatus> {
+  if (!isInstanceName(ref.name)) return { state: 'gone', access: null, detail: null, deadline: null };
   if (ref.disk !== null) return diskStatus(api, ref, signal);
   const instance = await api.getInstance(ref.zone, ref.name, signal);
   if (instance === null && ref.instanceId === null && (await unfinishedOrder(api, ref.zone, ref.name, signal)) !== null) {
@@ -30,7 +31,8 @@ export async function describeInstance(api: GceApi, ref: InstanceRef, deadline: 
   if (instance.status !== 'RUNNING') {
     return { state: 'pending', access: null, detail: instance.statusMessage ?? `Google says ${instance.status}`, deadline: ends };
   }
-  const access = await accessOf(api, ref, instance, signal);
+  const [access, takenBack] = await Promise.all([accessOf(api, ref, instance, signal), isTakenBack(api, ref, instance, signal)]);
+  if (takenBack) return { state: 'ending', access: null, detail: takenBackText, cause: 'preempted', deadline: ends };
   return { state: 'running', access, detail: access === null ? 'it boots, and has not published its host keys yet' : null, deadline: ends };
 }
 
@@ -42,8 +44,9 @@ async function diskStatus(api: GceApi, ref: InstanceRef, signal?: AbortSignal): 
 
 /** null: not known yet. There is no way in without the host keys. */
 async function accessOf(api: GceApi, ref: InstanceRef, instance: Instance, signal?: AbortSignal): Promise<Access | null> {
-  const [hostKeys, port] = await Promise.all([publishedHostKeys(api, ref.zone, ref.name, signal), publishedSshPort(api, ref.zone, ref.name, signal)]);
-  if (hostKeys === null || hostKeys.length === 0) return null;
+  const hostKeys = await publishedHostKeys(api, ref.zone, ref.name, signal);
+  if (hostKeys === null) return null;
+  const port = await publishedSshPort(api, ref.zone, ref.name, signal); // published before the keys
   const own = { kind: 'own', port, user: ref.user, hostKeys } as const;
   if (!ref.publicIp) {
     const nic = instance.networkInterfaces?.[0]?.name ?? 'nic0';
@@ -52,6 +55,14 @@ async function accessOf(api: GceApi, ref: InstanceRef, instance: Instance, signa
   }
   const host = instance.networkInterfaces?.[0]?.accessConfigs?.[0]?.natIP;
   return host === undefined || host === '' ? null : { ...own, host };
+}
+
+const takenBackText = 'Google took it back (preempted)';
+
+/** The status of a Spot machine lags behind by up to a minute; the log of operations does not. */
+async function isTakenBack(api: GceApi, { zone }: InstanceRef, { id, scheduling }: Instance, signal?: AbortSignal): Promise<boolean> {
+  if (scheduling?.provisioningModel !== 'SPOT') return false;
+  return (await api.listOperations(zone, `operationType="compute.instances.preempted" AND targetId=${id}`, signal)).length > 0;
 }
 
 /** From the zone's log of operations, which outlives the machine; it names what Google itself did, and what somebody ordered. */
@@ -64,7 +75,7 @@ async function whyGone(
 ): Promise<{ cause?: EndCause; detail: string | null }> {
   const operations = ref.instanceId === null ? [] : await api.listOperations(ref.zone, `targetId=${ref.instanceId}`, signal);
   const has = (type: string) => operations.some(({ operationType }) => operationType.toLowerCase() === type);
-  if (has('compute.instances.preempted')) return { cause: 'preempted', detail: 'Google took it back (preempted)' };
+  if (has('compute.instances.preempted')) return { cause: 'preempted', detail: takenBackText };
   if (has('compute.instances.hosterror')) return { cause: 'host-error', detail: 'the computer at Google that it ran on failed' };
   if (has('compute.instances.terminateonhostmaintenance'))
     return { cause: 'host-error', detail: 'Google ended it for maintenance of the computer that it ran on' };

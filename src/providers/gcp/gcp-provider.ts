@@ -41,6 +41,7 @@ export interface GcpProviderParts {
 const traits: ProviderTraits = {
   deadline: 'native',
   hostKeys: 'published',
+  endsIdle: false,
   stop: 'billed',
   idempotentLaunch: true,
   spot: true,

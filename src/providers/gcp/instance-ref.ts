@@ -54,6 +54,11 @@ export function readInstanceRef(ref: MachineRef): InstanceRef {
   };
 }
 
+/** As the API takes them: what has another name was never there. */
+export function isInstanceName(name: string): boolean {
+  return /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name);
+}
+
 /** The exact command that ends it without us. */
 export function deleteCommand({ project, zone, name, disk }: Pick<InstanceRef, 'project' | 'zone' | 'name' | 'disk'>): string {
   const what = disk === null ? `instances delete ${name}` : `disks delete ${disk}`;

@@ -1,6 +1,6 @@
 /** All that carries an owner's label in a project: machines, and disks that machines have left behind. */
 import { GpuRunError } from '../../core/errors.ts';
-import { labelKeys, type MachineRef } from '../../core/machine.ts';
+import { type Labels, labelKeys, type MachineRef } from '../../core/machine.ts';
 import type { GceApi } from './gce-api.ts';
 import type { Disk, Instance } from './gce-types.ts';
 import type { Account } from './gcp-account.ts';
@@ -25,15 +25,22 @@ export async function* listMachines(api: GceApi, account: Account, owner: string
 }
 
 export function refOfInstance(instance: Instance, project: string, { credentialsFile }: Account): MachineRef {
-  const labels = instance.labels ?? {};
+  const labels = oursOf(instance.labels);
   const id = labels[labelKeys.machine] ?? instance.name;
   const publicIp = (instance.networkInterfaces?.[0]?.accessConfigs ?? []).length > 0;
-  const data = { project, zone: lastOf(instance.zone), instanceId: instance.id, credentialsFile, publicIp };
+  const network = instance.networkInterfaces?.[0]?.network;
+  const where = { project, zone: lastOf(instance.zone), instanceId: instance.id, network: network === undefined ? null : lastOf(network) };
+  const data = { ...where, credentialsFile, publicIp };
   return { provider: 'gcp', id: instance.name, name: labels[labelKeys.name] ?? id, labels, createdAt: Date.parse(instance.creationTimestamp), data };
 }
 
+/** Without the mark that is the same on all, and what people add. */
+function oursOf(labels: Labels = {}): Labels {
+  return Object.fromEntries(Object.values(labelKeys).flatMap((key) => (labels[key] === undefined ? [] : [[key, labels[key]]])));
+}
+
 function refOfDisk(disk: Disk, project: string, { credentialsFile }: Account): MachineRef {
-  const labels = disk.labels ?? {};
+  const labels = oursOf(disk.labels);
   const data = { project, zone: lastOf(disk.zone ?? ''), disk: disk.name, credentialsFile };
   return { provider: 'gcp', id: labels[labelKeys.machine] ?? disk.name, name: labels[labelKeys.name] ?? disk.name, labels, createdAt: null, data };
 }

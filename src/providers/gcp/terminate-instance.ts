@@ -4,7 +4,7 @@ import { GpuRunError } from '../../core/errors.ts';
 import type { Termination } from '../../core/machine.ts';
 import type { GceApi } from './gce-api.ts';
 import { GceError } from './gce-error.ts';
-import { deleteCommand, type InstanceRef } from './instance-ref.ts';
+import { deleteCommand, type InstanceRef, isInstanceName } from './instance-ref.ts';
 import { unfinishedOrder } from './unfinished-order.ts';
 
 /**
@@ -12,6 +12,7 @@ import { unfinishedOrder } from './unfinished-order.ts';
  * @throws GpuRunError `still-billing` with the exact command when Google refuses or can't be asked
  */
 export async function terminateInstance(api: GceApi, ref: InstanceRef, signal?: AbortSignal): Promise<Termination> {
+  if (!isInstanceName(ref.name)) return { state: 'gone', leftovers: [] };
   try {
     if (ref.disk !== null) {
       const deletion = await api.deleteDisk(ref.zone, ref.disk, randomUUID(), signal);

@@ -17,7 +17,16 @@ export function createLocalProvider(options: LocalProviderOptions): Provider {
   const { home, clock } = options;
   return {
     id: 'local',
-    traits: { deadline: 'native', hostKeys: 'preset', stop: 'none', idempotentLaunch: true, spot: false, billingIncrementSeconds: 1, borrowed: false },
+    traits: {
+      deadline: 'native',
+      hostKeys: 'preset',
+      stop: 'none',
+      endsIdle: true,
+      idempotentLaunch: true,
+      spot: false,
+      billingIncrementSeconds: 1,
+      borrowed: false,
+    },
 
     async *offers(need, signal) {
       signal?.throwIfAborted();

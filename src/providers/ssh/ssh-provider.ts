@@ -12,7 +12,16 @@ import { readSshOptions, type SshOptions } from './ssh-options.ts';
 export function createSshProvider({ clock }: { readonly clock: Clock }): Provider {
   return {
     id: 'ssh',
-    traits: { deadline: 'watchdog', hostKeys: 'pinned', stop: 'none', idempotentLaunch: true, spot: false, billingIncrementSeconds: 1, borrowed: true },
+    traits: {
+      deadline: 'watchdog',
+      hostKeys: 'pinned',
+      stop: 'none',
+      endsIdle: false,
+      idempotentLaunch: true,
+      spot: false,
+      billingIncrementSeconds: 1,
+      borrowed: true,
+    },
 
     async *offers(need, signal) {
       signal?.throwIfAborted();

@@ -35,6 +35,7 @@ describe('loadSettings', () => {
       folder: it.folder,
       configFile: null,
       providers: ['local'],
+      providersSaid: false,
       template: null,
       need: { spot: false, regions: [], nodes: 1, providerOptions: {} },
       sync: { code: it.folder, exclude: [], data: [] },
@@ -56,6 +57,7 @@ describe('loadSettings', () => {
       folder: it.folder,
       configFile: join(it.folder, 'gpu-run.yaml'),
       providers: ['gcp', 'ssh'],
+      providersSaid: true,
       template: 'mine',
       need: {
         gpu: { name: 'L4', count: 1 },
@@ -149,6 +151,17 @@ describe('who is believed', () => {
   const template =
     'description: t\nprovider: [template]\ngpu: T4:4\nspot: true\ndisk: 4GB\nsetup: template\nenv: { A: template, D: template }\nssh: { host: template, user: template }';
   const files = { 'gpu-run.yaml': config, 'gpu-run/templates/t.yaml': template };
+
+  it.each([
+    ['gpu: L4', ['local', 'gcp'], false],
+    ['spot: true', ['local', 'gcp'], false],
+    ['gpu: L4\ngcp: { project: my-project }', ['gcp'], true],
+    ['gpu: L4\nprovider: local', ['local'], true],
+    ['gpu: L4\nssh: { host: box }', ['ssh'], true],
+  ])('the providers that follow from %j', async (yaml, providers, providersSaid) => {
+    using it = project({ 'gpu-run.yaml': yaml });
+    expect(await it.load()).toMatchObject({ providers, providersSaid });
+  });
 
   it('the template where nobody else says anything, then the config', async () => {
     using it = project(files);
