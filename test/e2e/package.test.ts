@@ -1,6 +1,6 @@
 /** The package as npm packs it, installed into a project that has nothing else, without a network. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'gpu-run-package-'));
   project = join(root, 'project');
   mkdirSync(project);
-  writeFileSync(join(project, 'package.json'), '{ "name": "consumer", "private": true, "type": "module" }');
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module', overrides: withoutContent() }));
   // The tests run on a build already: packing would only repeat it.
   npm(repository, 'pack', '--ignore-scripts', '--pack-destination', root);
   npm(
@@ -27,8 +27,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-test('it comes alone: no other package is installed', () => {
-  expect(readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual(['gpu-run']);
+test('it brings the client of Google alone, and works without it', () => {
+  const installed = readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'));
+  expect(installed.sort()).toEqual(['@google-cloud', 'google-auth-library', 'gpu-run']);
+  expect(readdirSync(join(project, 'node_modules', '@google-cloud'))).toEqual(['compute']);
 });
 
 test('it holds what it needs and nothing of how it is made', () => {
@@ -77,6 +79,19 @@ console.log(JSON.stringify({ machines: (await gpuRun.status()).machines, lost, t
   run(project, process.execPath, join(repository, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', '.');
   expect(JSON.parse(run(project, process.execPath, 'program.ts'))).toEqual({ machines: [], lost: [], types: ['function', 'function'] });
 });
+
+/** What it depends on, as packages that hold nothing: there is no network, and no command below may load them. */
+function withoutContent(): Record<string, string> {
+  const { dependencies } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
+  return Object.fromEntries(
+    Object.entries(dependencies).map(([name, range]) => {
+      const folder = join(root, 'empty', name);
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'package.json'), JSON.stringify({ name, version: range.replace(/^\D/, '') }));
+      return [name, `file:${folder}`];
+    }),
+  );
+}
 
 function gpuRun(...words: string[]): string {
   return run(project, process.execPath, join(project, 'node_modules', 'gpu-run', 'bin', 'run.js'), ...words);

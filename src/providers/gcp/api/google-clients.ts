@@ -20,6 +20,8 @@ const clientClasses = {
   zone_operations: 'ZoneOperationsClient',
 } as const;
 
+const gaxName = 'google-gax';
+
 export type GoogleClient = keyof typeof clientClasses;
 
 /** What the library's transport asks of authentication: everything it sends goes through `fetch`. */
@@ -55,8 +57,10 @@ export function createSender(auth: SeamAuth, origin: string): SendThrough {
   let gax: object | undefined;
 
   const load = async (name: GoogleClient): Promise<LibraryClient> => {
-    gax ??= withPrunedProtos(require('google-gax') as Gax, () => require('@google-cloud/compute/build/protos/protos.json') as object);
-    const library = require(`@google-cloud/compute/build/src/v1/${name}_client.js`) as Readonly<Record<string, LibraryClass>>;
+    const file = `@google-cloud/compute/build/src/v1/${name}_client.js`;
+    // The library's own gax: where packages are not hoisted, it lies below the library.
+    gax ??= withPrunedProtos(createRequire(require.resolve(file))(gaxName) as Gax, () => require('@google-cloud/compute/build/protos/protos.json') as object);
+    const library = require(file) as Readonly<Record<string, LibraryClass>>;
     const Client = library[clientClasses[name]];
     if (Client === undefined) throw new Error(`@google-cloud/compute has no ${clientClasses[name]}`);
     const client = new Client({ ...options }, gax);
