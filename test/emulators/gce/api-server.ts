@@ -6,6 +6,7 @@ import { computeService, skuPage } from './billing.ts';
 import type { Call, CallRequest } from './call.ts';
 import { checkMessage, queryFits } from './check-message.ts';
 import type { CallFault, Subject } from './faults.ts';
+import { answerOsLogin } from './os-login.ts';
 import type { CallShape } from './proto-schema.ts';
 import type { TokenIssuer } from './tokens.ts';
 import type { World } from './world.ts';
@@ -68,6 +69,12 @@ async function serve(parts: ApiParts, routes: readonly Route[], request: Incomin
   let id: string | null = null;
   try {
     parts.tokens().check(request.headers.authorization);
+    const login = answerOsLogin(world, method, path, url.searchParams, body);
+    if (login !== null) {
+      note('osLogin.importSshPublicKey', 200);
+      send(response, 200, login);
+      return;
+    }
     const route = routes.find(({ shape, pattern }) => shape.verb === method && pattern.test(path)) ?? null;
     id = route?.shape.id ?? (path === `/v1/services/${computeService}/skus` && method === 'GET' ? 'billing.skus' : null);
     const fault = id === null ? null : takeFault(world, id, route, path, body);

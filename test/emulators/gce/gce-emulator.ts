@@ -98,6 +98,7 @@ const defaults: WorldOptions = {
   advice: 'on',
   projectMetadata: [],
   forceOsLogin: false,
+  osLoginGranted: true,
   networks: { default: 'auto' },
   allowSshRule: true,
   prepareGuest: null,
@@ -121,6 +122,7 @@ export async function startGceEmulator({ project = 'emulated', port = 0, ...opti
     disks: new Map(),
     firewalls: new Map(),
     operations: [],
+    osLoginKeys: [],
     requests: new Map(),
   };
   addDefaultRules(world);

@@ -94,9 +94,8 @@ export function diskJson(world: World, disk: DiskRecord): Json {
   };
 }
 
-/** The keys that the guest agent takes from metadata. */
+/** The keys that the guest agent takes from metadata, where OS Login is off. */
 export function sshKeyLines(world: World, instance: InstanceRecord): readonly string[] {
-  if (usesOsLogin(world, instance)) return [];
   const lines = (items: readonly MetadataItem[]) => (metadataValue(items, 'ssh-keys') ?? '').split('\n').filter((line) => line.trim() !== '');
   const ofProject = isTrue(metadataValue(instance.metadata, 'block-project-ssh-keys')) ? [] : lines(world.options.projectMetadata);
   return [...lines(instance.metadata), ...ofProject];

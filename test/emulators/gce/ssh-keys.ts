@@ -1,7 +1,7 @@
 /** The `ssh-keys` of metadata, read as the guest agent reads them: `user:type blob comment`, or with an expiry in JSON. */
 import ssh2 from 'ssh2';
 import { sshKeyLines } from './instance-json.ts';
-import type { InstanceRecord, World } from './world.ts';
+import { type InstanceRecord, usesOsLogin, type World } from './world.ts';
 
 export interface MetadataKey {
   readonly user: string;
@@ -29,11 +29,10 @@ export function parseKeyLine(line: string): MetadataKey | null {
   }
 }
 
+/** Those of the metadata, or under OS Login those of the directory. */
 function validKeys(world: World, instance: InstanceRecord): readonly MetadataKey[] {
-  return sshKeyLines(world, instance).flatMap((line) => {
-    const key = parseKeyLine(line);
-    return key === null || (key.expiresAt !== null && key.expiresAt <= world.clock.now()) ? [] : [key];
-  });
+  const keys = usesOsLogin(world, instance) ? world.osLoginKeys : sshKeyLines(world, instance).map(parseKeyLine);
+  return keys.filter((key) => key !== null).filter(({ expiresAt }) => expiresAt === null || expiresAt > world.clock.now());
 }
 
 export function keysFor(world: World, instance: InstanceRecord, user: string): readonly string[] {

@@ -5,6 +5,7 @@ import type { GpuKind, ImageRow } from './catalogue-data.ts';
 import type { EmulatorClock } from './emulator-clock.ts';
 import type { Faults, MachineFault } from './faults.ts';
 import type { Guest } from './guest.ts';
+import type { OsLoginKey } from './os-login.ts';
 import type { Schema } from './proto-schema.ts';
 
 export interface GuestGpus {
@@ -39,6 +40,8 @@ export interface WorldOptions {
   readonly projectMetadata: readonly MetadataItem[];
   /** As an organisation's policy does. */
   readonly forceOsLogin: boolean;
+  /** Whether OS Login takes keys of the one who asks; else 403. */
+  readonly osLoginGranted: boolean;
   /** Networks that exist. In a custom one an instance must name its subnetwork. */
   readonly networks: Readonly<Record<string, 'auto' | 'custom'>>;
   /** Whether an auto network has `default-allow-ssh` from everywhere. */
@@ -128,6 +131,7 @@ export interface World {
   readonly disks: Map<string, DiskRecord>;
   readonly firewalls: Map<string, Readonly<Record<string, unknown>>>;
   readonly operations: OperationRecord[];
+  readonly osLoginKeys: OsLoginKey[];
   /** What was made of a request id: by call, place and id. */
   readonly requests: Map<string, OperationRecord>;
 }

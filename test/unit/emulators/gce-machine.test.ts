@@ -82,6 +82,21 @@ test('keys that have expired, of other users, or under OS Login are refused', as
   await expect(onMachine({ port: otherPort, privateKey: good.privateKey }, 'echo in')).rejects.toThrow(/authentication/i);
 });
 
+test('where OS Login is forced the keys of the directory let in, and those of the metadata do not', async () => {
+  const emulator = await openGceEmulator({ forceOsLogin: true });
+  const ask = await askGce(emulator);
+  const [inMetadata, inDirectory] = [generateKeyPair(), generateKeyPair()];
+  await insertAndWait(ask, { name: 'one', zone, runSeconds: 36_000, metadata: { 'ssh-keys': keyEntry(inMetadata.publicKey, farAway) } });
+  const body = { key: inDirectory.publicKey, expirationTimeUsec: String((Date.now() + 3_600_000) * 1000) };
+  const { json } = await ask('POST', `/v1/users/${encodeURIComponent('ann@example.com')}:importSshPublicKey?projectId=emulated`, body);
+  const user: string = json.loginProfile.posixAccounts[0].username;
+  const { sshPort: port } = await booted(emulator);
+  await expect(onMachine({ port, user, privateKey: inDirectory.privateKey }, 'echo in')).resolves.toMatchObject({ output: 'in\n' });
+  await expect(onMachine({ port, privateKey: inMetadata.privateKey }, 'echo in')).rejects.toThrow(/authentication/i);
+  emulator.passTime(3_700_000);
+  await expect(onMachine({ port, user, privateKey: inDirectory.privateKey }, 'echo in')).rejects.toThrow(/authentication/i);
+});
+
 test('the startup script runs in the machine, reaches the metadata server, and its words are on the serial console', async () => {
   const emulator = await openGceEmulator();
   const ask = await askGce(emulator);
