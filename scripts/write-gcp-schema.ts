@@ -9,7 +9,7 @@ export const gcpSchemaFile = join(import.meta.dirname, '..', 'src', 'providers',
 
 export function gcpSchemaText(): string {
   const protos = createRequire(import.meta.url).resolve('@google-cloud/compute/build/protos/protos.json');
-  const schema = bodySchema(JSON.parse(readFileSync(protos, 'utf8')), ['Instance', 'Firewall'], outputOnly);
+  const schema = bodySchema(JSON.parse(readFileSync(protos, 'utf8')), ['Instance', 'Firewall', 'CapacityAdviceRequest'], outputOnly);
   return `${JSON.stringify(schema, null, 2)}\n`;
 }
 

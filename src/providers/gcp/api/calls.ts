@@ -12,6 +12,7 @@ import { validateBody } from './validate-body.ts';
 
 export interface GceCallParts {
   readonly project: string;
+  readonly account: string | null;
   readonly ask: Ask;
   readonly tokens: Tokens;
   readonly clock: Clock;
@@ -20,11 +21,13 @@ export interface GceCallParts {
   readonly random: () => number;
 }
 
+/** For what only helps to choose: better without it than late. */
+const hintLimits: CallLimits = { tryMs: 10_000, callMs: 15_000 };
 /** Between two waits that came back at once without an end, milliseconds. */
 const waitPauseMs = 1_000;
 
 export function createGceCalls(parts: GceCallParts): GceApi {
-  const { project, ask, clock } = parts;
+  const { project, account, ask, clock } = parts;
   const call =
     (repeatable: Repeatable) =>
     async (client: Call['client'], method: string, fields: Json, signal: AbortSignal | undefined): Promise<Json> =>
@@ -34,6 +37,7 @@ export function createGceCalls(parts: GceCallParts): GceApi {
 
   return {
     project,
+    account,
     async insertInstance(zone, body, requestId, signal) {
       validateBody('Instance', body);
       return asOperation(await order('instances', 'insert', { zone, requestId, instanceResource: body }, signal));
@@ -98,8 +102,11 @@ export function createGceCalls(parts: GceCallParts): GceApi {
     deleteFirewall: async (firewall, requestId, signal) =>
       await absentOn([404], order('firewalls', 'delete', { firewall, requestId }, signal).then(asOperation)),
 
-    capacityAdvice: async (region, body, signal) =>
-      await absentOn([403, 404, 501], read('advice', 'capacity', { region, capacityAdviceRequestResource: body }, signal)),
+    async capacityAdvice(region, body, signal) {
+      validateBody('CapacityAdviceRequest', body);
+      const request = { project, region, capacityAdviceRequestResource: body };
+      return await absentOn([403, 404, 501], ask({ client: 'advice', method: 'capacity', request, repeatable: 'read', limits: hintLimits, signal }));
+    },
 
     async accessToken(signal) {
       const repetition = { ...parts, call: 'access token', repeatable: 'read', signal } as const;

@@ -7,8 +7,9 @@ import schema from './body-schema.json' with { type: 'json' };
 import { outputOnly } from './output-only.ts';
 import type { BodySchema } from './proto-schema.ts';
 
-export type BodyKind = 'Instance' | 'Firewall';
+export type BodyKind = 'Instance' | 'Firewall' | 'CapacityAdviceRequest';
 
+const called: Readonly<Record<BodyKind, string>> = { Instance: 'instance', Firewall: 'firewall rule', CapacityAdviceRequest: 'question about capacity' };
 const messages: BodySchema = schema;
 const whole = /^-?\d{1,20}$/;
 
@@ -29,8 +30,8 @@ const scalars: Readonly<Record<string, { readonly called: string; readonly accep
 export function validateBody(kind: BodyKind, body: unknown): void {
   const problems = problemsOf(kind, body, '');
   if (problems.length === 0) return;
-  throw new GpuRunError('internal', `The ${kind.toLowerCase()} that gpu-run wanted to order is not as Compute Engine defines it: ${problems.join('; ')}.`, {
-    hints: ['This is a bug of gpu-run. Nothing was ordered.'],
+  throw new GpuRunError('internal', `The ${called[kind]} that gpu-run has made is not as Compute Engine defines it: ${problems.join('; ')}.`, {
+    hints: ['This is a bug of gpu-run. Nothing was sent.'],
     leftBehind: 'nothing',
   });
 }
