@@ -22,6 +22,8 @@ import type {
 export interface GceApi {
   /** The project's id. */
   readonly project: string;
+  /** E-mail address of whom the credentials are of; null: they do not say. */
+  readonly account: string | null;
 
   /** Accepted, not done: stock-outs and quota come with the finished operation. The same `requestId` again is the same order. */
   insertInstance(zone: string, body: InstanceBody, requestId: string, signal?: AbortSignal): Promise<Operation>;

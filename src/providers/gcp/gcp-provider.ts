@@ -20,6 +20,7 @@ import { diskGbFor, zoneOf } from './instance-body.ts';
 import { type InstanceRef, readInstanceRef } from './instance-ref.ts';
 import { launchInstance } from './launch-instance.ts';
 import { listMachines } from './list-instances.ts';
+import type { LoginUser } from './login-user.ts';
 import { terminateInstance } from './terminate-instance.ts';
 
 export interface GcpProviderParts {
@@ -33,6 +34,7 @@ export interface GcpProviderParts {
   readonly openPort: (api: GceApi, ref: InstanceRef, options: GcpOptions) => Promise<void>;
   /** After a machine has ended: rules that no machine needs any more go. */
   readonly closePort: (api: GceApi, ref: InstanceRef) => Promise<void>;
+  readonly loginUser: LoginUser;
   /** A stream to a machine without a public address. */
   readonly openTunnel: (api: GceApi, to: Readonly<Record<string, unknown>>, signal: AbortSignal) => Promise<Duplex>;
 }
@@ -104,7 +106,9 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       signal?.throwIfAborted();
       const instance = readInstanceRef(ref);
       const deadline = Number(ref.labels[labelKeys.expires] ?? Number.POSITIVE_INFINITY) * 1000;
-      return inWords(async () => describeInstance(await accounts.api(instance), instance, deadline, clock.now(), signal));
+      return inWords(async () =>
+        describeInstance({ api: await accounts.api(instance), ref: instance, deadline, now: clock.now(), loginUser: parts.loginUser, signal }),
+      );
     },
 
     async terminate(ref, signal) {
@@ -181,8 +185,8 @@ function publicIpOf(need: ResourceNeed, options: GcpOptions): boolean {
 }
 
 function refTo(plan: LaunchPlan, options: GcpOptions, known: { project?: string; instanceId?: string; image?: string }): MachineRef {
-  const { id, name, labels, offer, need } = plan;
+  const { id, name, labels, offer, need, sshPublicKey } = plan;
   const { credentialsFile, network, user } = options;
-  const data = { project: options.project, zone: zoneOf(offer), credentialsFile, network, user, publicIp: publicIpOf(need, options), ...known };
+  const data = { project: options.project, zone: zoneOf(offer), credentialsFile, network, sshPublicKey, user, publicIp: publicIpOf(need, options), ...known };
   return { provider: 'gcp', id, name, labels, createdAt: null, data };
 }

@@ -14,6 +14,8 @@ export interface InstanceRef {
   readonly owner: string;
   /** As the config says it; null: `default`. */
   readonly network: string | null;
+  /** The public half of its key; null: not known, it was found by its label alone. */
+  readonly sshPublicKey: string | null;
   /** Account on the machine. */
   readonly user: string;
   /** false: reached through an IAP tunnel. */
@@ -46,6 +48,7 @@ export function readInstanceRef(ref: MachineRef): InstanceRef {
     credentialsFile: text('credentialsFile'),
     owner: ref.labels[labelKeys.owner] ?? '',
     network: text('network'),
+    sshPublicKey: text('sshPublicKey'),
     user: text('user') ?? 'gpurun',
     publicIp: data['publicIp'] !== false,
     instanceId: text('instanceId'),

@@ -13,6 +13,7 @@ import { createCatalogue } from './catalogue/create-catalogue.ts';
 import { type Account, createAccounts } from './gcp-account.ts';
 import { createGcpProvider } from './gcp-provider.ts';
 import { networkTag } from './instance-body.ts';
+import { createLoginUser } from './login-user.ts';
 
 export interface GcpParts {
   /** The caller's environment: credentials, project, proxy, `GPU_RUN_GCP_ENDPOINT`. */
@@ -70,6 +71,7 @@ export function openGcp(parts: GcpParts): Provider {
     async closePort(api, { owner, name, network }) {
       await removeRuleWhenLast(api, owner, name, network);
     },
+    loginUser: createLoginUser(originOf('oslogin', env[endpointVariable])),
     openTunnel: (api, to, signal) => openTunnel(api, to, signal, { clock, relayUrl: originOf('iap-relay', env[endpointVariable]) }),
   });
 }

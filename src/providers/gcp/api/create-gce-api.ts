@@ -2,7 +2,7 @@
 import type { Clock } from '../../../core/clock.ts';
 import type { GceApi } from '../gce-api.ts';
 import { createGceCalls } from './calls.ts';
-import { type Environment, projectOf, readCredentialsFile } from './credentials-file.ts';
+import { accountOf, type Environment, projectOf, readCredentialsFile } from './credentials-file.ts';
 import { endpointVariable, originOf } from './endpoint.ts';
 import { createAgents } from './proxy.ts';
 import type { CallLimits } from './repeat-call.ts';
@@ -45,5 +45,5 @@ export async function createGceApi(options: GceApiOptions): Promise<GceApi> {
   const limits = options.limits ?? usualLimits;
   const random = options.random ?? Math.random;
   const ask = createSeam({ tokens, origin, agent, clock, limits, log: options.log ?? (() => {}), random });
-  return createGceCalls({ project, ask, tokens, clock, limits, waitLimits: options.waitLimits ?? usualWaitLimits, random });
+  return createGceCalls({ project, account: accountOf(file), ask, tokens, clock, limits, waitLimits: options.waitLimits ?? usualWaitLimits, random });
 }

@@ -106,3 +106,10 @@ export function namesCredentials(configured: string | null, env: Environment, pl
   const ofGcloud = gcloudFile(env, platform);
   return ofGcloud !== null && existsSync(ofGcloud);
 }
+
+/** E-mail address of the account; null: the file does not say. */
+export function accountOf({ content }: CredentialsFile): string | null {
+  const impersonated = /\/serviceAccounts\/([^/:]+@[^/:]+):generateAccessToken$/.exec(String(content['service_account_impersonation_url'] ?? ''));
+  const named = impersonated?.[1] ?? content['client_email'] ?? content['account'];
+  return typeof named === 'string' && /^[^\s@]+@[^\s@]+$/.test(named) ? named : null;
+}

@@ -3,11 +3,12 @@ import { GpuRunError } from '../../../core/errors.ts';
 
 export const endpointVariable = 'GPU_RUN_GCP_ENDPOINT';
 
-export type GoogleApi = 'compute' | 'cloudbilling' | 'iap-relay';
+export type GoogleApi = 'compute' | 'cloudbilling' | 'oslogin' | 'iap-relay';
 
 const atGoogle: Readonly<Record<GoogleApi, string>> = {
   compute: 'https://compute.googleapis.com',
   cloudbilling: 'https://cloudbilling.googleapis.com',
+  oslogin: 'https://oslogin.googleapis.com',
   'iap-relay': 'wss://tunnel.cloudproxy.app',
 };
 
