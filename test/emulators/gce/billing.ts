@@ -37,6 +37,7 @@ const rows: readonly PriceRow[] = [
   gpu('Nvidia H100 80GB Mega GPU', 9.7968, 5.6),
   gpu('H200 141GB GPU', 9.6, 5.3),
   gpu('RTX 6000 96GB', 2.6, 1.04),
+  gpu('A4 Nvidia B200 (1 gpu slice)', 16.1, 4.7),
   { what: 'SSD backed Local Storage', group: 'LocalSSD', usd: [0.08, 0.043], unit: 'GiBy.mo' },
   { what: 'Balanced PD Capacity', group: 'SSD', usd: [0.1, 0.1], unit: 'GiBy.mo' },
   { what: 'SSD backed PD Capacity', group: 'SSD', usd: [0.17, 0.17], unit: 'GiBy.mo' },

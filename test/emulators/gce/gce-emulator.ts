@@ -93,6 +93,7 @@ const defaults: WorldOptions = {
   bootMs: 0,
   waitMs: 120_000,
   shutdownGraceMs: 100,
+  preemptionNoticeMs: 200,
   pageSize: 500,
   quotas: {},
   advice: 'on',

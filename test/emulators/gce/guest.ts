@@ -160,10 +160,15 @@ async function runScript(
   clearTimeout(timer);
 }
 
+/** As a machine that shuts down: first what runs is told and has its grace, then nobody gets in any more, then nothing is left. */
 async function endAll(world: World, parts: Parts): Promise<void> {
   for (const cancel of parts.cancel) cancel();
+  const endAllProcesses = async (graceMs: number) => {
+    if (parts.env['PATH'] !== undefined) await endProcesses(parts.mark, { clock: systemClock, graceMs });
+  };
+  await endAllProcesses(world.options.shutdownGraceMs);
   await parts.server?.close();
-  if (parts.env['PATH'] !== undefined) await endProcesses(parts.mark, { clock: systemClock, graceMs: world.options.shutdownGraceMs });
+  await endAllProcesses(0);
   await parts.metadata?.close();
   rmSync(parts.folder, { recursive: true, force: true, maxRetries: 3 });
 }

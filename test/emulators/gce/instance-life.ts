@@ -117,7 +117,7 @@ export async function preempt(world: World, instance: InstanceRecord): Promise<v
   tellGuest(instance);
   logOperation(world, systemOrder('compute.instances.preempted', instance));
   instance.status = 'STOPPING';
-  await instance.guest?.runShutdownScript();
+  await Promise.all([instance.guest?.runShutdownScript(), world.clock.sleep(world.options.preemptionNoticeMs)]);
   const { scheduling = {} } = instance.body as Record<string, any>;
   await (scheduling['instanceTerminationAction'] === 'DELETE' ? forget(world, instance) : stop(world, instance));
 }

@@ -31,6 +31,8 @@ export interface WorldOptions {
   readonly waitMs: number;
   /** Milliseconds that what runs on a machine has from SIGTERM to SIGKILL when it is ended; default 100. */
   readonly shutdownGraceMs: number;
+  /** Milliseconds from the metadata's word of a preemption to the machine's shutdown; default 200. In truth there may be none. */
+  readonly preemptionNoticeMs: number;
   /** Items on a page of a list, at most; default 500. */
   readonly pageSize: number;
   /** Limits of quotas: `NVIDIA_L4_GPUS`, or `us-central1/NVIDIA_L4_GPUS`; of the project: `GPUS_ALL_REGIONS`. */
