@@ -90,9 +90,15 @@ function clientOf(
 function externalClient(library: Library, options: Readonly<Record<string, unknown>>): AuthClient {
   const source = options['credential_source'];
   const has = (key: string) => typeof source === 'object' && source !== null && key in source;
-  if (has('environment_id')) return new library.AwsClient(options as never);
-  if (has('executable')) return new library.PluggableAuthClient(options as never);
-  return new library.IdentityPoolClient(options as never);
+  const client = has('environment_id')
+    ? new library.AwsClient(options as never)
+    : has('executable')
+      ? new library.PluggableAuthClient(options as never)
+      : new library.IdentityPoolClient(options as never);
+  // The exchange has a transporter of its own, which would repeat by itself and know no time limit.
+  const { stsCredential } = client as unknown as { readonly stsCredential?: { transporter: unknown } };
+  if (stsCredential !== undefined) stsCredential.transporter = options['transporter'];
+  return client;
 }
 
 /** The library warns, on the console, of addresses in the file; they are checked above. Its own search does the same with this function. */

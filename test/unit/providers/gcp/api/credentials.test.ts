@@ -149,6 +149,13 @@ test('a federated identity that is refused says so', async () => {
   });
 });
 
+test('an exchange of tokens in trouble is repeated by us alone', async () => {
+  google.token = ({ url }, response) => (url === '/subject' ? json(response, { value: 's' }) : response.writeHead(503).end('overloaded'));
+  const failure = await (await open({}, google.write('wif.json', federated()))).getProject().catch((thrown) => thrown);
+  expect(failure).toMatchObject({ code: 'connection', message: expect.stringContaining('it answers HTTP 503') });
+  expect(google.tokenRequests.filter(({ url }) => url === '/token')).toHaveLength(6);
+});
+
 test('a key that is none is the fault of the file', async () => {
   const api = await open({}, google.write('key.json', serviceAccount(`${google.origin}/token`, { private_key: 'not a key' })));
   await expect(api.getProject()).rejects.toMatchObject({ code: 'not-allowed', message: expect.stringContaining('service account runner@proj-of-key') });
