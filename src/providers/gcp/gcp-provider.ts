@@ -16,7 +16,7 @@ import type { Account, Accounts } from './gcp-account.ts';
 import { type GcpOptions, readGcpOptions } from './gcp-options.ts';
 import { findImage } from './images.ts';
 import { eachInWords, inWords } from './in-words.ts';
-import { diskGbFor, zoneOf } from './instance-body.ts';
+import { diskGbFor } from './instance-body.ts';
 import { type InstanceRef, readInstanceRef } from './instance-ref.ts';
 import { launchInstance } from './launch-instance.ts';
 import { listMachines } from './list-instances.ts';
@@ -187,6 +187,6 @@ function publicIpOf(need: ResourceNeed, options: GcpOptions): boolean {
 function refTo(plan: LaunchPlan, options: GcpOptions, known: { project?: string; instanceId?: string; image?: string }): MachineRef {
   const { id, name, labels, offer, need, sshPublicKey } = plan;
   const { credentialsFile, network, user } = options;
-  const data = { project: options.project, zone: zoneOf(offer), credentialsFile, network, sshPublicKey, user, publicIp: publicIpOf(need, options), ...known };
+  const data = { project: options.project, zone: offer.zone, credentialsFile, network, sshPublicKey, user, publicIp: publicIpOf(need, options), ...known };
   return { provider: 'gcp', id, name, labels, createdAt: null, data };
 }

@@ -12,7 +12,7 @@ export interface CatalogueParts {
   readonly api: () => Promise<GceApi>;
   /** False: no credentials are set up, so offers come from the price list that ships, and nothing is asked of Google. */
   readonly hasCredentials: () => Promise<boolean>;
-  /** A folder of ours that may be emptied at any time; need not exist. Holds live prices and the zones that were out of stock. */
+  /** A folder of ours that may be emptied at any time; need not exist. Holds live prices. */
   readonly cache: string;
   /** Base of the Cloud Billing API, without a slash at the end: `https://cloudbilling.googleapis.com`. */
   readonly billingUrl: string;
@@ -33,25 +33,14 @@ export interface OfferOptions {
   readonly provisioning?: Provisioning | null;
 }
 
-/** Where a machine was wanted and not to be had. */
-export interface Place {
-  readonly project: string;
-  readonly zone: string;
-  /** By whatever name; null: a machine without one. */
-  readonly gpu: string | null;
-}
-
 export interface Catalogue {
   /**
-   * Cheapest first, so region by region, and the zones of one region after each other; zones that were out of stock within the last
-   * half hour come last, as not available. On Spot, Google's advice orders zones, and regions that cost about the same.
+   * Cheapest first, so region by region, and the zones of one region after each other. On Spot, Google's advice orders zones, and
+   * regions that cost about the same.
    * With credentials: only zones that have the type, and regions whose quota has room. Without: one offer a region, from the price
    * list that ships.
    * @throws GpuRunError `no-capacity` when Google has no such machine at all, `quota` when no region has room, `bad-input` for
    * an unknown region; `GceError` when the API can't be asked
    */
   offers(need: ResourceNeed, options: OfferOptions, signal?: AbortSignal): AsyncIterable<Offer>;
-  /** The zone has none now: other offers go before it for half an hour, in this process and others. Never throws. */
-  coolDown(place: Place): void;
-  isCool(place: Place): boolean;
 }

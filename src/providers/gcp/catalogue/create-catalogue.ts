@@ -4,9 +4,8 @@ import type { Offer, ResourceNeed } from '../../../core/offer.ts';
 import type { GceApi } from '../gce-api.ts';
 import { adviceFor } from './advice.ts';
 import type { Catalogue, CatalogueParts, OfferOptions } from './catalogue.ts';
-import { type CoolZones, coolZones } from './cool-zones.ts';
 import { fittingMachines, type Provisioning } from './fitting.ts';
-import { advised, byPrice, exhaustedLast } from './in-order.ts';
+import { advised, byPrice } from './in-order.ts';
 import { livePrices } from './live-prices.ts';
 import type { GceMachine } from './machine-types.ts';
 import { type Market, openMarket } from './market.ts';
@@ -45,7 +44,6 @@ interface Opened {
 export function createCatalogue(parts: CatalogueParts): Catalogue {
   const { clock } = parts;
   const log = parts.log ?? (() => undefined);
-  const cool = coolZones(parts.cache, clock);
   const shared = sharedCalls(clock);
   let opened: Promise<Opened> | null = null;
   const open = (): Promise<Opened> => {
@@ -70,11 +68,9 @@ export function createCatalogue(parts: CatalogueParts): Catalogue {
       const prices = shared('prices', pricesGoodForMs, (until) => livePrices(billing, until), signal);
       const [snapshot, live] = await Promise.all([loadSnapshot(), prices, warm(market, wanted, signal)]);
       const book = layered(live === null ? [snapshot] : [live, snapshot]);
-      const offers = await marketOffers(wanted, { api, market, book, cool }, signal);
-      yield* exhaustedLast(provisioning === 'spot' ? await withAdvice(offers, wanted, api, parts, signal) : offers);
+      const offers = await marketOffers(wanted, { api, market, book }, signal);
+      yield* provisioning === 'spot' ? await withAdvice(offers, wanted, api, parts, signal) : offers;
     },
-    coolDown: (place) => cool.add(place),
-    isCool: (place) => cool.has(place),
   };
 }
 
@@ -99,7 +95,7 @@ function listedOffers(wanted: Wanted, book: PriceBook): readonly Offer[] {
 
 async function marketOffers(
   wanted: Wanted,
-  { api, market, book, cool }: Opened & { readonly book: PriceBook; readonly cool: CoolZones },
+  { api, market, book }: Opened & { readonly book: PriceBook },
   signal: AbortSignal | undefined,
 ): Promise<readonly Offer[]> {
   const { need, machines } = wanted;
@@ -111,8 +107,7 @@ async function marketOffers(
       const region = regionOfZone(zone);
       if (!allowed.zone(zone) || (regions !== null && !regions.has(region))) continue;
       const offer = offerOf(machine, { region, zone }, wanted, book);
-      const exhausted = cool.has({ project: api.project, zone, gpu: machine.gpu?.name ?? null });
-      if (offer !== null) candidates.push(exhausted ? { ...offer, available: false } : offer);
+      if (offer !== null) candidates.push(offer);
     }
   }
   if (candidates.length === 0) throw nowhereHere(wanted);

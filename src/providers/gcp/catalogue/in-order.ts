@@ -43,11 +43,6 @@ function zonesAdvised(offers: readonly Offer[], advice: ReadonlyMap<string, Advi
   return runs.flatMap((run) => run.sort((a, b) => place(a) - place(b)));
 }
 
-/** Those that can be had first, each part in its order. */
-export function exhaustedLast(offers: readonly Offer[]): readonly Offer[] {
-  return [...offers.filter(({ available }) => available !== false), ...offers.filter(({ available }) => available === false)];
-}
-
 function compare(one: string | null, other: string | null): number {
   const [a, b] = [one ?? '', other ?? ''];
   return a < b ? -1 : a > b ? 1 : 0;

@@ -31,12 +31,9 @@ describe('offers with credentials', () => {
   });
 
   test('a GPU keeps the name that it was asked for by, so that the machine is known again', async () => {
-    const shared = sharedPlace();
-    const { offers, catalogue } = open({ types: { 'a2-highgpu-1g': ['us-central1-a'] } }, {}, shared);
+    const { offers } = open({ types: { 'a2-highgpu-1g': ['us-central1-a'] } });
     const named = async (name: string) => (await offers(need(`${name}:1`)))[0];
     expect([(await named('A100-40GB'))?.gpu?.name, (await named('a100'))?.gpu?.name]).toEqual(['A100-40GB', 'A100']);
-    catalogue.coolDown({ project: 'p1', zone: 'us-central1-a', gpu: 'A100-40GB' });
-    expect((await named('A100'))?.available).toBe(false);
   });
 
   test('N1 is offered where both the type and so many GPUs are', async () => {
@@ -72,20 +69,6 @@ describe('offers with credentials', () => {
     const error = await failure(open({ types: {} }).offers(need('L4:1')));
     expect(error).toMatchObject({ code: 'no-capacity', retry: 'elsewhere', elsewhere: { rulesOut: 'provider' } });
     expect(error.message).toContain('g2-standard-4');
-  });
-
-  test('a zone without stock comes last for half an hour, in other processes too', async () => {
-    const shared = sharedPlace();
-    const first = open({ types: l4 }, {}, shared);
-    first.catalogue.coolDown({ project: 'p1', zone: 'us-east4-c', gpu: 'L4' });
-    first.catalogue.coolDown({ project: 'p1', zone: 'us-central1-a', gpu: 'T4' });
-    const second = open({ types: l4 }, {}, shared);
-    expect(second.catalogue.isCool({ project: 'p1', zone: 'us-east4-c', gpu: 'L4' })).toBe(true);
-    const all = await second.offers(need('L4:1'));
-    expect(zonesOf(all)).toEqual(['us-central1-a', 'us-central1-b', 'europe-west4-a', 'us-east4-c']);
-    expect(all.map(({ available }) => available)).toEqual([null, null, null, false]);
-    await shared.clock.jump(30 * 60_000);
-    expect(zonesOf(await open({ types: l4 }, {}, shared).offers(need('L4:1')))[0]).toBe('us-east4-c');
   });
 
   test('forty that start together ask once', async () => {
