@@ -3,7 +3,7 @@
  * Nothing is believed about the shape: what is not as documented is left out. Pure.
  */
 import { GceError } from './gce-error.ts';
-import type { Operation } from './gce-types.ts';
+import type { Operation } from './gce-resources.ts';
 
 export interface Signal {
   /** Google's own words: `ZONE_RESOURCE_POOL_EXHAUSTED`, `quotaExceeded`, `RATE_LIMIT_EXCEEDED`. */

@@ -8,7 +8,7 @@ import { readSignals } from './failure-signals.ts';
 import { explain } from './failure-texts.ts';
 import type { FailurePlace } from './failure-words.ts';
 import type { GceError } from './gce-error.ts';
-import type { Operation } from './gce-types.ts';
+import type { Operation } from './gce-resources.ts';
 
 export type { FailurePlace } from './failure-words.ts';
 

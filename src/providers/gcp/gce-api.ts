@@ -17,7 +17,7 @@ import type {
   Operation,
   Project,
   Region,
-} from './gce-types.ts';
+} from './gce-resources.ts';
 
 export interface GceApi {
   /** The project's id. */

@@ -11,7 +11,7 @@ import type { ConsoleLog, LaunchPlan, Provider, ProviderTraits } from '../provid
 import type { Catalogue } from './catalogue/catalogue.ts';
 import { describeInstance } from './describe-instance.ts';
 import type { GceApi } from './gce-api.ts';
-import type { Image } from './gce-types.ts';
+import type { Image } from './gce-resources.ts';
 import type { Account, Accounts } from './gcp-account.ts';
 import { type GcpOptions, readGcpOptions } from './gcp-options.ts';
 import { findImage } from './images.ts';

@@ -1,7 +1,7 @@
 /** What a machine boots from: families of Google's images, the first that exists. Families are retired without notice, so there is a list. */
 import { GpuRunError } from '../../core/errors.ts';
 import type { GceApi } from './gce-api.ts';
-import type { Image } from './gce-types.ts';
+import type { Image } from './gce-resources.ts';
 
 /** With the NVIDIA driver inside. Seen in current use in 2026. */
 const gpuFamilies = [

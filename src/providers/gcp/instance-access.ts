@@ -1,7 +1,7 @@
 /** How a running machine is reached, by whom, and by which host keys it is known. */
 import type { Access } from '../../core/machine.ts';
 import { publishedHostKeys, publishedSshPort } from './access/host-keys.ts';
-import type { Instance } from './gce-types.ts';
+import type { Instance } from './gce-resources.ts';
 import type { Look } from './look.ts';
 
 /** null: not known yet. There is no way in without the host keys. */

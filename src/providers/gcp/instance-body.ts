@@ -6,8 +6,8 @@
 import { GpuRunError } from '../../core/errors.ts';
 import type { Offer, ResourceNeed } from '../../core/offer.ts';
 import type { LaunchPlan } from '../provider.ts';
-import type { GceMachine } from './catalogue/machine-types.ts';
-import type { Image, InstanceBody, MetadataItem } from './gce-types.ts';
+import type { GceMachine } from './catalogue/machine-type.ts';
+import type { Image, InstanceBody, MetadataItem } from './gce-resources.ts';
 import type { GcpOptions } from './gcp-options.ts';
 import { regionOf } from './instance-ref.ts';
 

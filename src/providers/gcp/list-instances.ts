@@ -2,7 +2,7 @@
 import { GpuRunError } from '../../core/errors.ts';
 import { type Labels, labelKeys, type MachineRef } from '../../core/machine.ts';
 import type { GceApi } from './gce-api.ts';
-import type { Disk, Instance } from './gce-types.ts';
+import type { Disk, Instance } from './gce-resources.ts';
 import type { Account } from './gcp-account.ts';
 import { lastOf } from './instance-ref.ts';
 

@@ -1,7 +1,7 @@
 /** Whom to log in as: the account that the metadata makes, or, where OS Login is forced, the one that Google names once it has our key. */
 import { importOsLoginKey, osLoginForced, osLoginState } from './access/os-login.ts';
 import type { GceApi } from './gce-api.ts';
-import type { Instance } from './gce-types.ts';
+import type { Instance } from './gce-resources.ts';
 import type { InstanceRef } from './instance-ref.ts';
 
 export type LoginUser = (api: GceApi, ref: InstanceRef, instance: Instance, expiresAt: number, signal: AbortSignal | undefined) => Promise<string>;

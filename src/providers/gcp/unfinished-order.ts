@@ -1,6 +1,6 @@
 /** The order of a launch that nobody saw the end of may still be under way: that there is no such machine then means "not yet". */
 import type { GceApi } from './gce-api.ts';
-import type { Operation } from './gce-types.ts';
+import type { Operation } from './gce-resources.ts';
 
 /** null: there is none, so what does not exist now never will. */
 export async function unfinishedOrder(api: GceApi, zone: string, name: string, signal?: AbortSignal): Promise<Operation | null> {

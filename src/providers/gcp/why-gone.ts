@@ -1,7 +1,7 @@
 /** Why a machine is gone or going: the zone's log of operations names what Google itself did, and what somebody ordered. */
 import type { EndCause } from '../../core/machine.ts';
 import type { GceApi } from './gce-api.ts';
-import type { Instance } from './gce-types.ts';
+import type { Instance } from './gce-resources.ts';
 import type { InstanceRef } from './instance-ref.ts';
 
 /** Google's timer ends a machine up to this long before and after its time, by clocks that differ. */

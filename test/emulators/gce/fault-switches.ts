@@ -1,5 +1,5 @@
 /** The faults by name, in the words and forms in which Compute Engine reports them. */
-import type { OperationError } from '../../../src/providers/gcp/gce-types.ts';
+import type { OperationError } from '../../../src/providers/gcp/gce-resources.ts';
 import { ApiError } from './api-error.ts';
 import type { FaultHandle, Faults, MachineFault, Where } from './faults.ts';
 

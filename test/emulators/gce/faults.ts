@@ -1,5 +1,5 @@
 /** What is to go wrong: kept as a list, asked at the places where it can. `fault-switches.ts` has the names that tests use. */
-import type { OperationError } from '../../../src/providers/gcp/gce-types.ts';
+import type { OperationError } from '../../../src/providers/gcp/gce-resources.ts';
 import type { ApiError } from './api-error.ts';
 
 /** Which calls, orders and machines are meant; what is left out means all. */

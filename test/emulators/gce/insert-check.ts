@@ -1,5 +1,5 @@
 /** What an order for an instance must be beyond its schema: names, families, disks, scheduling. Returns what the machine is to be. */
-import type { InstanceBody, MetadataItem } from '../../../src/providers/gcp/gce-types.ts';
+import type { InstanceBody, MetadataItem } from '../../../src/providers/gcp/gce-resources.ts';
 import { badRequest, invalidValue, notFound } from './api-error.ts';
 import type { MachineTypeRow } from './catalogue.ts';
 import { gpuKinds, type ImageRow } from './catalogue-data.ts';

@@ -1,5 +1,5 @@
 /** The calls on instances and disks. */
-import type { InstanceBody } from '../../../src/providers/gcp/gce-types.ts';
+import type { InstanceBody } from '../../../src/providers/gcp/gce-resources.ts';
 import { ApiError, badRequest, notFound } from './api-error.ts';
 import { type Call, instanceOf, requestIdOf } from './call.ts';
 import { checkLabels, checkMetadata } from './insert-check.ts';

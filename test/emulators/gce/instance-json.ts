@@ -1,6 +1,6 @@
 /** An instance and a disk as the API shows them. */
 import { createHash } from 'node:crypto';
-import type { MetadataItem } from '../../../src/providers/gcp/gce-types.ts';
+import type { MetadataItem } from '../../../src/providers/gcp/gce-resources.ts';
 import { timestamp } from './ids.ts';
 import {
   type DiskRecord,

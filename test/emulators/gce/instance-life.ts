@@ -1,5 +1,5 @@
 /** From an order to a running machine, and every way in which one ends. */
-import type { InstanceBody } from '../../../src/providers/gcp/gce-types.ts';
+import type { InstanceBody } from '../../../src/providers/gcp/gce-resources.ts';
 import { alreadyExists } from './api-error.ts';
 import type { MachineFault, Subject } from './faults.ts';
 import { bootGuest } from './guest.ts';

@@ -1,5 +1,5 @@
 /** Orders that take time: PENDING, RUNNING, DONE, and what they leave in the log. */
-import type { Operation, OperationError } from '../../../src/providers/gcp/gce-types.ts';
+import type { Operation, OperationError } from '../../../src/providers/gcp/gce-resources.ts';
 import { ApiError } from './api-error.ts';
 import type { Subject } from './faults.ts';
 import { numericId, operationName, timestamp } from './ids.ts';

@@ -1,5 +1,5 @@
 /** All that exists in the emulated project, and the words for it. */
-import type { InstanceBody, MetadataItem, Operation, OperationError } from '../../../src/providers/gcp/gce-types.ts';
+import type { InstanceBody, MetadataItem, Operation, OperationError } from '../../../src/providers/gcp/gce-resources.ts';
 import type { Catalogue, MachineTypeRow } from './catalogue.ts';
 import type { GpuKind, ImageRow } from './catalogue-data.ts';
 import type { EmulatorClock } from './emulator-clock.ts';

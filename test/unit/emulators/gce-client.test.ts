@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { systemClock } from '../../../src/core/clock.ts';
 import { createGceApi } from '../../../src/providers/gcp/api/create-gce-api.ts';
 import type { GceApi } from '../../../src/providers/gcp/gce-api.ts';
-import type { InstanceBody } from '../../../src/providers/gcp/gce-types.ts';
+import type { InstanceBody } from '../../../src/providers/gcp/gce-resources.ts';
 import type { GceEmulator } from '../../emulators/gce/gce-emulator.ts';
 import { instanceBody, openGceEmulator } from '../../support/gce-emulator.ts';
 

@@ -4,7 +4,7 @@
  * (A network can be set to ask its policies before its rules; the API does not say so here, hence both orders must agree.)
  * What can't be judged from outside (tags of the source, names, countries) leaves the answer open. Pure.
  */
-import type { EffectiveFirewalls, Firewall, FirewallPolicyRule } from '../gce-types.ts';
+import type { EffectiveFirewalls, Firewall, FirewallPolicyRule } from '../gce-resources.ts';
 import { type Within, within } from './address-range.ts';
 
 export interface Attempt {

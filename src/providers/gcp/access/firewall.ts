@@ -7,7 +7,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { GpuRunError } from '../../../core/errors.ts';
 import type { GceApi } from '../gce-api.ts';
 import { GceError } from '../gce-error.ts';
-import type { EffectiveFirewalls, Firewall, Instance } from '../gce-types.ts';
+import type { EffectiveFirewalls, Firewall, Instance } from '../gce-resources.ts';
 import { judge } from './firewall-verdict.ts';
 import { relayRange } from './iap/relay-error.ts';
 

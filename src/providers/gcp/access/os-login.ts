@@ -4,7 +4,7 @@
  * May import core and this provider's seam.
  */
 import { GpuRunError } from '../../../core/errors.ts';
-import type { Instance, Project } from '../gce-types.ts';
+import type { Instance, Project } from '../gce-resources.ts';
 
 /**
  * `forced`: on, although our instance says no, so only a policy can have done it. The effective value is the truth; where the API

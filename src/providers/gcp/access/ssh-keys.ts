@@ -1,6 +1,6 @@
 /** How an instance learns whom to let in: the `ssh-keys` item of its metadata, which Google's guest agent turns into an account. */
 import { GpuRunError } from '../../../core/errors.ts';
-import type { MetadataItem } from '../gce-types.ts';
+import type { MetadataItem } from '../gce-resources.ts';
 
 /** Clocks differ, and the machine ends up to 30 seconds after its deadline. */
 const marginMs = 10 * 60_000;

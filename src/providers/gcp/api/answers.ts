@@ -1,9 +1,9 @@
 /**
- * Answers of the API as the types of `gce-types.ts`: what those call certain is checked, so that nobody reads what is not there. Other
+ * Answers of the API as the types of `gce-resources.ts`: what those call certain is checked, so that nobody reads what is not there. Other
  * fields are left as they came.
  */
 import { GceError } from '../gce-error.ts';
-import type { AcceleratorType, Disk, Firewall, Image, Instance, MachineType, Operation, Project, Region } from '../gce-types.ts';
+import type { AcceleratorType, Disk, Firewall, Image, Instance, MachineType, Operation, Project, Region } from '../gce-resources.ts';
 import { lastPart } from './listing.ts';
 import type { Json } from './seam.ts';
 

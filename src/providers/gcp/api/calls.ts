@@ -2,7 +2,7 @@
 import type { Clock } from '../../../core/clock.ts';
 import type { GceApi } from '../gce-api.ts';
 import { GceError } from '../gce-error.ts';
-import type { EffectiveFirewalls, Operation } from '../gce-types.ts';
+import type { EffectiveFirewalls, Operation } from '../gce-resources.ts';
 import { asAcceleratorType, asDisk, asFirewall, asImage, asInstance, asMachineType, asOperation, asProject, asRegion } from './answers.ts';
 import { lastPart, listAll, listEverywhere } from './listing.ts';
 import { type CallLimits, type Repeatable, repeatCall } from './repeat-call.ts';

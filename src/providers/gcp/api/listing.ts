@@ -1,6 +1,6 @@
 /** Lists of the API: all pages, and what could not be asked. */
 
-import type { Listing } from '../gce-types.ts';
+import type { Listing } from '../gce-resources.ts';
 import type { Ask, Call, Json } from './seam.ts';
 
 /** Pages of one list at most: a server that always names another one does not keep us for ever. */

@@ -1,7 +1,7 @@
 /** Where Spot machines are likely to be had now, as Google advises. A hint, never a promise: bounded in time, and left out where it can't be had. */
 import type { Clock } from '../../../core/clock.ts';
 import type { GceApi } from '../gce-api.ts';
-import type { GceMachine } from './machine-types.ts';
+import type { GceMachine } from './machine-type.ts';
 import { nameOf } from './places.ts';
 
 export interface Advice {

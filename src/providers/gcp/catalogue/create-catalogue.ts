@@ -3,16 +3,16 @@ import { GpuRunError } from '../../../core/errors.ts';
 import type { Offer, ResourceNeed } from '../../../core/offer.ts';
 import type { GceApi } from '../gce-api.ts';
 import { adviceFor } from './advice.ts';
+import { sharedCalls } from './ask-once.ts';
 import type { Catalogue, CatalogueParts, OfferOptions } from './catalogue.ts';
 import { fittingMachines, type Provisioning } from './fitting.ts';
 import { advised, byPrice } from './in-order.ts';
 import { livePrices } from './live-prices.ts';
-import type { GceMachine } from './machine-types.ts';
+import type { GceMachine } from './machine-type.ts';
 import { type Market, openMarket } from './market.ts';
 import { allowedPlaces, regionOfZone, zonesNamed } from './places.ts';
 import { layered, type PriceBook, wholePrice } from './price-book.ts';
 import { projectShortage, quotaError, regionShortage, type Shortage } from './quota.ts';
-import { sharedCalls } from './shared-calls.ts';
 import { loadSnapshot } from './snapshot.ts';
 
 /** Regions that exist, though the list that ships has no price there; for when the API can't be asked. */

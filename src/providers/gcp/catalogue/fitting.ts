@@ -2,7 +2,7 @@
 import { GpuRunError } from '../../../core/errors.ts';
 import type { GpuNeed, ResourceNeed } from '../../../core/offer.ts';
 import { type GpuName, gpuNameOf, gpuNames } from './gpu-names.ts';
-import { type GceMachine, gpuCounts, machinesWithGpu, machinesWithoutGpu } from './machine-types.ts';
+import { type GceMachine, gpuCounts, machinesWithGpu, machinesWithoutGpu } from './machine-type.ts';
 import { nearestName } from './nearest-name.ts';
 
 export type Provisioning = 'standard' | 'spot' | 'flex-start' | 'reservation';

@@ -1,10 +1,10 @@
 /** What the API says of the project's possibilities, asked once for many machines that start together. */
 import type { GceApi } from '../gce-api.ts';
 import { GceError } from '../gce-error.ts';
-import type { Quota, Region } from '../gce-types.ts';
-import type { GceMachine } from './machine-types.ts';
+import type { Quota, Region } from '../gce-resources.ts';
+import type { SharedCalls } from './ask-once.ts';
+import type { GceMachine } from './machine-type.ts';
 import { regionsByName, zonesWith } from './places.ts';
-import type { SharedCalls } from './shared-calls.ts';
 
 export interface Market {
   /** Zones that have the machine's type. @throws GceError, the signal's reason */

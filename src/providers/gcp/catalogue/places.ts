@@ -1,8 +1,8 @@
 /** Regions and zones: which the user allows, which have a machine type. */
 import { GpuRunError } from '../../../core/errors.ts';
 import type { GceApi } from '../gce-api.ts';
-import type { Listing, Region } from '../gce-types.ts';
-import type { GceMachine } from './machine-types.ts';
+import type { Listing, Region } from '../gce-resources.ts';
+import type { GceMachine } from './machine-type.ts';
 import { nearestName } from './nearest-name.ts';
 
 /** `us-central1-a` -> `us-central1`. */

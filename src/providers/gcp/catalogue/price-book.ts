@@ -1,5 +1,5 @@
 /** What machines cost: an interface with two sources, the price list that ships and the live catalog, and the sum for a whole machine. */
-import type { BootDisk, GceMachine } from './machine-types.ts';
+import type { BootDisk, GceMachine } from './machine-type.ts';
 
 export interface MachinePrice {
   /** USD: vCPUs, memory, GPUs and bundled local SSD. */

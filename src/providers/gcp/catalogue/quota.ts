@@ -3,10 +3,10 @@
  * A metric that the API does not name is unknown, not zero (H100 and newer have theirs elsewhere).
  */
 import { GpuRunError } from '../../../core/errors.ts';
-import type { Quota } from '../gce-types.ts';
+import type { Quota } from '../gce-resources.ts';
 import type { Provisioning } from './fitting.ts';
 import type { GpuName } from './gpu-names.ts';
-import type { GceMachine, Series } from './machine-types.ts';
+import type { GceMachine, Series } from './machine-type.ts';
 
 /** `NVIDIA_` in front and `_GPUS` behind. Of the newer ones only the H100 has a metric here, and for Spot alone. */
 const gpuMetrics: Readonly<Partial<Record<GpuName, string>>> = {

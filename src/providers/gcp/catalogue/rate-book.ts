@@ -1,6 +1,6 @@
 /** The price of a machine from the prices of its parts, as Google bills it. */
 import type { GpuName } from './gpu-names.ts';
-import type { BootDisk, GceMachine, Series } from './machine-types.ts';
+import type { BootDisk, GceMachine, Series } from './machine-type.ts';
 import { hourly, type MachinePrice, type PriceBook } from './price-book.ts';
 import { type Rate, type RateKey, rateKeys } from './sku.ts';
 

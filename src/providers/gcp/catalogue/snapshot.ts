@@ -1,5 +1,5 @@
 /** The price list that ships: dated, by region, made by `scripts/write-gcp-prices.ts`. Used without credentials, and when live prices can't be had. */
-import type { GceMachine } from './machine-types.ts';
+import type { GceMachine } from './machine-type.ts';
 import type { MachinePrice, PriceBook } from './price-book.ts';
 
 interface Prices {

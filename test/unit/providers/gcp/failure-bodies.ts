@@ -1,6 +1,6 @@
 /** Failures in the form in which Google's API sends them. */
 import { GceError } from '../../../../src/providers/gcp/gce-error.ts';
-import type { Operation, OperationError } from '../../../../src/providers/gcp/gce-types.ts';
+import type { Operation, OperationError } from '../../../../src/providers/gcp/gce-resources.ts';
 
 /** A finished insert with these errors. */
 export function failedInsert(...errors: readonly OperationError[]): Operation {

@@ -1,6 +1,6 @@
 /** Every kind of failure that is known of Compute Engine, and what is to be made of it on a Spot machine with an L4 in us-central1-a. */
 import type { GceError } from '../../../../src/providers/gcp/gce-error.ts';
-import type { Operation } from '../../../../src/providers/gcp/gce-types.ts';
+import type { Operation } from '../../../../src/providers/gcp/gce-resources.ts';
 import { failedInsert, globalQuota, refused, regionQuota, stockOut } from './failure-bodies.ts';
 
 /** One row: what Google sends, and `code retry rulesOut leftBehind` with what the error has to say. */

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { GpuRunError } from '../../../../src/core/errors.ts';
 import { explainFailure, type FailurePlace } from '../../../../src/providers/gcp/failure.ts';
 import { GceError } from '../../../../src/providers/gcp/gce-error.ts';
-import type { Operation } from '../../../../src/providers/gcp/gce-types.ts';
+import type { Operation } from '../../../../src/providers/gcp/gce-resources.ts';
 import { failedInsert, refused, stockOut } from './failure-bodies.ts';
 import { rows } from './failure-rows.ts';
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { labelKeys } from '../../../../src/core/machine.ts';
 import type { GpuNeed } from '../../../../src/core/offer.ts';
-import { machineTypeFacts } from '../../../../src/providers/gcp/catalogue/machine-types.ts';
+import { machineTypeFacts } from '../../../../src/providers/gcp/catalogue/machine-type.ts';
 import { type GcpOptions, readGcpOptions } from '../../../../src/providers/gcp/gcp-options.ts';
 import { instanceBody, runSeconds } from '../../../../src/providers/gcp/instance-body.ts';
 import { anyNeed, planFor } from '../../../contract/provider.ts';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { within } from '../../../../../src/providers/gcp/access/address-range.ts';
 import { judge } from '../../../../../src/providers/gcp/access/firewall-verdict.ts';
-import type { EffectiveFirewalls, Firewall, FirewallPolicyRule } from '../../../../../src/providers/gcp/gce-types.ts';
+import type { EffectiveFirewalls, Firewall, FirewallPolicyRule } from '../../../../../src/providers/gcp/gce-resources.ts';
 
 const me = '203.0.113.7/32';
 const ssh = [{ IPProtocol: 'tcp', ports: ['22'] }];

@@ -5,7 +5,7 @@ import { callerAddress } from '../../../../../src/providers/gcp/access/caller-ad
 import { ensureSshAllowed, removeRuleWhenLast, ruleName, type SshAccessNeed } from '../../../../../src/providers/gcp/access/firewall.ts';
 import type { GceApi } from '../../../../../src/providers/gcp/gce-api.ts';
 import { GceError } from '../../../../../src/providers/gcp/gce-error.ts';
-import type { Firewall, Operation } from '../../../../../src/providers/gcp/gce-types.ts';
+import type { Firewall, Operation } from '../../../../../src/providers/gcp/gce-resources.ts';
 
 const network = 'https://www.googleapis.com/compute/v1/projects/p1/global/networks/default';
 const done: Operation = { id: '1', name: 'op', operationType: 'insert', status: 'DONE' };

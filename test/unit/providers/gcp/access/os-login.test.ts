@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { importOsLoginKey, osLoginState } from '../../../../../src/providers/gcp/access/os-login.ts';
-import type { Instance, Project } from '../../../../../src/providers/gcp/gce-types.ts';
+import type { Instance, Project } from '../../../../../src/providers/gcp/gce-resources.ts';
 
 const signal = new AbortController().signal;
 let server: Server;

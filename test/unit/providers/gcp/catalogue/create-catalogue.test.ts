@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CatalogueParts } from '../../../../../src/providers/gcp/catalogue/catalogue.ts';
 import { type FakeApi, type FakeApiParts, refused } from './fake-api.ts';
-import { bare, failure, l4, need, open, sharedPlace, zonesOf } from './open-catalogue.ts';
+import { bare, failure, l4, need, open, zonesOf } from './open-catalogue.ts';
 
 describe('offers with credentials', () => {
   test('cheapest first, region by region, each zone once, with the price’s date and source', async () => {

@@ -1,7 +1,7 @@
 /** A `GceApi` that answers from memory and counts who asked what. What the catalogue never asks is not there. */
 import type { GceApi } from '../../../../../src/providers/gcp/gce-api.ts';
 import { GceError } from '../../../../../src/providers/gcp/gce-error.ts';
-import type { Quota, Region } from '../../../../../src/providers/gcp/gce-types.ts';
+import type { Quota, Region } from '../../../../../src/providers/gcp/gce-resources.ts';
 
 export interface FakeApiParts {
   /** Zones by machine type. Default: none. */

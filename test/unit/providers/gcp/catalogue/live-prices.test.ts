@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type LivePriceParts, livePrices } from '../../../../../src/providers/gcp/catalogue/live-prices.ts';
-import { machineTypeFacts } from '../../../../../src/providers/gcp/catalogue/machine-types.ts';
+import { machineTypeFacts } from '../../../../../src/providers/gcp/catalogue/machine-type.ts';
 import { createFakeClock, type FakeClock } from '../../../../../src/testing/fake-clock.ts';
 import { page } from './sku-page.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type GceMachine, machineTypeFacts } from '../../../../../src/providers/gcp/catalogue/machine-types.ts';
+import { type GceMachine, machineTypeFacts } from '../../../../../src/providers/gcp/catalogue/machine-type.ts';
 import { layered, wholePrice } from '../../../../../src/providers/gcp/catalogue/price-book.ts';
 import { rateBook, rateTable } from '../../../../../src/providers/gcp/catalogue/rate-book.ts';
 import { skuReader } from '../../../../../src/providers/gcp/catalogue/sku.ts';

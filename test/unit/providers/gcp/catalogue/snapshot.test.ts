@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { gpuNames } from '../../../../../src/providers/gcp/catalogue/gpu-names.ts';
-import { type GceMachine, gpuCounts, machinesWithGpu, machinesWithoutGpu, machineTypeFacts } from '../../../../../src/providers/gcp/catalogue/machine-types.ts';
+import { type GceMachine, gpuCounts, machinesWithGpu, machinesWithoutGpu, machineTypeFacts } from '../../../../../src/providers/gcp/catalogue/machine-type.ts';
 import snapshot from '../../../../../src/providers/gcp/catalogue/price-snapshot.json' with { type: 'json' };
 import { loadSnapshot, snapshotBook } from '../../../../../src/providers/gcp/catalogue/snapshot.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { sharedCalls } from '../../../../../src/providers/gcp/catalogue/shared-calls.ts';
+import { sharedCalls } from '../../../../../src/providers/gcp/catalogue/ask-once.ts';
 import { createFakeClock } from '../../../../../src/testing/fake-clock.ts';
 
 describe('calls that are shared', () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { acceleratorTypes, gpuNameOf, gpuNames } from '../../../../../src/providers/gcp/catalogue/gpu-names.ts';
-import { gpuCounts, machinesWithGpu, machinesWithoutGpu, machineTypeFacts } from '../../../../../src/providers/gcp/catalogue/machine-types.ts';
+import { gpuCounts, machinesWithGpu, machinesWithoutGpu, machineTypeFacts } from '../../../../../src/providers/gcp/catalogue/machine-type.ts';
 
 describe('machine types', () => {
   test('a type with GPUs of its own', () => {
