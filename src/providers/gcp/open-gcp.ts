@@ -72,6 +72,6 @@ export function openGcp(parts: GcpParts): Provider {
       await removeRuleWhenLast(api, owner, name, network);
     },
     loginUser: createLoginUser(originOf('oslogin', env[endpointVariable])),
-    openTunnel: (api, to, signal) => openTunnel(api, to, signal, { clock, relayUrl: originOf('iap-relay', env[endpointVariable]) }),
+    openTunnel: (api, to, signal) => openTunnel(api, to, signal, { clock, relayUrl: `${originOf('iap-relay', env[endpointVariable])}/v4/` }),
   });
 }

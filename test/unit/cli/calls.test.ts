@@ -90,7 +90,7 @@ test('init writes a config that is loaded, and overwrites none', async () => {
 });
 
 test('templates, and one of them as it stands', async () => {
-  expect((await place.call(['templates'])).stdout).toMatch(/^TEMPLATE +PROVIDER +FROM +DESCRIPTION\nlocal +local +built-in /);
+  expect((await place.call(['templates'])).stdout).toMatch(/^TEMPLATE +PROVIDER +FROM +DESCRIPTION\n(gcp-\S+ +gcp +built-in .*\n)+local +local +built-in /);
   const { stdout, code } = await place.call(['templates', 'show', 'local']);
   expect(code).toBe(0);
   expect(stdout).toContain('provider: local\n');
