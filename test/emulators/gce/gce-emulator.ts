@@ -106,6 +106,7 @@ const defaults: WorldOptions = {
 };
 
 export async function startGceEmulator({ project = 'emulated', port = 0, ...options }: GceEmulatorOptions = {}): Promise<GceEmulator> {
+  const schema = loadSchema();
   const folder = mkdtempSync(join(tmpdir(), 'gce-'));
   let cuda: Promise<string | null> | null = null;
   const world: World = {
@@ -113,7 +114,7 @@ export async function startGceEmulator({ project = 'emulated', port = 0, ...opti
     options: { ...defaults, ...options },
     folder,
     mark: `gce-${randomUUID()}`,
-    schema: loadSchema(),
+    schema,
     catalogue: makeCatalogue(),
     clock: makeEmulatorClock(),
     faults: makeFaults(),
@@ -138,7 +139,10 @@ export async function startGceEmulator({ project = 'emulated', port = 0, ...opti
     tokens: () => tokens as TokenIssuer,
   });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) => {
+      rmSync(folder, { recursive: true, force: true });
+      reject(error);
+    });
     server.listen(port, '127.0.0.1', resolve);
   });
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -167,10 +167,10 @@ function cancelPlans(instance: InstanceRecord): void {
   instance.plans.clear();
 }
 
+/** Whoever ends it at the same time waits for the same end. */
 async function endGuest(instance: InstanceRecord): Promise<void> {
-  const { guest } = instance;
+  await instance.guest?.end();
   instance.guest = null;
-  await guest?.end();
 }
 
 /** Wakes the metadata server's hanging reads. */

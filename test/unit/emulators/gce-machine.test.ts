@@ -1,4 +1,7 @@
 /** The emulator's instances: real machines that are reached by SSH, and nothing of them is left. */
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname } from 'node:path';
 import ssh2 from 'ssh2';
 import { expect, test, vi } from 'vitest';
 import { findProcesses } from '../../../src/providers/local/process-tree.ts';
@@ -133,6 +136,18 @@ test('everything that runs on a machine ends with it', async () => {
   expect(emulator.instances()).toEqual([]);
   expect(emulator.disks()).toEqual([]);
   await expect(onMachine({ port, privateKey: keys.privateKey }, 'echo in')).rejects.toThrow(/ECONNREFUSED/);
+});
+
+test('closing waits for a machine that is being deleted while it boots', async () => {
+  const temporary = () => readdirSync(tmpdir()).filter((name) => name.startsWith('gce-'));
+  const emulator = await openGceEmulator();
+  const folder = dirname(emulator.credentialsFile);
+  const ask = await askGce(emulator);
+  await insertAndWait(ask, { name: 'one', zone, metadata: { 'startup-script': 'sleep 600' } });
+  const deleted = emulator.deleteByOther('one').catch(() => {});
+  await emulator.close();
+  await Promise.race([deleted, new Promise((resolve) => setTimeout(resolve, 100))]);
+  expect(temporary()).not.toContain(basename(folder));
 });
 
 test('forty machines at once, each with its own SSH server', async () => {
