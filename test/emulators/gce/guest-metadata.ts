@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { fingerprint } from './instance-json.ts';
+import { fingerprint } from './machine-json.ts';
 import { type InstanceRecord, takesGuestAttributes, type World } from './world.ts';
 
 export interface MetadataServer {

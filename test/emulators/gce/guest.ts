@@ -167,8 +167,9 @@ async function endAll(world: World, parts: Parts): Promise<void> {
     if (parts.env['PATH'] !== undefined) await endProcesses(parts.mark, { clock: systemClock, graceMs });
   };
   await endAllProcesses(world.options.shutdownGraceMs);
+  const wasReached = (parts.server?.connections() ?? 0) > 0;
   await parts.server?.close();
-  await endAllProcesses(0);
+  if (wasReached) await endAllProcesses(0);
   await parts.metadata?.close();
   rmSync(parts.folder, { recursive: true, force: true, maxRetries: 3 });
 }

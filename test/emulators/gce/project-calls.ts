@@ -4,7 +4,7 @@ import { type Call, type CallRequest, requestIdOf } from './call.ts';
 import { acceleratorJson, imageJson, machineTypeJson, regionOf } from './catalogue.ts';
 import { numericId, timestamp } from './ids.ts';
 import { namePattern } from './insert-check.ts';
-import { fingerprint } from './instance-json.ts';
+import { fingerprint } from './machine-json.ts';
 import { once, operationJson, startOperation, waitFor } from './operations.ts';
 import { aggregatedPage, listPage } from './paging.ts';
 import { projectQuotas, regionQuotas } from './quotas.ts';

@@ -1,6 +1,6 @@
 /** The `ssh-keys` of metadata, read as the guest agent reads them: `user:type blob comment`, or with an expiry in JSON. */
 import ssh2 from 'ssh2';
-import { sshKeyLines } from './instance-json.ts';
+import { sshKeyLines } from './machine-json.ts';
 import { type InstanceRecord, usesOsLogin, type World } from './world.ts';
 
 export interface MetadataKey {
