@@ -17,6 +17,8 @@ export interface GceFailure {
   readonly call: string;
   /** What the server has asked to wait, milliseconds; null: nothing. */
   readonly retryAfterMs?: number | null;
+  /** An earlier try of the same call ended with nobody knowing whether it took effect. */
+  readonly afterDoubt?: boolean;
   readonly cause?: unknown;
 }
 
@@ -28,6 +30,7 @@ export class GceError extends Error {
   readonly details: readonly GceErrorDetail[];
   readonly call: string;
   readonly retryAfterMs: number | null;
+  readonly afterDoubt: boolean;
 
   constructor(message: string, failure: GceFailure) {
     super(message, failure.cause === undefined ? undefined : { cause: failure.cause });
@@ -36,10 +39,17 @@ export class GceError extends Error {
     this.details = failure.details;
     this.call = failure.call;
     this.retryAfterMs = failure.retryAfterMs ?? null;
+    this.afterDoubt = failure.afterDoubt ?? false;
   }
 
-  /** The call may have taken effect although it failed. */
+  /** The call may have taken effect although it failed: a refusal of the second try says nothing about the first. */
   get outcomeUnknown(): boolean {
-    return this.status === null || this.status >= 500;
+    return this.afterDoubt || this.status === null || this.status >= 500;
+  }
+
+  /** The same failure, of a call that was tried before. */
+  inDoubt(): GceError {
+    const { message, status, reasons, details, call, retryAfterMs, cause } = this;
+    return new GceError(message, { status, reasons, details, call, retryAfterMs, cause, afterDoubt: true });
   }
 }

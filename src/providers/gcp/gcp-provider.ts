@@ -93,7 +93,7 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
         accounts.remember({ project: api.project, credentialsFile: options.credentialsFile });
         return { api, image: await imageFor(api, options, plan.need.gpu !== undefined) };
       });
-      const launched = await launchInstance({ api, plan, options, publicIp, image, now: clock.now(), signal });
+      const launched = await inWords(() => launchInstance({ api, plan, options, publicIp, image, now: clock.now(), clock, signal }), { project: api.project });
       const ref = refTo(plan, options, { project: api.project, instanceId: launched.instanceId, image: launched.image });
       await parts.openPort(api, readInstanceRef(ref), options);
       return { ...ref, createdAt: Date.parse(launched.createdAt) };

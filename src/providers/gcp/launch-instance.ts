@@ -1,5 +1,6 @@
 /** Orders a machine and waits until Google says that it exists. A failure leaves nothing behind, or says that it may have. */
 import { randomUUID } from 'node:crypto';
+import type { Clock } from '../../core/clock.ts';
 import { GpuRunError } from '../../core/errors.ts';
 import { labelKeys } from '../../core/machine.ts';
 import type { LaunchPlan } from '../provider.ts';
@@ -17,6 +18,10 @@ import { unfinishedOrder } from './unfinished-order.ts';
 
 /** From the accepted order until Google says done: a stock-out is known within seconds, a busy zone may take minutes. */
 const orderedWithinMs = 5 * 60_000;
+/** After an interruption, for the answer to an order that is on its way: what is not known yet can't be ended. */
+const answeredWithinMs = 15_000;
+/** Before a machine that is still there after its deletion is deleted again. */
+const deleteAgainMs = 1_000;
 
 export interface Launched {
   readonly instanceId: string;
@@ -32,12 +37,13 @@ export interface LaunchParts {
   readonly publicIp: boolean;
   readonly image: Image;
   readonly now: number;
+  readonly clock: Clock;
   readonly signal: AbortSignal | undefined;
 }
 
-/** @throws GpuRunError with `retry` and `elsewhere` as the failure tells */
+/** @throws GpuRunError with `retry` and `elsewhere` as the failure tells; GceError when what was made can't be looked at */
 export async function launchInstance(parts: LaunchParts): Promise<Launched> {
-  const { api, plan, image, signal } = parts;
+  const { api, plan, image } = parts;
   const machine = machineTypeFacts(plan.offer.type, plan.offer.gpu);
   if (machine === null) throw new GpuRunError('internal', `an offer with the machine type ${plan.offer.type} was made, of which nothing is known`);
   const zone = zoneOf(plan.offer);
@@ -52,7 +58,8 @@ export async function launchInstance(parts: LaunchParts): Promise<Launched> {
   let ordered: Operation;
   try {
     const body = instanceBody({ ...parts, machine, metadata: metadataFor(parts) });
-    ordered = await api.insertInstance(zone, body, plan.requestId, signal);
+    using patience = patient(parts);
+    ordered = await api.insertInstance(zone, body, plan.requestId, patience.signal);
   } catch (error) {
     return await settleRefused(error, parts, place);
   }
@@ -64,6 +71,26 @@ export async function launchInstance(parts: LaunchParts): Promise<Launched> {
     throw explainFailure(done, place, 'cleared');
   }
   return { ...(await confirm(parts, place)), image: image.selfLink };
+}
+
+/** Is aborted some time after the caller's signal. Dispose it. */
+function patient({ signal, clock }: LaunchParts): { readonly signal: AbortSignal } & Disposable {
+  const late = new AbortController();
+  const over = new AbortController();
+  const onAbort = () =>
+    void clock.sleep(answeredWithinMs, over.signal).then(
+      () => late.abort(signal?.reason),
+      () => {},
+    );
+  if (signal?.aborted === true) late.abort(signal.reason);
+  else signal?.addEventListener('abort', onAbort, { once: true });
+  return {
+    signal: late.signal,
+    [Symbol.dispose]: () => {
+      signal?.removeEventListener('abort', onAbort);
+      over.abort();
+    },
+  };
 }
 
 /** The order was not accepted, or nobody knows. */
@@ -114,10 +141,11 @@ async function confirm({ api, plan, signal }: LaunchParts, place: FailurePlace):
  * believed only when the zone's log has no order for it that is unfinished.
  * @throws GpuRunError `still-billing` when that can't be made sure
  */
-async function clear({ api, plan }: LaunchParts, place: FailurePlace, how: 'look' | 'certain'): Promise<void> {
+async function clear({ api, plan, clock }: LaunchParts, place: FailurePlace, how: 'look' | 'certain'): Promise<void> {
   const limit = AbortSignal.timeout(60_000); // on its own: also after an interruption
   try {
-    for (;;) {
+    for (let deleted = false; ; deleted = true) {
+      if (deleted) await clock.sleep(deleteAgainMs, limit);
       const deletion = await api.deleteInstance(place.zone, plan.id, randomUUID(), limit);
       if (deletion !== null) {
         await api.waitOperation(deletion, limit);

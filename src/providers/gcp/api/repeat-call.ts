@@ -41,13 +41,15 @@ const rateLimits = /^(rateLimitExceeded|userRateLimitExceeded|RATE_LIMIT_EXCEEDE
 export async function repeatCall<T>(attempt: (signal: AbortSignal) => Promise<T>, repetition: Repetition): Promise<T> {
   const { limits, clock, signal, random } = repetition;
   const until = clock.now() + limits.callMs;
+  let doubt = false;
   for (let tries = 1; ; tries++) {
     try {
       return await within(attempt, Math.min(limits.tryMs, until - clock.now()), repetition);
     } catch (thrown) {
       if (signal?.aborted) throw signal.reason;
       const pause = tries < mostTries ? pauseAfter(thrown, tries, repetition.repeatable, random()) : null;
-      if (pause === null || clock.now() + pause >= until) throw thrown;
+      if (pause === null || clock.now() + pause >= until) throw doubt && thrown instanceof GceError ? thrown.inDoubt() : thrown;
+      doubt ||= thrown instanceof GceError && thrown.outcomeUnknown;
       await clock.sleep(pause, signal);
     }
   }
