@@ -47,12 +47,10 @@ const aboutType = /machine ?types?\b|accelerator ?types?\b/i;
  */
 const rows: readonly Row[] = [
   { kind: 'no-answer', fits: (_, { status, from }) => from === 'call' && (status === null || status === 408) },
+  // Its ErrorInfo says so; the older reason beside it is that of any rate.
+  { kind: 'too-many-operations', fits: has('CONCURRENT_OPERATIONS_QUOTA_EXCEEDED', 'RESOURCE_OPERATION_RATE_EXCEEDED') },
   { kind: 'api-rate', fits: (signal) => has('rateLimitExceeded', 'userRateLimitExceeded', 'RATE_LIMIT_EXCEEDED')(signal) || perTime.test(signal.message) },
-  {
-    kind: 'too-many-operations',
-    fits: (signal, { status, from }) =>
-      has('CONCURRENT_OPERATIONS_QUOTA_EXCEEDED', 'RESOURCE_OPERATION_RATE_EXCEEDED')(signal) || (from === 'call' && status === 429),
-  },
+  { kind: 'too-many-operations', fits: (_, { status, from }) => from === 'call' && status === 429 },
   { kind: 'quota-everywhere', fits: (signal) => isQuota(signal) && isGlobal(signal) },
   { kind: 'quota', fits: isQuota },
   { kind: 'closed-location', fits: ({ message }) => /is not found or access is unauthorized|unknown zone|constraints\/gcp\.resourceLocations/i.test(message) },

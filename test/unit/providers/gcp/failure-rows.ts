@@ -87,6 +87,11 @@ export const rows: readonly Row[] = [
   ],
   ['CONCURRENT_OPERATIONS_QUOTA_EXCEEDED', refused(403, '', 'Too many.', { reason: 'CONCURRENT_OPERATIONS_QUOTA_EXCEEDED' }), 'quota same zone nothing'],
   ['RESOURCE_OPERATION_RATE_EXCEEDED', failedInsert({ code: 'RESOURCE_OPERATION_RATE_EXCEEDED', message: 'Too fast.' }), 'quota same zone nothing'],
+  [
+    'CONCURRENT_OPERATIONS_QUOTA_EXCEEDED beside the reason of any rate',
+    refused(403, 'rateLimitExceeded', 'Too many.', { reason: 'CONCURRENT_OPERATIONS_QUOTA_EXCEEDED' }),
+    'quota same zone nothing',
+  ],
   ['429', refused(429, '', 'Too Many Requests'), 'quota same zone nothing'],
   ['409 operationInProgress', refused(409, 'operationInProgress', 'Another operation is in progress.'), 'conflict same zone nothing'],
   [
