@@ -3,17 +3,18 @@ import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import type { Provider } from '../provider.ts';
 import { callerAddress } from './access/caller-address.ts';
-import { ensureSshAllowed, removeRuleWhenLast } from './access/firewall.ts';
 import { openTunnel } from './access/open-tunnel.ts';
 import { createGceApi } from './api/create-gce-api.ts';
-import { namesCredentials } from './api/credentials-file.ts';
+import { namesCredentials, projectOf, readCredentialsFile } from './api/credentials-file.ts';
 import { endpointVariable, originOf } from './api/endpoint.ts';
+import { createFetch } from './api/proxied-fetch.ts';
+import { createAgents } from './api/proxy.ts';
 import type { Catalogue } from './catalogue/catalogue.ts';
 import { createCatalogue } from './catalogue/create-catalogue.ts';
 import { type Account, createAccounts } from './gcp-account.ts';
 import { createGcpProvider } from './gcp-provider.ts';
-import { networkTag } from './instance-body.ts';
 import { createLoginUser } from './login-user.ts';
+import { createWayIn } from './way-in.ts';
 
 export interface GcpParts {
   /** The caller's environment: credentials, project, proxy, `GPU_RUN_GCP_ENDPOINT`. */
@@ -30,11 +31,10 @@ export interface GcpParts {
   readonly log?: (line: string) => void;
 }
 
-/** The SSH port of machines that are just being made; another one is seen only when they run. */
-const sshPort = 22;
-
 export function openGcp(parts: GcpParts): Provider {
   const { env, platform, clock, log } = parts;
+  const agent = createAgents(env);
+  const fetch = createFetch(agent);
   const logged = log === undefined ? {} : { log };
   const hasCredentials = async (file: string | null) => namesCredentials(file, env, platform);
   const accounts = createAccounts(join(parts.state, 'accounts.json'), (account) => createGceApi({ ...account, env, platform, clock, ...logged }));
@@ -50,6 +50,7 @@ export function openGcp(parts: GcpParts): Provider {
         cache: parts.cache,
         billingUrl: originOf('cloudbilling', env[endpointVariable]),
         clock,
+        fetch,
         ...logged,
       });
     catalogues.set(key, known);
@@ -59,19 +60,22 @@ export function openGcp(parts: GcpParts): Provider {
   /** An emulator is on this computer. */
   const address = async (): Promise<string | null> => ((env[endpointVariable] ?? '') === '' ? callerAddress() : '127.0.0.1');
 
+  const project = ({ project, credentialsFile }: Account): string | null => {
+    try {
+      return projectOf(project, env, readCredentialsFile(credentialsFile, env, platform));
+    } catch {
+      return null;
+    }
+  };
+
   return createGcpProvider({
     accounts,
+    project,
     catalogue,
     hasCredentials: () => hasCredentials(null),
     clock,
-    async openPort(api, { zone, name, owner, publicIp }, { allowFrom }) {
-      const allowed = await ensureSshAllowed({ api, zone, name, owner, tag: networkTag, port: sshPort, publicIp, allowFrom, callerAddress: address });
-      if (allowed.state === 'unsure') parts.warn(allowed.command === null ? allowed.warning : `${allowed.warning} By hand: ${allowed.command}`);
-    },
-    async closePort(api, { owner, name, network }) {
-      await removeRuleWhenLast(api, owner, name, network);
-    },
-    loginUser: createLoginUser(originOf('oslogin', env[endpointVariable])),
-    openTunnel: (api, to, signal) => openTunnel(api, to, signal, { clock, relayUrl: `${originOf('iap-relay', env[endpointVariable])}/v4/` }),
+    wayIn: createWayIn({ clock, callerAddress: address, warn: parts.warn }),
+    loginUser: createLoginUser(originOf('oslogin', env[endpointVariable]), fetch),
+    openTunnel: (api, to, signal) => openTunnel(api, to, signal, { clock, agent, relayUrl: `${originOf('iap-relay', env[endpointVariable])}/v4/` }),
   });
 }

@@ -1,4 +1,5 @@
 /** The provider's `tunnel`: from what the ledger keeps of a machine to a stream to its SSH port. May import core and this provider's seam. */
+import type { Agent } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../../core/clock.ts';
 import { GpuRunError } from '../../../core/errors.ts';
@@ -6,6 +7,8 @@ import type { GceApi } from '../gce-api.ts';
 
 export interface TunnelParts {
   readonly clock: Clock;
+  /** Makes the connections, through the caller's proxy. Default: straight to the relay. */
+  readonly agent?: (url: URL) => Agent;
   /** Default: Google's. Plain `ws:` on loopback alone. */
   readonly relayUrl?: string;
 }
@@ -14,7 +17,12 @@ export interface TunnelParts {
  * @param to `tunnel` of the machine's access: project (null: the account's own), zone, instance, port, interface
  * @throws GpuRunError `not-allowed`, `connection`; GceError where no token is to be had
  */
-export async function openTunnel(api: GceApi, to: Readonly<Record<string, unknown>>, signal: AbortSignal, { clock, relayUrl }: TunnelParts): Promise<Duplex> {
+export async function openTunnel(
+  api: GceApi,
+  to: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+  { clock, agent, relayUrl }: TunnelParts,
+): Promise<Duplex> {
   const text = (key: string, otherwise: string | null = null): string => {
     const value = to[key] ?? otherwise;
     if (typeof value === 'string' && /^[a-z0-9][-a-z0-9.:]*$/.test(value)) return value;
@@ -27,5 +35,5 @@ export async function openTunnel(api: GceApi, to: Readonly<Record<string, unknow
   const { openIapTunnel } = await import('./iap/open-tunnel.ts');
   const place = { project: text('project', api.project), zone: text('zone'), instance: text('instance'), interface: text('interface', 'nic0'), port };
   const token = (limit: AbortSignal) => api.accessToken(limit);
-  return await openIapTunnel({ ...place, token, clock, ...(relayUrl === undefined ? {} : { relayUrl }) }, signal);
+  return await openIapTunnel({ ...place, token, clock, ...(agent === undefined ? {} : { agent }), ...(relayUrl === undefined ? {} : { relayUrl }) }, signal);
 }

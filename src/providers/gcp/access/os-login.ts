@@ -4,6 +4,7 @@
  * May import core and this provider's seam.
  */
 import { GpuRunError } from '../../../core/errors.ts';
+import type { Fetch } from '../api/proxied-fetch.ts';
 import type { Instance, Project } from '../gce-resources.ts';
 
 /**
@@ -19,6 +20,7 @@ export function osLoginState(instance: Instance, project: Project | null): 'off'
 export interface OsLoginImport {
   /** `https://oslogin.googleapis.com`; plain http on loopback alone. */
   readonly endpoint: string;
+  readonly fetch: Fetch;
   readonly token: (signal: AbortSignal) => Promise<string>;
   /** E-mail address of the account that the token is of. */
   readonly account: string;
@@ -32,7 +34,10 @@ export interface OsLoginImport {
 const limitMs = 20_000;
 
 /** Returns the user to log in as. @throws GpuRunError `not-allowed` with the role that is missing, `connection`; the signal's reason */
-export async function importOsLoginKey({ endpoint, token, account, project, publicKey, expiresAt }: OsLoginImport, signal: AbortSignal): Promise<string> {
+export async function importOsLoginKey(
+  { endpoint, fetch, token, account, project, publicKey, expiresAt }: OsLoginImport,
+  signal: AbortSignal,
+): Promise<string> {
   const base = new URL(endpoint);
   if (base.protocol !== 'https:' && !['127.0.0.1', '[::1]', 'localhost'].includes(base.hostname)) {
     throw new GpuRunError('bad-input', `'${endpoint}' is not encrypted: no token goes there.`);
@@ -45,7 +50,7 @@ export async function importOsLoginKey({ endpoint, token, account, project, publ
   let answer: unknown;
   try {
     const headers = { authorization: `Bearer ${await token(limit)}`, 'content-type': 'application/json' };
-    response = await fetch(url, { method: 'POST', headers, body, redirect: 'error', signal: limit });
+    response = await fetch(url, { method: 'POST', headers, body, signal: limit });
     answer = await response.json().catch(() => null);
   } catch (error) {
     signal.throwIfAborted();

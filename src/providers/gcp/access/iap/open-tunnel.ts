@@ -3,6 +3,7 @@
  * that break: what the relay has not confirmed is sent again on the next one, and each side tells the other how much it has.
  * The relay knows no half-closed stream: when our side ends, the tunnel is closed after the last byte was sent.
  */
+import type { Agent } from 'node:http';
 import { Duplex } from 'node:stream';
 import type { Clock } from '../../../../core/clock.ts';
 import { GpuRunError } from '../../../../core/errors.ts';
@@ -19,6 +20,8 @@ export interface IapTunnelOptions extends TunnelPlace {
   /** Asked for each socket: a token lives an hour, a tunnel may live longer. */
   readonly token: (signal: AbortSignal) => Promise<string>;
   readonly clock: Clock;
+  /** Makes the connections. Default: straight to the relay. */
+  readonly agent?: (url: URL) => Agent;
 }
 
 /** Source: gcloud 528. */

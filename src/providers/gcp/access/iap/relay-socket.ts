@@ -1,4 +1,5 @@
 /** One WebSocket to Google's relay. The library is loaded with this file, and this file when a tunnel is opened. */
+import type { Agent } from 'node:http';
 import WebSocket from 'ws';
 import type { GpuRunError } from '../../../../core/errors.ts';
 import { largestData } from './frames.ts';
@@ -25,10 +26,16 @@ export interface SocketEvents {
 const subprotocol = 'relay.tunnel.cloudproxy.app';
 const origin = 'bot:iap-tunneler';
 
+export interface SocketPlace extends TunnelPlace {
+  /** Makes the connection. Default: straight to the relay. */
+  readonly agent?: (url: URL) => Agent;
+}
+
 /** Events begin only after this has resolved. @throws GpuRunError `not-allowed`, `connection`; the signal's reason */
-export async function openRelaySocket(url: URL, token: string, place: TunnelPlace, events: SocketEvents, signal: AbortSignal): Promise<RelaySocket> {
+export async function openRelaySocket(url: URL, token: string, place: SocketPlace, events: SocketEvents, signal: AbortSignal): Promise<RelaySocket> {
   signal.throwIfAborted();
   const socket = new WebSocket(url, subprotocol, {
+    ...(place.agent === undefined ? {} : { agent: place.agent(new URL(url.href.replace(/^ws/, 'http'))) }),
     headers: { Authorization: `Bearer ${token}` },
     origin,
     perMessageDeflate: false,

@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { importOsLoginKey, osLoginState } from '../../../../../src/providers/gcp/access/os-login.ts';
+import { createFetch } from '../../../../../src/providers/gcp/api/proxied-fetch.ts';
+import { createAgents } from '../../../../../src/providers/gcp/api/proxy.ts';
 import type { Instance, Project } from '../../../../../src/providers/gcp/gce-resources.ts';
 
 const signal = new AbortController().signal;
@@ -23,7 +25,14 @@ afterEach(() => server.close());
 
 function login(more: object = {}): Promise<string> {
   const { port } = server.address() as { port: number };
-  const given = { endpoint: `http://127.0.0.1:${port}`, token: async () => 'tok', account: 'ann@example.com', project: 'p1', publicKey: 'ssh-ed25519 AAAA' };
+  const given = {
+    fetch: createFetch(createAgents({})),
+    endpoint: `http://127.0.0.1:${port}`,
+    token: async () => 'tok',
+    account: 'ann@example.com',
+    project: 'p1',
+    publicKey: 'ssh-ed25519 AAAA',
+  };
   return importOsLoginKey({ ...given, expiresAt: 1_800_000_000_000, ...more }, signal);
 }
 
