@@ -17,23 +17,23 @@ import { type GcpOptions, readGcpOptions } from './gcp-options.ts';
 import { findImage } from './images.ts';
 import { eachInWords, inWords } from './in-words.ts';
 import { diskGbFor } from './instance-body.ts';
-import { type InstanceRef, readInstanceRef } from './instance-ref.ts';
+import { readInstanceRef } from './instance-ref.ts';
 import { launchInstance } from './launch-instance.ts';
 import { listMachines } from './list-instances.ts';
 import type { LoginUser } from './login-user.ts';
 import { terminateInstance } from './terminate-instance.ts';
+import type { WayIn } from './way-in.ts';
 
 export interface GcpProviderParts {
   readonly accounts: Accounts;
+  /** The id of an account's project; null: not known, or there are no credentials. Asks nobody. */
+  readonly project: (account: Account) => string | null;
   /** Prices, machine types and quota of an account's project. */
   readonly catalogue: (account: Account) => Catalogue;
   /** Whether the environment has credentials of its own. */
   readonly hasCredentials: () => Promise<boolean>;
   readonly clock: Clock;
-  /** Lets SSH in, from where the caller is; what can't be done is said to the user, and no reason to fail. */
-  readonly openPort: (api: GceApi, ref: InstanceRef, options: GcpOptions) => Promise<void>;
-  /** After a machine has ended: rules that no machine needs any more go. */
-  readonly closePort: (api: GceApi, ref: InstanceRef) => Promise<void>;
+  readonly wayIn: WayIn;
   readonly loginUser: LoginUser;
   /** A stream to a machine without a public address. */
   readonly openTunnel: (api: GceApi, to: Readonly<Record<string, unknown>>, signal: AbortSignal) => Promise<Duplex>;
@@ -75,6 +75,7 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       signal?.throwIfAborted();
       if (need.nodes > 1) return;
       const options = readGcpOptions(need.providerOptions);
+      checkProvisioning(need, options);
       yield* eachInWords(
         catalogue(accountOf(options)).offers(
           need,
@@ -95,12 +96,16 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       });
       const launched = await inWords(() => launchInstance({ api, plan, options, publicIp, image, now: clock.now(), clock, signal }), { project: api.project });
       const ref = refTo(plan, options, { project: api.project, instanceId: launched.instanceId, image: launched.image });
-      await parts.openPort(api, readInstanceRef(ref), options);
+      await parts.wayIn.open(api, readInstanceRef(ref), options, signal);
       return { ...ref, createdAt: Date.parse(launched.createdAt) };
     },
 
-    /** The project may stand in the credentials alone: then the ref says none, and the same account finds it again. */
-    expect: (plan) => refTo(plan, readGcpOptions(plan.need.providerOptions), {}),
+    /** With the project as it is now: whoever finds the order again may have another environment. */
+    expect(plan) {
+      const options = readGcpOptions(plan.need.providerOptions);
+      const project = parts.project(accountOf(options));
+      return refTo(plan, options, project === null ? {} : { project });
+    },
 
     async describe(ref, signal) {
       signal?.throwIfAborted();
@@ -117,22 +122,29 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       return inWords(async () => {
         const api = await accounts.api(instance);
         const termination = await terminateInstance(api, instance, signal);
-        await parts.closePort(api, instance);
+        await parts.wayIn.close(api, instance);
         return termination;
       });
     },
 
-    /** In every project that machines were made in from this computer, and in the one that the environment names. */
+    /** In every project that machines were made in from this computer, and in the one that the environment names; one that fails is told of last. */
     async *list(owner, signal) {
       signal?.throwIfAborted();
       const seen = new Set<string>();
       const own: Account[] = (await parts.hasCredentials()) ? [{ project: null, credentialsFile: null }] : [];
+      const failures: unknown[] = [];
       for (const account of [...own, ...accounts.remembered()]) {
-        const api = await apiOrNull(accounts, account);
-        if (api === null || seen.has(api.project)) continue;
-        seen.add(api.project);
-        yield* eachInWords(listMachines(api, account, owner, signal));
+        try {
+          const api = await apiOrNull(accounts, account);
+          if (api === null || seen.has(api.project)) continue;
+          seen.add(api.project);
+          yield* eachInWords(listMachines(api, account, owner, signal), { project: api.project });
+        } catch (error) {
+          signal?.throwIfAborted();
+          failures.push(error);
+        }
       }
+      if (failures.length > 0) throw failures[0];
     },
 
     console: consoleOf(accounts),
@@ -180,11 +192,19 @@ function tunnelAccount(to: Readonly<Record<string, unknown>>): Account {
   return { project: text('project'), credentialsFile: text('credentialsFile') };
 }
 
+/** One of the two would be ignored, and both decide over the price. */
+function checkProvisioning({ spot }: ResourceNeed, { provisioning }: GcpOptions): void {
+  if (!spot || provisioning === null || provisioning === 'spot') return;
+  throw new GpuRunError('bad-input', `A Spot machine is asked for, and 'gcp.provisioning' says ${provisioning}: only one of them can be.`, {
+    hints: ['Leave --spot (or spot: true) out, or take provisioning out of the gcp block of gpu-run.yaml.'],
+  });
+}
+
 function publicIpOf(need: ResourceNeed, options: GcpOptions): boolean {
   return need.publicIp ?? options.publicIp;
 }
 
-function refTo(plan: LaunchPlan, options: GcpOptions, known: { project?: string; instanceId?: string; image?: string }): MachineRef {
+function refTo(plan: LaunchPlan, options: GcpOptions, known: { project?: string; instanceId?: string; image?: string; network?: string }): MachineRef {
   const { id, name, labels, offer, need, sshPublicKey } = plan;
   const { credentialsFile, network, user } = options;
   const data = { project: options.project, zone: offer.zone, credentialsFile, network, sshPublicKey, user, publicIp: publicIpOf(need, options), ...known };

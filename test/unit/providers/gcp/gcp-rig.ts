@@ -28,7 +28,7 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 });
 
-export async function openGcpRig(options: GceEmulatorOptions = {}, need: Partial<ResourceNeed> = {}): Promise<GcpRig> {
+export async function openGcpRig(options: GceEmulatorOptions = {}, need: Partial<ResourceNeed> = {}, clock = hastyClock): Promise<GcpRig> {
   const emulator = await openGceEmulator({ shutdownGraceMs: 0, ...options });
   const root = mkdtempSync(join(tmpdir(), 'gpu-run-gcp-'));
   folders.push(root);
@@ -37,7 +37,7 @@ export async function openGcpRig(options: GceEmulatorOptions = {}, need: Partial
     openGcp({
       env: { ...emulator.env, ...env },
       platform: process.platform,
-      clock: hastyClock,
+      clock,
       state: join(root, 'state'),
       cache: join(root, 'cache'),
       warn: (text) => void warnings.push(text),
