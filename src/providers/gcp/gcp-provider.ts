@@ -21,6 +21,7 @@ import { readInstanceRef } from './instance-ref.ts';
 import { launchInstance } from './launch-instance.ts';
 import { listMachines } from './list-instances.ts';
 import type { LoginUser } from './login-user.ts';
+import { orderId } from './order-id.ts';
 import { terminateInstance } from './terminate-instance.ts';
 import type { WayIn } from './way-in.ts';
 
@@ -54,6 +55,8 @@ const traits: ProviderTraits = {
 export function createGcpProvider(parts: GcpProviderParts): Provider {
   const { accounts, catalogue, clock } = parts;
   const images = new Map<string, Promise<Image>>();
+  /** By the request id of a plan: how many of its orders have come to nothing. */
+  const ordersOver = new Map<string, number>();
 
   /** Asked once in a process: forty machines that start together boot from the same. */
   const imageFor = (api: GceApi, options: GcpOptions, withGpu: boolean): Promise<Image> => {
@@ -94,8 +97,14 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
         accounts.remember({ project: api.project, credentialsFile: options.credentialsFile });
         return { api, image: await imageFor(api, options, plan.need.gpu !== undefined) };
       });
-      const launched = await inWords(() => launchInstance({ api, plan, options, publicIp, image, now: clock.now(), clock, signal }), { project: api.project });
-      const ref = refTo(plan, options, { project: api.project, instanceId: launched.instanceId, image: launched.image });
+      const round = ordersOver.get(plan.requestId) ?? 0;
+      const requestId = orderId(plan.requestId, round);
+      const onSpent = () => void ordersOver.set(plan.requestId, round + 1);
+      const order = { api, plan, requestId, onSpent, options, publicIp, image, now: clock.now(), clock, signal };
+      const launched = await inWords(() => launchInstance(order), { project: api.project });
+      ordersOver.delete(plan.requestId);
+      const { instanceId, image: bootedFrom, network } = launched;
+      const ref = refTo(plan, options, { project: api.project, instanceId, image: bootedFrom, ...(network === null ? {} : { network }) });
       await parts.wayIn.open(api, readInstanceRef(ref), options, signal);
       return { ...ref, createdAt: Date.parse(launched.createdAt) };
     },

@@ -1,38 +1,41 @@
 /** Orders a machine and waits until Google says that it exists. A failure leaves nothing behind, or says that it may have. */
-import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import { GpuRunError } from '../../core/errors.ts';
-import { labelKeys } from '../../core/machine.ts';
 import type { LaunchPlan } from '../provider.ts';
 import { sshKeysMetadata } from './access/ssh-keys.ts';
 import { startupScript } from './access/startup-script.ts';
 import { machineTypeFacts } from './catalogue/machine-type.ts';
+import { clearOrder, isOfPlan } from './clear-order.ts';
 import { explainFailure, type FailurePlace } from './failure.ts';
 import type { GceApi } from './gce-api.ts';
 import { GceError } from './gce-error.ts';
 import type { Image, Instance, MetadataItem, Operation } from './gce-resources.ts';
 import type { GcpOptions } from './gcp-options.ts';
 import { instanceBody, zoneOf } from './instance-body.ts';
-import { deleteCommand, regionOf } from './instance-ref.ts';
-import { unfinishedOrder } from './unfinished-order.ts';
+import { lastOf, regionOf } from './instance-ref.ts';
+import { timeLimit } from './time-limit.ts';
 
 /** From the accepted order until Google says done: a stock-out is known within seconds, a busy zone may take minutes. */
 const orderedWithinMs = 5 * 60_000;
 /** After an interruption, for the answer to an order that is on its way: what is not known yet can't be ended. */
 const answeredWithinMs = 15_000;
-/** Before a machine that is still there after its deletion is deleted again. */
-const deleteAgainMs = 1_000;
 
 export interface Launched {
   readonly instanceId: string;
   /** RFC 3339, by Google's clock. */
   readonly createdAt: string;
   readonly image: string;
+  /** Name; null: Google does not say. Rules of firewalls belong to it. */
+  readonly network: string | null;
 }
 
 export interface LaunchParts {
   readonly api: GceApi;
   readonly plan: LaunchPlan;
+  /** The plan's, or one that follows it. */
+  readonly requestId: string;
+  /** The order is over, and there is nothing of it: another one needs another request id. */
+  readonly onSpent: () => void;
   readonly options: GcpOptions;
   readonly publicIp: boolean;
   readonly image: Image;
@@ -43,7 +46,7 @@ export interface LaunchParts {
 
 /** @throws GpuRunError with `retry` and `elsewhere` as the failure tells; GceError when what was made can't be looked at */
 export async function launchInstance(parts: LaunchParts): Promise<Launched> {
-  const { api, plan, image } = parts;
+  const { api, plan, requestId } = parts;
   const machine = machineTypeFacts(plan.offer.type, plan.offer.gpu);
   if (machine === null) throw new GpuRunError('internal', `an offer with the machine type ${plan.offer.type} was made, of which nothing is known`);
   const zone = zoneOf(plan.offer);
@@ -59,18 +62,19 @@ export async function launchInstance(parts: LaunchParts): Promise<Launched> {
   try {
     const body = instanceBody({ ...parts, machine, metadata: metadataFor(parts) });
     using patience = patient(parts);
-    ordered = await api.insertInstance(zone, body, plan.requestId, patience.signal);
+    ordered = await api.insertInstance(zone, body, requestId, patience.signal);
   } catch (error) {
     return await settleRefused(error, parts, place);
   }
   const done = await untilDone(ordered, parts, place);
   if (done.error !== undefined && done.error.errors.length > 0) {
+    parts.onSpent();
     const refused = explainFailure(done, place);
     if (refused.leftBehind === 'nothing') throw refused; // out of stock, no quota: Google has made nothing
     await clear(parts, place, 'look');
     throw explainFailure(done, place, 'cleared');
   }
-  return { ...(await confirm(parts, place)), image: image.selfLink };
+  return await confirm(parts, place);
 }
 
 /** Is aborted some time after the caller's signal. Dispose it. */
@@ -101,7 +105,7 @@ async function settleRefused(error: unknown, parts: LaunchParts, place: FailureP
   }
   if (error.reasons.includes('alreadyExists') || error.status === 409) {
     const there = await parts.api.getInstance(place.zone, parts.plan.id, parts.signal);
-    if (there !== null && isOurs(there, parts.plan)) return { instanceId: there.id, createdAt: there.creationTimestamp, image: parts.image.selfLink };
+    if (there !== null && isOfPlan(there, parts.plan)) return launchedAs(there, parts);
     if (there !== null) {
       throw new GpuRunError('conflict', `There is a machine '${parts.plan.id}' in ${place.zone} already, from another request.`, {
         retry: 'elsewhere',
@@ -115,14 +119,14 @@ async function settleRefused(error: unknown, parts: LaunchParts, place: FailureP
 }
 
 async function untilDone(ordered: Operation, parts: LaunchParts, place: FailurePlace): Promise<Operation> {
-  const { api, signal } = parts;
-  const limit = AbortSignal.timeout(orderedWithinMs);
+  const { api, clock, signal } = parts;
+  using limit = timeLimit(clock, orderedWithinMs);
   try {
-    return await api.waitOperation(ordered, signal === undefined ? limit : AbortSignal.any([signal, limit]));
+    return await api.waitOperation(ordered, signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal]));
   } catch (error) {
     await clear(parts, place, 'certain');
     if (signal?.aborted === true) throw signal.reason;
-    if (limit.aborted) {
+    if (limit.signal.aborted) {
       const text = `Google accepted the order for ${place.type} in ${place.zone} and did not carry it out within ${orderedWithinMs / 60_000} minutes.`;
       throw new GpuRunError('no-capacity', text, { retry: 'elsewhere', elsewhere: { rulesOut: 'zone' }, leftBehind: 'nothing' });
     }
@@ -130,42 +134,21 @@ async function untilDone(ordered: Operation, parts: LaunchParts, place: FailureP
   }
 }
 
-async function confirm({ api, plan, signal }: LaunchParts, place: FailurePlace): Promise<Omit<Launched, 'image'>> {
+async function confirm(parts: LaunchParts, place: FailurePlace): Promise<Launched> {
+  const { api, plan, signal } = parts;
   const instance = await api.getInstance(place.zone, plan.id, signal);
-  if (instance !== null) return { instanceId: instance.id, createdAt: instance.creationTimestamp };
+  if (instance !== null) return launchedAs(instance, parts);
   throw new GpuRunError('lost', `'${plan.id}' vanished from ${place.zone} as soon as it was made.`, { retry: 'elsewhere', elsewhere: { rulesOut: 'zone' } });
 }
 
-/**
- * Makes sure that nothing of a failed order stays. `certain`: the order itself may still be under way, so a "there is none" is
- * believed only when the zone's log has no order for it that is unfinished.
- * @throws GpuRunError `still-billing` when that can't be made sure
- */
-async function clear({ api, plan, clock }: LaunchParts, place: FailurePlace, how: 'look' | 'certain'): Promise<void> {
-  const limit = AbortSignal.timeout(60_000); // on its own: also after an interruption
-  try {
-    for (let deleted = false; ; deleted = true) {
-      if (deleted) await clock.sleep(deleteAgainMs, limit);
-      const deletion = await api.deleteInstance(place.zone, plan.id, randomUUID(), limit);
-      if (deletion !== null) {
-        await api.waitOperation(deletion, limit);
-        continue; // until there is none
-      }
-      if (how === 'look') return;
-      const order = await unfinishedOrder(api, place.zone, plan.id, limit);
-      if (order === null) return;
-      await api.waitOperation(order, limit);
-    }
-  } catch (error) {
-    throw new GpuRunError('still-billing', `Whether Google has made '${plan.id}' in ${place.zone} could not be found out: ${(error as Error).message}`, {
-      cause: error,
-      hints: [deleteCommand({ project: api.project, zone: place.zone, name: plan.id, disk: null })],
-    });
-  }
+function launchedAs({ id, creationTimestamp, networkInterfaces }: Instance, { image }: LaunchParts): Launched {
+  const network = networkInterfaces?.[0]?.network;
+  return { instanceId: id, createdAt: creationTimestamp, image: image.selfLink, network: network === undefined ? null : lastOf(network) };
 }
 
-function isOurs({ labels }: Instance, plan: LaunchPlan): boolean {
-  return labels?.[labelKeys.machine] === plan.id && labels[labelKeys.owner] === plan.labels[labelKeys.owner];
+async function clear({ api, plan, clock, onSpent }: LaunchParts, { zone }: FailurePlace, how: 'look' | 'certain'): Promise<void> {
+  onSpent();
+  await clearOrder({ api, plan, zone, clock }, how);
 }
 
 function metadataFor({ plan, options }: LaunchParts): readonly MetadataItem[] {

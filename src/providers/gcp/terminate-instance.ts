@@ -1,9 +1,10 @@
 /** Ends a machine, whatever state it is in; what Google says does not exist is gone. */
 import { randomUUID } from 'node:crypto';
 import { GpuRunError } from '../../core/errors.ts';
-import type { Termination } from '../../core/machine.ts';
+import { labelKeys, type Termination } from '../../core/machine.ts';
 import type { GceApi } from './gce-api.ts';
 import { GceError } from './gce-error.ts';
+import type { Instance } from './gce-resources.ts';
 import { deleteCommand, type InstanceRef, isInstanceName } from './instance-ref.ts';
 import { unfinishedOrder } from './unfinished-order.ts';
 
@@ -18,14 +19,11 @@ export async function terminateInstance(api: GceApi, ref: InstanceRef, signal?: 
       const deletion = await api.deleteDisk(ref.zone, ref.disk, randomUUID(), signal);
       return { state: deletion === null || deletion.status === 'DONE' ? 'gone' : 'ending', leftovers: [] };
     }
-    if (ref.instanceId !== null) {
-      // Somebody may have made another one of the same name since.
-      const there = await api.getInstance(ref.zone, ref.name, signal);
-      if (there === null || there.id !== ref.instanceId) return { state: 'gone', leftovers: [] };
-    }
+    const there = await api.getInstance(ref.zone, ref.name, signal);
+    if (there === null) return { state: (await isUnderWay(api, ref, signal)) ? 'ending' : 'gone', leftovers: [] };
+    if (!isMeant(there, ref)) return { state: 'gone', leftovers: [] };
     const deletion = await api.deleteInstance(ref.zone, ref.name, randomUUID(), signal);
-    if (deletion !== null) return { state: 'ending', leftovers: [] };
-    return { state: ref.instanceId === null && (await unfinishedOrder(api, ref.zone, ref.name, signal)) !== null ? 'ending' : 'gone', leftovers: [] };
+    return { state: deletion === null ? 'gone' : 'ending', leftovers: [] };
   } catch (error) {
     if (!(error instanceof GceError)) throw error;
     throw new GpuRunError('still-billing', `Google did not take the order to end '${ref.name}' in ${ref.zone}: ${error.message}`, {
@@ -34,4 +32,13 @@ export async function terminateInstance(api: GceApi, ref: InstanceRef, signal?: 
       hints: [deleteCommand(ref)],
     });
   }
+}
+
+/** Somebody may have made another one of the same name since, or before. */
+function isMeant({ id, labels }: Instance, { instanceId, name }: InstanceRef): boolean {
+  return instanceId === null ? labels?.[labelKeys.machine] === name : id === instanceId;
+}
+
+async function isUnderWay(api: GceApi, { instanceId, zone, name }: InstanceRef, signal?: AbortSignal): Promise<boolean> {
+  return instanceId === null && (await unfinishedOrder(api, zone, name, signal)) !== null;
 }
