@@ -1,10 +1,17 @@
 /** `npm run bench [NAME...]`: measures on this computer and prints tables. The numbers in `docs/benchmarks.md` come from here. */
+import { benchGcpMany } from './gcp-many.ts';
 import { benchStartUp } from './start-up.ts';
 import { benchStream } from './stream.ts';
 import { benchSync } from './sync.ts';
 import { benchWarmTrain } from './warm-train.ts';
 
-const benches: Readonly<Record<string, () => void>> = { 'start-up': benchStartUp, 'warm-train': benchWarmTrain, sync: benchSync, stream: benchStream };
+const benches: Readonly<Record<string, () => void | Promise<void>>> = {
+  'start-up': benchStartUp,
+  'warm-train': benchWarmTrain,
+  sync: benchSync,
+  stream: benchStream,
+  'gcp-many': benchGcpMany,
+};
 
 const chosen = process.argv.slice(2);
 const unknown = chosen.filter((name) => !Object.hasOwn(benches, name));
@@ -13,4 +20,4 @@ if (unknown.length > 0) {
   process.exit(64);
 }
 console.log(`Node ${process.versions.node}, ${process.platform} ${process.arch}`);
-for (const [name, bench] of Object.entries(benches)) if (chosen.length === 0 || chosen.includes(name)) bench();
+for (const [name, bench] of Object.entries(benches)) if (chosen.length === 0 || chosen.includes(name)) await bench();
