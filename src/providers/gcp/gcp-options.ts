@@ -73,7 +73,7 @@ export function readGcpOptions(providerOptions: Readonly<Record<string, unknown>
     serviceAccount: wordOf('service-account', value('service-account'), /^[^\s@]+@[a-z0-9.-]+$/i, "a service account's e-mail address"),
     publicIp: booleanOf('public-ip', value('public-ip'), true),
     user: wordOf('user', value('user'), /^[a-z_][a-z0-9_-]{0,31}$/, 'a name for the account on the machine') ?? 'gpurun',
-    allowFrom: listOf('allow-from', value('allow-from'), /^[0-9a-f.:]+\/\d{1,3}$/i, 'address ranges, as in 203.0.113.7/32'),
+    allowFrom: listOf('allow-from', value('allow-from'), /^[0-9a-f.:]+\/0*[1-9]\d{0,2}$/i, 'address ranges, as in 203.0.113.7/32, never the whole Internet'),
   };
 }
 

@@ -82,7 +82,7 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       yield* eachInWords(
         catalogue(accountOf(options)).offers(
           need,
-          { diskGb: diskGbFor(need), publicIp: publicIpOf(need, options), provisioning: options.provisioning },
+          { diskGb: diskGbFor(need), diskType: options.diskType, publicIp: publicIpOf(need, options), provisioning: options.provisioning },
           signal,
         ),
       );
@@ -102,7 +102,6 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       const onSpent = () => void ordersOver.set(plan.requestId, round + 1);
       const order = { api, plan, requestId, onSpent, options, publicIp, image, now: clock.now(), clock, signal };
       const launched = await inWords(() => launchInstance(order), { project: api.project });
-      ordersOver.delete(plan.requestId);
       const { instanceId, image: bootedFrom, network } = launched;
       const ref = refTo(plan, options, { project: api.project, instanceId, image: bootedFrom, ...(network === null ? {} : { network }) });
       await parts.wayIn.open(api, readInstanceRef(ref), options, signal);
@@ -205,7 +204,7 @@ function tunnelAccount(to: Readonly<Record<string, unknown>>): Account {
 function checkProvisioning({ spot }: ResourceNeed, { provisioning }: GcpOptions): void {
   if (!spot || provisioning === null || provisioning === 'spot') return;
   throw new GpuRunError('bad-input', `A Spot machine is asked for, and 'gcp.provisioning' says ${provisioning}: only one of them can be.`, {
-    hints: ['Leave --spot (or spot: true) out, or take provisioning out of the gcp block of gpu-run.yaml.'],
+    hints: ['Say --no-spot, or take provisioning out of the gcp block of gpu-run.yaml.'],
   });
 }
 

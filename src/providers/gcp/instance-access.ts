@@ -1,4 +1,5 @@
 /** How a running machine is reached, by whom, and by which host keys it is known. */
+import { isIP } from 'node:net';
 import type { Access } from '../../core/machine.ts';
 import { publishedHostKeys, publishedSshPort } from './access/host-keys.ts';
 import type { Instance } from './gce-resources.ts';
@@ -17,5 +18,5 @@ export async function accessOf({ api, ref, deadline, loginUser, signal }: Look, 
     return { ...own, host: name, tunnel: { project, zone, instance: name, interface: nic, port, credentialsFile } };
   }
   const host = instance.networkInterfaces?.[0]?.accessConfigs?.[0]?.natIP;
-  return host === undefined || host === '' ? null : { ...own, host };
+  return typeof host === 'string' && isIP(host) !== 0 ? { ...own, host } : null; // it becomes a line of an SSH config
 }

@@ -27,6 +27,8 @@ export interface CatalogueParts {
 export interface OfferOptions {
   /** Boot disk, GB. */
   readonly diskGb: number;
+  /** Default: what the machine type takes. */
+  readonly diskType?: string | null;
   /** The machine gets an external IPv4 address, which costs. */
   readonly publicIp: boolean;
   /** Default: Spot or standard, as the need says. */

@@ -116,8 +116,8 @@ async function marketOffers(
 
 /** @throws GpuRunError `quota` when no region has room */
 async function withQuota(wanted: Wanted, candidates: readonly Offer[], { api, market }: Opened, signal: AbortSignal | undefined): Promise<readonly Offer[]> {
-  const { need, machines, provisioning, diskGb, publicIp } = wanted;
-  const orderOf = (machine: GceMachine) => ({ machine, nodes: need.nodes, provisioning, diskGb, publicIp });
+  const { need, machines, provisioning, diskGb, diskType, publicIp } = wanted;
+  const orderOf = (machine: GceMachine) => ({ machine, nodes: need.nodes, provisioning, diskGb, diskType: diskType ?? machine.bootDisk, publicIp });
   const [regions, project] = await Promise.all([market.regions(signal), market.projectQuotas(signal)]);
   const short = new Map<string, Shortage>();
   const shortageOf = ({ type, region }: Offer): Shortage | null => {

@@ -38,19 +38,21 @@ export interface Ordered {
   readonly nodes: number;
   readonly provisioning: Provisioning;
   readonly diskGb: number;
+  /** Of the boot disk. */
+  readonly diskType: string;
   readonly publicIp: boolean;
 }
 
 /** What of the region's quotas is too small; null: there is room as far as is known. */
 export function regionShortage(order: Ordered, region: string, quotas: readonly Quota[]): Shortage | null {
-  const { machine, nodes, diskGb, publicIp } = order;
+  const { machine, nodes, diskGb, diskType, publicIp } = order;
   const gpu = machine.gpu === null ? undefined : gpuMetrics[machine.gpu.name];
   const cpu = cpuMetrics[machine.series];
   const asks: (readonly [string | undefined, string | undefined, number])[] = [
     [gpu && `NVIDIA_${gpu}_GPUS`, gpu && `PREEMPTIBLE_NVIDIA_${gpu}_GPUS`, machine.gpu?.count ?? 0],
     [cpu, cpu && 'PREEMPTIBLE_CPUS', machine.vcpus],
     [publicIp ? 'IN_USE_ADDRESSES' : undefined, undefined, 1],
-    [machine.bootDisk === 'pd-balanced' ? 'SSD_TOTAL_GB' : undefined, undefined, diskGb],
+    [diskType === 'pd-balanced' || diskType === 'pd-ssd' ? 'SSD_TOTAL_GB' : undefined, undefined, diskGb],
   ];
   return firstShortage(
     asks.map(([standard, preemptible, amount]) => short(quotaFor(quotas, standard, preemptible, order.provisioning), amount * nodes, region)),

@@ -43,6 +43,8 @@ describe('the gcp block', () => {
     [{ 'public-ip': 'no' }, 'gcp.public-ip'],
     [{ user: 'Root!' }, 'gcp.user'],
     [{ 'allow-from': 'everywhere' }, 'gcp.allow-from'],
+    [{ 'allow-from': ['203.0.113.7/32', '0.0.0.0/0'] }, 'gcp.allow-from'],
+    [{ 'allow-from': '::/00' }, 'gcp.allow-from'],
   ])('%j is refused by name', (gcp, key) => {
     expect(() => readGcpOptions({ gcp })).toThrow(expect.objectContaining({ code: 'bad-input', message: expect.stringContaining(`'${key}'`) }));
   });

@@ -63,6 +63,8 @@ describe('quota', () => {
     expect(await on([quota('A2_CPUS', 11)])).toBe(0);
     expect(await on([quota('SSD_TOTAL_GB', 99)])).toBe(0);
     expect(await on([quota('SSD_TOTAL_GB', 100)])).toBe(1);
+    expect(await on([quota('SSD_TOTAL_GB', 99)], { diskType: 'pd-standard' })).toBe(1);
+    expect(await on([quota('SSD_TOTAL_GB', 99)], { diskType: 'pd-ssd' })).toBe(0);
     expect(await on([quota('IN_USE_ADDRESSES', 8, 8)])).toBe(0);
     expect(await on([quota('IN_USE_ADDRESSES', 8, 8)], { publicIp: false })).toBe(1);
   });
