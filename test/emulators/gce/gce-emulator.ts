@@ -15,6 +15,7 @@ import { makeEmulatorClock } from './emulator-clock.ts';
 import { type FaultSwitches, makeFaultSwitches } from './fault-switches.ts';
 import { makeFaults } from './faults.ts';
 import { compileCuda } from './guest-cuda.ts';
+import { answerUpgrades } from './iap-upgrades.ts';
 import { instanceCalls } from './machine-calls.ts';
 import { deleteInstance, forget, hostError, preempt, stop, tellGuest } from './machine-life.ts';
 import { firewallJson, projectCalls } from './project-calls.ts';
@@ -75,6 +76,8 @@ export interface GceEmulator {
   hostError(name: string): Promise<void>;
   /** TERMINATED. */
   stop(name: string): Promise<void>;
+  /** Its SSH server shows another key from now on; with `published` the guest attributes name that one. */
+  changeHostKey(name: string, published?: boolean): Promise<void>;
   /** `TERMINATE_ON_HOST_MAINTENANCE`, or `NONE` again. */
   announceMaintenance(name: string, event?: string): void;
   /** It is `ms` later now: what is due happens (end of the run time, key expiry, slow boots). */
@@ -138,6 +141,7 @@ export async function startGceEmulator({ project = 'emulated', port = 0, ...opti
     extraSkus,
     tokens: () => tokens as TokenIssuer,
   });
+  const relay = answerUpgrades(server, world);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
       rmSync(folder, { recursive: true, force: true });
@@ -153,6 +157,7 @@ export async function startGceEmulator({ project = 'emulated', port = 0, ...opti
     const closed = new Promise((resolve) => server.close(resolve));
     server.closeAllConnections();
     world.clock.close();
+    await relay.close();
     await Promise.all([...world.instances.values()].map((instance) => forget(world, instance)));
     await closed;
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
@@ -183,6 +188,7 @@ export async function startGceEmulator({ project = 'emulated', port = 0, ...opti
     deleteByOther: async (name) => await deleteInstance(world, named(name), null).done,
     hostError: async (name) => await hostError(world, named(name)),
     stop: async (name) => await stop(world, named(name)),
+    changeHostKey: async (name, published = false) => await named(name).guest?.changeHostKey(published),
     announceMaintenance: (name, event = 'TERMINATE_ON_HOST_MAINTENANCE') => {
       const instance = named(name);
       instance.maintenance = event;

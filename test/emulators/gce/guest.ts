@@ -16,6 +16,8 @@ export interface Guest {
   /** null: not yet, or never. */
   sshPort: number | null;
   runShutdownScript(): Promise<void>;
+  /** The SSH server shows another key from now on, at the same port, and `published`: the guest attributes name that one too. */
+  changeHostKey(published: boolean): Promise<void>;
   /** Ends everything that runs in it, and removes its folder. Idempotent. */
   end(): Promise<void>;
 }
@@ -49,6 +51,13 @@ export async function bootGuest(world: World, instance: InstanceRecord, onPowero
   const guest: Guest = {
     sshPort: null,
     runShutdownScript: () => runScript(world, instance, parts, 'shutdown-script', shutdownScriptMs),
+    changeHostKey: async (published) => {
+      const { port = 0 } = parts.server ?? {};
+      await parts.server?.close();
+      const { privateKey, publicKey } = newHostKey();
+      parts.server = await startSsh(world, instance, parts, privateKey, port);
+      if (published) publish(world, instance, port, publicKey);
+    },
     end: () => {
       parts.ended = true;
       return (ending ??= booted.then(() => endAll(world, parts)));
@@ -93,16 +102,7 @@ async function bootServices(world: World, instance: InstanceRecord, parts: Parts
     ...prepared,
     [machineVariable]: parts.mark,
   };
-  parts.server = await startSshServer({
-    host: '127.0.0.1',
-    port: 0,
-    hostPrivateKey: hostKey.privateKey,
-    authorizedKey: (user) => keysFor(world, instance, user),
-    user: usersOf(world, instance)[0] ?? 'nobody',
-    home,
-    shell: existsSync('/bin/bash') ? '/bin/bash' : '/bin/sh',
-    env: parts.env,
-  });
+  parts.server = await startSsh(world, instance, parts, hostKey.privateKey, 0);
   if (parts.ended) return;
   guest.sshPort = parts.server.port;
   writeFileSync(join(sshFolder, 'sshd_config'), `Port ${parts.server.port}\n`);
@@ -111,6 +111,20 @@ async function bootServices(world: World, instance: InstanceRecord, parts: Parts
   print(instance, `${instance.name} google_guest_agent[612]: GCE Agent Started`);
   if (driver.installer !== null) spawn('/bin/sh', [driver.installer], { env: parts.env, detached: true, stdio: 'ignore' }).unref();
   void runScript(world, instance, parts, 'startup-script', null);
+}
+
+/** `port`: 0 for any that is free. */
+async function startSsh(world: World, instance: InstanceRecord, { folder, env }: Parts, hostPrivateKey: string, port: number): Promise<SshServer> {
+  return await startSshServer({
+    host: '127.0.0.1',
+    port,
+    hostPrivateKey,
+    authorizedKey: (user) => keysFor(world, instance, user),
+    user: usersOf(world, instance)[0] ?? 'nobody',
+    home: join(folder, 'home'),
+    shell: existsSync('/bin/bash') ? '/bin/bash' : '/bin/sh',
+    env,
+  });
 }
 
 /** As Google's guest agent does; the port is the emulator's own word, as all its machines share one address. */
