@@ -18,6 +18,8 @@ export interface FakeRelayOptions {
   readonly cutAfter?: () => number;
   /** Code of such a cut; 1006: without a goodbye. Default that. */
   readonly cutCode?: number;
+  /** So many attempts to take a tunnel up again are not answered. Default 0. */
+  readonly silentAttempts?: number;
 }
 
 export interface FakeRelay {
@@ -55,6 +57,7 @@ export async function startFakeRelay(options: FakeRelayOptions): Promise<FakeRel
   const requests: URL[] = [];
   const complaints: string[] = [];
   let acking = true;
+  let silent = options.silentAttempts ?? 0;
   const http = createServer((_, response) => response.writeHead(404).end());
   const upgrades = new WebSocketServer({ noServer: true, perMessageDeflate: false, handleProtocols: () => 'relay.tunnel.cloudproxy.app' });
 
@@ -70,6 +73,7 @@ export async function startFakeRelay(options: FakeRelayOptions): Promise<FakeRel
     const refuse = (status: number) => raw.end(`HTTP/1.1 ${status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
     const { authorization = '', origin, 'sec-websocket-protocol': protocol } = request.headers;
     const token = /^Bearer (.+)$/.exec(authorization)?.[1];
+    if (url.pathname === '/v4/reconnect' && silent-- > 0) return void raw.on('end', () => raw.destroy()).resume();
     if (token === undefined || !(options.accepts ?? (() => true))(token)) return refuse(403);
     if (origin !== 'bot:iap-tunneler' || protocol !== 'relay.tunnel.cloudproxy.app') return refuse(400);
     upgrades.handleUpgrade(request, raw, head, (socket) => {

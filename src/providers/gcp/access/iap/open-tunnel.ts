@@ -22,6 +22,8 @@ export interface IapTunnelOptions extends TunnelPlace {
   readonly clock: Clock;
   /** Makes the connections. Default: straight to the relay. */
   readonly agent?: (url: URL) => Agent;
+  /** For one attempt to take a broken tunnel up again, milliseconds. Default 30 s. */
+  readonly attemptMs?: number;
 }
 
 /** Source: gcloud 528. */
@@ -35,7 +37,7 @@ const window = 2 * 1024 * 1024;
  * @throws GpuRunError `not-allowed` or `connection`, with what to do; the signal's reason
  */
 export async function openIapTunnel(options: IapTunnelOptions, signal: AbortSignal): Promise<Duplex> {
-  const { relayUrl = googlesRelay, clock, zone } = options;
+  const { relayUrl = googlesRelay, clock, zone, attemptMs = 30_000 } = options;
   const over = new AbortController();
   const sent = createUnconfirmed();
   let current: RelaySocket | null = null;
@@ -138,7 +140,8 @@ export async function openIapTunnel(options: IapTunnelOptions, signal: AbortSign
     }
     const again = async () => {
       const told = received;
-      await attach(reconnectUrl(relayUrl, zone, sid, told), 'reconnected', over.signal);
+      // A relay that says nothing must not keep us from the next attempt.
+      await attach(reconnectUrl(relayUrl, zone, sid, told), 'reconnected', AbortSignal.any([over.signal, AbortSignal.timeout(attemptMs)]));
       acked = told;
     };
     const failure = await reconnecting(again, { clock, atOnce: moved, signal: over.signal });

@@ -109,6 +109,16 @@ describe('a tunnel', () => {
     );
   });
 
+  test('a relay that does not answer is asked again', async () => {
+    const relay = await relayTo(await echo(), { silentAttempts: 2 });
+    const stream = await openIapTunnel(options(relay, { attemptMs: 50 }), never);
+    relay.cutAll();
+    stream.write('hello');
+    await once(stream, 'readable');
+    expect(String(stream.read())).toBe('hello');
+    expect(relay.requests.map(({ pathname }) => pathname)).toEqual(['/v4/connect', '/v4/reconnect', '/v4/reconnect', '/v4/reconnect']);
+  });
+
   test('ends when the machine closes, with all that it had sent before', async () => {
     const bytes = randomBytes(300_000);
     const relay = await relayTo(await listen((client) => client.end(bytes)));
