@@ -1,8 +1,8 @@
 /** A machine that its provider calls gone: looked at once more, then ended all the same, so that nothing of it is left anywhere. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { GpuRunError } from '../core/errors.ts';
-import type { MachineRef } from '../core/machine.ts';
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
+import type { MachineRef, MachineStatus } from '../core/machine.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
@@ -12,6 +12,8 @@ import { writeSshConfig } from './ssh-config.ts';
 
 /** A provider that says "ending" gets this long until it must say "gone". */
 const goneWithinMs = 5 * 60_000;
+/** A machine that goes on as if nobody had ended it is ended again after so long. */
+const orderAgainMs = 30_000;
 /** Before one "gone" is believed: lists and looks of clouds flap. */
 const secondLookMs = 300;
 
@@ -32,13 +34,29 @@ export async function settleGone(machine: MachineEntry, reason: string, context:
 
 /** Returns what is left. @throws GpuRunError `still-billing` when it isn't gone in time */
 export async function terminateAndWait(ref: MachineRef, provider: Provider, context: RunContext): Promise<readonly string[]> {
-  const until = context.clock.now() + goneWithinMs;
+  const { clock } = context;
+  const until = clock.now() + goneWithinMs;
   const termination = await provider.terminate(ref);
-  let state = termination.state;
+  let ordered = clock.now();
+  let why: GpuRunError | null = null;
+  let { state }: { state: MachineStatus['state'] } = termination;
   for (let pause = 100; state !== 'gone'; pause = Math.min(pause * 2, 5_000)) {
-    if (context.clock.now() > until) throw new GpuRunError('still-billing', `${ref.provider} has not confirmed within 5 minutes that it is gone`);
-    await context.clock.sleep(pause);
-    state = (await provider.describe(ref)).state === 'gone' ? 'gone' : 'ending';
+    if (clock.now() > until) {
+      const said = why === null ? '' : `: ${why.message}`;
+      throw new GpuRunError('still-billing', `${ref.provider} has not confirmed within 5 minutes that it is gone${said}`, {
+        hints: why?.hints ?? [],
+        cause: why,
+      });
+    }
+    await clock.sleep(pause);
+    ({ state } = await provider.describe(ref));
+    if (!(state === 'running' || state === 'pending') || clock.now() - ordered < orderAgainMs) continue;
+    ordered = clock.now(); // the order was taken, and came to nothing
+    try {
+      await provider.terminate(ref);
+    } catch (error) {
+      why = toGpuRunError(error);
+    }
   }
   return termination.leftovers;
 }

@@ -49,7 +49,16 @@ export class GceError extends Error {
 
   /** The same failure, of a call that was tried before. */
   inDoubt(): GceError {
-    const { message, status, reasons, details, call, retryAfterMs, cause } = this;
-    return new GceError(message, { status, reasons, details, call, retryAfterMs, cause, afterDoubt: true });
+    return new GceError(this.message, { ...this.failure(), afterDoubt: true });
+  }
+
+  /** The same failure, with what it is about in front. */
+  about(what: string): GceError {
+    return new GceError(`${what}: ${this.message}`, this.failure());
+  }
+
+  private failure(): GceFailure {
+    const { status, reasons, details, call, retryAfterMs, afterDoubt, cause } = this;
+    return { status, reasons, details, call, retryAfterMs, afterDoubt, cause };
   }
 }

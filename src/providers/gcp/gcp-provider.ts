@@ -15,7 +15,7 @@ import type { Image } from './gce-resources.ts';
 import type { Account, Accounts } from './gcp-account.ts';
 import { type GcpOptions, readGcpOptions } from './gcp-options.ts';
 import { findImage } from './images.ts';
-import { eachInWords, inWords } from './in-words.ts';
+import { eachInWords, inWords, inWordsOfMachine } from './in-words.ts';
 import { diskGbFor } from './instance-body.ts';
 import { readInstanceRef } from './instance-ref.ts';
 import { launchInstance } from './launch-instance.ts';
@@ -119,7 +119,7 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       signal?.throwIfAborted();
       const instance = readInstanceRef(ref);
       const deadline = Number(ref.labels[labelKeys.expires] ?? Number.POSITIVE_INFINITY) * 1000;
-      return inWords(async () =>
+      return inWordsOfMachine(async () =>
         describeInstance({ api: await accounts.api(instance), ref: instance, deadline, now: clock.now(), loginUser: parts.loginUser, signal }),
       );
     },

@@ -48,11 +48,19 @@ export async function repeatCall<T>(attempt: (signal: AbortSignal) => Promise<T>
     } catch (thrown) {
       if (signal?.aborted) throw signal.reason;
       const pause = tries < mostTries ? pauseAfter(thrown, tries, repetition.repeatable, random()) : null;
-      if (pause === null || clock.now() + pause >= until) throw doubt && thrown instanceof GceError ? thrown.inDoubt() : thrown;
+      if (pause === null || clock.now() + pause >= until) throw lastWord(thrown, doubt);
       doubt ||= thrown instanceof GceError && thrown.outcomeUnknown;
       await clock.sleep(pause, signal);
     }
   }
+}
+
+/** `doubt`: an earlier try may have taken effect. Without a token nothing was sent. */
+function lastWord(thrown: unknown, doubt: boolean): unknown {
+  if (thrown instanceof GceError) return doubt ? thrown.inDoubt() : thrown;
+  if (doubt || !(thrown instanceof GpuRunError) || thrown.code === 'internal') return thrown;
+  const { code, message, hints, retry, elsewhere, backOff, cause } = thrown;
+  return new GpuRunError(code, message, { hints, retry, elsewhere, backOff, cause, leftBehind: 'nothing' });
 }
 
 /** Milliseconds until the next try; null: there is to be none. */

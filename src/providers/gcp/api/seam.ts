@@ -76,7 +76,10 @@ export function createSeam(parts: SeamParts): Ask {
         tokens.renew();
         continue;
       }
-      if (answer.status < 200 || answer.status > 299) throw decodeFailure(call, answer.status, answer.text, answer.retryAfter, clock.now());
+      if (answer.status < 200 || answer.status > 299) {
+        const failure = decodeFailure(call, answer.status, answer.text, answer.retryAfter, clock.now());
+        throw answer.status === 401 ? failure.about(tokens.source()) : failure;
+      }
       return parseAnswer(call, answer.text);
     }
   };

@@ -11,6 +11,8 @@ export interface Tokens {
   accessToken(): Promise<string>;
   /** The token was refused: the next call reads the file anew, as somebody may have logged in again. */
   renew(): void;
+  /** Which credentials they are for: `PATH (KIND, named by WHAT)`. */
+  source(): string;
 }
 
 export interface TokenParts {
@@ -53,13 +55,15 @@ export async function createTokens(first: CredentialsFile, { env, agent, reread 
     renew: () => {
       client = null;
     },
+    source: () => sourceOf(file),
   };
 }
 
 /** `thrown` holds the request, which holds secrets: only its status, its OAuth error and its system code are looked at. */
-export function tokenFailure({ path, namedBy, content }: CredentialsFile, thrown: unknown): GpuRunError {
+export function tokenFailure(file: CredentialsFile, thrown: unknown): GpuRunError {
   if (thrown instanceof GpuRunError) return thrown;
-  const source = `the credentials in ${path} (${kindOf(content)}, named by ${namedBy})`;
+  const { content } = file;
+  const source = `the credentials in ${sourceOf(file)}`;
   const { status, error, description } = answerOf(thrown);
   if (status !== null && status < 500 && status !== 429) {
     const expired = error === 'invalid_grant';
@@ -88,6 +92,10 @@ function unreachable(source: string, why: string): GpuRunError {
     hints: ['Check the network, and HTTPS_PROXY and NO_PROXY if there is a proxy.'],
     retry: 'same',
   });
+}
+
+function sourceOf({ path, namedBy, content }: CredentialsFile): string {
+  return `${path} (${kindOf(content)}, named by ${namedBy})`;
 }
 
 function kindOf({ type, client_email: email }: Readonly<Record<string, unknown>>): string {

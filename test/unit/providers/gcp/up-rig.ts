@@ -80,7 +80,11 @@ export function prepareRigs(): void {
   afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
 }
 
-export async function openRig({ skipsBoot = false, ...options }: UpRigOptions = {}): Promise<UpRig> {
+/** `env`: on top of the emulator's. */
+export async function openRig(
+  { skipsBoot = false, ...options }: UpRigOptions = {},
+  env: (emulator: GceEmulator) => Readonly<Record<string, string>> = () => ({}),
+): Promise<UpRig> {
   const emulator = await openGceEmulator({ shutdownGraceMs: 0, ...options });
   const root = mkdtempSync(join(folder, 'home-'));
   const home = homePaths(root);
@@ -101,7 +105,7 @@ export async function openRig({ skipsBoot = false, ...options }: UpRigOptions = 
   });
   const reports: Report[] = [];
   const provider = openGcp({
-    env: emulator.env,
+    env: { ...emulator.env, ...env(emulator) },
     platform: process.platform,
     clock,
     state: join(root, 'gcp'),
