@@ -8,6 +8,7 @@ import { GpuRunError, toGpuRunError } from '../../core/errors.ts';
 import { labelKeys, type MachineRef } from '../../core/machine.ts';
 import type { ResourceNeed } from '../../core/offer.ts';
 import type { ConsoleLog, LaunchPlan, Provider, ProviderTraits } from '../provider.ts';
+import { untilAborted } from './api/repeat-call.ts';
 import type { Catalogue } from './catalogue/catalogue.ts';
 import { describeInstance } from './describe-instance.ts';
 import type { GceApi } from './gce-api.ts';
@@ -95,7 +96,8 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       const { api, image } = await beforeOrder(async () => {
         const api = await accounts.api(accountOf(options));
         accounts.remember({ project: api.project, credentialsFile: options.credentialsFile });
-        return { api, image: await imageFor(api, options, plan.need.gpu !== undefined) };
+        const image = imageFor(api, options, plan.need.gpu !== undefined); // for others as well: it goes on
+        return { api, image: await (signal === undefined ? image : untilAborted(image, signal)) };
       });
       const round = ordersOver.get(plan.requestId) ?? 0;
       const requestId = orderId(plan.requestId, round);

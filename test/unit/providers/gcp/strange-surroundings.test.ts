@@ -58,3 +58,14 @@ test('--spot and another way of buying in the config exclude each other', async 
   const need = { spot: true, regions: ['us-central1'], nodes: 1, gpu: { name: 'L4', count: 1 }, providerOptions: { gcp: { provisioning: 'standard' } } };
   expect(await failureOf(collect(provider.offers(need)))).toMatchObject({ code: 'bad-input', message: expect.stringContaining('gcp.provisioning') });
 });
+
+test('whoever interrupts while nothing was ordered yet does not wait', async () => {
+  const { emulator, provider, plan } = await openGcpRig();
+  const order = await plan();
+  const asked = emulator.faults.hang({ calls: /^images\./, when: 'before' });
+  const abort = new AbortController();
+  const launching = failureOf(provider.launch(order, abort.signal));
+  await expect.poll(asked.hits).toBe(1);
+  abort.abort();
+  expect(await launching).toMatchObject({ code: 'interrupted', leftBehind: 'nothing' });
+});
