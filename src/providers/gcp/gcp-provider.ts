@@ -158,7 +158,7 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
     },
 
     console: consoleOf(accounts),
-    tunnel: { open: async (to, signal) => parts.openTunnel(await accounts.api(tunnelAccount(to)), to, signal) },
+    tunnel: { open: (to, signal) => inWords(async () => parts.openTunnel(await accounts.api(tunnelAccount(to)), to, signal)) },
   };
 }
 
