@@ -30,7 +30,7 @@ export function explain(kind: FailureKind, signal: Signal, signals: Signals, pla
     case 'no-stock-in-region':
       return noStock(signal, place, 'region');
     case 'no-stock':
-      return noStock(signal, place, place.gpu === null ? 'nothing' : 'zone');
+      return noStock(signal, place, 'nothing'); // of this type alone: the same zone may have another one with these GPUs
     case 'taken-back':
       return takenBack(signal, place);
     case 'no-such-type':
@@ -91,7 +91,7 @@ export function explain(kind: FailureKind, signal: Signal, signals: Signals, pla
   }
 }
 
-function noStock(signal: Signal, place: Place, scope: 'nothing' | 'zone' | 'region'): Explained {
+function noStock(signal: Signal, place: Place, scope: 'nothing' | 'region'): Explained {
   return {
     code: 'no-capacity',
     message: `Google has no ${whatOf(place)}${scope === 'region' ? atRegion(place) : at(place)} now (${signal.codes[0] ?? 'out of stock'}).`,

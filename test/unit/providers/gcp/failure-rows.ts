@@ -11,9 +11,9 @@ const quotaPage = 'https://console.cloud.google.com/iam-admin/quotas?project=p1'
 export const rows: readonly Row[] = [
   // No stock.
   ...['ZONE_RESOURCE_POOL_EXHAUSTED', 'ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS', 'GPU_STOCKOUT'].map(
-    (code): Row => [code, failedInsert(stockOut({}, code)), 'no-capacity elsewhere zone nothing', ['no g2-standard-4 (L4, spot) in us-central1-a', code]],
+    (code): Row => [code, failedInsert(stockOut({}, code)), 'no-capacity elsewhere nothing nothing', ['no g2-standard-4 (L4, spot) in us-central1-a', code]],
   ),
-  ['503 insufficientCapacity', refused(503, 'insufficientCapacity', 'Insufficient capacity.'), 'no-capacity elsewhere zone nothing'],
+  ['503 insufficientCapacity', refused(503, 'insufficientCapacity', 'Insufficient capacity.'), 'no-capacity elsewhere nothing nothing'],
   ...['REGION_RESOURCE_POOL_EXHAUSTED', 'RESOURCE_POOL_EXHAUSTED'].map(
     (code): Row => [code, failedInsert(stockOut({}, code)), 'no-capacity elsewhere region nothing', ['in us-central1 now']],
   ),
@@ -32,7 +32,7 @@ export const rows: readonly Row[] = [
   [
     'VM_MIN_COUNT_NOT_REACHED with its cause',
     failedInsert({ code: 'VM_MIN_COUNT_NOT_REACHED', message: 'Requested minimum count of 1 VMs could not be created.' }, stockOut()),
-    'no-capacity elsewhere zone nothing',
+    'no-capacity elsewhere nothing nothing',
   ],
 
   // Quota.

@@ -23,8 +23,9 @@ test.each(['zonesWithCapacity', 'zonesAvailable'])('zones that Google names are 
   expect(explainFailure(failedInsert(stockOut({ [key]: '' })), place).elsewhere.betterZones).toEqual([]);
 });
 
-test('one CPU type without stock says nothing of the others in the zone', () => {
+test('one type without stock says nothing of the others in the zone', () => {
   expect(explainFailure(failedInsert(stockOut()), { ...place, gpu: null, type: 'e2-standard-4' }).elsewhere.rulesOut).toBe('nothing');
+  expect(explainFailure(failedInsert(stockOut()), { ...place, gpu: 'H100', type: 'a3-highgpu-8g' }).elsewhere.rulesOut).toBe('nothing'); // a3-megagpu-8g
 });
 
 test('UNSUPPORTED_OPERATION means preemption on Spot alone', () => {
