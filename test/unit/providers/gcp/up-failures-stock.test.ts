@@ -56,6 +56,8 @@ describe('no stock', () => {
     rig.emulator.faults.stockout();
     expect((await rig.up({ regions: ['us-central1-a'] })).inserts).toEqual(['us-central1-a']);
     expect((await rig.up()).inserts).toEqual(['us-central1-b', 'us-central1-c', 'us-central1-a']);
+    await rig.clock.sleep(31 * 60_000);
+    expect((await rig.up()).inserts).toEqual(central);
     expectNothingLeft(rig);
   });
 

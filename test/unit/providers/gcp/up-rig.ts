@@ -39,7 +39,7 @@ type Need = Omit<UpInput['need'], 'gpu'> & { readonly gpu: UpInput['need']['gpu'
 export const cpu: Partial<Need> = { gpu: null, spot: false };
 
 export interface UpRigOptions extends GceEmulatorOptions {
-  /** Pauses are skipped while a machine boots, too. */
+  /** Pauses are skipped while a machine boots, too, until it can be connected to. */
   readonly skipsBoot?: boolean;
 }
 
@@ -97,7 +97,7 @@ export async function openRig(
   });
   const ledger = openSqliteLedger(home.ledger, clock);
   // Real machines boot and answer in real time.
-  if (!skipsBoot) isReal = () => ledger.list({ live: true }).some(({ state }) => state === 'launched');
+  isReal = () => ledger.list({ live: true }).some(({ state, access }) => state === 'launched' && !(skipsBoot && access === null));
   open.add(() => {
     clock[Symbol.dispose]();
     isReal = () => false;
