@@ -78,7 +78,7 @@ export abstract class BaseCommand extends Command {
   protected finish(keys: object, text: string | null, failure: GpuRunError | null = null): number {
     const { screen } = this;
     if (!screen.mode.json && text !== null) void screen.out.write(`${text}\n`);
-    if (failure !== null) void screen.err.write(`${renderError(failure, screen.errStyle, screen.mode.verbose)}\n`);
+    if (failure !== null) void screen.err.write(`${renderError(failure, screen.errStyle, screen.mode.verbose, screen.err.width())}\n`);
     if (screen.mode.json) void screen.out.write(`${JSON.stringify(envelope(this.commandName, keys, failure))}\n`);
     return failure === null ? 0 : exitCodes[failure.code];
   }
@@ -90,7 +90,7 @@ export abstract class BaseCommand extends Command {
 
   protected get view(): View {
     const { out, outStyle } = this.screen;
-    return { style: outStyle, now: Date.now(), width: out.isTerminal ? out.columns() : Number.POSITIVE_INFINITY };
+    return { style: outStyle, now: Date.now(), width: out.width() };
   }
 
   private get commandName(): string {

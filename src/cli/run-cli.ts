@@ -37,6 +37,6 @@ async function answer(argv: readonly string[], load: Interfaces.LoadOptions, scr
 }
 
 function show(error: GpuRunError, command: string | null, { mode, out, err, errStyle }: Screen): void {
-  void err.write(`${renderError(error, errStyle, mode.verbose)}\n`);
+  void err.write(`${renderError(error, errStyle, mode.verbose, err.width())}\n`);
   if (mode.json) void out.write(`${JSON.stringify(envelope(command, {}, error))}\n`);
 }

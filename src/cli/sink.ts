@@ -15,6 +15,8 @@ export interface Sink {
   readonly isClosed: boolean;
   readonly isTerminal: boolean;
   columns(): number;
+  /** Characters that fit on a line; endless where no terminal breaks them. */
+  width(): number;
 }
 
 export function openSink(stream: OutputStream): Sink {
@@ -26,6 +28,7 @@ export function openSink(stream: OutputStream): Sink {
     });
   });
   const drained = () => new Promise<void>((resolve) => stream.once('drain', resolve));
+  const columns = () => stream.columns || 80; // 0: a terminal that does not know its size
   return {
     write: async (data) => {
       if (isClosed) return;
@@ -40,6 +43,7 @@ export function openSink(stream: OutputStream): Sink {
       return isClosed;
     },
     isTerminal: stream.isTTY === true,
-    columns: () => stream.columns || 80, // 0: a terminal that does not know its size
+    columns,
+    width: () => (stream.isTTY === true ? columns() : Number.POSITIVE_INFINITY),
   };
 }

@@ -1,15 +1,34 @@
-/** What was tried for a machine before it was given up, as one table: places that failed alike share a row. Why is never cut off: a long line wraps. */
+/** What was tried for a machine before it was given up, as one table: places that failed alike share a row. Why is never cut off: where the line is too short for it, it stands below. */
+import { stripVTControlCharacters } from 'node:util';
 import type { Attempt } from '../../core/errors.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
-import { plural } from './text.ts';
+import { harmless, plural, wrap } from './text.ts';
 
 /** So many places of a row are named. */
 const mostNamed = 2;
 
-export function renderAttempts(attempts: readonly Attempt[], style: Style): string {
-  const rows = groupAlike(attempts).map(({ first, why, places }) => [first.provider, first.type ?? '-', namePlaces(places), why]);
-  return renderTable([{ title: 'TRIED' }, { title: 'TYPE' }, { title: 'WHERE' }, { title: 'WHY NOT' }], rows, style);
+export function renderAttempts(attempts: readonly Attempt[], style: Style, width = Number.POSITIVE_INFINITY): string {
+  const columns = [{ title: 'TRIED' }, { title: 'TYPE' }, { title: 'WHERE' }];
+  const groups = groupAlike(attempts);
+  const rows = groups.map(({ first, places }) => [first.provider, first.type ?? '-', namePlaces(places)]);
+  const whys = groups.map(({ why }) => harmless(why));
+  const whole = renderTable(
+    [...columns, { title: 'WHY NOT' }],
+    rows.map((row, index) => [...row, whys[index] ?? '']),
+    style,
+  );
+  if (whole.split('\n').every((line) => visible(line) <= width)) return whole;
+  const [head = '', ...lines] = renderTable(columns, rows, style).split('\n');
+  return [head, ...lines.flatMap((line, index) => [line, ...wrap(whys[index] ?? '', width - whyIndent.length).map((part) => `${whyIndent}${part}`)])].join(
+    '\n',
+  );
+}
+
+const whyIndent = '    ';
+
+function visible(line: string): number {
+  return [...stripVTControlCharacters(line)].length;
 }
 
 interface Group {

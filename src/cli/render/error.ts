@@ -2,26 +2,29 @@
 import type { GpuRunError } from '../../core/errors.ts';
 import { renderAttempts } from './attempts.ts';
 import type { Style } from './style.ts';
-import { harmlessLines } from './text.ts';
+import { harmlessLines, wrap } from './text.ts';
 
-/** `verbose` adds the causes. A stack is shown for our own bugs alone. */
-export function renderError(error: GpuRunError, style: Style, verbose: boolean): string {
-  const [first = '', ...rest] = harmlessLines(error.message === '' ? `It failed without a message (${error.code}).` : error.message);
+const label = 'Error: ';
+
+/** `verbose` adds the causes. A stack is shown for our own bugs alone. `width`: of the terminal; hints are never broken, as they hold commands to copy. */
+export function renderError(error: GpuRunError, style: Style, verbose: boolean, width = Number.POSITIVE_INFINITY): string {
+  const said = harmlessLines(error.message === '' ? `It failed without a message (${error.code}).` : error.message);
+  const [first = '', ...rest] = said.flatMap((line, index) => wrap(line, width - (index === 0 ? label.length : 2)));
   const [, ...causes] = messageChain(error);
   return [
-    `${style.red('Error:')} ${first}`,
+    `${style.red(label.trim())} ${first}`,
     ...rest.map((line) => `  ${line}`),
     ...(verbose ? causes.flatMap((cause) => harmlessLines(cause).map((line, index) => style.dim(index === 0 ? `  because: ${line}` : `    ${line}`))) : []),
-    ...attemptLines(error, style),
+    ...attemptLines(error, style, width),
     ...error.hints.flatMap((hint) => harmlessLines(hint).map((line, index) => (index === 0 ? `  -> ${line}` : `     ${line}`))),
     ...(error.code === 'internal' ? ['This is a bug in gpu-run. Please report it, with these lines:', ...stackOf(error).map((line) => style.dim(line))] : []),
   ].join('\n');
 }
 
 /** One attempt is told by the message; whoever interrupts does not ask what was tried. */
-function attemptLines({ code, attempts }: GpuRunError, style: Style): string[] {
+function attemptLines({ code, attempts }: GpuRunError, style: Style, width: number): string[] {
   if (attempts.length < 2 || code === 'interrupted') return [];
-  return renderAttempts(attempts, style)
+  return renderAttempts(attempts, style, width - 2)
     .split('\n')
     .map((line) => `  ${line}`);
 }

@@ -43,3 +43,17 @@ export function cut(text: string, width: number): string {
   const chars = [...text];
   return chars.length <= width ? text : `${chars.slice(0, Math.max(0, width - 1)).join('')}…`;
 }
+
+/** Broken at spaces into lines of at most `width` characters; a word that is longer stays whole, so that it can be copied. */
+export function wrap(text: string, width: number): string[] {
+  if ([...text].length <= width) return [text];
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && [...line].length + 1 + [...word].length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

@@ -26,6 +26,31 @@ test('a stack only for a bug of ours, with the wish to report it', () => {
   expect(renderError(new GpuRunError('lost', 'Gone.', { cause: new Error('why') }), plain, true)).not.toMatch(/^\s+at /m);
 });
 
+test('on a narrow terminal nothing is cut and no word is broken: why stands below where, hints stay whole', () => {
+  const zones = Array.from({ length: 34 }, (_, index) => `us-east1-${index}`);
+  const attempts = zones.map((zone) => ({
+    provider: 'gcp',
+    region: 'us-east1',
+    zone,
+    type: 'g2-standard-4',
+    error: { code: 'no-capacity', message: `Google has no g2-standard-4 (L4, spot) in ${zone} now (ZONE_RESOURCE_POOL_EXHAUSTED).`, hints: [] },
+  })) satisfies Attempt[];
+  const hint = 'gcloud projects add-iam-policy-binding emulated --member=user:YOUR-ADDRESS --role=roles/compute.instanceAdmin.v1';
+  const message = 'No machine could be had at gcp (1 x L4 (spot)) in 34 tries: out of stock 34 times. Google has no g2-standard-4 in us-east1-0 now.';
+  const error = new GpuRunError('no-capacity', message, { attempts, hints: [hint] });
+  expect(renderError(error, plain, false, 80).split('\n')).toEqual([
+    'Error: No machine could be had at gcp (1 x L4 (spot)) in 34 tries: out of stock',
+    '  34 times. Google has no g2-standard-4 in us-east1-0 now.',
+    '  TRIED  TYPE           WHERE',
+    '  gcp    g2-standard-4  us-east1-0, us-east1-1 and 32 others',
+    '      Google has no g2-standard-4 (L4, spot) there now',
+    '      (ZONE_RESOURCE_POOL_EXHAUSTED).',
+    `  -> ${hint}`,
+  ]);
+  expect(renderError(error, plain, false, 160)).toContain('32 others  Google has no g2-standard-4 (L4, spot) there now (ZONE_RESOURCE_POOL_EXHAUSTED).');
+  expect(renderError(error, createStyle(true), false, 160)).toContain('WHY NOT');
+});
+
 test('what was tried is one table; places that failed alike share a row', () => {
   const attempts = [
     ...['a', 'b', 'c', 'd', 'e'].map((letter): Attempt => {

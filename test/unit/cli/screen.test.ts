@@ -61,4 +61,6 @@ test('flush waits until everything was taken', async () => {
 test('a terminal that does not know its size counts as 80 columns', () => {
   expect(openSink(Object.assign(new PassThrough(), { columns: 0 })).columns()).toBe(80);
   expect(openSink(terminal()).columns()).toBe(100);
+  expect(openSink(terminal()).width()).toBe(100);
+  expect(openSink(new PassThrough()).width()).toBe(Number.POSITIVE_INFINITY);
 });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createStyle } from '../../../src/cli/render/style.ts';
 import { renderTable } from '../../../src/cli/render/table.ts';
-import { ago, cut, harmless, harmlessLines, moment, plural, span } from '../../../src/cli/render/text.ts';
+import { ago, cut, harmless, harmlessLines, moment, plural, span, wrap } from '../../../src/cli/render/text.ts';
 
 const plain = createStyle(false);
 
@@ -72,4 +72,16 @@ test('no line of a table is wider than the terminal', () => {
 test('colours only where they are wanted', () => {
   expect(createStyle(true).red('x')).toBe('\u001b[31mx\u001b[39m');
   expect(plain.red('x')).toBe('x');
+});
+
+test('wrapped text says the same, and a line is too long only where a word is', () => {
+  expect(wrap('  as   it stands', 80)).toEqual(['  as   it stands']);
+  const words = fc.array(fc.stringMatching(/^[a-z]{1,12}$/), { minLength: 1, maxLength: 30 });
+  fc.assert(
+    fc.property(words, fc.integer({ min: 1, max: 40 }), (list, width) => {
+      const lines = wrap(list.join(' '), width);
+      expect(lines.join(' ')).toBe(list.join(' '));
+      for (const line of lines) expect(line.length <= width || !line.includes(' ')).toBe(true);
+    }),
+  );
 });
