@@ -60,6 +60,8 @@ export type EndCause = 'preempted' | 'deadline' | 'deleted' | 'host-error';
 /** One look at a machine. */
 export interface MachineStatus {
   readonly state: ProviderMachineState;
+  /** It waits its turn at the provider, which costs nothing and is no sign that anything is wrong. Absent: no. */
+  readonly queued?: boolean;
   /** Set once it can be reached. */
   readonly access: Access | null;
   /** Why it is as it is, in words, where the provider says. */

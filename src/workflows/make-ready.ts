@@ -18,13 +18,15 @@ import { writeSshConfig } from './ssh-config.ts';
 export interface ReadyLimits extends GpuLimits {
   /** From the order until the provider says that it runs, and how it is reached. */
   readonly bootMs: number;
+  /** In a queue of the provider, before that. */
+  readonly queueMs: number;
   /** From then until SSH and the runner answer; again when the machine starts anew while its driver is installed. */
   readonly sshMs: number;
   /** How long a refused key is tried again: what installs it on the machine may come after the SSH server. */
   readonly keyMs: number;
 }
 
-export const readyLimits: ReadyLimits = { ...gpuLimits, bootMs: 10 * 60_000, sshMs: 5 * 60_000, keyMs: 90_000 };
+export const readyLimits: ReadyLimits = { ...gpuLimits, bootMs: 10 * 60_000, queueMs: 3 * 3_600_000, sshMs: 5 * 60_000, keyMs: 90_000 };
 
 /**
  * @throws GpuRunError `unfit` when it does not boot, can't be reached or its GPUs can't be used, `lost` or `preempted` when it ended
@@ -62,13 +64,23 @@ async function getReady(launched: MachineEntry, need: ResourceNeed, context: Run
   }
 }
 
-async function waitForAccess(machine: MachineEntry, provider: Provider, context: RunContext, { bootMs }: ReadyLimits): Promise<MachineEntry> {
+async function waitForAccess(machine: MachineEntry, provider: Provider, context: RunContext, { bootMs, queueMs }: ReadyLimits): Promise<MachineEntry> {
   if (machine.ref === null) throw new GpuRunError('internal', 'a launched machine has no ref');
-  const until = context.clock.now() + bootMs;
+  const mostMs = context.clock.now() + queueMs;
+  let until = context.clock.now() + bootMs;
+  let queued = false;
   let said: string | null = null;
   for (let pause = 25; ; pause = Math.min(pause * 2, 3_000)) {
     const status = await lookOnce(machine.ref, provider, context);
-    if (status.state === 'running' && status.access !== null) return context.ledger.note(machine.id, { fact: 'seen', access: status.access });
+    if (status.queued === true) {
+      queued = true;
+      until = Math.min(context.clock.now() + bootMs, mostMs);
+    }
+    if (status.state === 'running' && status.access !== null) {
+      // The provider's timer begins when the machine does: it has its whole time after the queue, and is paid for no more than that.
+      if (queued && status.deadline !== null) context.ledger.note(machine.id, { fact: 'deadline', deadline: status.deadline });
+      return context.ledger.note(machine.id, { fact: 'seen', access: status.access });
+    }
     throwIfEnded(machine, status);
     if (context.clock.now() > until) {
       const detail = status.detail === null ? '' : ` (${status.detail})`;

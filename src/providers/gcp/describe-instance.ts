@@ -27,6 +27,9 @@ export async function describeInstance(look: Look): Promise<MachineStatus> {
     const { cause, detail } = await whyGone(api, { ...ref, instanceId: instance.id }, deadline, now, signal);
     return { state: 'ending', access: null, deadline: ends, detail: detail ?? `Google says ${instance.status}`, ...(cause === undefined ? {} : { cause }) };
   }
+  if (instance.status === 'PENDING' && instance.scheduling?.provisioningModel === 'FLEX_START') {
+    return { state: 'pending', queued: true, access: null, detail: "it waits in Google's queue", deadline: null };
+  }
   if (instance.status !== 'RUNNING') {
     return { state: 'pending', access: null, detail: instance.statusMessage ?? `Google says ${instance.status}`, deadline: ends };
   }

@@ -31,6 +31,11 @@ export const markLabel = { 'gpu-run': '1' } as const;
 /** Google takes 30 seconds to 120 days. */
 const timer = { leastSeconds: 30, mostSeconds: 120 * 24 * 3600 } as const;
 
+/** How long a queued start (`flex-start`) waits its turn, seconds; the timer of the machine begins after that. The most that Google takes. */
+export const queueSeconds = 2 * 3600;
+/** Of a queued start, seconds. */
+const queuedRun = { least: 600, most: 7 * 24 * 3600 } as const;
+
 /** @throws GpuRunError `bad-input` for a deadline or disk that Google does not take */
 export function instanceBody(parts: BodyParts): InstanceBody {
   const { plan, options, machine, publicIp, metadata } = parts;
@@ -50,6 +55,7 @@ export function instanceBody(parts: BodyParts): InstanceBody {
     ...acceleratorsOf(machine, zone),
     scheduling: schedulingOf(parts),
     ...reservationOf(options),
+    ...(isQueued(plan.offer, options) ? { params: { requestValidForDuration: { seconds: String(queueSeconds) } } } : {}),
     tags: { items: [networkTag] },
     metadata: { items: [...metadata] },
     serviceAccounts: options.serviceAccount === null ? [] : [{ email: options.serviceAccount, scopes: ['https://www.googleapis.com/auth/cloud-platform'] }],
@@ -67,6 +73,11 @@ export function diskGbFor({ diskGb, gpu }: ResourceNeed): number {
   return diskGb === undefined ? (gpu === undefined ? 30 : 100) : Math.ceil(diskGb);
 }
 
+/** Google makes it when its turn comes. */
+export function isQueued({ spot }: Pick<Offer, 'spot'>, { provisioning }: GcpOptions): boolean {
+  return !spot && provisioning === 'flex-start';
+}
+
 /** Seconds from `now` that the machine may run. */
 export function runSeconds(deadline: number, now: number): number {
   const seconds = Math.max(timer.leastSeconds, Math.floor((deadline - now) / 1000));
@@ -81,10 +92,16 @@ function schedulingOf({ plan, options, machine, now }: BodyParts): Record<string
   const models = { standard: 'STANDARD', spot: 'SPOT', 'flex-start': 'FLEX_START', reservation: 'RESERVATION_BOUND' } as const;
   // Google refuses RESERVATION_BOUND with the kinds of reservation that are simply named; those are bought as STANDARD.
   const model = models[provisioning] === 'RESERVATION_BOUND' ? 'STANDARD' : models[provisioning];
+  const seconds = runSeconds(plan.deadline, now);
+  if (isQueued(plan.offer, options) && (seconds < queuedRun.least || seconds > queuedRun.most)) {
+    throw new GpuRunError('bad-input', 'A machine from the queue (gcp.provisioning: flex-start) runs for 10 minutes to 7 days.', {
+      hints: ['Give a --max-time between 10m and 7d.'],
+    });
+  }
   return {
     provisioningModel: model,
     instanceTerminationAction: 'DELETE',
-    maxRunDuration: { seconds: String(runSeconds(plan.deadline, now)) },
+    maxRunDuration: { seconds: String(seconds) },
     // A machine with GPUs can't be moved while it runs.
     onHostMaintenance: machine.gpu === null && model === 'STANDARD' ? 'MIGRATE' : 'TERMINATE',
     automaticRestart: false,

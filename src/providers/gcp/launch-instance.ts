@@ -11,7 +11,7 @@ import type { GceApi } from './gce-api.ts';
 import { GceError } from './gce-error.ts';
 import type { Image, Instance, MetadataItem, Operation } from './gce-resources.ts';
 import type { GcpOptions } from './gcp-options.ts';
-import { instanceBody, zoneOf } from './instance-body.ts';
+import { instanceBody, isQueued, queueSeconds, zoneOf } from './instance-body.ts';
 import { lastOf, regionOf } from './instance-ref.ts';
 import { timeLimit } from './time-limit.ts';
 
@@ -120,14 +120,15 @@ async function settleRefused(error: unknown, parts: LaunchParts, place: FailureP
 
 async function untilDone(ordered: Operation, parts: LaunchParts, place: FailurePlace): Promise<Operation> {
   const { api, clock, signal } = parts;
-  using limit = timeLimit(clock, orderedWithinMs);
+  const withinMs = orderedWithinMs + queueMs(parts);
+  using limit = timeLimit(clock, withinMs);
   try {
     return await api.waitOperation(ordered, signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal]));
   } catch (error) {
     await clear(parts, place, 'certain');
     if (signal?.aborted === true) throw signal.reason;
     if (limit.signal.aborted) {
-      const text = `Google accepted the order for ${place.type} in ${place.zone} and did not carry it out within ${orderedWithinMs / 60_000} minutes.`;
+      const text = `Google accepted the order for ${place.type} in ${place.zone} and did not carry it out within ${withinMs / 60_000} minutes.`;
       throw new GpuRunError('no-capacity', text, { retry: 'elsewhere', elsewhere: { rulesOut: 'zone' }, leftBehind: 'nothing' });
     }
     throw error instanceof GceError ? explainFailure(error, place, 'cleared') : error;
@@ -151,9 +152,15 @@ async function clear({ api, plan, clock, onSpent }: LaunchParts, { zone }: Failu
   await clearOrder({ api, plan, zone, clock }, how);
 }
 
-function metadataFor({ plan, options }: LaunchParts): readonly MetadataItem[] {
+/** Before Google's timer begins, milliseconds at most. */
+function queueMs({ plan, options }: LaunchParts): number {
+  return isQueued(plan.offer, options) ? queueSeconds * 1000 : 0;
+}
+
+function metadataFor(parts: LaunchParts): readonly MetadataItem[] {
+  const { plan, options } = parts;
   return [
-    ...sshKeysMetadata(options.user, plan.sshPublicKey, plan.deadline),
+    ...sshKeysMetadata(options.user, plan.sshPublicKey, plan.deadline + queueMs(parts)),
     { key: 'enable-guest-attributes', value: 'TRUE' },
     { key: 'startup-script', value: startupScript() },
     ...(plan.need.gpu === undefined ? [] : [{ key: 'install-nvidia-driver', value: 'True' }]),

@@ -119,6 +119,34 @@ describe('a machine that boots', () => {
   });
 });
 
+describe('a machine in a queue', () => {
+  test('is waited for, and then has its whole time', async () => {
+    let turn = false;
+    let timer = 0;
+    prepare({}, (real) =>
+      turn ? { ...real, deadline: timer } : { state: 'pending', queued: true, access: null, detail: 'it waits in the queue', deadline: null },
+    );
+    const gpus = machineHome('queue');
+    const { going, attempts } = upWith(() => pipeTransport(gpus.env));
+    await passUntil(() => told().includes('it waits in the queue'));
+    await fake.clock.advance(readyLimits.bootMs * 6);
+    timer = fake.clock.now() + 3_600_000;
+    turn = true;
+    await passUntil(() => attempts() === 1);
+    expect((await going).machine).toMatchObject({ state: 'ready', deadline: timer });
+  });
+
+  test('does not wait for ever', async () => {
+    prepare({}, (real) =>
+      real.state === 'running' ? { state: 'pending', queued: true, access: null, detail: 'it waits in the queue', deadline: null } : real,
+    );
+    const { going } = upWith(() => refused());
+    await passUntil(() => told().includes('it waits in the queue'));
+    await fake.clock.advance(readyLimits.queueMs + 10_000);
+    await expect(going).rejects.toMatchObject({ code: 'unfit', message: expect.stringContaining('did not start') });
+  });
+});
+
 describe('a provider that does not answer', () => {
   const trouble = () => new GpuRunError('connection', '503 from the API.', { retry: 'same' });
 

@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { describeInstance } from '../../../../src/providers/gcp/describe-instance.ts';
 import type { GceApi } from '../../../../src/providers/gcp/gce-api.ts';
 import type { Instance } from '../../../../src/providers/gcp/gce-resources.ts';
 import { accessOf } from '../../../../src/providers/gcp/instance-access.ts';
@@ -24,4 +25,14 @@ test('an address is an address, or there is no way in', async () => {
   for (const natIP of [undefined, '', 7, '203.0.113.7\n  ProxyCommand touch /tmp/x', '-oProxyCommand=x', 'host.example']) {
     expect(await accessOf(look, instanceAt(natIP))).toBeNull();
   }
+});
+
+test('a start that waits its turn is told from one that hangs', async () => {
+  const waiting = (provisioningModel: string) => {
+    const instance = { id: '1', name: 'cats', status: 'PENDING', scheduling: { provisioningModel } };
+    const ref = { zone: 'z', name: 'cats', instanceId: '1', disk: null };
+    return describeInstance({ ...look, api: { getInstance: async () => instance }, ref } as unknown as Look);
+  };
+  expect(await waiting('FLEX_START')).toMatchObject({ state: 'pending', queued: true });
+  expect(await waiting('STANDARD')).not.toHaveProperty('queued');
 });

@@ -107,6 +107,16 @@ describe('how it is bought', () => {
     expect(bodyFor(wanted).scheduling.provisioningModel).toBe(model);
   });
 
+  test('a queued start waits two hours at most, and runs between 10 minutes and 7 days', () => {
+    const gcp = { provisioning: 'flex-start' };
+    expect(bodyFor({ gcp }).params).toEqual({ requestValidForDuration: { seconds: '7200' } });
+    expect(bodyFor({}).params).toBeUndefined();
+    for (const seconds of [599, 7 * 86_400 + 1]) {
+      expect(() => bodyFor({ gcp, seconds })).toThrow(expect.objectContaining({ code: 'bad-input', message: expect.stringContaining('flex-start') }));
+      expect(() => bodyFor({ seconds })).not.toThrow();
+    }
+  });
+
   test('a reservation is named', () => {
     expect(bodyFor({ gcp: { provisioning: 'reservation', reservation: 'ours' } }).reservationAffinity).toEqual({
       consumeReservationType: 'SPECIFIC_RESERVATION',

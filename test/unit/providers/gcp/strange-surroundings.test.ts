@@ -69,3 +69,11 @@ test('whoever interrupts while nothing was ordered yet does not wait', async () 
   abort.abort();
   expect(await launching).toMatchObject({ code: 'interrupted', leftBehind: 'nothing' });
 });
+
+test('a queued start is an order that Google takes, and its key outlives the queue', async () => {
+  const { emulator, provider, plan } = await openGcpRig({}, { gpu: { name: 'L4', count: 1 }, providerOptions: { gcp: { provisioning: 'flex-start' } } });
+  const order = await plan();
+  await provider.launch(order);
+  const expiry = /"expireOn":"([^"]+)"/.exec(emulator.instances()[0]?.metadata['ssh-keys'] ?? '')?.[1]?.replace('+0000', 'Z') ?? '';
+  expect(Date.parse(expiry)).toBeGreaterThan(order.deadline + 2 * 3_600_000);
+});
