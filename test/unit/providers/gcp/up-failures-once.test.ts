@@ -21,6 +21,10 @@ const made = [
   'zoneOperations.list',
   'instances.delete',
   'firewalls.get',
+  'firewalls.insert',
+  'firewalls.delete',
+  'globalOperations.wait',
+  'instances.aggregatedList',
 ];
 
 test.each<[string, (rig: UpRig, calls: RegExp) => void]>([
@@ -31,14 +35,16 @@ test.each<[string, (rig: UpRig, calls: RegExp) => void]>([
   ['answered with a page of HTML', ({ emulator }, calls) => emulator.faults.serverError({ calls, status: 502, html: true, times: 1 })],
   ['over the rate', ({ emulator }, calls) => emulator.faults.rateLimit({ calls, form: '403-info', times: 1 })],
 ])('each call once %s', async (_, breakIt) => {
-  const rig = await openRig({ skipsBoot: true });
+  const rig = await openRig({ skipsBoot: true, allowSshRule: false });
   for (const id of made) breakIt(rig, new RegExp(`^${id.replace('.', '\\.')}$`));
+  const rules = rig.emulator.firewalls();
   const outcome = await rig.up();
   expect(new Set(outcome.requestIds).size).toBe(new Set(outcome.inserts).size);
   expectOneUp(rig, outcome);
   expect(outcome.tookMs).toBeLessThan(10 * 60_000);
   await down({ names: ['cats'], all: false }, rig.context);
   expectNothingLeft(rig);
+  expect(rig.emulator.firewalls()).toEqual(rules);
   const others = rig.emulator.calls.filter(({ id }) => id !== 'token' && !made.includes(id ?? ''));
   expect(others).toEqual([]); // else a call is missing above
 });
