@@ -18,7 +18,7 @@ import { type GcpOptions, readGcpOptions } from './gcp-options.ts';
 import { findImage } from './images.ts';
 import { eachInWords, inWords, inWordsOfMachine } from './in-words.ts';
 import { diskGbFor } from './instance-body.ts';
-import { readInstanceRef } from './instance-ref.ts';
+import { deleteCommand, type InstanceRef, readInstanceRef } from './instance-ref.ts';
 import { launchInstance } from './launch-instance.ts';
 import { listMachines } from './list-instances.ts';
 import type { LoginUser } from './login-user.ts';
@@ -129,12 +129,10 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
     async terminate(ref, signal) {
       signal?.throwIfAborted();
       const instance = readInstanceRef(ref);
-      return inWords(async () => {
-        const api = await accounts.api(instance);
-        const termination = await terminateInstance(api, instance, signal);
-        await parts.wayIn.close(api, instance);
-        return termination;
-      });
+      const api = await withCommand(instance, () => accounts.api(instance));
+      const termination = await withCommand(instance, () => terminateInstance(api, instance, signal));
+      await parts.wayIn.close(api, instance);
+      return termination;
     },
 
     /** In every project that machines were made in from this computer, and in the one that the environment names; one that fails is told of last. */
@@ -160,6 +158,18 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
     console: consoleOf(accounts),
     tunnel: { open: (to, signal) => inWords(async () => parts.openTunnel(await accounts.api(tunnelAccount(to)), to, signal)) },
   };
+}
+
+/** Whoever can't end a machine by us, for want of credentials or for whatever reason, is told how it is done by hand. */
+async function withCommand<T>(instance: InstanceRef, work: () => Promise<T>): Promise<T> {
+  try {
+    return await inWords(work);
+  } catch (error) {
+    const command = deleteCommand(instance);
+    if (!(error instanceof GpuRunError) || error.hints.includes(command)) throw error;
+    const { code, message, hints, retry, elsewhere, backOff, cause } = error;
+    throw new GpuRunError(code, message, { hints: [...hints, command], retry, elsewhere, backOff, cause });
+  }
 }
 
 /** Whatever fails here, nothing was ordered. */

@@ -77,3 +77,11 @@ test('a queued start is an order that Google takes, and its key outlives the que
   const expiry = /"expireOn":"([^"]+)"/.exec(emulator.instances()[0]?.metadata['ssh-keys'] ?? '')?.[1]?.replace('+0000', 'Z') ?? '';
   expect(Date.parse(expiry)).toBeGreaterThan(order.deadline + 2 * 3_600_000);
 });
+
+test('without credentials nothing can be ended, and the command that does it by hand is told', async () => {
+  const { provider, again, plan } = await openGcpRig();
+  const ref = await provider.launch(await plan());
+  const failure = await failureOf(again({ GOOGLE_APPLICATION_CREDENTIALS: '/nowhere/key.json' }).terminate(ref));
+  expect(failure.code).toBe('not-allowed');
+  expect(failure.hints).toContain(`gcloud compute instances delete ${ref.id} --zone=us-central1-a --project=emulated --quiet`);
+});
