@@ -55,6 +55,18 @@ describe('an order without an answer', () => {
     expectNothingLeft(rig);
   });
 
+  test('that can not be cleared up at once: it is once more, and the next zone is tried', async () => {
+    const rig = await openRig();
+    rig.emulator.faults.hang({ calls, when: 'after', zones: ['us-central1-a'] });
+    const stuck = rig.emulator.faults.hang({ calls: /^instances\.delete$/, when: 'before', times: 2 });
+    rig.emulator.faults.stockout({ zones: ['us-central1-b', 'us-central1-c'] });
+    const outcome = await rig.up();
+    expect(stuck.hits()).toBe(2);
+    expect([...new Set(outcome.inserts)]).toEqual(central);
+    expect(outcome.error?.attempts[0]?.error).toMatchObject({ code: 'connection', message: expect.stringContaining('nothing of it exists') });
+    expectNothingLeft(rig);
+  });
+
   test('INTERNAL_ERROR of the operation, with the machine there: cleared up, the next zone', async () => {
     const rig = await openRig();
     const errors = [{ code: 'INTERNAL_ERROR', message: 'Internal error. Please try again or contact Google Support.' }];
