@@ -37,7 +37,7 @@ export function explainDenied(kind: DeniedKind, signal: Signal, place: Place): E
       return {
         ...stop,
         message: `Google does not accept the credentials: ${said(signal)}`,
-        hints: ['gcloud auth application-default login   makes new ones', 'gpu-run doctor   says which ones are used'],
+        hints: ['gcloud auth application-default login   makes new ones'],
       };
     case 'permission':
       return explainPermission(signal, project);
@@ -77,7 +77,7 @@ function explainPermission(signal: Signal, project: string): Explained {
     message: `${permission === null ? 'Google does not allow it' : `The permission ${permission} is missing in the project ${project}`}: ${said(signal)}`,
     hints: [
       `gcloud projects add-iam-policy-binding ${project} --member=user:YOUR-ADDRESS --role=${roleFor(permission)}   gives it (serviceAccount:ADDRESS for a service account)`,
-      'gpu-run doctor   says which credentials are used',
+      ...(signal.credentials === undefined ? [] : [`These credentials were used: ${signal.credentials}`]),
     ],
     certain: true,
   };

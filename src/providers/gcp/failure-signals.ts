@@ -13,6 +13,8 @@ export interface Signal {
   /** Of all `ErrorInfo`. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly quota: QuotaSignal | null;
+  /** That were used, where they are not good enough. */
+  readonly credentials?: string;
 }
 
 export interface QuotaSignal {
@@ -45,13 +47,14 @@ export function readSignals(failure: GceError | Operation): Signals {
   };
 }
 
-function callSignal({ message, reasons, details }: GceError): Signal {
+function callSignal({ message, reasons, details, credentials }: GceError): Signal {
   const metadata = Object.assign({}, ...details.map((detail) => textsOf(detail.metadata))) as Record<string, string>;
   return {
     codes: [...reasons, ...details.map(({ reason }) => reason)].map(clean).filter((code) => code !== ''),
     message: clean(message),
     metadata,
     quota: null,
+    ...(credentials === null ? {} : { credentials: clean(credentials) }),
   };
 }
 

@@ -19,6 +19,8 @@ export interface GceFailure {
   readonly retryAfterMs?: number | null;
   /** An earlier try of the same call ended with nobody knowing whether it took effect. */
   readonly afterDoubt?: boolean;
+  /** On whose behalf it was refused: `PATH (KIND, named by WHAT)`, no secret. */
+  readonly credentials?: string | null;
   readonly cause?: unknown;
 }
 
@@ -31,6 +33,7 @@ export class GceError extends Error {
   readonly call: string;
   readonly retryAfterMs: number | null;
   readonly afterDoubt: boolean;
+  readonly credentials: string | null;
 
   constructor(message: string, failure: GceFailure) {
     super(message, failure.cause === undefined ? undefined : { cause: failure.cause });
@@ -40,6 +43,7 @@ export class GceError extends Error {
     this.call = failure.call;
     this.retryAfterMs = failure.retryAfterMs ?? null;
     this.afterDoubt = failure.afterDoubt ?? false;
+    this.credentials = failure.credentials ?? null;
   }
 
   /** The call may have taken effect although it failed: a refusal of the second try says nothing about the first. */
@@ -57,8 +61,13 @@ export class GceError extends Error {
     return new GceError(`${what}: ${this.message}`, this.failure());
   }
 
+  /** The same failure, with the credentials that were not good enough. */
+  of(credentials: string): GceError {
+    return new GceError(this.message, { ...this.failure(), credentials });
+  }
+
   private failure(): GceFailure {
-    const { status, reasons, details, call, retryAfterMs, afterDoubt, cause } = this;
-    return { status, reasons, details, call, retryAfterMs, afterDoubt, cause };
+    const { status, reasons, details, call, retryAfterMs, afterDoubt, credentials, cause } = this;
+    return { status, reasons, details, call, retryAfterMs, afterDoubt, credentials, cause };
   }
 }

@@ -78,7 +78,7 @@ export function createSeam(parts: SeamParts): Ask {
       }
       if (answer.status < 200 || answer.status > 299) {
         const failure = decodeFailure(call, answer.status, answer.text, answer.retryAfter, clock.now());
-        throw answer.status === 401 ? failure.about(tokens.source()) : failure;
+        throw blaming(failure, tokens);
       }
       return parseAnswer(call, answer.text);
     }
@@ -107,6 +107,12 @@ export function createSeam(parts: SeamParts): Ask {
     };
     return await repeatCall(attempt, { call, repeatable, limits, clock, signal, random: parts.random });
   };
+}
+
+/** Whose credentials were refused, or are not good enough. */
+function blaming(failure: GceError, tokens: Tokens): GceError {
+  if (failure.status === 401) return failure.about(tokens.source());
+  return failure.status === 403 ? failure.of(tokens.source()) : failure;
 }
 
 interface Answer {

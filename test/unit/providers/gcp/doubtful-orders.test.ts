@@ -11,6 +11,7 @@ test('an order that took effect unheard, and is refused when it is repeated, lea
   emulator.faults.permissionDenied({ calls: inserts, permission: 'compute.instances.create' });
   const failure = toGpuRunError(await provider.launch(await plan()).catch((error: unknown) => error));
   expect(failure.code).toBe('not-allowed');
+  expect(failure.hints.join('\n')).toContain(`These credentials were used: ${emulator.credentialsFile} (service account `);
   expect(failure.leftBehind).toBe('nothing');
   expect(emulator.instances().map(({ name }) => name)).toEqual([]);
 });
