@@ -39,7 +39,6 @@ function gpuMachines({ name, count }: GpuNeed): readonly GceMachine[] {
   const counts = gpuCounts(known);
   throw nowhere(`No machine of Compute Engine has ${count} x ${known}: it comes by ${spoken(counts)}.`, [
     `Ask for --gpu ${known}:${counts.find((other) => other > count) ?? counts.at(-1)}.`,
-    'Several machines work on one job with --nodes.',
   ]);
 }
 
