@@ -24,11 +24,9 @@ afterEach(async () => {
 
 /** Runs a command and returns the addresses of all modules that it loaded. */
 async function modulesOf(args: readonly string[]): Promise<{ readonly code: number | null; readonly modules: readonly string[] }> {
-  const file = join(project.home, '..', 'modules');
-  writeFileSync(file, '');
-  const hook = new URL('suite/note-modules.mjs', import.meta.url).href;
-  const { code } = await project.run(args, { env: { NODE_OPTIONS: `--import=${hook}`, NOTE_MODULES_IN: file } });
-  return { code, modules: readFileSync(file, 'utf8').trim().split('\n') };
+  const recorder = new URL('../unit/cli/record-modules.ts', import.meta.url).href;
+  const { code, stderr } = await project.run(args, { env: { NODE_OPTIONS: `--import=${recorder}` } });
+  return { code, modules: stderr.split('\n').filter((line) => /^(file|node):/.test(line)) };
 }
 
 const googles = (modules: readonly string[]) => modules.filter((url) => /@google-cloud|google-auth|google-gax|gaxios|protobuf/.test(url));
