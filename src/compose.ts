@@ -5,6 +5,7 @@ import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gitBranch } from './config/git-branch.ts';
+import { gitCommit } from './config/git-commit.ts';
 import { homePaths, prepareHome } from './config/home.ts';
 import { readOwner } from './config/owner.ts';
 import { type Clock, systemClock } from './core/clock.ts';
@@ -70,6 +71,7 @@ export function openContext(options: ContextOptions): OpenContext {
     owner: readOwner(home.root, user),
     user,
     branch: gitBranch(options.folder, options.env),
+    commit: gitCommit(options.folder, options.env),
   };
   return { context, close: () => ledger.close() };
 }

@@ -35,3 +35,8 @@ export function parseSince(text: string, now: number): number {
     hints: ['Write a day in UTC, as in 2026-11-01, or a span back from now, as in 7d.'],
   });
 }
+
+/** Like `parseSince`, but a day counts to its end. @returns milliseconds since the epoch, not itself counted. @throws GpuRunError bad-input */
+export function parseUntil(text: string, now: number): number {
+  return parseSince(text, now) + (/^\d{4}-\d{2}-\d{2}$/.test(text) ? 86_400_000 : 0);
+}

@@ -20,4 +20,6 @@ export interface JobEntry {
   readonly asOf: number;
   readonly user: string;
   readonly branch: string | null;
+  /** The project's commit, 40 or 64 hex digits; absent or null: none is known. */
+  readonly commit?: string | null;
 }

@@ -28,7 +28,7 @@ export function applyFact(record: MachineRecord, fact: MachineFact, now: number)
   if (record.state === 'gone') return fact.fact === 'gone' ? { ...record, leftovers: fact.leftovers } : record;
   switch (fact.fact) {
     case 'launched':
-      return { ...record, ref: fact.ref, state: record.state === 'intent' ? 'launched' : record.state, asOf: now };
+      return { ...record, ref: fact.ref, launchedAt: record.launchedAt ?? now, state: record.state === 'intent' ? 'launched' : record.state, asOf: now };
     case 'ready':
       return { ...record, access: fact.access, readyAt: record.readyAt ?? now, state: record.state === 'ending' ? 'ending' : 'ready', asOf: now };
     case 'seen':

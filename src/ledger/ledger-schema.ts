@@ -44,4 +44,47 @@ export const migrations: readonly string[] = [
   CREATE INDEX jobs_of_machine ON jobs (machine_id);
   CREATE INDEX jobs_of_machine_name ON jobs (machine_name);
   `,
+  `
+  ALTER TABLE machines ADD COLUMN never_made TEXT AS (record ->> '$.neverMade');
+  ALTER TABLE machines ADD COLUMN provider TEXT AS (record ->> '$.provider');
+  ALTER TABLE machines ADD COLUMN type TEXT AS (record ->> '$.offer.type');
+  ALTER TABLE machines ADD COLUMN zone TEXT AS (record ->> '$.offer.zone');
+  ALTER TABLE machines ADD COLUMN spot INTEGER AS (record ->> '$.offer.spot');
+  ALTER TABLE machines ADD COLUMN template TEXT AS (record ->> '$.template');
+  ALTER TABLE machines ADD COLUMN user TEXT AS (record ->> '$.user');
+  ALTER TABLE machines ADD COLUMN branch TEXT AS (record ->> '$.branch');
+  ALTER TABLE machines ADD COLUMN git_commit TEXT AS (record ->> '$.commit');
+  ALTER TABLE machines ADD COLUMN launched_at REAL AS (record ->> '$.launchedAt');
+  ALTER TABLE machines ADD COLUMN provider_created_at REAL AS (record ->> '$.ref.createdAt');
+  ALTER TABLE machines ADD COLUMN ready_at REAL AS (record ->> '$.readyAt');
+  ALTER TABLE machines ADD COLUMN ended_at REAL AS (record ->> '$.endedAt');
+  ALTER TABLE machines ADD COLUMN deadline REAL AS (record ->> '$.deadline');
+  ALTER TABLE machines ADD COLUMN access_kind TEXT AS (record ->> '$.access.kind');
+  ALTER TABLE machines ADD COLUMN per_hour REAL AS (record ->> '$.offer.price.perHour');
+  ALTER TABLE machines ADD COLUMN price_source TEXT AS (record ->> '$.offer.source');
+  ALTER TABLE machines ADD COLUMN price_as_of REAL AS (record ->> '$.offer.asOf');
+  ALTER TABLE machines ADD COLUMN minimum_seconds REAL AS (record ->> '$.billing.minimumSeconds');
+  ALTER TABLE machines ADD COLUMN increment_seconds REAL AS (record ->> '$.billing.incrementSeconds');
+
+  -- All that cost asks for, so that it is read from here alone.
+  CREATE INDEX machine_bills ON machines (
+    created_at, id, name, state, provider, type, zone, spot, template, user, branch, git_commit, launched_at, provider_created_at, ready_at,
+    ended_at, deadline, access_kind, per_hour, price_source, price_as_of, minimum_seconds, increment_seconds, never_made
+  ) WHERE never_made IS NULL;
+  CREATE INDEX live_machines ON machines (created_at) WHERE state <> 'gone';
+  CREATE INDEX machines_by_name ON machines (name, created_at);
+  CREATE INDEX machines_by_time ON machines (created_at);
+
+  ALTER TABLE jobs ADD COLUMN started_at REAL AS (job ->> '$.startedAt');
+  ALTER TABLE jobs ADD COLUMN ended_at REAL AS (job ->> '$.endedAt');
+  ALTER TABLE jobs ADD COLUMN user TEXT AS (job ->> '$.user');
+  ALTER TABLE jobs ADD COLUMN branch TEXT AS (job ->> '$.branch');
+  ALTER TABLE jobs ADD COLUMN git_commit TEXT AS (job ->> '$.commit');
+  CREATE INDEX job_spans ON jobs (machine_id, started_at, ended_at, id, user, branch, git_commit) WHERE started_at IS NOT NULL;
+  DROP INDEX jobs_of_machine;
+  DROP INDEX jobs_of_machine_name;
+  CREATE INDEX jobs_of_machine ON jobs (machine_id, created_at);
+  CREATE INDEX jobs_of_machine_name ON jobs (machine_name, created_at);
+  CREATE INDEX jobs_by_time ON jobs (created_at);
+  `,
 ];

@@ -3,9 +3,11 @@
  * A write has reached the disk when its promise-free call returns: `open` comes before the cloud call.
  * `test/contract/ledger.ts` holds the implementation to what stands here.
  */
+import type { BilledLife, BillingRule } from '../core/billing.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { Access, Labels, MachineRef } from '../core/machine.ts';
+import type { Price } from '../core/money.ts';
 import type { Offer } from '../core/offer.ts';
 import type { ProcessIdentity } from '../core/process-identity.ts';
 
@@ -32,9 +34,13 @@ export interface MachineIntent {
   readonly budgetUsd: number | null;
   /** True when `train` rented it for one job: it goes down with the job. */
   readonly forOneJob: boolean;
-  /** Who asked: for `cost --by user|branch`. */
+  /** Who asked: for `cost --by user|branch|commit`. */
   readonly user: string;
   readonly branch: string | null;
+  /** The project's commit, 40 or 64 hex digits; absent or null: none is known. */
+  readonly commit?: string | null;
+  /** How its provider counts time. Kept with the price, so that what is booked never changes afterwards. Absent: to the millisecond. */
+  readonly billing?: BillingRule;
   /** Where the machine is to be found once it exists, if that is known beforehand: it is looked for there, whatever becomes of the order. */
   readonly ref?: MachineRef | null;
   /** The process that is launching it: when that has died, anybody may take over. */
@@ -45,8 +51,10 @@ export interface MachineEntry extends Omit<MachineIntent, 'holder' | 'ref'> {
   readonly state: MachineEntryState;
   readonly ref: MachineRef | null;
   readonly access: Access | null;
-  /** Milliseconds since the epoch. Billing counts from `createdAt` to `endedAt`. */
+  /** Milliseconds since the epoch. `billedSpan` (core/billing) says which of this time is billed. */
   readonly createdAt: number;
+  /** When we knew that it exists. Absent: we never did, or it was before this was written down. */
+  readonly launchedAt?: number;
   readonly readyAt: number | null;
   readonly endedAt: number | null;
   readonly endReason: string | null;
@@ -86,6 +94,45 @@ export interface JobFilter {
   readonly limit?: number;
 }
 
+/** What `cost` needs of a machine. Orders that were refused are none. */
+export interface MachineBill extends BilledLife {
+  readonly id: string;
+  readonly name: string;
+  readonly state: MachineEntryState;
+  readonly provider: string;
+  readonly type: string;
+  readonly zone: string | null;
+  readonly spot: boolean;
+  readonly template: string | null;
+  readonly user: string;
+  readonly branch: string | null;
+  readonly commit: string | null;
+  readonly readyAt: number | null;
+  /** As it stood in the offer that was taken. */
+  readonly price: Price;
+  /** Where the price came from, in words, and when it was true there. */
+  readonly priceSource: string;
+  readonly priceAsOf: number;
+}
+
+/** What `cost` needs of a job that has started. */
+export interface JobSpan {
+  readonly id: string;
+  readonly machineId: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+  readonly user: string;
+  readonly branch: string | null;
+  readonly commit: string | null;
+}
+
+/** Milliseconds since the epoch; those that were over long before `since`, or were ordered at `until` or later, are left out. */
+export interface BillFilter {
+  readonly since?: number;
+  readonly until?: number;
+}
+
 export interface Ledger {
   /** Writes an intent, unless a machine of that name lives: then that one comes back with `opened: false`. Atomic between processes. */
   open(intent: MachineIntent): { readonly opened: boolean; readonly entry: MachineEntry };
@@ -104,6 +151,11 @@ export interface Ledger {
   getJob(id: string): JobEntry | null;
   /** Newest first. */
   listJobs(filter?: JobFilter): JobEntry[];
+
+  /** Oldest first. Fast however much the ledger holds: no entry is read whole. */
+  bills(filter?: BillFilter): MachineBill[];
+  /** By machine, each one's in the order of their starts. */
+  jobSpans(filter?: BillFilter): JobSpan[];
 
   close(): void;
 }

@@ -8,6 +8,7 @@ import { GpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import { isAlive, type ProcessIdentity } from '../core/process-identity.ts';
 import { applyFact, type MachineRecord, recordOf } from './apply-fact.ts';
+import { billQueries } from './bill-queries.ts';
 import type { JobFilter, Ledger, MachineEntry, MachineFact, MachineFilter, MachineIntent } from './ledger.ts';
 import { migrations } from './ledger-schema.ts';
 import { explainLedgerError } from './sqlite-error.ts';
@@ -25,18 +26,32 @@ export function openSqliteLedger(file: string, clock: Clock): Ledger {
     };
   };
   const db = explained(openLedgerFile)(file, migrations);
-  const machines = machineTable(db, clock);
+  const ledger = openLedgerOn(db, clock);
+  return {
+    open: explained(ledger.open),
+    note: explained(ledger.note),
+    get: explained(ledger.get),
+    list: explained(ledger.list),
+    claim: explained(ledger.claim),
+    release: explained(ledger.release),
+    putJob: explained(ledger.putJob),
+    getJob: explained(ledger.getJob),
+    listJobs: explained(ledger.listJobs),
+    bills: explained(ledger.bills),
+    jobSpans: explained(ledger.jobSpans),
+    close: ledger.close,
+  };
+}
+
+/** On a file that is open already. Errors are those of SQLite. */
+export function openLedgerOn(db: DatabaseSync, clock: Clock): Ledger {
   const jobs = jobTable(db);
   return {
-    open: explained(machines.open),
-    note: explained(machines.note),
-    get: explained(machines.get),
-    list: explained(machines.list),
-    claim: explained(machines.claim),
-    release: explained(machines.release),
-    putJob: explained(jobs.put),
-    getJob: explained(jobs.get),
-    listJobs: explained(jobs.list),
+    ...machineTable(db, clock),
+    ...billQueries(db),
+    putJob: jobs.put,
+    getJob: jobs.get,
+    listJobs: jobs.list,
     close: () => {
       if (db.isOpen) db.close();
     },

@@ -19,6 +19,8 @@ export interface ProviderTraits {
   readonly spot: boolean;
   /** Smallest billed span, seconds. */
   readonly billingIncrementSeconds: number;
+  /** A machine that existed at all is billed for so long, seconds; absent: no longer than it existed. */
+  readonly billingMinimumSeconds?: number;
   /** The machine is the user's own: nothing is created or ended but our files and jobs. */
   readonly borrowed: boolean;
 }
@@ -65,6 +67,10 @@ export interface Provider {
 
   /** The ref that `launch(plan)` will give, where it is known beforehand: what it names can be looked for and ended whatever becomes of the call. */
   readonly expect?: (plan: LaunchPlan) => MachineRef;
+  /** The exact command that ends a machine without us, for when we can't. */
+  readonly endByHand?: (ref: MachineRef) => string;
+  /** Lets SSH in from where the caller is now, where somebody keeps it out. False: there was nothing to change, or it could not be. Never makes things worse. */
+  readonly letIn?: (ref: MachineRef, signal: AbortSignal) => Promise<boolean>;
   readonly console?: ConsoleLog;
   readonly tunnel?: Tunnel;
 }

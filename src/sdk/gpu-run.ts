@@ -67,7 +67,7 @@ export function createGpuRun(options: GpuRunOptions = {}): GpuRun {
     },
     status: ({ refresh = false, all = false } = {}) => withContext((context) => status({ refresh, all }, context)),
     down: (names = []) => withContext((context) => down({ names, all: names.length === 0 }, context)),
-    cost: ({ by = 'machine', since = null } = {}) => withContext(async (context) => reportCost({ by, since }, context)),
+    cost: ({ by = 'machine', since = null, ...more } = {}) => withContext(async (context) => reportCost({ ...more, by, since }, context)),
   };
 }
 

@@ -27,4 +27,6 @@ export interface RunContext {
   readonly owner: string;
   readonly user: string;
   readonly branch: string | null;
+  /** The project's commit; absent or null: none is known. */
+  readonly commit?: string | null;
 }

@@ -1,106 +1,166 @@
-/** `cost`: what was spent, from the ledger alone. */
-import type { JobEntry } from '../core/job.ts';
-import { costOf } from '../core/money.ts';
-import type { MachineEntry } from '../ledger/ledger.ts';
+/** `cost`: what was spent, from the ledger alone. Also counts what runs now. */
+import { billedSpan, plainBilling } from '../core/billing.ts';
+import { costOf, type Price } from '../core/money.ts';
+import type { JobSpan, MachineBill, MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
+import { type CostGrouping, isFailed, needsJobs, type Span, spansOf } from './cost-spans.ts';
 
-export type CostGrouping = 'machine' | 'job' | 'template' | 'user' | 'branch' | 'day';
+export type { CostGrouping } from './cost-spans.ts';
 
 export interface CostInput {
   readonly by: CostGrouping;
-  /** Milliseconds since the epoch; null: all. */
+  /** Milliseconds since the epoch; null: from the first machine on. */
   readonly since: number | null;
+  /** Milliseconds since the epoch, not itself counted; absent or null: up to now. */
+  readonly until?: number | null;
+  /** At most so many items, the dearest (of days: the latest); absent or null: all. */
+  readonly limit?: number | null;
+}
+
+/** A price as it was frozen into runs when they were ordered. */
+export interface BookedPrice {
+  readonly provider: string;
+  readonly type: string;
+  readonly spot: boolean;
+  readonly price: Price;
+  /** Where it came from, in words. */
+  readonly source: string;
+  /** When it was true there, milliseconds since the epoch; of several runs the oldest. */
+  readonly asOf: number;
+  /** How old it was when the machine was ordered, seconds; of several runs the most. */
+  readonly ageSeconds: number;
 }
 
 export interface CostLine {
   readonly key: string;
+  /** For people. */
   readonly text: string;
   readonly usd: number;
+  /** Billed time. */
   readonly seconds: number;
+  /** Something of it runs now: the sum grows. */
+  readonly live: boolean;
+  readonly prices: readonly BookedPrice[];
+}
+
+/** A machine that was paid for and never got ready. Its cost is part of the total. */
+export interface FailedAttempt {
+  readonly id: string;
+  readonly name: string;
+  readonly provider: string;
+  readonly zone: string | null;
+  readonly type: string;
+  readonly usd: number;
+  readonly seconds: number;
+  readonly reason: string | null;
 }
 
 export interface CostResult {
   readonly totalUsd: number;
+  readonly totalSeconds: number;
   readonly items: readonly CostLine[];
+  /** What `limit` left out. */
+  readonly omitted: { readonly count: number; readonly usd: number; readonly seconds: number };
+  /** `attempts`: the newest; `count` and `usd` are of all. */
+  readonly failed: { readonly count: number; readonly usd: number; readonly attempts: readonly FailedAttempt[] };
 }
 
-/** Billed from the order to the end, and never beyond the deadline, which no rented machine outlives. */
+/** More are counted, but not named. */
+const mostNamedAttempts = 50;
+
+/** The seconds of one machine that are billed by now. */
 export function billedSeconds(machine: MachineEntry, now: number): number {
-  return Math.max(0, billedUntil(machine, now) - machine.createdAt) / 1000;
-}
-
-function billedUntil(machine: MachineEntry, now: number): number {
-  const borrowed = machine.access?.kind === 'openssh'; // nobody ends the user's own host at a deadline
-  return machine.endedAt ?? (borrowed ? now : Math.min(now, machine.deadline));
-}
-
-interface Span {
-  readonly key: string;
-  readonly from: number;
-  readonly to: number;
-  readonly machine: MachineEntry;
+  const { createdAt, launchedAt = null, ref, endedAt, deadline, access, billing: rule = plainBilling } = machine;
+  const life = { createdAt, launchedAt, providerCreatedAt: ref?.createdAt ?? null, endedAt, deadline, borrowed: access?.kind === 'openssh', rule };
+  const { from, to } = billedSpan(life, now);
+  return machine.neverMade === undefined ? (to - from) / 1000 : 0;
 }
 
 export function reportCost(input: CostInput, context: Pick<RunContext, 'ledger' | 'clock'>): CostResult {
   const now = context.clock.now();
-  const since = input.since ?? 0;
-  const spans = context.ledger
-    .list()
-    .flatMap((machine) => spansOf(machine, input.by, now, context))
-    .map((span) => ({ ...span, from: Math.max(span.from, since) }))
-    .filter((span) => span.to > span.from);
-  const lines = new Map<string, CostLine>();
-  for (const span of spans) {
-    const seconds = (span.to - span.from) / 1000;
-    const line = lines.get(span.key) ?? { key: span.key, text: span.key, usd: 0, seconds: 0 };
-    lines.set(span.key, { ...line, usd: line.usd + costOf(span.machine.offer.price, seconds), seconds: line.seconds + seconds });
+  const window = { since: input.since ?? 0, until: input.until ?? Number.MAX_SAFE_INTEGER };
+  const bills = context.ledger.bills(window);
+  const jobs = needsJobs(input.by) ? Map.groupBy(context.ledger.jobSpans(), ({ machineId }) => machineId) : new Map<string, JobSpan[]>();
+  const sums = new Map<string, Sum>();
+  const failures: { readonly bill: MachineBill; readonly usd: number; readonly seconds: number }[] = [];
+  for (const bill of bills) {
+    let usd = 0;
+    let seconds = 0;
+    for (const span of spansOf(bill, input.by, jobs.get(bill.id) ?? [], now)) {
+      const part = { ...span, from: Math.max(span.from, window.since), to: Math.min(span.to, window.until) };
+      const counted = (part.to - part.from) / 1000;
+      if (counted <= 0) continue;
+      const cost = costOf(bill.price, counted);
+      addTo(sums, part, cost, now);
+      usd += cost;
+      seconds += counted;
+    }
+    if (seconds > 0 && isFailed(bill)) failures.push({ bill, usd, seconds });
   }
-  const items = [...lines.values()].sort((a, b) => b.usd - a.usd || a.key.localeCompare(b.key));
-  return { totalUsd: items.reduce((sum, line) => sum + line.usd, 0), items };
+  const lines = [...sums.entries()].map(([key, sum]) => lineOf(key, sum, input.by));
+  const ordered = input.by === 'day' ? lines.sort((a, b) => compare(a.key, b.key)) : lines.sort((a, b) => b.usd - a.usd || compare(a.key, b.key));
+  const shown = Math.min(input.limit ?? ordered.length, ordered.length);
+  const items = input.by === 'day' ? ordered.slice(ordered.length - shown) : ordered.slice(0, shown);
+  const total = sumOf(ordered);
+  const kept = sumOf(items);
+  return {
+    totalUsd: total.usd,
+    totalSeconds: total.seconds,
+    items,
+    omitted: omittedOf(ordered.length - shown, total, kept),
+    failed: {
+      count: failures.length,
+      usd: failures.reduce((sum, { usd }) => sum + usd, 0),
+      attempts: failures
+        .slice(-mostNamedAttempts)
+        .reverse()
+        .map(({ bill: { id, name, provider, zone, type }, usd, seconds }) => {
+          return { id, name, provider, zone, type, usd, seconds, reason: context.ledger.get(id)?.endReason ?? null };
+        }),
+    },
+  };
 }
 
-/** The machine's billed time, cut up by what is asked for. Time of no job is idle time, and shown as such. */
-function spansOf(machine: MachineEntry, by: CostGrouping, now: number, context: Pick<RunContext, 'ledger'>): Span[] {
-  const whole = { machine, from: machine.createdAt, to: billedUntil(machine, now) };
-  switch (by) {
-    case 'machine':
-      return [{ ...whole, key: `${machine.name} (${machine.id})` }];
-    case 'template':
-      return [{ ...whole, key: machine.template ?? '(no template)' }];
-    case 'user':
-      return [{ ...whole, key: machine.user }];
-    case 'branch':
-      return [{ ...whole, key: machine.branch ?? '(no branch)' }];
-    case 'day':
-      return splitByDay(whole);
-    case 'job':
-      return splitByJob(whole, context.ledger.listJobs({ machineId: machine.id }), now);
-  }
+interface Sum {
+  usd: number;
+  seconds: number;
+  live: boolean;
+  failed: boolean;
+  readonly prices: Map<string, BookedPrice>;
 }
 
-function splitByDay({ machine, from, to }: Omit<Span, 'key'>): Span[] {
-  const spans: Span[] = [];
-  for (let at = from; at < to; ) {
-    const day = new Date(at).toISOString().slice(0, 10);
-    const midnight = Date.parse(`${day}T00:00:00Z`) + 86_400_000;
-    spans.push({ key: day, from: at, to: Math.min(midnight, to), machine });
-    at = midnight;
-  }
-  return spans;
+function addTo(sums: Map<string, Sum>, { bill, key, from, to }: Span, usd: number, now: number): void {
+  const sum = sums.get(key) ?? { usd: 0, seconds: 0, live: false, failed: isFailed(bill), prices: new Map() };
+  sum.usd += usd;
+  sum.seconds += (to - from) / 1000;
+  if (bill.state !== 'gone' && to >= now) sum.live = true;
+  const { provider, type, spot, price, priceSource: source, priceAsOf: asOf, createdAt } = bill;
+  const sort = `${provider}\n${type}\n${spot}\n${price.perHour}\n${source}`;
+  const known = sum.prices.get(sort);
+  const ageSeconds = Math.max(0, (createdAt - asOf) / 1000);
+  sum.prices.set(
+    sort,
+    known === undefined
+      ? { provider, type, spot, price, source, asOf, ageSeconds }
+      : { ...known, asOf: Math.min(known.asOf, asOf), ageSeconds: Math.max(known.ageSeconds, ageSeconds) },
+  );
+  sums.set(key, sum);
 }
 
-function splitByJob({ machine, from, to }: Omit<Span, 'key'>, jobs: readonly JobEntry[], now: number): Span[] {
-  const spans: Span[] = [];
-  let at = from;
-  for (const job of jobs.filter((candidate) => candidate.startedAt !== null).sort((a, b) => (a.startedAt ?? 0) - (b.startedAt ?? 0))) {
-    const begin = clamp(job.startedAt ?? at, at, to);
-    const end = clamp(job.endedAt ?? now, begin, to);
-    spans.push({ key: `(between jobs, ${machine.name})`, from: at, to: begin, machine }, { key: job.id, from: begin, to: end, machine });
-    at = end;
-  }
-  return [...spans, { key: `(between jobs, ${machine.name})`, from: at, to, machine }];
+function lineOf(key: string, { usd, seconds, live, failed, prices }: Sum, by: CostGrouping): CostLine {
+  const short = by === 'commit' && /^[0-9a-f]{40,64}$/.test(key) ? key.slice(0, 12) : key;
+  return { key, text: by === 'machine' && failed ? `${key}, never ready` : short, usd, seconds, live, prices: [...prices.values()] };
 }
 
-function clamp(value: number, low: number, high: number): number {
-  return Math.min(Math.max(value, low), Math.max(low, high));
+function sumOf(lines: readonly CostLine[]): { readonly usd: number; readonly seconds: number } {
+  return { usd: lines.reduce((sum, line) => sum + line.usd, 0), seconds: lines.reduce((sum, line) => sum + line.seconds, 0) };
+}
+
+function omittedOf(count: number, total: { usd: number; seconds: number }, kept: { usd: number; seconds: number }): CostResult['omitted'] {
+  if (count <= 0) return { count: 0, usd: 0, seconds: 0 };
+  return { count, usd: Math.max(0, total.usd - kept.usd), seconds: Math.max(0, total.seconds - kept.seconds) };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

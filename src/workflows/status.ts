@@ -2,7 +2,7 @@
 import { toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import { costOf } from '../core/money.ts';
-import type { MachineEntry } from '../ledger/ledger.ts';
+import type { Ledger, MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { billedSeconds } from './report-cost.ts';
 
@@ -31,14 +31,15 @@ export async function status(input: StatusInput, context: RunContext): Promise<S
     .list(input.all ? {} : { live: true })
     .filter(({ neverMade }) => neverMade === undefined)
     .map((machine) => ({ ...machine, costUsd: costOf(machine.offer.price, billedSeconds(machine, clock.now())) }));
-  const shown = new Set(machines.map((machine) => machine.id));
-  const jobs = input.all
-    ? ledger.listJobs()
-    : ledger
-        .listJobs()
-        .filter((job) => shown.has(job.machineId))
-        .slice(0, shownJobs);
-  return { machines, jobs };
+  return { machines, jobs: input.all ? ledger.listJobs() : newestJobs(machines, ledger) };
+}
+
+/** Newest first. */
+function newestJobs(machines: readonly MachineEntry[], ledger: Ledger): JobEntry[] {
+  return machines
+    .flatMap(({ id }) => ledger.listJobs({ machineId: id, limit: shownJobs }))
+    .sort((a, b) => b.createdAt - a.createdAt)
+    .slice(0, shownJobs);
 }
 
 /** One machine out of reach must not hide the others. */

@@ -88,6 +88,7 @@ async function submit(input: TrainInput, reached: ReachedMachine, context: RunCo
     asOf: now,
     user: context.user,
     branch: context.branch,
+    commit: context.commit ?? null,
   };
   context.ledger.putJob(job); // before the runner hears of it: a job that runs is never unknown here
   context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}` });

@@ -90,7 +90,7 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
     describe('note', () => {
       it('goes from intent to gone, fact by fact', () => {
         const entry = opened();
-        const launched = { ...entry, state: 'launched', ref, asOf: 2_000 };
+        const launched = { ...entry, state: 'launched', ref, launchedAt: 2_000, asOf: 2_000 };
         expect(noteAt(2_000, { fact: 'launched', ref })).toEqual(launched);
         const seen = { ...launched, access, asOf: 3_000 };
         expect(noteAt(3_000, { fact: 'seen', access })).toEqual(seen);
@@ -249,6 +249,46 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
         expect(ids({ machineId: 'cats-1' })).toEqual(['d', 'a']);
         expect(ids({ machineName: 'cats', limit: 1 })).toEqual(['d']);
         expect(ids({ machineName: 'cats', machineId: 'dogs-1' })).toEqual([]);
+      });
+    });
+
+    describe('what cost asks for', () => {
+      it('bills: every machine that was or may have been made, oldest first, with its frozen price; refused orders not', () => {
+        const billing = { minimumSeconds: 60, incrementSeconds: 1 };
+        ledger.open({ ...someIntent('cats-1', 'cats'), template: 't', commit: 'c0ffee', billing });
+        now = 2_000;
+        ledger.open(someIntent('dogs-1', 'dogs'));
+        ledger.note('dogs-1', { fact: 'never-made', code: 'quota', reason: 'none' });
+        now = 3_000;
+        ledger.open(someIntent('mice-1', 'mice'));
+        noteAt(4_000, { fact: 'launched', ref });
+        noteAt(5_000, { fact: 'ready', access });
+        noteAt(100_000, { fact: 'gone', reason: 'down', leftovers: [] });
+        const { offer, user, branch, deadline, provider } = someIntent('x', 'x');
+        const same = { provider, type: offer.type, zone: null, spot: false, user, branch, deadline, borrowed: false };
+        const price = { price: offer.price, priceSource: offer.source, priceAsOf: offer.asOf };
+        const cats = { id: 'cats-1', name: 'cats', state: 'gone', template: 't', commit: 'c0ffee', rule: billing, createdAt: 1_000, ...same, ...price };
+        expect(ledger.bills()).toEqual([
+          { ...cats, launchedAt: 4_000, providerCreatedAt: ref.createdAt, readyAt: 5_000, endedAt: 100_000 },
+          expect.objectContaining({ id: 'mice-1', state: 'intent', commit: null, launchedAt: null, providerCreatedAt: null, readyAt: null, endedAt: null }),
+        ]);
+        expect(ledger.bills({ until: 3_000 }).map(({ id }) => id)).toEqual(['cats-1']);
+        const daysLater = 100_000 + 3 * 86_400_000;
+        expect(ledger.bills({ since: daysLater }).map(({ id }) => id)).toEqual(['mice-1']);
+      });
+
+      it('spans of jobs that have started, by machine, in the order of their starts', () => {
+        ledger.putJob(someJob('a', { startedAt: 9, endedAt: 12 }));
+        ledger.putJob(someJob('b', { startedAt: 5, endedAt: 7, commit: 'c0ffee', branch: 'dev' }));
+        ledger.putJob(someJob('c', { machineId: 'an-1', startedAt: 20 }));
+        ledger.putJob(someJob('queued'));
+        const nothing = { branch: null, commit: null, user: 'me' };
+        expect(ledger.jobSpans()).toEqual([
+          { ...nothing, id: 'c', machineId: 'an-1', startedAt: 20, endedAt: null },
+          { ...nothing, id: 'b', machineId: 'cats-1', startedAt: 5, endedAt: 7, commit: 'c0ffee', branch: 'dev' },
+          { ...nothing, id: 'a', machineId: 'cats-1', startedAt: 9, endedAt: 12 },
+        ]);
+        expect(ledger.jobSpans({ since: 8, until: 20 }).map(({ id }) => id)).toEqual(['a']);
       });
     });
 

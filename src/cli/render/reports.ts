@@ -6,19 +6,10 @@ import type { Check } from '../../workflows/doctor.ts';
 import type { DownResult } from '../../workflows/down.ts';
 import type { SyncTotals } from '../../workflows/push.ts';
 import type { ReapResult } from '../../workflows/reap.ts';
-import type { CostResult } from '../../workflows/report-cost.ts';
 import type { View } from './machines.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
-import { harmless, plural, span } from './text.ts';
-
-export function renderCost({ totalUsd, items }: CostResult, by: string, { style, width }: View): string {
-  if (items.length === 0) return 'Nothing was spent.';
-  const columns = [{ title: by.toUpperCase() }, { title: 'TIME', align: 'right' }, { title: 'COST', align: 'right' }] as const;
-  const rows = items.map((item) => [item.text, span(item.seconds), formatUsd(item.usd)]);
-  const seconds = items.reduce((sum, item) => sum + item.seconds, 0);
-  return renderTable(columns, [...rows, ['Total', span(seconds), formatUsd(totalUsd)]], style, width);
-}
+import { harmless, plural } from './text.ts';
 
 export function renderDown({ machines }: DownResult): string {
   if (machines.length === 0) return 'Nothing was up.';

@@ -15,7 +15,7 @@ const promised: Readonly<Record<string, readonly string[]>> = {
   ssh: ['config'],
   sync: ['config'],
   pull: ['config'],
-  cost: ['by', 'since'],
+  cost: ['by', 'since', 'until', 'limit', 'csv'],
   offers: ['gpu', 'spot', 'region', 'config'],
   templates: [],
   'templates:show': [],

@@ -33,7 +33,11 @@ test.each([
   [['--json', 'status'], "The first word has to be a command, and '--json' is a flag.", 'Flags go behind the command, as in: gpu-run status --json'],
   [['logs', '--tail'], 'Flag --tail expects a value.', 'gpu-run logs --help   shows what there is'],
   [['up', '--gpu', 'L4', '--gpu', 'T4'], 'Flag --gpu can only be specified once.', 'gpu-run up --help   shows what there is'],
-  [['cost', '--by', 'week'], 'Expected --by=week to be one of: machine, job, template, user, branch, day.', 'gpu-run cost --help   shows what there is'],
+  [
+    ['cost', '--by', 'week'],
+    'Expected --by=week to be one of: machine, job, template, user, branch, commit, day.',
+    'gpu-run cost --help   shows what there is',
+  ],
   [['forward'], 'There is a word missing: PORTS.', 'gpu-run forward --help   shows what there is'],
   [['templates', 'show'], 'There is a word missing: NAME.', 'gpu-run templates show --help   shows what there is'],
 ])('gpu-run %j', async (argv, message, hint) => {

@@ -1,0 +1,76 @@
+/** The billed time of a machine, cut up by what is asked for. Whatever it is cut by, the parts are the whole. */
+import { billedSpan } from '../core/billing.ts';
+import type { JobSpan, MachineBill } from '../ledger/ledger.ts';
+
+export const costGroupings = ['machine', 'job', 'template', 'user', 'branch', 'commit', 'day'] as const;
+export type CostGrouping = (typeof costGroupings)[number];
+
+export interface Span {
+  readonly bill: MachineBill;
+  /** What is added up under one key. */
+  readonly key: string;
+  /** Milliseconds since the epoch. */
+  readonly from: number;
+  readonly to: number;
+}
+
+const dayMs = 86_400_000;
+
+/** `jobs`: those of this machine, in the order of their starts; needed where `needsJobs` says so. */
+export function spansOf(bill: MachineBill, by: CostGrouping, jobs: readonly JobSpan[], now: number): Span[] {
+  const whole = { bill, ...billedSpan(bill, now) };
+  switch (by) {
+    case 'machine':
+      return [{ ...whole, key: `${bill.name} (${bill.id})` }];
+    case 'template':
+      return [{ ...whole, key: bill.template ?? '(no template)' }];
+    case 'day':
+      return splitByDay(whole);
+    case 'job':
+      return splitByJob(whole, jobs, now, (job) => job?.id ?? (isFailed(bill) ? `(never ready, ${bill.name})` : `(between jobs, ${bill.name})`));
+    case 'user':
+      return splitByJob(whole, jobs, now, (job) => (job ?? bill).user);
+    case 'branch':
+      return splitByJob(whole, jobs, now, (job) => (job ?? bill).branch ?? '(no branch)');
+    case 'commit':
+      return splitByJob(whole, jobs, now, (job) => (job ?? bill).commit ?? '(no commit)');
+  }
+}
+
+export function needsJobs(by: CostGrouping): boolean {
+  return by === 'job' || by === 'user' || by === 'branch' || by === 'commit';
+}
+
+/** It was made, or may have been, and ended without ever having been ready. */
+export function isFailed({ readyAt, state }: MachineBill): boolean {
+  return readyAt === null && state === 'gone';
+}
+
+type Whole = Omit<Span, 'key'>;
+
+function splitByDay({ bill, from, to }: Whole): Span[] {
+  const spans: Span[] = [];
+  for (let at = from; at < to; ) {
+    const midnight = (Math.floor(at / dayMs) + 1) * dayMs; // days of UTC
+    spans.push({ bill, key: new Date(at).toISOString().slice(0, 10), from: at, to: Math.min(midnight, to) });
+    at = midnight;
+  }
+  return spans;
+}
+
+/** A job's time is its own; the time of no job is called by `keyOf(null)`. Jobs that overlap by the clock share no second twice. */
+function splitByJob({ bill, from, to }: Whole, jobs: readonly JobSpan[], now: number, keyOf: (job: JobSpan | null) => string): Span[] {
+  const spans: Span[] = [];
+  let at = from;
+  for (const job of jobs) {
+    const begin = clamp(job.startedAt, at, to);
+    const end = clamp(job.endedAt ?? now, begin, to);
+    spans.push({ bill, key: keyOf(null), from: at, to: begin }, { bill, key: keyOf(job), from: begin, to: end });
+    at = end;
+  }
+  return [...spans, { bill, key: keyOf(null), from: at, to }];
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.min(Math.max(value, low), Math.max(low, high));
+}
