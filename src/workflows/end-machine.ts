@@ -36,7 +36,7 @@ export async function endMachine(entry: MachineEntry, reason: string, context: R
     for (const ref of await refsOf(entry, provider)) leftovers = [...leftovers, ...(await terminateAndWait(ref, provider, context))];
   } catch (error) {
     if (provider.traits.borrowed) throw toGpuRunError(error);
-    throw stillBilling(entry, error);
+    throw stillBilling(entry, error, provider);
   }
   const machine = ledger.note(entry.id, {
     fact: 'gone',
@@ -81,11 +81,12 @@ async function leaveHost(entry: MachineEntry, context: RunContext): Promise<void
   }
 }
 
-function stillBilling(entry: MachineEntry, cause: unknown): GpuRunError {
+function stillBilling(entry: MachineEntry, cause: unknown, provider: Provider): GpuRunError {
   const why = toGpuRunError(cause);
+  const byHand = entry.ref === null ? undefined : provider.endByHand?.(entry.ref);
   return new GpuRunError('still-billing', `'${entry.name}' (${entry.provider} ${entry.id}) may still be running and billing: ${why.message}`, {
     cause,
-    hints: [`gpu-run down ${entry.name}   tries again`, ...why.hints],
+    hints: [...new Set([`gpu-run down ${entry.name}   tries again`, ...why.hints, ...(byHand === undefined ? [] : [byHand])])],
   });
 }
 

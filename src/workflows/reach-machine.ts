@@ -1,5 +1,6 @@
 /** From a machine in the ledger to an open runner on it: connect, install what is missing, say hello. */
 import { GpuRunError } from '../core/errors.ts';
+import type { MachineRef } from '../core/machine.ts';
 import { costOf, formatUsd } from '../core/money.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { openRunner, type RunnerClient } from '../runner/client.ts';
@@ -74,15 +75,23 @@ export async function reachOrLose(machine: MachineEntry, context: RunContext, si
     if (!cutOff && (!(error instanceof GpuRunError) || error.code !== 'connection')) throw error;
     if (machine.ref === null) throw error;
     const failure = cutOff ? new GpuRunError('connection', `'${machine.name}' does not answer.`, { retry: 'same', cause: error }) : error;
-    const provider = await context.providers.get(machine.provider);
-    const status = await provider.describe(machine.ref, signal);
-    if (!isOver(status)) throw failure;
-    const reason = endReasonOf(status);
-    if ((await settleGone(machine, reason, context)) === null) throw failure;
-    throw goneError(machine, reason, context, failure);
+    return await stillThere(machine, machine.ref, failure, context, signal);
   } finally {
     connected.abort();
   }
+}
+
+/** It did not answer: its provider says whether it is gone, or lets us in from where we are now, perhaps another network than before. */
+async function stillThere(machine: MachineEntry, ref: MachineRef, failure: unknown, context: RunContext, signal: AbortSignal): Promise<ReachedMachine> {
+  const provider = await context.providers.get(machine.provider);
+  const status = await provider.describe(ref, signal);
+  if (!isOver(status)) {
+    if ((await provider.letIn?.(ref, signal)) === true) return await reachMachine(machine, context, signal);
+    throw failure;
+  }
+  const reason = endReasonOf(status);
+  if ((await settleGone(machine, reason, context)) === null) throw failure;
+  throw goneError(machine, reason, context, failure);
 }
 
 const firstLookMs = 2_000;

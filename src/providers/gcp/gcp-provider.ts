@@ -106,7 +106,7 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       const launched = await inWords(() => launchInstance(order), { project: api.project });
       const { instanceId, image: bootedFrom, network } = launched;
       const ref = refTo(plan, options, { project: api.project, instanceId, image: bootedFrom, ...(network === null ? {} : { network }) });
-      await parts.wayIn.open(api, readInstanceRef(ref), options, signal);
+      await parts.wayIn.open(api, readInstanceRef(ref), signal);
       return { ...ref, createdAt: Date.parse(launched.createdAt) };
     },
 
@@ -155,6 +155,11 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       if (failures.length > 0) throw failures[0];
     },
 
+    endByHand: (ref) => deleteCommand(readInstanceRef(ref)),
+    async letIn(ref, signal) {
+      const instance = readInstanceRef(ref);
+      return await parts.wayIn.open(await inWords(() => accounts.api(instance)), instance, signal);
+    },
     console: consoleOf(accounts),
     tunnel: { open: (to, signal) => inWords(async () => parts.openTunnel(await accounts.api(tunnelAccount(to)), to, signal)) },
   };
@@ -226,7 +231,17 @@ function publicIpOf(need: ResourceNeed, options: GcpOptions): boolean {
 
 function refTo(plan: LaunchPlan, options: GcpOptions, known: { project?: string; instanceId?: string; image?: string; network?: string }): MachineRef {
   const { id, name, labels, offer, need, sshPublicKey } = plan;
-  const { credentialsFile, network, user } = options;
-  const data = { project: options.project, zone: offer.zone, credentialsFile, network, sshPublicKey, user, publicIp: publicIpOf(need, options), ...known };
+  const { credentialsFile, network, user, allowFrom } = options;
+  const data = {
+    project: options.project,
+    zone: offer.zone,
+    credentialsFile,
+    network,
+    sshPublicKey,
+    user,
+    allowFrom,
+    publicIp: publicIpOf(need, options),
+    ...known,
+  };
   return { provider: 'gcp', id, name, labels, createdAt: null, data };
 }

@@ -20,6 +20,8 @@ export interface InstanceRef {
   readonly user: string;
   /** false: reached through an IAP tunnel. */
   readonly publicIp: boolean;
+  /** Address ranges for SSH instead of the caller's own address. */
+  readonly allowFrom: readonly string[];
   /** Numeric, as text: another instance of the same name has another one. null: not known to exist yet. */
   readonly instanceId: string | null;
   /** What it boots from, resolved. */
@@ -51,6 +53,7 @@ export function readInstanceRef(ref: MachineRef): InstanceRef {
     sshPublicKey: text('sshPublicKey'),
     user: text('user') ?? 'gpurun',
     publicIp: data['publicIp'] !== false,
+    allowFrom: Array.isArray(data['allowFrom']) ? data['allowFrom'].filter((range) => typeof range === 'string') : [],
     instanceId: text('instanceId'),
     image: text('image'),
     disk: text('disk'),

@@ -5,7 +5,6 @@ import { ensureSshAllowed, removeRuleWhenLast } from './access/firewall.ts';
 import { explainFailure } from './failure.ts';
 import type { GceApi } from './gce-api.ts';
 import { GceError } from './gce-error.ts';
-import type { GcpOptions } from './gcp-options.ts';
 import { networkTag } from './instance-body.ts';
 import type { InstanceRef } from './instance-ref.ts';
 
@@ -16,8 +15,8 @@ const sshPort = 22;
 const withinMs = 45_000;
 
 export interface WayIn {
-  /** After a machine was made. What can't be done is said to the user. @throws the signal's reason */
-  open(api: GceApi, ref: InstanceRef, options: GcpOptions, signal: AbortSignal | undefined): Promise<void>;
+  /** True: a rule was made or changed, and it may help now. What can't be done is said to the user. @throws the signal's reason */
+  open(api: GceApi, ref: InstanceRef, signal: AbortSignal | undefined): Promise<boolean>;
   /** After a machine has ended: rules that no machine needs any more go. Where that fails they stay. */
   close(api: GceApi, ref: InstanceRef): Promise<void>;
 }
@@ -43,17 +42,19 @@ export function createWayIn({ clock, callerAddress, warn }: WayInParts): WayIn {
     }
   };
   return {
-    async open(api, { zone, name, owner, publicIp }, { allowFrom }, signal) {
+    async open(api, { zone, name, owner, publicIp, allowFrom }, signal) {
       try {
         const allowed = await limited(signal, (limit) =>
           ensureSshAllowed({ api, zone, name, owner, tag: networkTag, port: sshPort, publicIp, allowFrom, callerAddress, signal: limit }),
         );
+        if (allowed.state === 'made') return true;
         if (allowed.state === 'unsure') warn(allowed.command === null ? allowed.warning : `${allowed.warning} By hand: ${allowed.command}`);
       } catch (error) {
         signal?.throwIfAborted();
         const { message } = error instanceof GceError ? explainFailure(error) : toGpuRunError(error);
         warn(`SSH may not get in to '${name}': whether the network lets it could not be found out. ${message}`);
       }
+      return false;
     },
     async close(api, { owner, name, network }) {
       try {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
 import type { JobEntry } from '../../../src/core/job.ts';
-import type { MachineStatus } from '../../../src/core/machine.ts';
+import type { MachineRef, MachineStatus } from '../../../src/core/machine.ts';
 import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
 import type { Transport } from '../../../src/transport/transport.ts';
@@ -104,6 +104,22 @@ describe('a machine that does not answer', () => {
     const failure = await loseIt(machine, (real) => (real.state === 'running' ? { ...real, state: 'ending', access: null, cause: 'preempted' } : real));
     expect(failure).toMatchObject({ code: 'preempted', retry: 'elsewhere' });
     expect(provider.machines[0]?.goneAt).not.toBeNull();
+  });
+
+  test('lets us in again after we have moved to another network', async () => {
+    const machine = await prepare();
+    const working = connect;
+    const asked: string[] = [];
+    Object.assign(provider, {
+      letIn: async (ref: MachineRef) => {
+        asked.push(ref.id);
+        connect = working;
+        return true;
+      },
+    });
+    connect = broken;
+    await using reached = await reachOrLose(machine, context);
+    expect([reached.machine.id, asked]).toEqual([machine.id, [machine.id]]);
   });
 
   test('that its provider calls up is a connection that broke', async () => {

@@ -1,6 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
+import type { MachineRef } from '../../../src/core/machine.ts';
+import type { LaunchPlan } from '../../../src/providers/provider.ts';
 import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
 import { down } from '../../../src/workflows/down.ts';
 import { planUp, up } from '../../../src/workflows/up.ts';
@@ -53,9 +55,12 @@ test('an order whose answer was lost is found again and ended', async () => {
 test('an end that is not confirmed is still-billing; the machine stays in the ledger and `down` ends it later', async () => {
   prepare();
   provider.failNext('terminate', new Error('503'));
+  Object.assign(provider, { expect: ({ id, name, labels }: LaunchPlan) => ({ provider: 'fake', id, name, labels, createdAt: null, data: {} }) });
+  Object.assign(provider, { endByHand: ({ id }: MachineRef) => `cloud delete ${id}` });
   const failure = await up(fakeInput, fake.context).catch((error: unknown) => error);
   expect(failure).toMatchObject({ code: 'still-billing' });
   expect((failure as GpuRunError).hints.join()).toContain('gpu-run down cats');
+  expect((failure as GpuRunError).hints.join()).toContain('cloud delete cats-');
   expect(fake.context.ledger.list({ live: true })).toMatchObject([{ state: 'ending', name: 'cats' }]);
   expect(alive()).toHaveLength(1);
   expect(await down({ names: ['cats'], all: false }, fake.context)).toMatchObject({ machines: [{ state: 'gone' }], leftovers: [] });

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { Clock } from '../../../../src/core/clock.ts';
 import { toGpuRunError } from '../../../../src/core/errors.ts';
 import { collect } from '../../../contract/provider.ts';
+import { askGce } from '../../../support/gce-emulator.ts';
 import { hastyClock, openGcpRig } from './gcp-rig.ts';
 
 const failureOf = async (work: Promise<unknown>) =>
@@ -84,4 +85,17 @@ test('without credentials nothing can be ended, and the command that does it by 
   const failure = await failureOf(again({ GOOGLE_APPLICATION_CREDENTIALS: '/nowhere/key.json' }).terminate(ref));
   expect(failure.code).toBe('not-allowed');
   expect(failure.hints).toContain(`gcloud compute instances delete ${ref.id} --zone=us-central1-a --project=emulated --quiet`);
+});
+
+test('whoever has moved to another network is let in again, once', async () => {
+  const { emulator, provider, plan } = await openGcpRig({ allowSshRule: false });
+  const ref = await provider.launch(await plan());
+  const rule = emulator.firewalls().find((name) => name.startsWith('gpu-run-ssh-')) ?? '';
+  const ask = await askGce(emulator);
+  await ask('PATCH', `/global/firewalls/${rule}`, { sourceRanges: ['198.51.100.7/32'] });
+  const { signal } = new AbortController();
+  expect(await provider.letIn?.(ref, signal)).toBe(true);
+  expect((await ask('GET', `/global/firewalls/${rule}`)).json.sourceRanges).toEqual(['127.0.0.1/32']);
+  expect(await provider.letIn?.(ref, signal)).toBe(false);
+  expect(provider.endByHand?.(ref)).toBe(`gcloud compute instances delete ${ref.id} --zone=us-central1-a --project=emulated --quiet`);
 });
