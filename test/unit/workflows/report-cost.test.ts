@@ -1,0 +1,210 @@
+/** What is booked, against a meter that was written apart from it, over random histories of machines and jobs in a real ledger. */
+import { DatabaseSync } from 'node:sqlite';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { JobEntry } from '../../../src/core/job.ts';
+import type { Access, MachineRef } from '../../../src/core/machine.ts';
+import type { Ledger } from '../../../src/ledger/ledger.ts';
+import { migrations } from '../../../src/ledger/ledger-schema.ts';
+import { openLedgerOn } from '../../../src/ledger/sqlite-ledger.ts';
+import { costGroupings } from '../../../src/workflows/cost-spans.ts';
+import { billedSeconds, reportCost } from '../../../src/workflows/report-cost.ts';
+import { someIntent } from '../../contract/ledger-intent.ts';
+import { type CostMeter, createCostMeter, type MeterRules } from '../../support/cost-meter.ts';
+
+const start = Date.UTC(2026, 10, 1, 22);
+const hour = 3_600_000;
+const access: Access = { kind: 'own', host: '127.0.0.1', port: 9, user: 'u', hostKeys: [] };
+
+type Step =
+  | { readonly step: 'order'; readonly outcome: 'made' | 'refused' | 'unknown'; readonly price: number; readonly before: number; readonly after: number }
+  | { readonly step: 'ready' | 'end' | 'extend' | 'job' | 'job-end'; readonly pick: number }
+  | { readonly step: 'pass'; readonly ms: number };
+
+/** Short spans, where minima and increments count, and long ones, over midnights and deadlines. */
+const someMs = fc.oneof(fc.nat({ max: 3_000 }), fc.nat({ max: 100_000 }), fc.nat({ max: 9 * hour }));
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    step: fc.constant('order' as const),
+    outcome: fc.constantFrom('made' as const, 'made' as const, 'refused' as const, 'unknown' as const),
+    price: fc.double({ min: 0, max: 120, noNaN: true }),
+    before: fc.nat({ max: 20_000 }),
+    after: fc.nat({ max: 20_000 }),
+  }),
+  fc.record({ step: fc.constantFrom('ready' as const, 'end' as const, 'extend' as const, 'job' as const, 'job-end' as const), pick: fc.nat() }),
+  fc.record({ step: fc.constant('pass' as const), ms: someMs }),
+);
+const anyRules: fc.Arbitrary<MeterRules> = fc.constantFrom(
+  { minimumSeconds: 60, incrementSeconds: 1 },
+  { minimumSeconds: 0, incrementSeconds: 1 },
+  { minimumSeconds: 0, incrementSeconds: 0 },
+  { minimumSeconds: 600, incrementSeconds: 60 },
+  { minimumSeconds: 0, incrementSeconds: 3_600 },
+);
+
+interface World {
+  readonly ledger: Ledger;
+  readonly meter: CostMeter;
+  now: number;
+  count: number;
+}
+
+function createWorld(rules: MeterRules): World {
+  const db = new DatabaseSync(':memory:');
+  for (const statements of migrations) db.exec(statements);
+  const world: World = {
+    ledger: openLedgerOn(db, { now: () => world.now, sleep: () => Promise.resolve() }),
+    meter: createCostMeter(start, rules),
+    now: start,
+    count: 0,
+  };
+  return world;
+}
+
+function pass(world: World, ms: number): void {
+  world.now += ms;
+  world.meter.pass(ms);
+}
+
+function take(world: World, step: Step, billing: MeterRules): void {
+  const { ledger, meter } = world;
+  if (step.step === 'pass') {
+    pass(world, step.ms);
+    return;
+  }
+  if (step.step === 'order') {
+    const id = `m-${world.count++}`;
+    const intent = someIntent(id, id);
+    const deadline = world.now + 4 * hour;
+    const who = { user: `user-${world.count % 3}`, branch: world.count % 2 === 0 ? 'main' : null, template: world.count % 2 === 0 ? 'gcp-l4' : null };
+    const offer = { ...intent.offer, price: { ...intent.offer.price, perHour: step.price } };
+    ledger.open({ ...intent, ...who, offer, deadline, billing, commit: `${world.count % 4}`.repeat(40) });
+    if (step.outcome === 'refused') {
+      pass(world, step.before);
+      ledger.note(id, { fact: 'never-made', code: 'no-capacity', reason: 'none' });
+      return;
+    }
+    if (step.outcome === 'made') pass(world, step.before);
+    meter.begin(id, step.price, deadline);
+    if (step.outcome === 'unknown') return; // it was made at once, and we were never told
+    const ref: MachineRef = { provider: 'local', id, name: id, labels: {}, createdAt: world.now, data: {} };
+    pass(world, step.after);
+    ledger.note(id, { fact: 'launched', ref });
+    return;
+  }
+  const live = ledger.list({ live: true });
+  const machine = live[step.pick % Math.max(1, live.length)];
+  if (machine === undefined) return;
+  const newest = ledger.listJobs({ machineId: machine.id, limit: 1 })[0];
+  const isOver = !meter.runs(machine.id);
+  if (step.step === 'ready' && !isOver) ledger.note(machine.id, { fact: 'ready', access });
+  if (step.step === 'extend' && !isOver) {
+    ledger.note(machine.id, { fact: 'deadline', deadline: machine.deadline + hour });
+    meter.extend(machine.id, machine.deadline + hour);
+  }
+  if (step.step === 'end') {
+    meter.end(machine.id);
+    ledger.note(machine.id, { fact: 'gone', reason: 'ended', leftovers: [], at: Math.min(world.now, machine.deadline) });
+  }
+  if (step.step === 'job' && machine.readyAt !== null && newest?.endedAt !== null) ledger.putJob(jobOn(machine.id, world));
+  if (step.step === 'job-end' && newest?.endedAt === null) ledger.putJob({ ...newest, state: 'ended', endedAt: world.now });
+}
+
+function jobOn(machineId: string, world: World): JobEntry {
+  const times = { createdAt: world.now, startedAt: world.now, endedAt: null, asOf: world.now };
+  const id = `job-${world.count++}`;
+  return { id, machineId, machineName: machineId, command: 'true', state: 'running', end: null, attempts: 1, user: 'job-user', branch: 'dev', ...times };
+}
+
+test('what is booked is what the meter says, however it is cut up, at any time', () => {
+  let machines = 0;
+  fc.assert(
+    fc.property(fc.array(anyStep, { minLength: 5, maxLength: 40 }), anyRules, someMs, (steps, rules, cut) => {
+      const world = createWorld(rules);
+      const { ledger, meter } = world;
+      const context = { ledger, clock: { now: () => world.now, sleep: () => Promise.resolve() } };
+      for (const [index, step] of steps.entries()) {
+        take(world, step, rules);
+        if (index % 7 !== 0 && index !== steps.length - 1) continue;
+        for (const by of costGroupings) {
+          const { totalUsd, totalSeconds, items } = reportCost({ by, since: null }, context);
+          expect(Math.abs(totalUsd - meter.usd()), by).toBeLessThan(1e-6);
+          expect(Math.abs(items.reduce((sum, { usd }) => sum + usd, 0) - totalUsd), by).toBeLessThan(1e-6);
+          expect(Math.abs(items.reduce((sum, { seconds }) => sum + seconds, 0) - totalSeconds), by).toBeLessThan(1e-6);
+          for (const { usd, seconds } of items) expect(usd >= 0 && seconds >= 0 && Number.isFinite(usd + seconds), by).toBe(true);
+          const middle = start + cut;
+          const parts = [reportCost({ by, since: null, until: middle }, context), reportCost({ by, since: middle }, context)];
+          expect(Math.abs(parts.reduce((sum, part) => sum + part.totalUsd, 0) - totalUsd), by).toBeLessThan(1e-6);
+          const short = reportCost({ by, since: null, limit: 2 }, context);
+          expect(short.items.length).toBeLessThanOrEqual(2);
+          expect(Math.abs(short.items.reduce((sum, { usd }) => sum + usd, 0) + short.omitted.usd - totalUsd), by).toBeLessThan(1e-6);
+        }
+      }
+      for (const machine of ledger.list().filter(({ neverMade }) => neverMade === undefined)) {
+        machines++;
+        const perHour = machine.offer.price.perHour;
+        expect((billedSeconds(machine, world.now) / 3600) * perHour).toBeCloseTo(meter.usdOf(machine.id), 6);
+      }
+      const failed = ledger
+        .list()
+        .filter(({ neverMade, readyAt, state, id }) => neverMade === undefined && readyAt === null && state === 'gone' && meter.usdOf(id) > 0);
+      const told = reportCost({ by: 'machine', since: null }, context).failed;
+      expect(told.usd).toBeCloseTo(
+        failed.reduce((sum, { id }) => sum + meter.usdOf(id), 0),
+        6,
+      );
+      ledger.close();
+    }),
+    { numRuns: 60 },
+  );
+  expect(machines).toBeGreaterThan(50);
+});
+
+test("a provider's clock that is off moves the beginning no further than between the order and our knowing", () => {
+  for (const [providerTime, seconds] of [
+    [-7_200_000, 110],
+    [5_000, 105],
+    [7_200_000, 100],
+  ] as const) {
+    const world = createWorld({ minimumSeconds: 0, incrementSeconds: 0 });
+    world.ledger.open({ ...someIntent('m', 'm'), deadline: start + hour });
+    world.now += 10_000;
+    world.ledger.note('m', { fact: 'launched', ref: { provider: 'local', id: 'm', name: 'm', labels: {}, createdAt: start + providerTime, data: {} } });
+    world.now += 100_000;
+    const machine = world.ledger.note('m', { fact: 'gone', reason: 'down', leftovers: [] });
+    expect(billedSeconds(machine, world.now)).toBe(seconds);
+    world.ledger.close();
+  }
+});
+
+test('failed attempts are named with their reasons; what runs now is live; prices are those of the orders', () => {
+  const world = createWorld({ minimumSeconds: 60, incrementSeconds: 1 });
+  const { ledger } = world;
+  const context = { ledger, clock: { now: () => world.now, sleep: () => Promise.resolve() } };
+  const rules = { minimumSeconds: 60, incrementSeconds: 1 };
+  take(world, { step: 'order', outcome: 'made', price: 36, before: 0, after: 0 }, rules);
+  pass(world, 5_000);
+  ledger.note('m-0', { fact: 'gone', reason: 'start failed: no GPU', leftovers: [] });
+  take(world, { step: 'order', outcome: 'made', price: 3.6, before: 0, after: 0 }, rules);
+  ledger.note('m-1', { fact: 'ready', access });
+  ledger.putJob(jobOn('m-1', world));
+  pass(world, 100_000);
+  const byMachine = reportCost({ by: 'machine', since: null }, context);
+  expect(byMachine.failed).toMatchObject({ count: 1, attempts: [{ id: 'm-0', seconds: 60, reason: 'start failed: no GPU' }] });
+  expect(byMachine.items).toMatchObject([
+    { key: 'm-0 (m-0)', text: 'm-0 (m-0), never ready', live: false },
+    { key: 'm-1 (m-1)', text: 'm-1 (m-1)', live: true, prices: [{ price: { perHour: 3.6 }, source: 'test', asOf: 1 }] },
+  ]);
+  expect(byMachine.items.map(({ usd }) => usd.toFixed(2))).toEqual(['0.60', '0.10']);
+  expect(reportCost({ by: 'job', since: null }, context).items.map(({ key, live }) => [key, live])).toEqual([
+    ['(never ready, m-0)', false],
+    ['job-2', true],
+  ]);
+  expect(reportCost({ by: 'machine', since: null, until: world.now - 1 }, context).items.map(({ live }) => live)).toEqual([false, false]);
+  const commits = reportCost({ by: 'commit', since: null }, context).items.map(({ key, text }) => [key, text]);
+  expect(commits).toEqual([
+    ['1'.repeat(40), '1'.repeat(12)],
+    ['(no commit)', '(no commit)'],
+  ]);
+  ledger.close();
+});
