@@ -1,5 +1,6 @@
 /** `npm run bench [NAME...]`: measures on this computer and prints tables. The numbers in `docs/benchmarks.md` come from here. */
 import { benchGcpMany } from './gcp-many.ts';
+import { benchLedger } from './ledger.ts';
 import { benchStartUp } from './start-up.ts';
 import { benchStream } from './stream.ts';
 import { benchSync } from './sync.ts';
@@ -11,6 +12,7 @@ const benches: Readonly<Record<string, () => void | Promise<void>>> = {
   sync: benchSync,
   stream: benchStream,
   'gcp-many': benchGcpMany,
+  ledger: benchLedger,
 };
 
 const chosen = process.argv.slice(2);

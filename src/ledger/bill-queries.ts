@@ -23,62 +23,78 @@ export const spanQuery = `
 
 export function billQueries(db: DatabaseSync) {
   return {
-    bills: ({ since = 0, until = never }: BillFilter = {}): MachineBill[] =>
-      db
-        .prepare(billQuery)
-        .all({ since: since - longestIncrementMs, until })
-        .map(billOf),
-    jobSpans: ({ since = 0, until = never }: BillFilter = {}): JobSpan[] => db.prepare(spanQuery).all({ since, until }).map(spanOf),
+    bills: ({ since = 0, until = never }: BillFilter = {}): MachineBill[] => rowsOf<BillRow>(db, billQuery, since - longestIncrementMs, until).map(billOf),
+    jobSpans: ({ since = 0, until = never }: BillFilter = {}): JobSpan[] => rowsOf<SpanRow>(db, spanQuery, since, until).map(spanOf),
   };
 }
 
-type Row = Readonly<Record<string, unknown>>;
+/** In the order of the query's columns: half the time that objects take. */
+function rowsOf<Row>(db: DatabaseSync, query: string, since: number, until: number): Row[] {
+  const statement = db.prepare(query);
+  statement.setReturnArrays(true);
+  return statement.all({ since, until }) as unknown[] as Row[];
+}
 
-function billOf(row: Row): MachineBill {
-  const minimumSeconds = numberOr(row['minimum_seconds'], plainBilling.minimumSeconds);
-  const incrementSeconds = numberOr(row['increment_seconds'], plainBilling.incrementSeconds);
+type Text = string | null;
+type Time = number | null;
+
+type BillRow = readonly [
+  createdAt: number,
+  id: string,
+  name: string,
+  state: MachineEntryState,
+  provider: Text,
+  type: Text,
+  zone: Text,
+  spot: Time,
+  template: Text,
+  user: Text,
+  branch: Text,
+  commit: Text,
+  launchedAt: Time,
+  providerCreatedAt: Time,
+  readyAt: Time,
+  endedAt: Time,
+  deadline: Time,
+  accessKind: Text,
+  perHour: Time,
+  source: Text,
+  asOf: Time,
+  minimumSeconds: Time,
+  incrementSeconds: Time,
+];
+
+function billOf(row: BillRow): MachineBill {
+  const createdAt = row[0];
+  const [minimumSeconds, incrementSeconds] = [row[21], row[22]];
   return {
-    id: String(row['id']),
-    name: String(row['name']),
-    state: String(row['state']) as MachineEntryState,
-    provider: String(row['provider']),
-    type: String(row['type']),
-    zone: textOrNull(row['zone']),
-    spot: row['spot'] === 1,
-    template: textOrNull(row['template']),
-    user: String(row['user']),
-    branch: textOrNull(row['branch']),
-    commit: textOrNull(row['git_commit']),
-    createdAt: Number(row['created_at']),
-    launchedAt: numberOr(row['launched_at'], null),
-    providerCreatedAt: numberOr(row['provider_created_at'], null),
-    readyAt: numberOr(row['ready_at'], null),
-    endedAt: numberOr(row['ended_at'], null),
-    deadline: numberOr(row['deadline'], Number(row['created_at'])),
-    borrowed: row['access_kind'] === 'openssh',
-    rule: { minimumSeconds, incrementSeconds },
-    price: { perHour: numberOr(row['per_hour'], 0), currency: 'USD' },
-    priceSource: String(row['price_source'] ?? ''),
-    priceAsOf: numberOr(row['price_as_of'], Number(row['created_at'])),
+    id: row[1],
+    name: row[2],
+    state: row[3],
+    provider: row[4] ?? '',
+    type: row[5] ?? '',
+    zone: row[6],
+    spot: row[7] === 1,
+    template: row[8],
+    user: row[9] ?? '',
+    branch: row[10],
+    commit: row[11],
+    createdAt,
+    launchedAt: row[12],
+    providerCreatedAt: row[13],
+    readyAt: row[14],
+    endedAt: row[15],
+    deadline: row[16] ?? createdAt,
+    borrowed: row[17] === 'openssh',
+    rule: minimumSeconds === null || incrementSeconds === null ? plainBilling : { minimumSeconds, incrementSeconds },
+    price: { perHour: row[18] ?? 0, currency: 'USD' },
+    priceSource: row[19] ?? '',
+    priceAsOf: row[20] ?? createdAt,
   };
 }
 
-function spanOf(row: Row): JobSpan {
-  return {
-    id: String(row['id']),
-    machineId: String(row['machine_id']),
-    startedAt: Number(row['started_at']),
-    endedAt: numberOr(row['ended_at'], null),
-    user: String(row['user']),
-    branch: textOrNull(row['branch']),
-    commit: textOrNull(row['git_commit']),
-  };
-}
+type SpanRow = readonly [machineId: string, startedAt: number, endedAt: Time, id: string, user: Text, branch: Text, commit: Text];
 
-function numberOr<Other>(value: unknown, other: Other): number | Other {
-  return typeof value === 'number' ? value : other;
-}
-
-function textOrNull(value: unknown): string | null {
-  return value === null || value === undefined ? null : String(value);
+function spanOf([machineId, startedAt, endedAt, id, user, branch, commit]: SpanRow): JobSpan {
+  return { id, machineId, startedAt, endedAt, user: user ?? '', branch, commit };
 }

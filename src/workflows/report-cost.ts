@@ -97,17 +97,16 @@ export function reportCost(input: CostInput, context: Pick<RunContext, 'ledger' 
     }
     if (seconds > 0 && isFailed(bill)) failures.push({ bill, usd, seconds });
   }
-  const lines = [...sums.entries()].map(([key, sum]) => lineOf(key, sum, input.by));
+  const lines = [...sums.values()];
   const ordered = input.by === 'day' ? lines.sort((a, b) => compare(a.key, b.key)) : lines.sort((a, b) => b.usd - a.usd || compare(a.key, b.key));
   const shown = Math.min(input.limit ?? ordered.length, ordered.length);
-  const items = input.by === 'day' ? ordered.slice(ordered.length - shown) : ordered.slice(0, shown);
+  const kept = input.by === 'day' ? ordered.slice(ordered.length - shown) : ordered.slice(0, shown);
   const total = sumOf(ordered);
-  const kept = sumOf(items);
   return {
     totalUsd: total.usd,
     totalSeconds: total.seconds,
-    items,
-    omitted: omittedOf(ordered.length - shown, total, kept),
+    items: kept.map((sum) => lineOf(sum, input.by)),
+    omitted: omittedOf(ordered.length - shown, total, sumOf(kept)),
     failed: {
       count: failures.length,
       usd: failures.reduce((sum, { usd }) => sum + usd, 0),
@@ -122,37 +121,44 @@ export function reportCost(input: CostInput, context: Pick<RunContext, 'ledger' 
 }
 
 interface Sum {
+  readonly key: string;
   usd: number;
   seconds: number;
   live: boolean;
-  failed: boolean;
-  readonly prices: Map<string, BookedPrice>;
+  readonly bills: MachineBill[];
 }
 
 function addTo(sums: Map<string, Sum>, { bill, key, from, to }: Span, usd: number, now: number): void {
-  const sum = sums.get(key) ?? { usd: 0, seconds: 0, live: false, failed: isFailed(bill), prices: new Map() };
+  let sum = sums.get(key);
+  if (sum === undefined) {
+    sum = { key, usd: 0, seconds: 0, live: false, bills: [] };
+    sums.set(key, sum);
+  }
   sum.usd += usd;
   sum.seconds += (to - from) / 1000;
   if (bill.state !== 'gone' && to >= now) sum.live = true;
-  const { provider, type, spot, price, priceSource: source, priceAsOf: asOf, createdAt } = bill;
-  const sort = `${provider}\n${type}\n${spot}\n${price.perHour}\n${source}`;
-  const known = sum.prices.get(sort);
-  const ageSeconds = Math.max(0, (createdAt - asOf) / 1000);
-  sum.prices.set(
-    sort,
-    known === undefined
-      ? { provider, type, spot, price, source, asOf, ageSeconds }
-      : { ...known, asOf: Math.min(known.asOf, asOf), ageSeconds: Math.max(known.ageSeconds, ageSeconds) },
-  );
-  sums.set(key, sum);
+  if (sum.bills.at(-1) !== bill) sum.bills.push(bill);
 }
 
-function lineOf(key: string, { usd, seconds, live, failed, prices }: Sum, by: CostGrouping): CostLine {
+function lineOf({ key, usd, seconds, live, bills }: Sum, by: CostGrouping): CostLine {
   const short = by === 'commit' && /^[0-9a-f]{40,64}$/.test(key) ? key.slice(0, 12) : key;
-  return { key, text: by === 'machine' && failed ? `${key}, never ready` : short, usd, seconds, live, prices: [...prices.values()] };
+  const text = by === 'machine' && bills.some(isFailed) ? `${key}, never ready` : short;
+  return { key, text, usd, seconds, live, prices: bookedPrices(bills) };
 }
 
-function sumOf(lines: readonly CostLine[]): { readonly usd: number; readonly seconds: number } {
+/** Each once. */
+function bookedPrices(bills: readonly MachineBill[]): BookedPrice[] {
+  const prices = new Map<string, BookedPrice>();
+  for (const { provider, type, spot, price, priceSource: source, priceAsOf: asOf, createdAt } of bills) {
+    const ageSeconds = Math.max(0, (createdAt - asOf) / 1000);
+    const sort = bills.length === 1 ? '' : JSON.stringify([provider, type, spot, price.perHour, source]);
+    const { asOf: oldest, ageSeconds: most } = prices.get(sort) ?? { asOf, ageSeconds };
+    prices.set(sort, { provider, type, spot, price, source, asOf: Math.min(oldest, asOf), ageSeconds: Math.max(most, ageSeconds) });
+  }
+  return [...prices.values()];
+}
+
+function sumOf(lines: readonly { readonly usd: number; readonly seconds: number }[]): { readonly usd: number; readonly seconds: number } {
   return { usd: lines.reduce((sum, line) => sum + line.usd, 0), seconds: lines.reduce((sum, line) => sum + line.seconds, 0) };
 }
 
