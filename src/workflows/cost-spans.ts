@@ -65,10 +65,12 @@ function splitByJob({ bill, from, to }: Whole, jobs: readonly JobSpan[], now: nu
   for (const job of jobs) {
     const begin = clamp(job.startedAt, at, to);
     const end = clamp(job.endedAt ?? now, begin, to);
-    spans.push({ bill, key: keyOf(null), from: at, to: begin }, { bill, key: keyOf(job), from: begin, to: end });
+    if (begin > at) spans.push({ bill, key: keyOf(null), from: at, to: begin });
+    if (end > begin) spans.push({ bill, key: keyOf(job), from: begin, to: end });
     at = end;
   }
-  return [...spans, { bill, key: keyOf(null), from: at, to }];
+  if (to > at) spans.push({ bill, key: keyOf(null), from: at, to });
+  return spans;
 }
 
 function clamp(value: number, low: number, high: number): number {

@@ -21,7 +21,7 @@ import { deleteInstance, forget, hostError, preempt, stop, tellGuest } from './m
 import { firewallJson, projectCalls } from './project-calls.ts';
 import { loadSchema } from './proto-schema.ts';
 import { makeTokenIssuer, type TokenIssuer } from './tokens.ts';
-import type { InstanceRecord, World, WorldOptions } from './world.ts';
+import type { InstanceRecord, MeteredRun, World, WorldOptions } from './world.ts';
 
 export interface GceEmulatorOptions extends Partial<WorldOptions> {
   /** Default `emulated`. */
@@ -64,6 +64,8 @@ export interface GceEmulator {
   clearCalls(): void;
   /** All that exist, whatever their status: what Google would bill, or has not yet removed. */
   instances(): readonly EmulatedInstance[];
+  /** When each machine ran, those that are gone too: what Google's bill would say. */
+  meter(): readonly Readonly<MeteredRun>[];
   disks(): readonly string[];
   firewalls(): readonly string[];
   /** Takes a Spot machine back, now; resolves when it is over. */
@@ -126,6 +128,7 @@ export async function startGceEmulator({ project = 'emulated', port = 0, ...opti
     instances: new Map(),
     disks: new Map(),
     firewalls: new Map(),
+    runs: [],
     operations: [],
     osLoginKeys: [],
     requests: new Map(),
@@ -181,6 +184,7 @@ export async function startGceEmulator({ project = 'emulated', port = 0, ...opti
       calls.length = 0;
     },
     instances: () => [...world.instances.values()].map(look),
+    meter: () => world.runs,
     disks: () => [...world.disks.keys()],
     firewalls: () => [...world.firewalls.keys()],
     preempt: async (name) => await preempt(world, named(name)),

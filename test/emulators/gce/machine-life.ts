@@ -71,6 +71,7 @@ async function start(world: World, instance: InstanceRecord, maxRunMs: number | 
   const { clock } = world;
   instance.status = 'RUNNING';
   instance.startedAt = clock.now();
+  world.runs.push({ name: instance.name, from: clock.now(), to: null });
   if (maxRunMs !== null) {
     instance.terminatesAt = clock.now() + maxRunMs;
     plan(world, instance, maxRunMs, () => runOut(world, instance, action));
@@ -147,6 +148,7 @@ export async function stop(world: World, instance: InstanceRecord): Promise<void
   cancelPlans(instance);
   await endGuest(instance);
   if (isThere(world, instance)) instance.status = 'TERMINATED';
+  endRun(world, instance);
 }
 
 /** Gone, with the disks that go with it, and no operation. */
@@ -154,12 +156,18 @@ export async function forget(world: World, instance: InstanceRecord): Promise<vo
   cancelPlans(instance);
   await endGuest(instance);
   if (!isThere(world, instance)) return;
+  endRun(world, instance);
   world.instances.delete(`${instance.zone}/${instance.name}`);
   for (const [key, disk] of world.disks) {
     if (disk.zone !== instance.zone || disk.user !== instance.name) continue;
     if (disk.autoDelete) world.disks.delete(key);
     else disk.user = null;
   }
+}
+
+function endRun({ runs, clock }: World, { name }: InstanceRecord): void {
+  const run = runs.findLast((each) => each.name === name);
+  if (run !== undefined) run.to ??= clock.now();
 }
 
 function cancelPlans(instance: InstanceRecord): void {

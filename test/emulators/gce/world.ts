@@ -52,6 +52,14 @@ export interface WorldOptions {
   readonly prepareGuest: ((place: GuestPlace) => Readonly<Record<string, string>>) | null;
 }
 
+/** What Google would bill a machine's parts for: RUNNING until it was TERMINATED or gone. Milliseconds since the epoch. */
+export interface MeteredRun {
+  readonly name: string;
+  readonly from: number;
+  /** null: it runs. */
+  to: number | null;
+}
+
 export interface InstanceRecord {
   readonly id: string;
   readonly name: string;
@@ -132,6 +140,8 @@ export interface World {
   readonly instances: Map<string, InstanceRecord>;
   readonly disks: Map<string, DiskRecord>;
   readonly firewalls: Map<string, Readonly<Record<string, unknown>>>;
+  /** All that ever ran, in the order of their starts. */
+  readonly runs: MeteredRun[];
   readonly operations: OperationRecord[];
   readonly osLoginKeys: OsLoginKey[];
   /** What was made of a request id: by call, place and id. */
