@@ -58,7 +58,7 @@ export function costCsv({ items }: CostResult, by: string): string {
   const rows = items.map(({ key, seconds, usd, live, prices }) => {
     const [only] = prices.length === 1 ? prices : [];
     const price = only === undefined ? ['', '', ''] : [String(only.price.perHour), only.source, isoTime(only.asOf)];
-    return [key, String(seconds), usd.toFixed(6), String(live), ...price];
+    return [key, String(Math.round(seconds * 1000) / 1000), usd.toFixed(6), String(live), ...price];
   });
   const lines = [[by, 'seconds', 'usd', 'live', 'usd_per_hour', 'price_source', 'price_as_of'], ...rows].map((row) => row.map(csvField).join(','));
   return lines.map((line) => `${line}\r\n`).join('');

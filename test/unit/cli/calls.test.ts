@@ -70,6 +70,14 @@ test('flags by environment reach the command', async () => {
   expect(document).toMatchObject({ command: 'cost', outcome: 'ok', by: 'day', since: '2026-11-01T00:00:00.000Z', total: { usd: 0 }, items: [] });
 });
 
+test('cost as CSV; --json goes before; a day ends the window with its last minute; a limit is a number', async () => {
+  const header = 'day,seconds,usd,live,usd_per_hour,price_source,price_as_of\r\n';
+  expect(await place.call(['cost', '--csv', '--by', 'day'])).toMatchObject({ code: 0, stdout: header, stderr: '' });
+  const { document } = await place.call(['cost', '--csv', '--json', '--until', '2026-11-30']);
+  expect(document).toMatchObject({ outcome: 'ok', until: '2026-12-01T00:00:00.000Z', total: { usd: 0 }, failed: { count: 0 } });
+  expect(await place.call(['cost', '--limit', 'few'])).toMatchObject({ code: 64, stderr: expect.stringContaining('--limit') });
+});
+
 test('a state folder that is a file', async () => {
   writeFileSync(place.home, '');
   const { code, stderr } = await place.call(['status']);

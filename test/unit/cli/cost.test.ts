@@ -96,7 +96,7 @@ test('the document: sums, items with their prices, what was left out, what faile
 
 test('CSV: RFC 4180, the price where there is one, and no formulas', () => {
   const other = { ...price, type: 'a2' };
-  const items = [line('=cmd|"/c calc"!A1', 1.5, 60), line('a,b', 0.1234567, 1.5, { live: true, prices: [price, other] })];
+  const items = [line('=cmd|"/c calc"!A1', 1.5, 60), line('a,b', 0.1234567, 1.50000000004, { live: true, prices: [price, other] })];
   expect(costCsv(result(items), 'branch')).toBe(
     [
       'branch,seconds,usd,live,usd_per_hour,price_source,price_as_of\r\n',
