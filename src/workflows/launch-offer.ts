@@ -34,7 +34,7 @@ export type LaunchOutcome =
  * @throws GpuRunError `still-billing` when what was ordered could not be ended again
  */
 export async function launchOffer(input: LaunchInput, context: RunContext): Promise<LaunchOutcome> {
-  const { ledger, self, reporter, user, branch, owner } = context;
+  const { ledger, self, reporter, user, branch, commit = null, owner } = context;
   const { name, template, deadline, idleSeconds, budgetUsd, forOneJob, offer, need } = input;
   const provider = await context.providers.get(offer.provider);
   const keys = generateKeyPair();
@@ -56,6 +56,8 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
     forOneJob,
     user,
     branch,
+    commit,
+    billing: { minimumSeconds: provider.traits.billingMinimumSeconds ?? 0, incrementSeconds: provider.traits.billingIncrementSeconds },
     ref,
   };
   if (!ledger.open({ ...intent, holder: self }).opened) return { machine: null, failure: null };

@@ -50,6 +50,7 @@ const traits: ProviderTraits = {
   idempotentLaunch: true,
   spot: true,
   billingIncrementSeconds: 1,
+  billingMinimumSeconds: 60,
   borrowed: false,
 };
 
