@@ -6,6 +6,7 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import type { PulledFile } from '../sync/pull.ts';
 import { noteSummary } from './cancel.ts';
 import type { RunContext } from './context.ts';
+import { closeUnsent } from './keep-job.ts';
 import { isGone, reachOrLose } from './reach-machine.ts';
 import { billedSeconds } from './report-cost.ts';
 import type { JobCost, TrainInput } from './train-input.ts';
@@ -30,6 +31,9 @@ export async function reachedDeadline(machine: MachineEntry, context: RunContext
   return (await provider.describe(machine.ref)).state !== 'running';
 }
 
+/** For a job that has been announced and is not there yet. */
+const lookAgainMs = 1_000;
+
 /** A second job may have come while this one ran: then the machine is its to take down. null: nobody else is there. */
 export async function othersOn(job: JobEntry, machine: MachineEntry, input: TrainInput, context: RunContext): Promise<string | null> {
   const now = context.ledger.get(machine.id);
@@ -38,12 +42,20 @@ export async function othersOn(job: JobEntry, machine: MachineEntry, input: Trai
   const unfinished = () => context.ledger.listJobs({ machineId: machine.id }).filter(({ id, state }) => id !== job.id && state !== 'ended');
   if (unfinished().length === 0) return null;
   await using reached = await reachOrLose(machine, context); // the ledger may be behind
-  for (const summary of (await reached.runner.call('jobs', {})).jobs) {
-    const known = context.ledger.getJob(summary.id);
-    if (known !== null) noteSummary(known, summary, context);
+  for (;;) {
+    const { jobs } = await reached.runner.call('jobs', {});
+    for (const summary of jobs) {
+      const known = context.ledger.getJob(summary.id);
+      if (known !== null) noteSummary(known, summary, context);
+    }
+    const there = new Set(jobs.map(({ id }) => id));
+    closeUnsent(machine, there, context);
+    const others = unfinished();
+    const other = others.find(({ id }) => there.has(id));
+    if (other !== undefined) return `'${machine.name}' stays up for ${other.id}`;
+    if (others.length === 0) return null;
+    await context.clock.sleep(lookAgainMs, context.signal); // it is on its way, or whoever was sending it has died
   }
-  const [other] = unfinished();
-  return other === undefined ? null : `'${machine.name}' stays up for ${other.id}`;
 }
 
 /** What was interrupted or left alone, and what is still up. */

@@ -4,6 +4,7 @@ import { costOf } from '../core/money.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { type EndedMachine, endMachine } from './end-machine.ts';
+import { recover } from './recover.ts';
 import { billedSeconds } from './report-cost.ts';
 
 export interface DownInput {
@@ -24,7 +25,10 @@ export interface DownResult {
  */
 export async function down(input: DownInput, context: RunContext): Promise<DownResult> {
   const entries = input.all ? context.ledger.list({ live: true }) : input.names.flatMap((name) => liveOrGone(name, context));
-  const outcomes = await Promise.allSettled(entries.map((entry) => saveAndEnd(entry, context)));
+  const [outcomes] = await Promise.all([
+    Promise.allSettled(entries.map((entry) => saveAndEnd(entry, context))),
+    recover(context, new Set(entries.map(({ id }) => id))),
+  ]);
   const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
   if (failures.length > 0) throw worst(failures);
   const ended = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));

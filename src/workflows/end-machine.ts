@@ -38,6 +38,7 @@ export async function endMachine(entry: MachineEntry, reason: string, context: R
     if (provider.traits.borrowed) throw toGpuRunError(error);
     throw stillBilling(entry, error, provider);
   }
+  closeJobs(entry, reason, context); // before: of what is gone nobody looks for jobs any more, should we die here
   const machine = ledger.note(entry.id, {
     fact: 'gone',
     reason,
@@ -45,7 +46,6 @@ export async function endMachine(entry: MachineEntry, reason: string, context: R
     at: provider.traits.borrowed ? context.clock.now() : Math.min(context.clock.now(), Math.max(entry.deadline, entry.createdAt)),
   });
   forgetKeys(entry, context);
-  closeJobs(entry, reason, context);
   reporter.report({ type: 'phase', phase: 'teardown', status: 'end', text: `'${entry.name}' is gone` });
   return { machine, leftovers };
 }

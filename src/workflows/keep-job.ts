@@ -11,6 +11,19 @@ export function keepJob(job: JobEntry, context: Pick<RunContext, 'ledger'>): Job
   return job;
 }
 
+/** Between a job's entry here and its arrival on the machine, milliseconds: after longer than that whoever was sending it has died. */
+const sentWithinMs = 30_000;
+
+/** Closes the jobs of a machine that never got there. `there`: the ids that its runner knows. */
+export function closeUnsent(machine: MachineEntry, there: ReadonlySet<string>, context: Pick<RunContext, 'ledger' | 'clock'>): void {
+  const now = context.clock.now();
+  for (const job of context.ledger.listJobs({ machineId: machine.id })) {
+    if (job.state === 'ended' || there.has(job.id) || now - job.createdAt < sentWithinMs) continue;
+    const end = { code: null, signal: null, reason: 'lost', detail: 'the gpu-run that was sending it died: it never ran' } as const;
+    context.ledger.putJob({ ...job, state: 'ended', end, endedAt: now, asOf: now });
+  }
+}
+
 /** The machine is gone, and what was running on it with it. */
 export function closeJobs(machine: MachineEntry, reason: string, context: Pick<RunContext, 'ledger' | 'clock'>): void {
   const now = context.clock.now();

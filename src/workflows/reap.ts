@@ -8,7 +8,7 @@ import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { isAbandoned } from './recover.ts';
-import { forgetKeys, terminateAndWait } from './settle-gone.ts';
+import { forgetKeys, forgetKeysOfGone, terminateAndWait } from './settle-gone.ts';
 
 export interface Reaped {
   readonly provider: string;
@@ -41,6 +41,7 @@ export async function reap(input: { readonly dryRun: boolean }, context: RunCont
     unreachable: [] as { provider: string; message: string }[],
     leftovers: [] as string[],
   };
+  if (!input.dryRun) forgetKeysOfGone(context);
   for (const id of context.providers.ids) {
     try {
       await reapProvider(await context.providers.get(id), input.dryRun, result, context);

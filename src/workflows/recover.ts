@@ -4,6 +4,7 @@ import { isAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { endMachine } from './end-machine.ts';
+import { forgetKeysOfGone } from './settle-gone.ts';
 
 /** Half-made and half-ended machines whose process is gone. Ready machines are not touched: their jobs go on. */
 export function isAbandoned(entry: MachineEntry): boolean {
@@ -11,9 +12,11 @@ export function isAbandoned(entry: MachineEntry): boolean {
   return unfinished && (entry.holder === null || !isAlive(entry.holder));
 }
 
-/** A machine that can't be ended now is left for the next time, with a warning: it must not keep the user from working. */
-export async function recover(context: RunContext): Promise<void> {
+/** A machine that can't be ended now is left for the next time, with a warning: it must not keep the user from working. `except`: ids of machines that the caller ends. */
+export async function recover(context: RunContext, except: ReadonlySet<string> = new Set()): Promise<void> {
+  forgetKeysOfGone(context);
   for (const entry of context.ledger.list({ live: true }).filter(isAbandoned)) {
+    if (except.has(entry.id)) continue;
     if (!context.ledger.claim(entry.id, context.self)) continue; // another gpu-run is at it
     try {
       await endMachine(entry, 'the gpu-run that was working on it died', context);

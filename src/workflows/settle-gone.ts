@@ -1,5 +1,5 @@
 /** A machine that its provider calls gone: looked at once more, then ended all the same, so that nothing of it is left anywhere. */
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { MachineRef, MachineStatus } from '../core/machine.ts';
@@ -65,4 +65,14 @@ export async function terminateAndWait(ref: MachineRef, provider: Provider, cont
 export function forgetKeys(machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'home' | 'program'>): void {
   for (const suffix of ['', '.pub', '.known_hosts']) rmSync(join(context.home.keys, `${machine.id}${suffix}`), { force: true });
   writeSshConfig(context);
+}
+
+/** Whoever noted a machine as gone may have died before its keys were thrown away. */
+export function forgetKeysOfGone(context: Pick<RunContext, 'ledger' | 'home' | 'program'>): void {
+  const { ledger, home } = context;
+  const ids = existsSync(home.keys) ? readdirSync(home.keys).filter((file) => !file.includes('.')) : [];
+  for (const id of ids) {
+    const machine = ledger.get(id);
+    if (machine?.state === 'gone') forgetKeys(machine, context);
+  }
 }

@@ -64,11 +64,12 @@ async function refresh(machine: MachineEntry, context: RunContext): Promise<void
   if (isOver(seen) && (await settleGone(machine, endReasonOf(seen), context)) !== null) return;
   const fresh = context.ledger.note(machine.id, seen.access === null ? { fact: 'seen' } : { fact: 'seen', access: seen.access });
   if (fresh.state !== 'ready') return;
-  const { noteSummary } = await import('./cancel.ts');
+  const [{ noteSummary }, { closeUnsent }] = await Promise.all([import('./cancel.ts'), import('./keep-job.ts')]);
   await using reached = await reachMachine(fresh, context);
   const { jobs } = await reached.runner.call('jobs', {});
   for (const summary of jobs) {
     const job = context.ledger.getJob(summary.id);
     if (job !== null) noteSummary(job, summary, context);
   }
+  closeUnsent(fresh, new Set(jobs.map(({ id }) => id)), context);
 }
