@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Offer } from '../../../src/core/offer.ts';
 import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
+import { down } from '../../../src/workflows/down.ts';
 import { reap } from '../../../src/workflows/reap.ts';
 import { billedSeconds, reportCost } from '../../../src/workflows/report-cost.ts';
 import { status } from '../../../src/workflows/status.ts';
@@ -143,4 +144,15 @@ test('cost: seconds times price, never beyond the deadline, cut up by machine, j
   await clock.advance(100 * hour);
   expect(billedSeconds(entry, clock.now())).toBe(30 * 3600);
   expect(reportCost({ by: 'day', since: null }, context).items.map(({ usd }) => usd)).toEqual([24, 6]);
+});
+
+test('down ends what a dead gpu-run has left half made, whatever its name; another machine that is up stays', async () => {
+  await launched('cats', 'ready');
+  await launched('dogs', 'abandoned');
+  await launched('mice', 'ready');
+  const down1 = down({ names: ['cats'], all: false }, fake.context);
+  await fake.clock.advance(10_000);
+  expect((await down1).machines.map(({ name }) => name)).toEqual(['cats']);
+  expect(provider.machines.filter(({ goneAt }) => goneAt === null).map(({ plan }) => plan.name)).toEqual(['mice']);
+  expect(fake.context.ledger.list({ live: true }).map(({ name }) => name)).toEqual(['mice']);
 });

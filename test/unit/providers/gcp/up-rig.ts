@@ -31,6 +31,8 @@ export interface UpRig {
   readonly abort: AbortController;
   /** `L4:1 --spot` in us-central1, unless told otherwise. */
   up(need?: Partial<Need>): Promise<Outcome>;
+  /** Before the test's end, for tests that open many. */
+  close(): Promise<void>;
 }
 
 type Need = Omit<UpInput['need'], 'gpu'> & { readonly gpu: UpInput['need']['gpu'] | null };
@@ -98,11 +100,12 @@ export async function openRig(
   const ledger = openSqliteLedger(home.ledger, clock);
   // Real machines boot and answer in real time.
   isReal = () => ledger.list({ live: true }).some(({ state, access }) => state === 'launched' && !(skipsBoot && access === null));
-  open.add(() => {
+  const close = () => {
     clock[Symbol.dispose]();
     isReal = () => false;
     ledger.close();
-  });
+  };
+  open.add(close);
   const reports: Report[] = [];
   const provider = openGcp({
     env: { ...emulator.env, ...env(emulator) },
@@ -138,6 +141,11 @@ export async function openRig(
     context,
     clock,
     abort,
+    async close() {
+      open.delete(close);
+      close();
+      await emulator.close();
+    },
     async up({ gpu = { name: 'L4', count: 1 }, ...need } = {}) {
       const begun = clock.now();
       const before = emulator.calls.length;
