@@ -43,14 +43,15 @@ export async function crash({ command, at, by }: Crash): Promise<Crashed> {
     else expect(await reap({ dryRun: false }, rig.context)).toMatchObject({ unreachable: [], leftovers: [] });
     expectOnlyWanted(rig);
     // Life goes on, under the same name.
-    if (command === 'train') {
+    if (by === 'next' && command === 'train') {
       const { job, machineDown } = await train(trainInput('true', emptyProject(rig)), rig.context, () => {});
       expect([job.end?.code, machineDown]).toEqual([0, true]);
+    } else if (by === 'next') {
+      const { machine } = await up(upInput(false), rig.context);
+      expect(rig.emulator.instances().map(({ name }) => name)).toEqual([machine.id]);
+      expectOnlyWanted(rig);
     }
-    const { machine } = await up(upInput(false), rig.context);
-    expect(rig.emulator.instances().map(({ name }) => name)).toEqual([machine.id]);
-    expectOnlyWanted(rig);
-    await down({ names: ['cats'], all: false }, rig.context);
+    await down({ names: [], all: true }, rig.context);
     expectOnlyWanted(rig);
     expect(rig.emulator.instances()).toEqual([]);
     expect(rig.emulator.firewalls()).toEqual(rules);
