@@ -14,6 +14,8 @@ export interface Target {
   /** Lines of YAML, added to each test's own. */
   readonly config: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Words before each command line: a program that runs it elsewhere. */
+  readonly within?: readonly string[];
 }
 
 export interface Run {
@@ -72,7 +74,8 @@ export function createProject(target: Target, yaml = '', name = `probe-${Math.ra
   mkdirSync(join(root, 'user'));
 
   const start = (args: readonly string[], options: RunOptions = {}): Started => {
-    const child = spawn(process.execPath, [launcher, ...args], {
+    const [program = '', ...words] = [...(target.within ?? []), process.execPath, launcher, ...args];
+    const child = spawn(program, words, {
       cwd: options.cwd ?? folder,
       env: env(options.env),
       stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],

@@ -108,6 +108,7 @@ const defaults: WorldOptions = {
   networks: { default: 'auto' },
   allowSshRule: true,
   prepareGuest: null,
+  outside: null,
 };
 
 export async function startGceEmulator({ project = 'emulated', port = 0, ...options }: GceEmulatorOptions = {}): Promise<GceEmulator> {

@@ -108,7 +108,7 @@ function valueAt(world: World, instance: InstanceRecord, path: string): string |
     'instance/maintenance-event': instance.maintenance,
     'instance/scheduling/preemptible': instance.spot ? 'TRUE' : 'FALSE',
     'instance/scheduling/on-host-maintenance': 'TERMINATE',
-    'instance/network-interfaces/0/access-configs/0/external-ip': '127.0.0.1',
+    'instance/network-interfaces/0/access-configs/0/external-ip': instance.address,
     'instance/service-accounts/': '',
     'project/project-id': world.project,
     'project/numeric-project-id': number,

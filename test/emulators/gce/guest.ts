@@ -9,6 +9,7 @@ import { type SshServer, startSshServer } from '../../../src/providers/local/ssh
 import { installCommands, watchForPoweroff } from './guest-commands.ts';
 import { installDriver } from './guest-driver.ts';
 import { type MetadataServer, startMetadataServer } from './guest-metadata.ts';
+import { bootOutside } from './outside-guest.ts';
 import { keysFor, usersOf } from './ssh-keys.ts';
 import { effectiveValue, type InstanceRecord, takesGuestAttributes, type World } from './world.ts';
 
@@ -37,6 +38,8 @@ const shutdownScriptMs = 2_000;
 
 /** In the order of a real boot: kernel, sshd, guest agent with keys, startup script. */
 export async function bootGuest(world: World, instance: InstanceRecord, onPoweroff: () => void): Promise<void> {
+  const { outside } = world.options;
+  if (outside !== null) return await bootOutside(world, instance, outside, onPoweroff);
   const parts: Parts = {
     folder: join(world.folder, instance.id),
     mark: `${world.mark}-${instance.id}`,

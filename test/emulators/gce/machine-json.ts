@@ -63,7 +63,7 @@ export function instanceJson(world: World, instance: InstanceRecord): Json {
             accessConfigs: nic['accessConfigs'].map((access: Json) => ({
               kind: 'compute#accessConfig',
               ...access,
-              ...(instance.startedAt === null ? {} : { natIP: '127.0.0.1' }),
+              ...(instance.startedAt === null ? {} : { natIP: instance.address }),
             })),
           }),
     })),

@@ -30,6 +30,7 @@ export function orderInstance(world: World, zone: string, body: InstanceBody, re
     trouble: troubleFor(world, subject),
     createdAt: world.clock.now(),
     mac: '42:01:0a:80:00:02',
+    address: world.options.outside?.nextAddress() ?? '127.0.0.1',
     status: 'PROVISIONING',
     startedAt: null,
     terminatesAt: null,

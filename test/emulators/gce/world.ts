@@ -6,6 +6,7 @@ import type { EmulatorClock } from './emulator-clock.ts';
 import type { Faults, MachineFault } from './faults.ts';
 import type { Guest } from './guest.ts';
 import type { OsLoginKey } from './os-login.ts';
+import type { OutsideMachines } from './outside-guest.ts';
 import type { Schema } from './proto-schema.ts';
 
 export interface GuestGpus {
@@ -50,6 +51,8 @@ export interface WorldOptions {
   readonly allowSshRule: boolean;
   /** Puts more on a machine's disk before it boots; what it returns joins the environment of all that runs there. */
   readonly prepareGuest: ((place: GuestPlace) => Readonly<Record<string, string>>) | null;
+  /** Who makes the machines; null: this process, each a port of 127.0.0.1. */
+  readonly outside: OutsideMachines | null;
 }
 
 /** What Google would bill a machine's parts for: RUNNING until it was TERMINATED or gone. Milliseconds since the epoch. */
@@ -72,6 +75,8 @@ export interface InstanceRecord {
   readonly trouble: MachineFault;
   readonly createdAt: number;
   readonly mac: string;
+  /** Its external IPv4 address. */
+  readonly address: string;
   status: string;
   startedAt: number | null;
   /** Milliseconds since the epoch; null: it may run for ever. */
