@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { gcpForFile } from './suite/gcp-target.ts';
+import { gcpForFile } from '../e2e/suite/gcp-target.ts';
 
 const { emulator } = await gcpForFile({ operationMs: 100 });
 const program = fileURLToPath(new URL('../../bench/up-many.js', import.meta.url));
