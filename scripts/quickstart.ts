@@ -3,7 +3,7 @@
  * `examples/iris` inside the state folder, so that the clone stays clean and one folder holds everything.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -22,6 +22,7 @@ console.log(`\nThe project with its outputs: ${project}\nAll state of gpu-run: $
 process.exitCode = failed || left;
 
 function copyExample(): void {
+  if (existsSync(home) && readdirSync(home).length === 0) chmodSync(home, 0o700); // gpu-run keeps nothing where others may look
   rmSync(project, { recursive: true, force: true });
   mkdirSync(project, { recursive: true, mode: 0o700 }); // the state folder too: it is for its owner alone
   cpSync(join(repository, 'examples', 'iris'), project, { recursive: true, filter: (path) => !/[/\\](outputs|node_modules)$/.test(path) });

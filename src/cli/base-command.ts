@@ -22,8 +22,8 @@ export interface ContextChoices {
   readonly folder?: string;
   /** The machine that costs money when the work is left in its middle. */
   readonly atStake?: string;
-  /** Said at the first Ctrl-C. */
-  readonly onInterrupt?: string;
+  /** Said at the first Ctrl-C; null: nothing. */
+  readonly onInterrupt?: string | null;
   /** Without a reader of stdout there is nothing left to do (`logs --follow | head`). */
   readonly endsWithStdout?: boolean;
 }
@@ -55,7 +55,7 @@ export abstract class BaseCommand extends Command {
       now: Date.now,
       onFirst: () => {
         progress.clear();
-        void screen.err.write(`${onInterrupt}\n`);
+        if (onInterrupt !== null) void screen.err.write(`${onInterrupt}\n`);
       },
       onSecond: () => opened !== null && this.#leaveAtOnce(choices.atStake ?? null, opened.context),
     });

@@ -25,6 +25,7 @@ export async function runCli(argv: readonly string[], load: Interfaces.LoadOptio
 
 async function answer(argv: readonly string[], load: Interfaces.LoadOptions, screen: Screen): Promise<number> {
   try {
+    await refuseValuedToggles(splitCommand(argv).own);
     const code = await run([...argv], load);
     return typeof code === 'number' ? code : 0; // help and version return nothing
   } catch (thrown) {
@@ -34,6 +35,23 @@ async function answer(argv: readonly string[], load: Interfaces.LoadOptions, scr
     show(error, commandOf(call.words, call.commands), screen);
     return exitCodes[error.code];
   }
+}
+
+/** Looked at only where a flag has a value behind `=`. @throws GpuRunError `usage` */
+async function refuseValuedToggles(words: readonly string[]): Promise<void> {
+  if (!words.some((word) => /^--[a-z-]+=/.test(word))) return;
+  const [{ valuedToggle }, { commandOf }, { commands }] = await Promise.all([
+    import('./valued-toggle.ts'),
+    import('./reported-error.ts'),
+    import('./commands.ts'),
+  ]);
+  const id = commandOf(
+    words,
+    Object.keys(commands).map((each) => each.replaceAll(':', ' ')),
+  );
+  const known: Readonly<Record<string, Parameters<typeof valuedToggle>[1]>> = commands;
+  const wrong = valuedToggle(words, known[(id ?? '').replaceAll(' ', ':')]);
+  if (wrong !== null) throw wrong;
 }
 
 function show(error: GpuRunError, command: string | null, { mode, out, err, errStyle }: Screen): void {

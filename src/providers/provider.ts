@@ -67,6 +67,8 @@ export interface Provider {
 
   /** The ref that `launch(plan)` will give, where it is known beforehand: what it names can be looked for and ended whatever becomes of the call. */
   readonly expect?: (plan: LaunchPlan) => MachineRef;
+  /** Asks the provider who we are there, in words. Costs nothing. @throws GpuRunError why nothing can be rented */
+  readonly check?: (need: ResourceNeed, signal?: AbortSignal) => Promise<string>;
   /** The exact command that ends a machine without us, for when we can't. */
   readonly endByHand?: (ref: MachineRef) => string;
   /** Lets SSH in from where the caller is now, where somebody keeps it out. False: there was nothing to change, or it could not be. Never makes things worse. */

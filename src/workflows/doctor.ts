@@ -92,6 +92,8 @@ function sshInclude({ home }: RunContext): Outcome {
 
 async function providerOffers(id: string, need: ResourceNeed, context: RunContext): Promise<Outcome> {
   const provider = await context.providers.get(id);
-  for await (const offer of provider.offers(need, context.signal)) return ok(`${offer.type} at $${offer.price.perHour.toFixed(2)}/h`);
+  const who = await provider.check?.(need, context.signal);
+  for await (const offer of provider.offers(need, context.signal))
+    return ok(`${who === undefined ? '' : `${who}; `}${offer.type} at $${offer.price.perHour.toFixed(2)}/h`);
   return warn('has nothing that fits what gpu-run.yaml asks for', ['gpu-run offers']);
 }

@@ -69,6 +69,7 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
     launched = ledger.note(id, { fact: 'launched', ref: await order(plan, provider, doubt, context) });
     writeKeys(id, keys, context);
     const machine = await makeReady(launched, need, context);
+    context.signal.throwIfAborted(); // said to be stopping and clearing up
     ledger.release(id, self);
     reporter.report({ type: 'phase', phase: 'launch', status: 'end', text: `'${name}' is ready` });
     return { machine };

@@ -1,6 +1,6 @@
 /** `reap`: finds everything with our label at every provider, and ends what is past its deadline or unknown. */
 
-import { toGpuRunError } from '../core/errors.ts';
+import { type ErrorCode, toGpuRunError } from '../core/errors.ts';
 import { labelKeys, type MachineRef } from '../core/machine.ts';
 import { isAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
@@ -22,7 +22,7 @@ export interface ReapResult {
   readonly found: readonly Reaped[];
   readonly ended: readonly Reaped[];
   readonly kept: readonly Reaped[];
-  readonly unreachable: readonly { readonly provider: string; readonly message: string }[];
+  readonly unreachable: readonly { readonly provider: string; readonly code: ErrorCode; readonly message: string }[];
   /** What may still bill, with the command that ends it. */
   readonly leftovers: readonly string[];
 }
@@ -38,7 +38,7 @@ export async function reap(input: { readonly dryRun: boolean }, context: RunCont
     found: [] as Reaped[],
     ended: [] as Reaped[],
     kept: [] as Reaped[],
-    unreachable: [] as { provider: string; message: string }[],
+    unreachable: [] as { provider: string; code: ErrorCode; message: string }[],
     leftovers: [] as string[],
   };
   if (!input.dryRun) forgetKeysOfGone(context);
@@ -46,7 +46,8 @@ export async function reap(input: { readonly dryRun: boolean }, context: RunCont
     try {
       await reapProvider(await context.providers.get(id), input.dryRun, result, context);
     } catch (error) {
-      result.unreachable.push({ provider: id, message: toGpuRunError(error).message });
+      const { code, message } = toGpuRunError(error);
+      result.unreachable.push({ provider: id, code, message });
     }
   }
   return result;

@@ -76,14 +76,15 @@ async function findOffers(input: UpInput, context: RunContext): Promise<readonly
       verdicts.push({ provider: id, failure, failures: [failure] });
     }
   }
-  if (verdicts.length > 0 && verdicts.length === input.providers.length) throw giveUp(input, verdicts, []);
+  if (verdicts.length > 0 && offers.length === 0) throw giveUp(input, verdicts, []);
   return offers;
 }
 
 async function protectionOf(machine: MachineEntry, context: RunContext): Promise<string[]> {
   const { traits }: Provider = await context.providers.get(machine.provider);
   if (traits.borrowed) return ['the host is your own and stays; jobs there end with `gpu-run down`, nothing ends them at the deadline'];
-  const idle = machine.idleSeconds === null || !traits.endsIdle ? '' : `, or after ${Math.round(machine.idleSeconds / 60)} idle minutes`;
+  const afterIdle = traits.endsIdle ? `, or after ${Math.round((machine.idleSeconds ?? 0) / 60)} idle minutes` : '; nothing ends it there for being idle';
+  const idle = machine.idleSeconds === null ? '' : afterIdle;
   return traits.deadline === 'none'
     ? []
     : [`${traits.deadline === 'native' ? machine.provider : 'the watchdog on the machine'} ends it at its deadline${idle}`];

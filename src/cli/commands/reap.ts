@@ -24,7 +24,8 @@ What is up and known stays up.`;
 function failureOf({ leftovers, unreachable }: ReapResult): GpuRunError | null {
   if (leftovers.length > 0 || unreachable.length === 0) return failureOfLeftovers(leftovers);
   const providers = unreachable.map(({ provider }) => provider).join(', ');
-  return new GpuRunError('connection', `Not every provider could be asked: ${providers}.`, {
+  const code = unreachable.every((each) => each.code === 'not-allowed') ? 'not-allowed' : 'connection';
+  return new GpuRunError(code, `Not every provider could be asked: ${providers}.`, {
     hints: ['gpu-run doctor   says what is missing', 'gpu-run reap   tries again'],
   });
 }

@@ -1,5 +1,6 @@
 import { Args } from '@oclif/core';
 import { BaseCommand } from '../base-command.ts';
+import { exitCodes } from '../exit-codes.ts';
 
 export default class Tunnel extends BaseCommand {
   static override hidden = true;
@@ -12,10 +13,15 @@ The generated SSH config runs it, so that plain ssh reaches such machines.`;
     const { args } = await this.parse(Tunnel);
     const { tunnel } = await import('../../workflows/tunnel.ts');
     const { stdin, stdout } = process;
-    await this.withContext({ onInterrupt: 'Interrupted.' }, (context, progress) => {
+    return await this.withContext({ onInterrupt: null }, async (context, progress) => {
       progress.clear();
-      return tunnel({ name: args.name, stdin, stdout }, context);
+      try {
+        await tunnel({ name: args.name, stdin, stdout }, context);
+        return 0;
+      } catch (error) {
+        if (!context.signal.aborted) throw error;
+        return exitCodes.interrupted; // ssh ends its ProxyCommand by a signal when it is through: nothing to say
+      }
     });
-    return 0;
   }
 }

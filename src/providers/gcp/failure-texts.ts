@@ -76,7 +76,7 @@ export function explain(kind: FailureKind, signal: Signal, signals: Signals, pla
       return {
         code: 'bad-input',
         message: `Google refuses the order for ${whatOf(place)}${at(place)} as invalid: ${said(signal)}`,
-        hints: ['Look at the gcp block of gpu-run.yaml and at --disk. If none of it explains this, it is a bug in gpu-run: please report it.'],
+        hints: ['Look at the gcp block and at `disk` in gpu-run.yaml or the template. If none of it explains this, it is a bug in gpu-run: please report it.'],
         certain: true,
       };
     case 'unknown':

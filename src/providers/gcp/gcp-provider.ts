@@ -34,6 +34,8 @@ export interface GcpProviderParts {
   readonly catalogue: (account: Account) => Catalogue;
   /** Whether the environment has credentials of its own. */
   readonly hasCredentials: () => Promise<boolean>;
+  /** What the user should know and nothing fails for. */
+  readonly warn: (text: string) => void;
   readonly clock: Clock;
   readonly wayIn: WayIn;
   readonly loginUser: LoginUser;
@@ -80,6 +82,8 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       signal?.throwIfAborted();
       if (need.nodes > 1) return;
       const options = readGcpOptions(need.providerOptions);
+      if (options.credentialsFile === null && !(await parts.hasCredentials()))
+        parts.warn('There are no Google credentials: prices are from the list that ships with gpu-run, and what can be had is not known');
       checkProvisioning(need, options);
       yield* eachInWords(
         catalogue(accountOf(options)).offers(
@@ -156,6 +160,14 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       if (failures.length > 0) throw failures[0];
     },
 
+    async check(need, signal) {
+      const account = accountOf(readGcpOptions(need.providerOptions));
+      return await inWords(async () => {
+        const api = await accounts.api(account);
+        await api.getProject(signal);
+        return `project ${api.project}${api.account === null ? '' : ` as ${api.account}`}`;
+      });
+    },
     endByHand: (ref) => deleteCommand(readInstanceRef(ref)),
     async letIn(ref, signal) {
       const instance = readInstanceRef(ref);

@@ -1,15 +1,15 @@
 /** Orders a machine and waits until Google says that it exists. A failure leaves nothing behind, or says that it may have. */
 import type { Clock } from '../../core/clock.ts';
-import { GpuRunError } from '../../core/errors.ts';
+import { GpuRunError, toGpuRunError } from '../../core/errors.ts';
 import type { LaunchPlan } from '../provider.ts';
 import { sshKeysMetadata } from './access/ssh-keys.ts';
 import { startupScript } from './access/startup-script.ts';
-import { machineTypeFacts } from './catalogue/machine-type.ts';
+import { type GceMachine, machineTypeFacts } from './catalogue/machine-type.ts';
 import { clearOrder, isOfPlan } from './clear-order.ts';
 import { explainFailure, type FailurePlace } from './failure.ts';
 import type { GceApi } from './gce-api.ts';
 import { GceError } from './gce-error.ts';
-import type { Image, Instance, MetadataItem, Operation } from './gce-resources.ts';
+import type { Image, Instance, InstanceBody, MetadataItem, Operation } from './gce-resources.ts';
 import type { GcpOptions } from './gcp-options.ts';
 import { instanceBody, isQueued, queueSeconds, zoneOf } from './instance-body.ts';
 import { lastOf, regionOf } from './instance-ref.ts';
@@ -58,9 +58,9 @@ export async function launchInstance(parts: LaunchParts): Promise<Launched> {
     gpu: machine.gpu?.name ?? null,
     spot: plan.offer.spot,
   };
+  const body = bodyOf(parts, machine);
   let ordered: Operation;
   try {
-    const body = instanceBody({ ...parts, machine, metadata: metadataFor(parts) });
     using patience = patient(parts);
     ordered = await api.insertInstance(zone, body, requestId, patience.signal);
   } catch (error) {
@@ -95,6 +95,16 @@ function patient({ signal, clock }: LaunchParts): { readonly signal: AbortSignal
       over.abort();
     },
   };
+}
+
+/** What can't be ordered was not ordered. */
+function bodyOf(parts: LaunchParts, machine: GceMachine): InstanceBody {
+  try {
+    return instanceBody({ ...parts, machine, metadata: metadataFor(parts) });
+  } catch (error) {
+    const { code, message, hints } = toGpuRunError(error);
+    throw new GpuRunError(code, message, { hints, leftBehind: 'nothing', cause: error });
+  }
 }
 
 /** The order was not accepted, or nobody knows. */

@@ -74,6 +74,7 @@ export function openGcp(parts: GcpParts): Provider {
     catalogue,
     hasCredentials: () => hasCredentials(null),
     clock,
+    warn: parts.warn,
     wayIn: createWayIn({ clock, callerAddress: address, warn: parts.warn }),
     loginUser: createLoginUser(originOf('oslogin', env[endpointVariable]), fetch),
     openTunnel: (api, to, signal) => openTunnel(api, to, signal, { clock, agent, relayUrl: `${originOf('iap-relay', env[endpointVariable])}/v4/` }),

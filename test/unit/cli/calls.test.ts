@@ -22,6 +22,9 @@ test.each([
   [['train', '--'], 'no command behind --', 'python3 train.py'],
   [['train', '--down', '--keep', '--', 'true'], 'exclude each other', ''],
   [['down', '--all'], 'Nobody can be asked', '--yes'],
+  [['up', '--spot=false'], '--spot is on or off and takes no value', 'Write --no-spot'],
+  [['up', '--public-ip=no'], '--public-ip is on or off and takes no value', 'Write --no-public-ip'],
+  [['status', '--json=true'], '--json is on or off and takes no value', 'Write --json'],
 ])('gpu-run %j is a usage error that says what was meant', async (argv, message, hint) => {
   rememberMachine(place);
   const { code, stdout, stderr } = await place.call(argv);

@@ -14,7 +14,7 @@ const vcpusWithoutGpu = 2;
 /**
  * The smallest type that fits, one a series: what a larger one of the series adds is not asked for, and where the small one is out of
  * stock the large one is as well. The count of GPUs is exact: nobody who asks for one wants to pay for two.
- * @throws GpuRunError `no-capacity`: Compute Engine has no such machine, or does not sell it this way; others may
+ * @throws GpuRunError `bad-input`: Compute Engine has no such machine; `no-capacity`: it is not sold this way; others may
  */
 export function fittingMachines(need: ResourceNeed, provisioning: Provisioning): readonly GceMachine[] {
   const all = need.gpu === undefined ? machinesWithoutGpu() : gpuMachines(need.gpu);
@@ -37,7 +37,7 @@ function gpuMachines({ name, count }: GpuNeed): readonly GceMachine[] {
   const machines = machinesWithGpu(known, count);
   if (machines.length > 0) return machines;
   const counts = gpuCounts(known);
-  throw nowhere(`No machine of Compute Engine has ${count} x ${known}: it comes by ${spoken(counts)}.`, [
+  throw nowhere('bad-input', `No machine of Compute Engine has ${count} x ${known}: it comes by ${spoken(counts)}.`, [
     `Ask for --gpu ${known}:${counts.find((other) => other > count) ?? counts.at(-1)}.`,
   ]);
 }
@@ -60,7 +60,7 @@ function size({ vcpus, memoryGib }: GceMachine): number {
 
 function unknownGpu(name: string): GpuRunError {
   const near = nearestName(name.toUpperCase(), gpuNames);
-  return nowhere(`Compute Engine has no GPU '${name}'.`, [
+  return nowhere('bad-input', `Compute Engine has no GPU '${name}'.`, [
     ...(near === null ? [] : [`Did you mean ${near}?`]),
     `It has ${gpuNames.join(', ')}.`,
     'gpu-run offers   shows what could be rented',
@@ -72,6 +72,7 @@ function tooLarge({ cpus, memoryGb, gpu }: ResourceNeed, machines: readonly GceM
   const asked = [cpus === undefined ? null : `${cpus} vCPUs`, memoryGb === undefined ? null : `${memoryGb} GB of memory`].filter((word) => word !== null);
   const most = largest === null ? '' : ` The largest is ${largest.type}: ${largest.vcpus} vCPUs, ${largest.memoryGib} GiB.`;
   return nowhere(
+    'bad-input',
     `No machine of Compute Engine${gpu === undefined ? '' : ` with ${gpu.count} x ${gpu.name}`} has ${asked.join(' and ') || 'room for that'}.${most}`,
     ['Ask for less (cpus:, memory:).'],
   );
@@ -81,15 +82,15 @@ function notSoldThisWay({ gpu }: ResourceNeed, machines: readonly GceMachine[]):
   const what = gpu === undefined ? (machines[0]?.type ?? 'that') : `${gpu.count} x ${gpu.name} (${machines.map(({ type }) => type).join(', ')})`;
   const name = gpu === undefined ? null : gpuNameOf(gpu.name);
   const onDemand = name === null ? [] : gpuCounts(name).filter((count) => machinesWithGpu(name, count).some((machine) => machine.onDemand));
-  return nowhere(`Google does not sell ${what} on demand: only as Spot, reserved, or by its queue.`, [
+  return nowhere('no-capacity', `Google does not sell ${what} on demand: only as Spot, reserved, or by its queue.`, [
     'Add --spot.',
     ...(onDemand.length === 0 ? [] : [`On demand there is --gpu ${name}:${onDemand[0]}.`]),
     "Or 'gcp: { provisioning: flex-start }' in gpu-run.yaml, to wait in the queue.",
   ]);
 }
 
-function nowhere(message: string, hints: readonly string[]): GpuRunError {
-  return new GpuRunError('no-capacity', message, { hints, retry: 'elsewhere', elsewhere: { rulesOut: 'provider' } });
+function nowhere(code: 'bad-input' | 'no-capacity', message: string, hints: readonly string[]): GpuRunError {
+  return new GpuRunError(code, message, { hints, retry: 'elsewhere', elsewhere: { rulesOut: 'provider' } });
 }
 
 /** `1, 2, 4 and 8`. */

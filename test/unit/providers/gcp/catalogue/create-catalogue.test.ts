@@ -185,13 +185,18 @@ describe('offers without credentials', () => {
   });
 
   test.each([
-    ['L4:3', /^No machine of Compute Engine has 3 x L4: it comes by 1, 2, 4 and 8\.$/, 'Ask for --gpu L4:4.'],
-    ['A10:1', /^Compute Engine has no GPU 'A10'\.$/, 'Did you mean A100?'],
-    ['H100:1', /^Google does not sell 1 x H100 \(a3-highgpu-1g\) on demand/, 'Add --spot.'],
-    ['P100:1', /^No price of n1-standard-8 with 1 x P100 is known\.$/, 'With credentials Google is asked for it: gcloud auth application-default login'],
-  ])('%s: says why not, and what to do', async (gpu, message, hint) => {
+    ['L4:3', 'bad-input', /^No machine of Compute Engine has 3 x L4: it comes by 1, 2, 4 and 8\.$/, 'Ask for --gpu L4:4.'],
+    ['A10:1', 'bad-input', /^Compute Engine has no GPU 'A10'\.$/, 'Did you mean A100?'],
+    ['H100:1', 'no-capacity', /^Google does not sell 1 x H100 \(a3-highgpu-1g\) on demand/, 'Add --spot.'],
+    [
+      'P100:1',
+      'no-capacity',
+      /^No price of n1-standard-8 with 1 x P100 is known\.$/,
+      'With credentials Google is asked for it: gcloud auth application-default login',
+    ],
+  ])('%s: says why not (%s), and what to do', async (gpu, code, message, hint) => {
     const error = await failure(without().offers(need(gpu)));
-    expect(error).toMatchObject({ code: 'no-capacity', message: expect.stringMatching(message), retry: 'elsewhere' });
+    expect(error).toMatchObject({ code, message: expect.stringMatching(message), retry: 'elsewhere' });
     expect(error.hints[0]).toBe(hint);
   });
 
