@@ -69,7 +69,7 @@ test('ends what is unknown, abandoned or past its deadline; keeps the rest; a pr
   const result = await reap({ dryRun: false }, fake.context);
   expect(result.ended.map(({ name }) => name).sort()).toEqual(['abandoned', 'unknown']);
   expect(result.kept.map(({ name }) => name).sort()).toEqual(['held', 'ready']);
-  expect(result.unreachable).toEqual([{ provider: 'broken', message: '503' }]);
+  expect(result.unreachable).toEqual([{ provider: 'broken', code: 'internal', message: '503' }]);
   expect(provider.machines.filter(({ goneAt }) => goneAt === null).map(({ ref }) => ref.name)).toEqual(['held', 'ready']);
 });
 
