@@ -8,16 +8,11 @@ prepareRigs();
 const insert = 'POST zones/us-central1-a/instances';
 const deletion = 'DELETE zones/us-central1-a/instances/-';
 const moments: readonly Crash[] = [
-  { command: 'up', at: 'after ledger open', by: 'next' },
   { command: 'up', at: `before ${insert}`, by: 'reap' },
   { command: 'up', at: `after ${insert}`, by: 'next' },
-  { command: 'up', at: 'before ledger note launched', by: 'reap' },
-  { command: 'up', at: 'after ledger note launched', by: 'next' },
   { command: 'up', at: 'after ledger note ready', by: 'reap' },
   { command: 'train', at: 'after ledger job queued', by: 'next' },
-  { command: 'down', at: 'after ledger note ending', by: 'next' },
   { command: 'down', at: `after ${deletion}`, by: 'reap' },
-  { command: 'down', at: 'before ledger note gone', by: 'reap' },
   { command: 'down', at: 'after ledger note gone', by: 'next' },
 ];
 
