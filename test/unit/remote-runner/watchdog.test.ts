@@ -41,7 +41,7 @@ const orderOf = (remainingMs: number, more: Partial<WatchdogOrder> = {}): Watchd
   onEnd: 'leave',
   ...more,
 });
-const watchers = () => processesHolding(machine.root).filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('\0watch\0'));
+const watchers = () => machine.pids('watch');
 const switchedOff = () => (existsSync(join(bin, 'off')) ? readFileSync(join(bin, 'off'), 'utf8') : '');
 const left = (id: string) => processesHolding(`GPU_RUN_JOB=${id}`);
 
