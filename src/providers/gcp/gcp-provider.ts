@@ -48,7 +48,6 @@ const traits: ProviderTraits = {
   deadline: 'native',
   hostKeys: 'published',
   endsIdle: false,
-  switchesOff: true,
   stop: 'billed',
   idempotentLaunch: true,
   spot: true,

@@ -12,7 +12,6 @@ const promised: Readonly<Record<string, readonly string[]>> = {
   status: ['refresh', 'all'],
   down: ['all', 'config'],
   cancel: ['config'],
-  extend: ['by', 'config'],
   ssh: ['config'],
   sync: ['config'],
   pull: ['config'],
