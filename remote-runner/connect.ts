@@ -2,11 +2,13 @@
  * One process a connection: speaks the protocol on stdin and stdout, answers calls from the machine's files, and makes sure that
  * the serving process lives. It ends with its client.
  */
+import { existsSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import type { Call } from '../src/protocol/call-state.ts';
 import type { Calls } from '../src/protocol/calls.ts';
 import { magicLine } from '../src/protocol/frame.ts';
 import { Peer } from '../src/protocol/peer.ts';
+import { arm } from './arm.ts';
 import { follow } from './follow.ts';
 import { askForGpus } from './gpu-report.ts';
 import { cancel, listJobs, shutDown, submit } from './job-calls.ts';
@@ -14,7 +16,7 @@ import { machineFacts } from './machine-facts.ts';
 import { type MachineFolder, prepareMachineFolder } from './machine-folder.ts';
 import { preflight } from './preflight.ts';
 import { explainSystemError, RunnerError } from './runner-error.ts';
-import { createServeStarter, type ServeStarter } from './start-serve.ts';
+import { createStarter, type Starter } from './start-serve.ts';
 import { syncCalls } from './sync-calls.ts';
 
 export interface Connection {
@@ -30,13 +32,18 @@ const ensureEveryMs = 1_000;
 /** Resolves when the client is gone. */
 export async function connect(machine: MachineFolder, { input, output, script, version }: Connection): Promise<void> {
   let prepared = false;
-  const serving = createServeStarter(machine, script, version);
-  const answers = answerTable(machine, serving, version);
+  const serving = createStarter(machine, 'serve', script, version);
+  const watching = createStarter(machine, 'watch', script, version);
+  const ensure = () => {
+    serving.ensure();
+    if (existsSync(machine.armed)) watching.ensure();
+  };
+  const answers = answerTable(machine, serving, watching, version);
   const prepare = () => {
     if (prepared) return;
     prepareMachineFolder(machine);
     prepared = true;
-    serving.ensure();
+    ensure();
   };
   const peer = new Peer(writerTo(output), async (call) => {
     const answer = answers[call.op];
@@ -48,7 +55,7 @@ export async function connect(machine: MachineFolder, { input, output, script, v
       throw explainSystemError(error);
     }
   });
-  const ensuring = setInterval(() => attempt(() => prepared && serving.ensure()), ensureEveryMs);
+  const ensuring = setInterval(() => attempt(() => prepared && ensure()), ensureEveryMs);
   try {
     output.write(magicLine(version));
     attempt(prepare);
@@ -70,7 +77,7 @@ function attempt(work: () => unknown): void {
 
 type Answer = (call: Call) => Promise<unknown>;
 
-function answerTable(machine: MachineFolder, serving: ServeStarter, version: string): Readonly<Record<string, Answer>> {
+function answerTable(machine: MachineFolder, serving: Starter, watching: Starter, version: string): Readonly<Record<string, Answer>> {
   const params = <Op extends keyof Calls>(call: Call) => call.params as Calls[Op]['params'];
   const own: Record<keyof Calls, Answer> = {
     hello: async () => machineFacts(machine, version),
@@ -83,6 +90,7 @@ function answerTable(machine: MachineFolder, serving: ServeStarter, version: str
     jobs: async () => listJobs(machine),
     follow: (call) => follow(call, machine),
     cancel: (call) => cancel(params<'cancel'>(call), machine, serving, call.signal),
+    arm: (call) => arm(params<'arm'>(call), machine, watching),
     shutdown: (call) => shutDown(params<'shutdown'>(call), machine, serving, call.signal),
   };
   const sync = Object.entries(syncCalls).map(([op, answer]): [string, Answer] => [op, (call) => answer(call, machine)]);

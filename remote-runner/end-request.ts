@@ -1,4 +1,6 @@
 /** The wish that a job shall end: a file in its folder, so that it outlives whoever had it. */
+
+import type { JobEnd } from '../src/protocol/job.ts';
 import { writeWithBallast } from './ballast.ts';
 import { readJson, writeDurably } from './durable.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
@@ -7,7 +9,7 @@ export interface EndRequest {
   /** Between SIGTERM and SIGKILL. */
   readonly graceMs: number;
   /** Absent: somebody has cancelled it, or ends the machine. */
-  readonly why?: 'preempted';
+  readonly why?: 'preempted' | 'deadline' | 'budget' | 'stalled';
 }
 
 /** null: nobody wants it to end. */
@@ -20,4 +22,17 @@ export function requestEnd(machine: MachineFolder, job: JobFolder, { graceMs, wh
   const before = endRequest(job);
   const reason = before === null ? why : before.why;
   writeWithBallast(machine, () => writeDurably(job.cancel, JSON.stringify({ graceMs, ...(reason === undefined ? {} : { why: reason }) })));
+}
+
+const details: Readonly<Record<NonNullable<EndRequest['why']>, string>> = {
+  preempted: 'the provider took the machine back',
+  deadline: "the machine's time is over",
+  budget: 'the budget is used up',
+  stalled: 'it wrote nothing, and no GPU worked',
+};
+
+/** What is told of a job that ended on this request. `code`: null when it never started, or left none. */
+export function reasonOf({ why }: EndRequest, code: number | null): Pick<JobEnd, 'reason' | 'detail'> {
+  if (why === undefined) return { reason: 'cancelled', detail: code === null ? 'it was cancelled before it started' : null };
+  return { reason: why, detail: `${details[why]}${code === null ? ' before it started' : ''}` };
 }

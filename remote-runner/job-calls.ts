@@ -10,17 +10,19 @@ import { createJob, enqueue, queueEntries, readOrder, readStanding, summarize, w
 import { existingJob, jobFolder, jobIds, type MachineFolder } from './machine-folder.ts';
 import { RunnerError } from './runner-error.ts';
 import { liveHolder } from './serve-lock.ts';
-import type { ServeStarter } from './start-serve.ts';
+import type { Starter } from './start-serve.ts';
 import { isTakenBack } from './taken-back.ts';
 import { wakeOn } from './wake.ts';
+import { overOf } from './watch-order.ts';
 
 const lookAgainMs = 250;
 
 /** Returns when the job is on the disk and in the queue, and somebody serves the queue. */
-export async function submit(params: Calls['submit']['params'], machine: MachineFolder, serving: ServeStarter): Promise<Calls['submit']['result']> {
+export async function submit(params: Calls['submit']['params'], machine: MachineFolder, serving: Starter): Promise<Calls['submit']['result']> {
   const spec = checkSpec(params.spec);
   if (existsSync(machine.shutdown)) throw new RunnerError('conflict', 'This machine is going away: it takes no more jobs.');
   if (isTakenBack(machine)) throw new RunnerError('conflict', 'The provider takes this machine back: it takes no more jobs.');
+  if (overOf(machine) !== null) throw new RunnerError('conflict', 'The time of this machine is over: it takes no more jobs.');
   const job = createJob(machine, spec);
   enqueue(machine, job);
   const ahead = Math.max(
@@ -41,7 +43,7 @@ export function listJobs(machine: MachineFolder): Calls['jobs']['result'] {
 export async function cancel(
   params: Calls['cancel']['params'],
   machine: MachineFolder,
-  serving: ServeStarter,
+  serving: Starter,
   signal: AbortSignal,
 ): Promise<Calls['cancel']['result']> {
   const job = existingJob(machine, params.id);
@@ -71,7 +73,7 @@ export async function cancel(
 export async function shutDown(
   params: Calls['shutdown']['params'],
   machine: MachineFolder,
-  serving: ServeStarter,
+  serving: Starter,
   signal: AbortSignal,
 ): Promise<Calls['shutdown']['result']> {
   if (!(Number.isFinite(params.graceMs) && params.graceMs >= 0)) throw new RunnerError('bad-input', 'graceMs is not a number of milliseconds.');
@@ -81,7 +83,8 @@ export async function shutDown(
   while (!signal.aborted) {
     // One that is just starting would write into a folder that our client removes as soon as this call has ended.
     const served = serving.started || liveHolder(machine.lock) !== null;
-    if (!served && queueEntries(machine).length === 0) break;
+    const watched = liveHolder(machine.watchLock) !== null;
+    if (!served && !watched && queueEntries(machine).length === 0) break;
     if (!served) serving.start();
     await sleep(20);
   }

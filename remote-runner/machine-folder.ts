@@ -23,6 +23,15 @@ export interface MachineFolder {
   readonly shutdown: string;
   /** Names the boot in which the provider took the machine back: see `taken-back.ts`. */
   readonly takenBack: string;
+  /** What the watchdog was ordered: see `watch-order.ts`. */
+  readonly armed: string;
+  /** Who is the watchdog: see `serve-lock.ts`. */
+  readonly watchLock: string;
+  readonly watchLog: string;
+  /** Why and since when the watchdog ends all this; from then on nothing is started. */
+  readonly over: string;
+  /** What the watchdog has to tell whoever follows a job. */
+  readonly warning: string;
 }
 
 export function machineFolder(root: string): MachineFolder {
@@ -37,12 +46,17 @@ export function machineFolder(root: string): MachineFolder {
     setupStamp: join(root, 'setup.stamp'),
     shutdown: join(root, 'shutdown.json'),
     takenBack: join(root, 'taken-back.json'),
+    armed: join(root, 'armed.json'),
+    watchLock: join(root, 'watch-lock'),
+    watchLog: join(root, 'watch.log'),
+    over: join(root, 'over.json'),
+    warning: join(root, 'warning.json'),
   };
 }
 
 /** Makes what is missing. */
 export function prepareMachineFolder(machine: MachineFolder): void {
-  for (const folder of [machine.root, machine.workdir, machine.jobs, machine.queue, machine.lock]) makePrivateFolder(folder);
+  for (const folder of [machine.root, machine.workdir, machine.jobs, machine.queue, machine.lock, machine.watchLock]) makePrivateFolder(folder);
   if (readText(machine.shim) !== shimText) writeDurably(machine.shim, shimText);
 }
 

@@ -5,6 +5,7 @@
  *   runner.mjs version              says which it is: shows that this Node can run it
  *   runner.mjs connect --root DIR   one connection, on stdin and stdout
  *   runner.mjs serve --root DIR     the queue and its jobs
+ *   runner.mjs watch --root DIR     the watchdog
  */
 import { Socket } from 'node:net';
 import { basename, dirname, isAbsolute } from 'node:path';
@@ -13,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { connect } from './connect.ts';
 import { machineFolder } from './machine-folder.ts';
 import { serve } from './serve.ts';
+import { watch } from './watch.ts';
 
 const script = fileURLToPath(import.meta.url);
 /** The folder that the runner was installed into carries its version. */
@@ -23,12 +25,14 @@ async function main([command, flag, root]: readonly string[]): Promise<number> {
     process.stdout.write(`${version} node ${process.versions.node}\n`);
     return 0;
   }
-  if ((command !== 'serve' && command !== 'connect') || flag !== '--root' || root === undefined || !isAbsolute(root)) {
-    process.stderr.write('usage: runner.mjs version | connect --root /DIR | serve --root /DIR\n');
+  if ((command !== 'serve' && command !== 'connect' && command !== 'watch') || flag !== '--root' || root === undefined || !isAbsolute(root)) {
+    process.stderr.write('usage: runner.mjs version | connect --root /DIR | serve --root /DIR | watch --root /DIR\n');
     return 64;
   }
   const machine = machineFolder(root);
-  if (command === 'serve') await serve(machine, version, (text) => void process.stderr.write(text));
+  const complain = (text: string) => void process.stderr.write(text);
+  if (command === 'serve') await serve(machine, script, version, complain);
+  else if (command === 'watch') await watch(machine, script, version, complain);
   else await connect(machine, { input: process.stdin, output: openOutput(), script, version });
   return 0;
 }

@@ -12,9 +12,11 @@ import { mendLeftovers } from './leftovers.ts';
 import { jobFolder, type MachineFolder } from './machine-folder.ts';
 import { type ProviderWatch, watchProvider } from './provider-watch.ts';
 import { takeServeLock } from './serve-lock.ts';
+import { createStarter } from './start-serve.ts';
 import { endQueuedJob, noteQueued, type Surroundings, superviseJob } from './supervise.ts';
 import { isTakenBack, noteTakenBack, takenBackGraceMs } from './taken-back.ts';
 import { wakeOn } from './wake.ts';
+import { overOf } from './watch-order.ts';
 
 const lookAgainMs = 1_000;
 const afterFailureMs = 1_000;
@@ -28,7 +30,7 @@ export interface ShutdownRequest {
  * Resolves when the machine is going away and no job is left, when another process serves, or when the folder has vanished.
  * `complain` gets what went wrong and will be tried again.
  */
-export async function serve(machine: MachineFolder, version: string, complain: (text: string) => void): Promise<void> {
+export async function serve(machine: MachineFolder, script: string, version: string, complain: (text: string) => void): Promise<void> {
   if (!existsSync(machine.lock)) return; // made by the connection that started us: the machine is gone again
   const lock = takeServeLock(machine.lock, version);
   if (lock === null) return;
@@ -42,7 +44,12 @@ export async function serve(machine: MachineFolder, version: string, complain: (
     void orComplain('the machine is taken back', () => noteTakenBack(machine));
   };
   const watch = watchProvider({ env: process.env, root: '/', onTakenBack });
-  const around: Surroundings = { warnings: () => watch?.warnings() ?? [], isTakenBack: async () => takenBack || (await watch?.isTakenBack()) === true };
+  const watchdog = createStarter(machine, 'watch', script, version, false);
+  let warning: string | null = null;
+  const around: Surroundings = {
+    warnings: () => [...(watch?.warnings() ?? []), ...(warning === null ? [] : [warning])],
+    isTakenBack: async () => takenBack || (await watch?.isTakenBack()) === true,
+  };
   const stopWatching = watch === null ? () => {} : outliveShutdown(watch);
   let mendedAt = 0;
 
@@ -71,7 +78,9 @@ export async function serve(machine: MachineFolder, version: string, complain: (
   };
   const look = async () => {
     const leaving = readJson<ShutdownRequest>(machine.shutdown);
-    const over: EndRequest | null = takenBack ? { graceMs: takenBackGraceMs, why: 'preempted' } : leaving;
+    if (existsSync(machine.armed)) watchdog.ensure();
+    warning = readJson<{ text: string }>(machine.warning)?.text ?? null;
+    const over: EndRequest | null = takenBack ? { graceMs: takenBackGraceMs, why: 'preempted' } : (leaving ?? watchdogsEnd(machine));
     const [next] = queueEntries(machine).filter((entry) => entry.id !== running && attend(machine, entry, over));
     if (running !== null) {
       if (leaving !== null) endWithin(machine, running, leaving);
@@ -105,6 +114,14 @@ function outliveShutdown(watch: ProviderWatch): () => void {
     process.off('SIGTERM', onTerm);
     watch.close();
   };
+}
+
+/** null: it goes on. */
+function watchdogsEnd(machine: MachineFolder): EndRequest | null {
+  const over = overOf(machine);
+  if (over === null) return null;
+  const { why, graceMs } = over;
+  return why === 'idle' ? { graceMs } : { graceMs, why };
 }
 
 /** Looks after a job that waits; `over`: none is started any more. False when it has ended, and is out of the queue then. */

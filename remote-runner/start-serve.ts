@@ -1,4 +1,4 @@
-/** Makes sure that the serving process lives. Anybody may call it: the lock lets one only go on. */
+/** Makes sure that the serving process lives, and the watchdog. Anybody may call it: the lock lets one only go on. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import type { MachineFolder } from './machine-folder.ts';
 import { RunnerError } from './runner-error.ts';
 import { liveHolder } from './serve-lock.ts';
 
-export interface ServeStarter {
+export interface Starter {
   /** Starts it unless it lives. */
   start(): void;
   /** The same, unless the machine is going away. */
@@ -21,18 +21,19 @@ export interface ServeStarter {
 
 const comesUpWithinMs = 10_000;
 
-/** `script`: the runner's own file. Another version's serving process is replaced, once: jobs don't notice. */
-export function createServeStarter(machine: MachineFolder, script: string, version: string): ServeStarter {
+/** `script`: the runner's own file. With `replaces`, another version's process is replaced, once: jobs don't notice. */
+export function createStarter(machine: MachineFolder, kind: 'serve' | 'watch', script: string, version: string, replaces = true): Starter {
+  const [lock, logFile] = kind === 'serve' ? [machine.lock, machine.serveLog] : [machine.watchLock, machine.watchLog];
   let child: ChildProcess | null = null;
-  let replaced = false;
+  let replaced = !replaces;
 
   const start = () => {
-    const holder = liveHolder(machine.lock);
+    const holder = liveHolder(lock);
     if (holder !== null && (replaced || holder.version === version)) return;
     if (holder !== null) process.kill(holder.pid, 'SIGKILL');
     replaced = true;
     if (child !== null || !existsSync(machine.root)) return;
-    child = startDetached(machine, script);
+    child = startDetached(machine, kind, script, logFile);
     const forget = () => {
       child = null;
     };
@@ -50,20 +51,23 @@ export function createServeStarter(machine: MachineFolder, script: string, versi
     },
     async alive() {
       for (const until = Date.now() + comesUpWithinMs; Date.now() < until; await sleep(20)) {
-        if (liveHolder(machine.lock) !== null) return;
+        if (liveHolder(lock) !== null) return;
         start();
       }
-      throw new RunnerError('internal', `The runner's serving process does not start. ${readText(machine.serveLog)?.trim().slice(-2000) ?? ''}`);
+      throw new RunnerError(
+        'internal',
+        `The runner's ${kind === 'serve' ? 'serving process' : 'watchdog'} does not start. ${readText(logFile)?.trim().slice(-2000) ?? ''}`,
+      );
     },
   };
 }
 
 /** In a session of its own and with all three streams away from the connection: it must outlive it, and must not hold it open. */
-function startDetached(machine: MachineFolder, script: string): ChildProcess {
-  const log = openSync(machine.serveLog, 'a', 0o600);
+function startDetached(machine: MachineFolder, kind: string, script: string, logFile: string): ChildProcess {
+  const log = openSync(logFile, 'a', 0o600);
   try {
     const { [cookieName]: _, ...env } = process.env; // it belongs to no job, also when a job started it
-    const child = spawn(process.execPath, [script, 'serve', '--root', machine.root], { cwd: machine.root, env, detached: true, stdio: ['ignore', log, log] });
+    const child = spawn(process.execPath, [script, kind, '--root', machine.root], { cwd: machine.root, env, detached: true, stdio: ['ignore', log, log] });
     child.unref();
     return child;
   } finally {

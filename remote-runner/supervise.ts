@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobEnd } from '../src/protocol/job.ts';
 import { isDiskFull, writeWhenThereIsRoom } from './ballast.ts';
 import { readJson, readText, writeDurably } from './durable.ts';
-import { type EndRequest, endRequest } from './end-request.ts';
+import { type EndRequest, endRequest, reasonOf } from './end-request.ts';
 import { type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
 import { fileSize, type JobOrder, readOrder, writeStanding } from './job-files.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
@@ -224,10 +224,8 @@ function requestOf({ ending, job, journal }: Course): EndRequest | null {
   return ending === null && journal.facts.state !== 'cancelling' ? null : (endRequest(job) ?? { graceMs: 0 });
 }
 
-function endedOnRequest({ why }: EndRequest, code: number | null): JobEnd {
-  const signal = signalOf(code);
-  if (why === 'preempted') return { code, signal, reason: why, detail: `the provider took the machine back${code === null ? ' before it started' : ''}` };
-  return { code, signal, reason: 'cancelled', detail: code === null ? 'it was cancelled before it started' : null };
+function endedOnRequest(request: EndRequest, code: number | null): JobEnd {
+  return { code, signal: signalOf(code), ...reasonOf(request, code) };
 }
 
 function describeEnd(end: PhaseEnd, request: EndRequest | null): JobEnd {

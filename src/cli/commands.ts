@@ -3,6 +3,7 @@ import Cancel from './commands/cancel.ts';
 import Cost from './commands/cost.ts';
 import Doctor from './commands/doctor.ts';
 import Down from './commands/down.ts';
+import Extend from './commands/extend.ts';
 import Forward from './commands/forward.ts';
 import Init from './commands/init.ts';
 import Logs from './commands/logs.ts';
@@ -23,6 +24,7 @@ export const commands = {
   cost: Cost,
   doctor: Doctor,
   down: Down,
+  extend: Extend,
   forward: Forward,
   init: Init,
   logs: Logs,

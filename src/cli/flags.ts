@@ -51,6 +51,7 @@ export const machineFlags = {
   'max-time': setting('max-time', 'The machine ends after this, whatever happens', '4h'),
   budget: setting('budget', 'US dollars that may be spent; they become a deadline', '5'),
   idle: setting('idle', 'The machine ends after this long without a job or a login; off: never', '15m'),
+  stall: setting('stall', 'A job that writes nothing for this long while no GPU works is ended; off: never', '60m'),
 };
 
 /** What a job is given. */
@@ -88,6 +89,7 @@ export interface ParsedSettings {
   readonly 'max-time'?: string | undefined;
   readonly budget?: string | undefined;
   readonly idle?: string | undefined;
+  readonly stall?: string | undefined;
   readonly env?: string[] | undefined;
   readonly secret?: string[] | undefined;
 }
@@ -105,8 +107,9 @@ export function flagValues({
   'max-time': maxTime,
   budget,
   idle,
+  stall,
   env,
   secret,
 }: ParsedSettings): FlagValues {
-  return { name, config, provider, template, gpu, region, spot, publicIp, nodes, maxTime, budget, idle, env, secret } as FlagValues;
+  return { name, config, provider, template, gpu, region, spot, publicIp, nodes, maxTime, budget, idle, stall, env, secret } as FlagValues;
 }

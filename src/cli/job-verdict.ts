@@ -15,6 +15,8 @@ export interface Verdict {
 const endCodes: Readonly<Record<EndReason, ErrorCode>> = {
   lost: 'lost',
   deadline: 'deadline',
+  budget: 'budget',
+  stalled: 'interrupted',
   preempted: 'preempted',
   cancelled: 'interrupted',
   'not-started': 'bad-input',
@@ -23,14 +25,23 @@ const endCodes: Readonly<Record<EndReason, ErrorCode>> = {
   signal: 'protocol',
 };
 
+const whatHelps: Readonly<Partial<Record<EndReason, string>>> = {
+  lost: 'gpu-run train   starts it again',
+  preempted: 'gpu-run train   starts it again',
+  deadline: 'Give more time with --max-time.',
+  budget: 'Give more with --budget.',
+  stalled: 'Where that is as it should be, give it longer with --stall, or --stall off.',
+};
+
+const cutShort: ReadonlySet<EndReason> = new Set(['preempted', 'deadline', 'budget', 'stalled']);
+
 /** Something that may still bill counts more than how the job ended. */
 export function verdictOf(job: JobEntry, leftovers: readonly string[]): Verdict {
   const exitCode = job.end?.code ?? 0;
   if (leftovers.length > 0) return { exitCode, failure: stillBilling(leftovers) };
-  // A preempted job may well have ended with 0 once it had saved its work: it is not done all the same.
-  if (job.end === null || (job.end.code !== null && job.end.reason !== 'preempted')) return { exitCode, failure: null };
-  const startAgain = job.end.reason === 'lost' || job.end.reason === 'preempted';
-  const hints = startAgain ? ['gpu-run train   starts it again'] : [`gpu-run logs ${job.id}   shows what it wrote`];
+  // A job that was cut short may well have ended with 0 once it had saved its work: it is not done all the same.
+  if (job.end === null || (job.end.code !== null && !cutShort.has(job.end.reason))) return { exitCode, failure: null };
+  const hints = [whatHelps[job.end.reason] ?? `gpu-run logs ${job.id}   shows what it wrote`];
   return { exitCode, failure: new GpuRunError(endCodes[job.end.reason], `${endLine(job)}.`, { hints }) };
 }
 

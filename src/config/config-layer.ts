@@ -16,6 +16,7 @@ export function layerOfConfig(config: Config): Layer {
     maxTimeSeconds: limits?.['max-time'],
     budgetUsd: limits?.budget,
     idleSeconds: limits?.idle,
+    stallSeconds: limits?.stall,
     retry: retryOf(config.retry),
     options: optionsOf(config),
   };

@@ -25,6 +25,7 @@ export interface FlagValues {
   readonly maxTime?: string;
   readonly budget?: string;
   readonly idle?: string;
+  readonly stall?: string;
   /** `NAME=VALUE` each. */
   readonly env?: readonly string[];
   /** Names. */
@@ -49,6 +50,7 @@ export function flagsFromEnv(env: Environment): FlagValues {
     maxTime: one('MAX_TIME'),
     budget: one('BUDGET'),
     idle: one('IDLE'),
+    stall: one('STALL'),
     env: one('ENV')?.split('\n'),
     secret: one('SECRET')?.split(','),
   };
@@ -82,6 +84,7 @@ export function readFlags(flags: FlagValues, label: (key: keyof FlagValues) => s
     maxTimeSeconds: read('maxTime', parseDuration),
     budgetUsd: read('budget', parseBudget),
     idleSeconds: read('idle', parseIdle),
+    stallSeconds: read('stall', parseIdle),
     env: read('env', (pairs) => Object.fromEntries(pairs.map(parsePair))),
     secrets: read('secret', (names) => names.map((name) => checkEnvName(name.trim()))),
   };

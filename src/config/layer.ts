@@ -19,6 +19,8 @@ export interface Layer {
   readonly budgetUsd?: number;
   /** null: no idle limit. */
   readonly idleSeconds?: number | null;
+  /** null: a job may be still for ever. */
+  readonly stallSeconds?: number | null;
   readonly env?: Readonly<Record<string, string>>;
   readonly secrets?: readonly string[];
   readonly sync?: Partial<SyncSettings>;

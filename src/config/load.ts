@@ -23,7 +23,7 @@ export interface SettingsInput {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-const defaults = { maxTimeSeconds: 4 * 3600, idleSeconds: 15 * 60, nodes: 1, spot: false } as const;
+const defaults = { maxTimeSeconds: 4 * 3600, idleSeconds: 15 * 60, stallSeconds: 60 * 60, nodes: 1, spot: false } as const;
 const noRetry: Settings['retry'] = { on: [], attempts: 1, resumeFrom: null };
 
 /** @throws GpuRunError bad-input that shows everything wrong with flags, environment and config at once; not-allowed for a file that can't be read */
@@ -69,6 +69,7 @@ function settle(layers: readonly Layer[], found: Pick<Settings, 'folder' | 'conf
   const said = firstOf(layers, 'providers') ?? ofBlocks(options);
   const sync = firstOf(layers, 'sync');
   const idleSeconds = firstOf(layers, 'idleSeconds');
+  const stallSeconds = firstOf(layers, 'stallSeconds');
   return {
     ...found,
     name: firstOf(layers, 'name') ?? toMachineName(basename(found.folder)),
@@ -86,6 +87,7 @@ function settle(layers: readonly Layer[], found: Pick<Settings, 'folder' | 'conf
       maxTimeSeconds: firstOf(layers, 'maxTimeSeconds') ?? defaults.maxTimeSeconds,
       budgetUsd: firstOf(layers, 'budgetUsd') ?? null,
       idleSeconds: idleSeconds === undefined ? defaults.idleSeconds : idleSeconds,
+      stallSeconds: stallSeconds === undefined ? defaults.stallSeconds : stallSeconds,
     },
     retry: firstOf(layers, 'retry') ?? noRetry,
   };

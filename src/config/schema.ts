@@ -145,6 +145,10 @@ function limits() {
       parsed('a span of time, or off', '15m', parseIdle),
       'The machine ends after this long without a job or a login; `off`: never. Default: 15m.',
     ),
+    stall: optional(
+      parsed('a span of time, or off', '60m', parseIdle),
+      'A job that writes nothing for this long while no GPU works is ended; `off`: never. Default: 60m.',
+    ),
   };
   return block(shape, '{ max-time: 4h }');
 }

@@ -24,7 +24,12 @@ export interface Settings {
   /** Relative to the workdir. */
   readonly outputs: readonly string[];
   readonly metrics: Readonly<Record<string, string>>;
-  readonly limits: { readonly maxTimeSeconds: number; readonly budgetUsd: number | null; readonly idleSeconds: number | null };
+  readonly limits: {
+    readonly maxTimeSeconds: number;
+    readonly budgetUsd: number | null;
+    readonly idleSeconds: number | null;
+    readonly stallSeconds: number | null;
+  };
   readonly retry: { readonly on: readonly ('preempted' | 'lost')[]; readonly attempts: number; readonly resumeFrom: string | null };
 }
 

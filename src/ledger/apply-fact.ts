@@ -42,6 +42,8 @@ export function applyFact(record: MachineRecord, fact: MachineFact, now: number)
       return { ...record, state: 'gone', endedAt: record.createdAt, endReason: fact.reason, asOf: now, neverMade: fact.code };
     case 'deadline':
       return { ...record, deadline: fact.deadline };
+    case 'armed':
+      return { ...record, watchdog: fact.watchdog };
     case 'kept':
       return { ...record, forOneJob: false };
   }

@@ -32,6 +32,8 @@ export interface MachineIntent {
   readonly deadline: number;
   readonly idleSeconds: number | null;
   readonly budgetUsd: number | null;
+  /** Seconds in which a job may be still; null: for ever. Absent: as long as is usual. */
+  readonly stallSeconds?: number | null;
   /** True when `train` rented it for one job: it goes down with the job. */
   readonly forOneJob: boolean;
   /** Who asked: for `cost --by user|branch|commit`. */
@@ -45,6 +47,15 @@ export interface MachineIntent {
   readonly ref?: MachineRef | null;
   /** The process that is launching it: when that has died, anybody may take over. */
   readonly holder: ProcessIdentity;
+}
+
+/** What the watchdog on a machine was set to do at its deadline. */
+export interface ArmedWatchdog {
+  readonly endsJobs: boolean;
+  /** The machine switches itself off. */
+  readonly powersOff: boolean;
+  /** Why not all of it could be had, in words without a full stop; null: it could. */
+  readonly problem: string | null;
 }
 
 export interface MachineEntry extends Omit<MachineIntent, 'holder' | 'ref'> {
@@ -63,6 +74,8 @@ export interface MachineEntry extends Omit<MachineIntent, 'holder' | 'ref'> {
   readonly leftovers: readonly string[];
   /** The order was refused, and this is why: there never was such a machine, and nothing was billed. */
   readonly neverMade?: ErrorCode;
+  /** Absent: none was armed. */
+  readonly watchdog?: ArmedWatchdog;
   /** Who is changing it now; null: nobody. */
   readonly holder: ProcessIdentity | null;
 }
@@ -77,6 +90,7 @@ export type MachineFact =
   /** The order was refused, and the provider is certain that nothing of it exists. */
   | { readonly fact: 'never-made'; readonly code: ErrorCode; readonly reason: string }
   | { readonly fact: 'deadline'; readonly deadline: number }
+  | { readonly fact: 'armed'; readonly watchdog: ArmedWatchdog }
   | { readonly fact: 'kept' };
 
 export interface MachineFilter {

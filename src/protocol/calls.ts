@@ -6,6 +6,7 @@
  */
 import type { JobRecord, JobSpec, JobSummary } from './job.ts';
 import type { PreflightReport } from './preflight.ts';
+import type { WatchdogOrder, WatchdogState } from './watchdog.ts';
 
 export interface MachineFacts {
   readonly runnerVersion: string;
@@ -60,6 +61,8 @@ export interface Calls {
   };
   /** Signal, grace, SIGKILL of the whole process tree. Ends when no process of the job is left. */
   cancel: { params: { id: string; graceMs: number | null }; result: JobSummary; event: never };
+  /** Sets the watchdog, in place of what was ordered before. Returns when the order is on the disk and the watchdog lives; it then needs nobody. */
+  arm: { params: WatchdogOrder; result: WatchdogState; event: never };
   /** Ends the runner's serving process and all jobs: the machine is going away. Ends when they are gone. */
   shutdown: { params: { graceMs: number }; result: Record<string, never>; event: never };
 }

@@ -5,7 +5,18 @@ import type { EndReason, JobEnd, JobRecord, JobState } from './job.ts';
 type Fields = Readonly<Record<string, unknown>>;
 
 const states: ReadonlySet<unknown> = new Set<JobState>(['queued', 'setup', 'running', 'cancelling', 'ended']);
-const reasons: ReadonlySet<unknown> = new Set<EndReason>(['exit', 'signal', 'cancelled', 'setup', 'not-started', 'lost', 'deadline', 'preempted']);
+const reasons: ReadonlySet<unknown> = new Set<EndReason>([
+  'exit',
+  'signal',
+  'cancelled',
+  'setup',
+  'not-started',
+  'lost',
+  'deadline',
+  'budget',
+  'stalled',
+  'preempted',
+]);
 const sources: ReadonlySet<unknown> = new Set(['file', 'json', 'regex']);
 
 /** The record in an event of `follow`; null: a sign of life, or a kind of event that a later runner has. @throws FrameError */

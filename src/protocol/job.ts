@@ -34,7 +34,9 @@ export type EndReason =
   | 'setup' // the setup command failed; the code is its code
   | 'not-started' // the command could not be started at all
   | 'lost' // its supervising process vanished without an exit status (reboot, power cut, kill -9 of everything)
-  | 'deadline'
+  | 'deadline' // the watchdog ended it: the machine's time is over
+  | 'budget' // the same, and its budget had set that time
+  | 'stalled' // the watchdog ended it: it wrote nothing, and no GPU worked
   | 'preempted'; // the provider took the machine back, and the job ended on that
 
 export interface JobEnd {

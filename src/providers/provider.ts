@@ -13,6 +13,8 @@ export interface ProviderTraits {
   readonly hostKeys: 'published' | 'preset' | 'pinned';
   /** The machine ends by itself when it has been idle for its limit. */
   readonly endsIdle: boolean;
+  /** What switches itself off is no longer billed, but for its disk: the watchdog on the machine may do that. Absent: it must not. */
+  readonly switchesOff?: boolean;
   readonly stop: 'free' | 'billed' | 'none';
   /** launch with the same request id twice makes one machine. */
   readonly idempotentLaunch: boolean;
@@ -73,6 +75,8 @@ export interface Provider {
   readonly endByHand?: (ref: MachineRef) => string;
   /** Lets SSH in from where the caller is now, where somebody keeps it out. False: there was nothing to change, or it could not be. Never makes things worse. */
   readonly letIn?: (ref: MachineRef, signal: AbortSignal) => Promise<boolean>;
+  /** Moves the deadline of a machine that runs, and what its label says about it. Absent: it can't be moved. @throws GpuRunError `not-found` */
+  readonly extend?: (ref: MachineRef, deadline: number, signal?: AbortSignal) => Promise<void>;
   readonly console?: ConsoleLog;
   readonly tunnel?: Tunnel;
 }

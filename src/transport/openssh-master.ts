@@ -32,9 +32,6 @@ exec "$@" 3<&-
 /** The socket is listened on before the local command runs. */
 const tellReady = ['-o', 'PermitLocalCommand=yes', '-o', 'LocalCommand=echo ready'];
 
-/** One that comes when the connection has just gone would open its own, which nobody watches and nobody ends: that fails instead. */
-const onlyShared = ['-o', 'ControlMaster=no', '-o', 'ProxyCommand=false'];
-
 /** Resolves when the connection is authenticated. Rejects with what went wrong; then no process is left. */
 export async function startMaster(ssh: SshArguments, options: ConnectOptions, folder: string, signal: AbortSignal): Promise<Master> {
   const through = ['-S', join(folder, 's').replaceAll('%', '%%')]; // `%` begins a token
@@ -67,7 +64,7 @@ export async function startMaster(ssh: SshArguments, options: ConnectOptions, fo
   const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
   const outcome = await Promise.race([ready, ended, aborted(limit)]);
   child.stdout.resume();
-  if (outcome === 'ready') return { options: [...through, ...onlyShared], alive: () => alive, said: () => said, close };
+  if (outcome === 'ready') return { options: [...through, '-o', 'ControlMaster=no'], alive: () => alive, said: () => said, close };
 
   await close();
   if (signal.aborted) throw new GpuRunError('interrupted', 'Connecting was interrupted.', { cause: signal.reason });

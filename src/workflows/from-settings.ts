@@ -6,7 +6,7 @@ import type { UpInput } from './up-input.ts';
 /** Between the first signal and SIGKILL when a job is stopped: time for a checkpoint. */
 const defaultGraceMs = 30_000;
 
-export function upInput(settings: Settings, forOneJob: boolean): UpInput {
+export function upInput(settings: Settings, forOneJob: boolean, unprotected = false): UpInput {
   const { name, providers, providersSaid, need, template, limits } = settings;
   return {
     name,
@@ -17,14 +17,30 @@ export function upInput(settings: Settings, forOneJob: boolean): UpInput {
     forOneJob,
     maxTimeSeconds: limits.maxTimeSeconds,
     idleSeconds: limits.idleSeconds,
+    stallSeconds: limits.stallSeconds,
+    unprotected,
     budgetUsd: limits.budgetUsd,
   };
 }
 
 /** What a caller decides at each `train`, beside the settings. */
-export type TrainChoices = Pick<TrainInput, 'command' | 'secrets' | 'detach' | 'teardown' | 'keepOnFailure'>;
+export type TrainChoices = Pick<TrainInput, 'command' | 'secrets' | 'detach' | 'teardown' | 'keepOnFailure'> & {
+  /** As `UpInput` has it. */
+  readonly unprotected?: boolean;
+};
 
-export function trainInput(settings: Settings, choices: TrainChoices): TrainInput {
+export function trainInput(settings: Settings, { unprotected = false, ...choices }: TrainChoices): TrainInput {
   const { setup, env, sync, outputs, folder, metrics, retry } = settings;
-  return { ...choices, up: upInput(settings, true), setup, env, sync, outputs, folder, metrics, graceMs: defaultGraceMs, attempts: retry.attempts };
+  return {
+    ...choices,
+    up: upInput(settings, true, unprotected),
+    setup,
+    env,
+    sync,
+    outputs,
+    folder,
+    metrics,
+    graceMs: defaultGraceMs,
+    attempts: retry.attempts,
+  };
 }

@@ -14,6 +14,7 @@ import { backOff } from './back-off.ts';
 import type { RunContext } from './context.ts';
 import { endMachine } from './end-machine.ts';
 import { makeReady } from './make-ready.ts';
+import { refuseUnprotected } from './protection.ts';
 import type { UpInput } from './up-input.ts';
 
 export interface LaunchInput extends UpInput {
@@ -37,6 +38,7 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
   const { ledger, self, reporter, user, branch, commit = null, owner } = context;
   const { name, template, deadline, idleSeconds, budgetUsd, forOneJob, offer, need } = input;
   const provider = await context.providers.get(offer.provider);
+  refuseUnprotected(provider, input.unprotected === true);
   const keys = generateKeyPair();
   const plan = planFor(input, keys, context);
   const { id, labels, requestId } = plan;
@@ -53,6 +55,7 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
     deadline,
     idleSeconds,
     budgetUsd,
+    ...(input.stallSeconds === undefined ? {} : { stallSeconds: input.stallSeconds }),
     forOneJob,
     user,
     branch,
@@ -68,7 +71,7 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
     reporter.report({ type: 'phase', phase: 'launch', status: 'begin', text: `Starting '${name}' at ${placeOf(offer)} (${offer.type})` });
     launched = ledger.note(id, { fact: 'launched', ref: await order(plan, provider, doubt, context) });
     writeKeys(id, keys, context);
-    const machine = await makeReady(launched, need, context);
+    const machine = await makeReady(launched, need, context, { unprotected: input.unprotected === true });
     context.signal.throwIfAborted(); // said to be stopping and clearing up
     ledger.release(id, self);
     reporter.report({ type: 'phase', phase: 'launch', status: 'end', text: `'${name}' is ready` });

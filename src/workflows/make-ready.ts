@@ -11,6 +11,7 @@ import { checkGpus, type GpuLimits, gpuLimits } from './check-gpus.ts';
 import { withConsole } from './console-tail.ts';
 import type { RunContext } from './context.ts';
 import { endReasonOf } from './end-reason.ts';
+import { armWatchdog, checkProtected } from './protection.ts';
 import { type ReachedMachine, reachMachine } from './reach-machine.ts';
 import { writeSshConfig } from './ssh-config.ts';
 
@@ -28,20 +29,31 @@ export interface ReadyLimits extends GpuLimits {
 
 export const readyLimits: ReadyLimits = { ...gpuLimits, bootMs: 10 * 60_000, queueMs: 3 * 3_600_000, sshMs: 5 * 60_000, keyMs: 90_000 };
 
+export interface ReadyChoices {
+  readonly limits?: ReadyLimits;
+  /** A machine that nothing would end if nobody came back will do. */
+  readonly unprotected?: boolean;
+}
+
 /**
  * @throws GpuRunError `unfit` when it does not boot, can't be reached or its GPUs can't be used, `lost` or `preempted` when it ended
  *   meanwhile, each with `retry: 'elsewhere'` and, where the provider has it, the end of its serial console among the hints; else
  *   what the transport and the runner say
  */
-export async function makeReady(launched: MachineEntry, need: ResourceNeed, context: RunContext, limits = readyLimits): Promise<MachineEntry> {
+export async function makeReady(launched: MachineEntry, need: ResourceNeed, context: RunContext, choices: ReadyChoices = {}): Promise<MachineEntry> {
   try {
-    return await getReady(launched, need, context, limits);
+    return await getReady(launched, need, context, choices);
   } catch (error) {
     throw await withConsole(error, launched, context);
   }
 }
 
-async function getReady(launched: MachineEntry, need: ResourceNeed, context: RunContext, limits: ReadyLimits): Promise<MachineEntry> {
+async function getReady(
+  launched: MachineEntry,
+  need: ResourceNeed,
+  context: RunContext,
+  { limits = readyLimits, unprotected = false }: ReadyChoices,
+): Promise<MachineEntry> {
   const provider = await context.providers.get(launched.provider);
   const machine = await waitForAccess(launched, provider, context, limits);
   const since = context.clock.now();
@@ -50,6 +62,9 @@ async function getReady(launched: MachineEntry, need: ResourceNeed, context: Run
     await using reached = await firstReach(machine, provider, context, limits);
     try {
       const { runner } = reached;
+      // First: from here on it ends by itself, whatever becomes of us.
+      const watchdog = await armWatchdog(context.ledger.get(machine.id) ?? machine, provider.traits, runner, context);
+      checkProtected(context.ledger.note(machine.id, { fact: 'armed', watchdog }), provider.traits, unprotected);
       if (need.gpu !== undefined) await checkGpus({ machineName: machine.name, gpu: need.gpu, runner, since, limits }, context);
     } catch (error) {
       const failure = toGpuRunError(error);

@@ -1,11 +1,12 @@
 /** From a machine in the ledger to an open runner on it: connect, install what is missing, say hello. */
 import { GpuRunError } from '../core/errors.ts';
 import type { MachineRef } from '../core/machine.ts';
-import { costOf, formatUsd } from '../core/money.ts';
+import { formatUsd } from '../core/money.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { openRunner, type RunnerClient } from '../runner/client.ts';
 import { installRunner } from '../runner/install.ts';
 import type { Transport } from '../transport/transport.ts';
+import { isBought } from './budget-deadline.ts';
 import type { RunContext } from './context.ts';
 import { endReasonOf, isOver, saysDeadline, saysPreempted } from './end-reason.ts';
 import { settleGone } from './settle-gone.ts';
@@ -112,6 +113,9 @@ export async function isMachineOver(machine: MachineEntry, context: RunContext, 
   return isOver(await provider.describe(machine.ref, signal));
 }
 
+/** So long before the deadline the watchdog on a machine may have begun to end it. */
+const watchdogLeadMs = 90_000;
+
 /** `preempted`; `budget` or `deadline` when its time was over; else `lost`. `reason`: as `endReasonOf` puts it. */
 export function goneError(machine: MachineEntry, reason: string | null, context: Pick<RunContext, 'clock'>, cause?: unknown): GpuRunError {
   const hints = [`gpu-run up ${machine.name}   makes a new one`];
@@ -123,10 +127,10 @@ export function goneError(machine: MachineEntry, reason: string | null, context:
       hints: [...hints, ...spared],
     });
   }
-  if (context.clock.now() < machine.deadline && !saysDeadline(reason)) {
+  if (context.clock.now() < machine.deadline - (machine.watchdog?.powersOff === true ? watchdogLeadMs : 0) && !saysDeadline(reason)) {
     return new GpuRunError('lost', `The machine '${machine.name}' no longer exists: ${reason ?? 'it ended by itself'}.`, { cause, hints });
   }
-  const bought = machine.budgetUsd !== null && costOf(machine.offer.price, (machine.deadline - machine.createdAt) / 1000) >= machine.budgetUsd * 0.999;
+  const bought = isBought(machine);
   const what = bought ? `the budget of ${formatUsd(machine.budgetUsd ?? 0)} is used up` : 'its deadline was reached';
   return new GpuRunError(bought ? 'budget' : 'deadline', `The machine '${machine.name}' has ended: ${what}.`, {
     cause,

@@ -12,6 +12,10 @@ export interface UpInput {
   readonly maxTimeSeconds: number;
   readonly idleSeconds: number | null;
   readonly budgetUsd: number | null;
+  /** Seconds in which a job may write nothing while no GPU works; null: for ever. Absent: as long as is usual. */
+  readonly stallSeconds?: number | null;
+  /** A machine that nothing would end if nobody came back is taken all the same. */
+  readonly unprotected?: boolean;
   /** Rented by `train` for one job: it goes down with the job. */
   readonly forOneJob: boolean;
 }

@@ -3,9 +3,9 @@ import { type Attempt, toGpuRunError } from '../core/errors.ts';
 import { costOf } from '../core/money.ts';
 import type { Offer } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
 import { checkFits, reuse, settleExisting } from './existing-machine.ts';
+import { protectionOf } from './protection.ts';
 import { recover } from './recover.ts';
 import { rent } from './rent.ts';
 import { giveUp, nothingFits, type Verdict } from './up-failure.ts';
@@ -43,9 +43,9 @@ export async function up(input: UpInput, context: RunContext): Promise<UpResult>
   for (;;) {
     const existing = await settleExisting(input.name, context);
     if (existing !== null)
-      return { machine: reuse(checkFits(existing, input), input, context), reused: true, attempts, protection: await protectionOf(existing, context) };
+      return { machine: reuse(checkFits(existing, input), input, context), reused: true, attempts, protection: await safety(existing, context) };
     const made = await rent(input, attempts, context);
-    if (made !== null) return { machine: made, reused: false, attempts, protection: await protectionOf(made, context) };
+    if (made !== null) return { machine: made, reused: false, attempts, protection: await safety(made, context) };
   } // null: another gpu-run has just opened the same name; use its machine
 }
 
@@ -80,12 +80,7 @@ async function findOffers(input: UpInput, context: RunContext): Promise<readonly
   return offers;
 }
 
-async function protectionOf(machine: MachineEntry, context: RunContext): Promise<string[]> {
-  const { traits }: Provider = await context.providers.get(machine.provider);
-  if (traits.borrowed) return ['the host is your own and stays; jobs there end with `gpu-run down`, nothing ends them at the deadline'];
-  const afterIdle = traits.endsIdle ? `, or after ${Math.round((machine.idleSeconds ?? 0) / 60)} idle minutes` : '; nothing ends it there for being idle';
-  const idle = machine.idleSeconds === null ? '' : afterIdle;
-  return traits.deadline === 'none'
-    ? []
-    : [`${traits.deadline === 'native' ? machine.provider : 'the watchdog on the machine'} ends it at its deadline${idle}`];
+async function safety(machine: MachineEntry, context: RunContext): Promise<string[]> {
+  const { traits } = await context.providers.get(machine.provider);
+  return protectionOf(machine, traits);
 }

@@ -52,7 +52,7 @@ export interface TestMachine extends AsyncDisposable {
   connect(): Promise<RunnerClient>;
   jobFile(id: string, name: string): string;
   /** pids of our runner processes of this kind. */
-  pids(kind: 'serve' | 'connect'): number[];
+  pids(kind: 'serve' | 'watch' | 'connect'): number[];
 }
 
 export interface TestMachineOptions {

@@ -49,7 +49,8 @@ The exit code is the command's own. A machine that was rented for it goes down a
       const plan = await this.withContext({ folder }, (context) => planUp(upInput(settings, true), context));
       return this.finish(planDocument(plan), renderPlan(name, plan, this.view));
     }
-    const input = trainInput(settings, { command: job, secrets, detach: flags.detach ?? false, teardown, keepOnFailure: flags['keep-on-failure'] ?? false });
+    const choices = { detach: flags.detach ?? false, teardown, keepOnFailure: flags['keep-on-failure'] ?? false, unprotected: flags.yes ?? false };
+    const input = trainInput(settings, { command: job, secrets, ...choices });
     const result = await this.withContext({ folder, atStake: name }, async (context, progress) => {
       const output = createJobOutput(this.screen, progress, { states: true });
       const done = await train(input, context, output.onEvent);

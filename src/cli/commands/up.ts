@@ -19,7 +19,7 @@ It ends at its deadline or after its idle limit, whatever happens to this comput
     const settings = await this.settings({ ...flags, ...args });
     const [{ planUp, up }, { upInput }] = await Promise.all([import('../../workflows/up.ts'), import('../../workflows/from-settings.ts')]);
     const { name, folder } = settings;
-    const input = upInput(settings, false);
+    const input = upInput(settings, false, flags.yes ?? false);
     if (flags['dry-run']) {
       const plan = await this.withContext({ folder }, (context) => planUp(input, context));
       return this.finish(planDocument(plan), renderPlan(name, plan, this.view));

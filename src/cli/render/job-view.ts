@@ -93,5 +93,9 @@ function howItStands({ state, end }: Pick<JobEntry, 'state' | 'end'>): string {
       return `was preempted${code === '' ? '' : `, ended${code}`}`;
     case 'deadline':
       return "was ended by the machine's deadline";
+    case 'budget':
+      return 'was ended because the budget is used up';
+    case 'stalled':
+      return 'was ended because it had stalled';
   }
 }

@@ -4,6 +4,7 @@ import type { JobEntry } from '../../core/job.ts';
 import { formatUsd, type Price } from '../../core/money.ts';
 import type { Offer } from '../../core/offer.ts';
 import type { MachineEntry } from '../../ledger/ledger.ts';
+import type { ExtendResult } from '../../workflows/extend.ts';
 import type { StatusResult } from '../../workflows/status.ts';
 import type { UpPlan, UpResult } from '../../workflows/up.ts';
 import type { Style } from './style.ts';
@@ -126,6 +127,13 @@ export function renderUp({ machine, reused, protection }: UpResult, { style, now
       ? []
       : [`  address   ${harmless(`${access.user === null ? '' : `${access.user}@`}${access.host}${access.port === null ? '' : `:${access.port}`}`)}`]),
     `  next      gpu-run train ${name}   gpu-run ssh ${name}   gpu-run down ${name}`,
+  ].join('\n');
+}
+
+export function renderExtend({ machine, from, protection }: ExtendResult, { now }: View): string {
+  return [
+    `'${machine.name}' ends in ${span((machine.deadline - now) / 1000)}, at ${moment(machine.deadline)} (before: ${moment(from)})`,
+    ...protection.map((sentence) => `  safety    ${harmless(sentence)}`),
   ].join('\n');
 }
 

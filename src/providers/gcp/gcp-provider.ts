@@ -48,6 +48,7 @@ const traits: ProviderTraits = {
   deadline: 'native',
   hostKeys: 'published',
   endsIdle: false,
+  switchesOff: true,
   stop: 'billed',
   idempotentLaunch: true,
   spot: true,

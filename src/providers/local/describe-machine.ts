@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineStatus } from '../../core/machine.ts';
 import { isAlive } from '../../core/process-identity.ts';
-import { folderOf, logName, type MachineOrder, readMachineFile } from './machine-folder.ts';
+import { deadlineOf, folderOf, logName, type MachineOrder, readMachineFile } from './machine-folder.ts';
 import { findProcesses } from './process-tree.ts';
 
 export function describeMachine(home: string, id: string): MachineStatus {
@@ -18,7 +18,7 @@ export function describeMachine(home: string, id: string): MachineStatus {
 }
 
 function living(folder: string, order: MachineOrder): MachineStatus {
-  const { deadline } = order;
+  const deadline = deadlineOf(folder, order);
   const ending = readMachineFile(folder, 'ending.json') ?? readMachineFile(folder, 'ended.json');
   if (ending !== null) return { state: 'ending', access: null, detail: ending.why, deadline };
   const address = readMachineFile(folder, 'address.json');

@@ -3,6 +3,7 @@
  * and its own home folder, so that `up`, `train` and `down` take the very path that a rented machine takes.
  * May import core and the provider interface (ssh2 in the machine's process alone); keeps everything below the folder that it is given.
  */
+import { GpuRunError } from '../../core/errors.ts';
 import { labelKeys, type MachineRef } from '../../core/machine.ts';
 import type { Provider } from '../provider.ts';
 import { describeMachine } from './describe-machine.ts';
@@ -10,7 +11,7 @@ import { findGpus } from './gpus.ts';
 import { launchMachine } from './launch-machine.ts';
 import { localOffer } from './local-offer.ts';
 import type { LocalProviderOptions } from './local-options.ts';
-import { folderOf, type MachineOrder, machineIds, readMachineFile } from './machine-folder.ts';
+import { deadlineOf, folderOf, type MachineOrder, machineIds, readMachineFile, writeMachineFile } from './machine-folder.ts';
 import { terminateMachine } from './terminate-machine.ts';
 
 export function createLocalProvider(options: LocalProviderOptions): Provider {
@@ -49,6 +50,14 @@ export function createLocalProvider(options: LocalProviderOptions): Provider {
       return terminateMachine(home, ref.id, clock, signal);
     },
 
+    async extend(ref, deadline, signal) {
+      signal?.throwIfAborted();
+      const folder = folderOf(home, ref.id);
+      if (folder === null || readMachineFile(folder, 'machine.json') === null)
+        throw new GpuRunError('not-found', `The machine '${ref.name}' no longer exists.`);
+      writeMachineFile(folder, 'deadline.json', { deadline });
+    },
+
     /** A folder that was never completed tells no owner. The home is one owner's, so it is the asker's. */
     async *list(owner, signal) {
       signal?.throwIfAborted();
@@ -57,10 +66,15 @@ export function createLocalProvider(options: LocalProviderOptions): Provider {
         if (folder === null) continue;
         const order = readMachineFile(folder, 'machine.json');
         if (order === null) yield halfMade(id, owner);
-        else if (order.labels[labelKeys.owner] === owner) yield refTo(order);
+        else if (order.labels[labelKeys.owner] === owner) yield refTo(expiringAt(order, deadlineOf(folder, order)));
       }
     },
   };
+}
+
+/** Its label says what holds now. */
+function expiringAt(order: MachineOrder, deadline: number): MachineOrder {
+  return deadline === order.deadline ? order : { ...order, labels: { ...order.labels, [labelKeys.expires]: String(Math.floor(deadline / 1000)) } };
 }
 
 function refTo({ id, name, labels, createdAt }: MachineOrder): MachineRef {

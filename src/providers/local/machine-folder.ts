@@ -13,6 +13,8 @@ import type { ProcessIdentity } from '../../core/process-identity.ts';
 export interface MachineFiles {
   /** What was ordered. Without it the folder is half-made. Readable by the user alone: it holds the host's private key. */
   readonly 'machine.json': MachineOrder;
+  /** Takes the place of the order's own deadline, once that was moved. Milliseconds since the epoch. */
+  readonly 'deadline.json': { readonly deadline: number };
   /** The machine's one process; whoever writes this first is it. */
   readonly 'process.json': ProcessIdentity;
   /** It can be reached. */
@@ -122,4 +124,9 @@ function removeTree(folder: string): Promise<void> {
 async function unlockFolders(folder: string): Promise<void> {
   await chmod(folder, 0o700);
   for (const entry of await readdir(folder, { withFileTypes: true })) if (entry.isDirectory()) await unlockFolders(join(folder, entry.name));
+}
+
+/** As it was ordered, or as it was moved to since. Milliseconds since the epoch. */
+export function deadlineOf(folder: string, order: Pick<MachineOrder, 'deadline'>): number {
+  return readMachineFile(folder, 'deadline.json')?.deadline ?? order.deadline;
 }

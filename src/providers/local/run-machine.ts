@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import { ownIdentity } from '../../core/process-identity.ts';
-import { type MachineOrder, makeFolder, readMachineFile, writeMachineFile, writeOnce } from './machine-folder.ts';
+import { deadlineOf, type MachineOrder, makeFolder, readMachineFile, writeMachineFile, writeOnce } from './machine-folder.ts';
 import { endGraceMs, endProcesses, findProcesses, machineVariable } from './process-tree.ts';
 import { startSshServer } from './ssh-server.ts';
 import { watchMachine } from './watch-machine.ts';
@@ -38,7 +38,8 @@ async function serve(folder: string, order: MachineOrder, clock: Clock, signal: 
   });
   writeMachineFile(folder, 'address.json', { port: server.port });
   const watched = {
-    ...order,
+    idleSeconds: order.idleSeconds,
+    deadline: () => deadlineOf(folder, order),
     isBusy: () => server.connections() > 0 || findProcesses(order.id).some(({ inJob }) => inJob),
     exists: () => existsSync(join(folder, 'machine.json')),
   };

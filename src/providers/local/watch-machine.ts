@@ -2,8 +2,8 @@
 import type { Clock } from '../../core/clock.ts';
 
 export interface Watched {
-  /** Milliseconds since the epoch. */
-  readonly deadline: number;
+  /** Milliseconds since the epoch; asked at each look, since it may be moved. */
+  deadline(): number;
   /** null: no idle limit. */
   readonly idleSeconds: number | null;
   /** Whether somebody is connected or a job runs. Looking costs some milliseconds. One that throws counts as busy until the next look. */
@@ -20,11 +20,12 @@ const lookEveryMs = 1_000;
  * @throws the signal's reason when aborted
  */
 export async function watchMachine(watched: Watched, clock: Clock, signal: AbortSignal): Promise<string> {
-  const { deadline, idleSeconds } = watched;
+  const { idleSeconds } = watched;
   let idleSince: number | null = null;
   let nextBusyLook = clock.now();
   for (;;) {
     const now = clock.now();
+    const deadline = watched.deadline();
     if (!watched.exists()) return 'its folder was removed';
     if (now >= deadline) return 'it reached its deadline';
     if (idleSeconds !== null && now >= nextBusyLook) {

@@ -134,6 +134,17 @@ export function hardTimesSuite(target: Target): void {
       expect(processesWith(project.home)).toEqual([]);
     });
 
+    test('with gpu-run killed for good, the job ends at the deadline all the same', async () => {
+      project = createProject(target);
+      const word = `alive-${project.name}`;
+      const started = project.start(['train', '--max-time', '12s', '--', 'sh', '-c', `echo ready ${word}; trap "" TERM; while :; do sleep 0.1; done`]);
+      await until(() => started.output().includes('ready'), 'the job to run');
+      started.child.kill('SIGKILL');
+      await started.done;
+      expect(processesWith(word)).not.toEqual([]);
+      await until(() => processesWith(word).length === 0, 'the end of the job');
+    });
+
     test('the log in the state folder equals what was printed', async () => {
       project = createProject(target);
       const run = await project.json(['train', '--', 'sh', '-c', manyLines]);

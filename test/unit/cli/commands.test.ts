@@ -12,6 +12,7 @@ const promised: Readonly<Record<string, readonly string[]>> = {
   status: ['refresh', 'all'],
   down: ['all', 'config'],
   cancel: ['config'],
+  extend: ['by', 'config'],
   ssh: ['config'],
   sync: ['config'],
   pull: ['config'],

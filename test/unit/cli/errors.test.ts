@@ -116,6 +116,17 @@ test.each([0, 143, null])('a preempted job is not done, whatever it ended with: 
   expect(failure).toMatchObject({ code: 'preempted', hints: ['gpu-run train   starts it again'] });
 });
 
+test.each([
+  ['deadline', 'deadline', '--max-time'],
+  ['budget', 'budget', '--budget'],
+  ['stalled', 'interrupted', '--stall'],
+] as const)('a job that the watchdog has ended is not done, even with exit code 0: %s', (reason, kind, help) => {
+  for (const code of [0, 143, null]) {
+    const { failure } = verdictOf(jobEntry({ code, reason }), []);
+    expect(failure).toMatchObject({ code: kind, hints: [expect.stringContaining(help)] });
+  }
+});
+
 test('what may still bill counts more than the job', () => {
   expect(verdictOf(jobEntry({ code: 3 }), ['disk x: gcloud compute disks delete x']).failure).toMatchObject({
     code: 'still-billing',

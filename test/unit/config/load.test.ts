@@ -20,7 +20,7 @@ env: { PYTHONHASHSEED: "0" }
 secrets: [WANDB_API_KEY]
 outputs: [runs/, ./checkpoints/]
 metrics: { loss: 'loss=([0-9.]+)' }
-limits: { max-time: 2h, budget: 3.00, idle: 10m }
+limits: { max-time: 2h, budget: 3.00, idle: 10m, stall: 90m }
 retry: { on: [preempted, lost], attempts: 5, resume-from: checkpoints/ }
 ssh: { host: gpubox, port: 2222, config-file: ./ssh_config }
 gcp: { project: my-project, image: my-project/my-family, public-ip: false }
@@ -45,7 +45,7 @@ describe('loadSettings', () => {
       secrets: [],
       outputs: [],
       metrics: {},
-      limits: { maxTimeSeconds: 14_400, budgetUsd: null, idleSeconds: 900 },
+      limits: { maxTimeSeconds: 14_400, budgetUsd: null, idleSeconds: 900, stallSeconds: 3600 },
       retry: { on: [], attempts: 1, resumeFrom: null },
     });
   });
@@ -85,7 +85,7 @@ describe('loadSettings', () => {
       secrets: ['WANDB_API_KEY'],
       outputs: ['runs', 'checkpoints'],
       metrics: { loss: 'loss=([0-9.]+)' },
-      limits: { maxTimeSeconds: 7_200, budgetUsd: 3, idleSeconds: 600 },
+      limits: { maxTimeSeconds: 7_200, budgetUsd: 3, idleSeconds: 600, stallSeconds: 5_400 },
       retry: { on: ['preempted', 'lost'], attempts: 5, resumeFrom: 'checkpoints' },
     });
   });

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/core/clock.ts';
-import type { MachineRef, MachineStatus } from '../../../src/core/machine.ts';
+import { labelKeys, type MachineRef, type MachineStatus } from '../../../src/core/machine.ts';
 import { identifyProcess, isAlive, ownIdentity, type ProcessIdentity } from '../../../src/core/process-identity.ts';
 import { readMachineFile } from '../../../src/providers/local/machine-folder.ts';
 import { findProcesses, signalProcess } from '../../../src/providers/local/process-tree.ts';
@@ -100,6 +100,18 @@ describe('a local machine', () => {
     const env = await run(transport, 'env');
     expect(env).toContain(`GPU_RUN_MACHINE=${ref.id}\n`);
     expect(env).not.toContain('hunter2');
+  });
+
+  test('can be given more time, or less, while it runs; its label says so, too', async () => {
+    const ref = await start();
+    const later = Date.now() + 9 * 3_600_000;
+    await machines.provider.extend?.(ref, later);
+    expect(await machines.provider.describe(ref)).toMatchObject({ state: 'running', deadline: later });
+    const [found] = (await listed()).filter(({ id }) => id === ref.id);
+    expect(found?.labels[labelKeys.expires]).toBe(String(Math.floor(later / 1000)));
+    await machines.provider.extend?.(ref, Date.now());
+    await expect(until(ref, 'pending')).rejects.toThrow('it reached its deadline');
+    await expect(machines.provider.extend?.({ ...ref, id: 'nobody' }, later)).rejects.toMatchObject({ code: 'not-found' });
   });
 
   test('is readable by nobody else', async () => {

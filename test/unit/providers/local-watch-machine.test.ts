@@ -12,7 +12,7 @@ function watch(changes: Partial<Watched> = {}) {
   const stop = new AbortController();
   const result: { why: string | null; at: number } = { why: null, at: 0 };
   const watched: Watched = {
-    deadline: start + 240 * minute,
+    deadline: () => start + 240 * minute,
     idleSeconds: null,
     isBusy: () => {
       state.looks += 1;
@@ -42,8 +42,20 @@ describe('watchMachine', () => {
     expect(result.why).toBe('it reached its deadline');
   });
 
+  test('a deadline that is moved counts from then on', async () => {
+    const moved = { to: 10 * minute };
+    const begin = createFakeClock().now();
+    const { clock, result } = watch({ deadline: () => begin + moved.to });
+    await clock.advance(9 * minute);
+    moved.to = 70 * minute;
+    await clock.advance(60 * minute);
+    expect(result.why).toBeNull();
+    await clock.advance(2 * minute);
+    expect(result.why).toBe('it reached its deadline');
+  });
+
   test('a deadline that has passed already ends it at once', async () => {
-    const { clock, result } = watch({ deadline: 1 });
+    const { clock, result } = watch({ deadline: () => 1 });
     await clock.advance(0);
     expect(result.why).toBe('it reached its deadline');
   });

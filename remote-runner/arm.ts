@@ -1,0 +1,36 @@
+/** The call that sets the watchdog. */
+import { rmSync } from 'node:fs';
+import type { Calls } from '../src/protocol/calls.ts';
+import { writeWithBallast } from './ballast.ts';
+import { writeDurably } from './durable.ts';
+import type { MachineFolder } from './machine-folder.ts';
+import { findPowerOff } from './power-off.ts';
+import { RunnerError } from './runner-error.ts';
+import { liveHolder } from './serve-lock.ts';
+import type { Starter } from './start-serve.ts';
+import { type ArmedOrder, thisMoment } from './watch-order.ts';
+
+/** @throws RunnerError bad-input */
+export async function arm(order: Calls['arm']['params'], machine: MachineFolder, watching: Starter): Promise<Calls['arm']['result']> {
+  const { deadline, remainingMs, why, idleSeconds, stallSeconds, onEnd } = order;
+  const inOrder =
+    Number.isFinite(deadline) &&
+    Number.isFinite(remainingMs) &&
+    (why === 'deadline' || why === 'budget') &&
+    isLimit(idleSeconds) &&
+    isLimit(stallSeconds) &&
+    (onEnd === 'power-off' || onEnd === 'leave');
+  if (!inOrder) throw new RunnerError('bad-input', 'The order for the watchdog is not in order.');
+  const at = thisMoment(); // before anything that takes time
+  const { commands, problem } = onEnd === 'power-off' ? await findPowerOff() : { commands: [], problem: null };
+  const armed: ArmedOrder = { deadline, remainingMs, why, idleSeconds, stallSeconds, onEnd, at, powerOff: commands };
+  writeWithBallast(machine, () => writeDurably(machine.armed, JSON.stringify(armed)));
+  for (const file of [machine.over, machine.warning]) rmSync(file, { force: true });
+  await watching.alive();
+  return { pid: liveHolder(machine.watchLock)?.pid ?? 0, powerOff: commands[0]?.join(' ') ?? null, problem };
+}
+
+/** Seconds, or none. */
+function isLimit(value: unknown): boolean {
+  return value === null || (typeof value === 'number' && Number.isFinite(value) && value > 0);
+}

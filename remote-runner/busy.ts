@@ -1,0 +1,65 @@
+/** Whether anybody or anything uses the machine, as far as an ordinary user can see. What can't be seen counts as use. */
+import { existsSync, readdirSync } from 'node:fs';
+import { delimiter } from 'node:path';
+import { boundedRun } from './bounded-run.ts';
+import { readText } from './durable.ts';
+
+/** Percent: an idle GPU with a desktop or a driver daemon on it shows one or two. */
+const gpuWorksFrom = 5;
+const smiWithinMs = 20_000;
+const whoWithinMs = 5_000;
+
+/** `none`: there is no GPU. `unknown`: the driver did not say. */
+export type GpuUse = 'none' | 'idle' | 'works' | 'unknown';
+
+export async function gpuUse(env: NodeJS.ProcessEnv = process.env): Promise<GpuUse> {
+  const path = [env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin', '/usr/local/nvidia/bin'].join(delimiter);
+  const query = ['--query-gpu=utilization.gpu', '--format=csv,noheader,nounits'];
+  const end = await boundedRun('nvidia-smi', query, { env: { ...env, PATH: path, LC_ALL: 'C' }, withinMs: smiWithinMs });
+  if (end.kind === 'not-found') return 'none';
+  return end.kind === 'ended' && end.code === 0 ? parseUse(end.stdout) : 'unknown';
+}
+
+/** One line a GPU, a whole number of percent; `[N/A]` where it can't tell (a GPU that is shared out). */
+export function parseUse(text: string): GpuUse {
+  const lines = text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]));
+  if (lines.length === 0) return 'unknown';
+  if (lines.some((line) => /^\d{1,3}$/.test(line) && Number(line) >= gpuWorksFrom)) return 'works';
+  return lines.every((line) => /^\d{1,3}$/.test(line)) ? 'idle' : 'unknown';
+}
+
+/** Command lines of all processes, as far as they can be read; null: this system does not tell. */
+export function commandLines(): readonly string[] | null {
+  if (!existsSync('/proc/self/cmdline')) return null;
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      return [readText(`/proc/${name}/cmdline`)?.replaceAll('\0', ' ').trim() ?? ''];
+    } catch {
+      return []; // it has just ended, or belongs to somebody else on a system that hides that
+    }
+  });
+}
+
+/** A connection of ours to this machine's folder. */
+export function isClient(line: string, root: string): boolean {
+  return line.endsWith(`runner.mjs connect --root ${root}`);
+}
+
+/** OpenSSH names the process of each user that got in, `sshd: ann@pts/0`; whoever only knocks has no `@`. */
+export function isSshSession(line: string): boolean {
+  return /^sshd(-session)?: [^@[\]]+@/.test(line);
+}
+
+/** Our client, or somebody in by SSH or at a terminal. */
+export async function somebodyIsHere(root: string, env: NodeJS.ProcessEnv = process.env): Promise<boolean> {
+  const lines = commandLines();
+  if (lines === null || lines.some((line) => isClient(line, root) || isSshSession(line))) return true;
+  const who = await boundedRun('who', [], { env, withinMs: whoWithinMs });
+  if (who.kind === 'not-found') return false;
+  return who.kind !== 'ended' || who.code !== 0 || who.stdout.trim() !== '';
+}
+
+export function clientIsHere(root: string): boolean {
+  return commandLines()?.some((line) => isClient(line, root)) ?? false;
+}

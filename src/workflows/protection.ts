@@ -1,0 +1,66 @@
+/** What ends a machine if nobody ever comes back: the watchdog on it is armed here, and what protects it is told from what was really armed. */
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
+import type { ArmedWatchdog, MachineEntry } from '../ledger/ledger.ts';
+import type { Provider, ProviderTraits } from '../providers/provider.ts';
+import type { RunnerClient } from '../runner/client.ts';
+import { isBought } from './budget-deadline.ts';
+import type { RunContext } from './context.ts';
+
+/** Without an own word of the user on it. Seconds. */
+const defaultStallSeconds = 3_600;
+
+/**
+ * Sets the watchdog on the machine to the deadline of `machine`, in place of what it was set to. What it can't do stands in the result.
+ * @throws GpuRunError `connection`, `interrupted`
+ */
+export async function armWatchdog(machine: MachineEntry, traits: ProviderTraits, runner: RunnerClient, { clock }: Pick<RunContext, 'clock'>) {
+  const { deadline, idleSeconds, stallSeconds = defaultStallSeconds } = machine;
+  const mayPowerOff = traits.switchesOff === true;
+  try {
+    const { powerOff, problem } = await runner.call('arm', {
+      deadline,
+      remainingMs: deadline - clock.now(),
+      why: isBought(machine) ? 'budget' : 'deadline',
+      idleSeconds,
+      stallSeconds,
+      onEnd: mayPowerOff ? 'power-off' : 'leave',
+    });
+    return { endsJobs: true, powersOff: powerOff !== null, problem } satisfies ArmedWatchdog;
+  } catch (error) {
+    const failure = toGpuRunError(error);
+    if (failure.code === 'connection' || failure.code === 'interrupted') throw failure;
+    return { endsJobs: false, powersOff: false, problem: failure.message.replace(/\.$/, '') } satisfies ArmedWatchdog;
+  }
+}
+
+/** Who ends what if nobody comes back, in words. Empty: nobody ends anything. */
+export function protectionOf({ provider, idleSeconds, watchdog }: MachineEntry, traits: ProviderTraits): string[] {
+  const idle = idleSeconds === null ? '' : `, or after ${Math.round(idleSeconds / 60)} idle minutes`;
+  const own = traits.deadline === 'native' ? [`${provider} ends it at its deadline${traits.endsIdle ? idle : ''}`] : [];
+  if (watchdog?.endsJobs !== true) return own;
+  if (watchdog.powersOff) return [...own, `the watchdog on the machine switches it off at its deadline${idle}; jobs are told before and can save their work`];
+  if (traits.borrowed) return [...own, 'the watchdog on the host ends jobs at the deadline; the host is your own and stays'];
+  return [...own, 'the watchdog on the machine ends jobs shortly before its deadline, so that they can save their work'];
+}
+
+/** Before anything is ordered: a machine that nothing could end. @throws GpuRunError `usage` unless that is accepted */
+export function refuseUnprotected({ id, traits }: Provider, accepted: boolean): void {
+  if (accepted || traits.deadline !== 'none' || traits.switchesOff === true || traits.borrowed) return;
+  throw unprotected(`Nothing ends machines of ${id} but gpu-run on this computer`);
+}
+
+/** Once the watchdog is armed, or could not be. @throws GpuRunError `usage` when nothing protects it, unless that is accepted */
+export function checkProtected({ name, provider, watchdog }: MachineEntry, { deadline, borrowed }: ProviderTraits, accepted: boolean): void {
+  if (accepted || deadline === 'native' || watchdog?.powersOff === true || (borrowed && watchdog?.endsJobs === true)) return;
+  const why = watchdog?.problem == null ? '' : ` (${watchdog.problem})`;
+  const what = borrowed
+    ? `Nothing would end jobs on '${name}' at its deadline`
+    : `Nothing would end '${name}' at its deadline; ${provider} has no timer of its own`;
+  throw unprotected(`${what}${why}`);
+}
+
+function unprotected(what: string): GpuRunError {
+  return new GpuRunError('usage', `${what}: if this computer sleeps or fails, it goes on, and may bill, until somebody notices.`, {
+    hints: ['Add --yes to take that risk.'],
+  });
+}

@@ -1,0 +1,116 @@
+/** When the watchdog acts, over days that pass in a moment. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type GpuUse, isClient, isSshSession, parseUse } from '../../../remote-runner/busy.ts';
+import { decide, type Memory, nothingSeen } from '../../../remote-runner/watch-decide.ts';
+import { type ArmedOrder, leadMs, type Moment, remainingMs } from '../../../remote-runner/watch-order.ts';
+
+const start: Moment = { boot: 'b1', sinceBoot: 5_000, wall: 1_800_000_000_000 };
+const later = (ms: number, wallOff = 0): Moment => ({ boot: 'b1', sinceBoot: start.sinceBoot + ms, wall: start.wall + ms + wallOff });
+const orderOf = (more: Partial<ArmedOrder> = {}): ArmedOrder => ({
+  deadline: 0,
+  remainingMs: 4 * 3_600_000,
+  why: 'deadline',
+  idleSeconds: null,
+  stallSeconds: null,
+  onEnd: 'power-off',
+  at: start,
+  powerOff: [],
+  ...more,
+});
+
+interface World {
+  readonly jobs?: number;
+  readonly written?: (ms: number) => number;
+  readonly somebody?: (ms: number) => boolean;
+  readonly gpus?: (ms: number) => GpuUse;
+}
+
+/** Looks each second until it ends; what comes of it, and when. */
+async function run(order: ArmedOrder, world: World, untilMs: number) {
+  let memory: Memory = nothingSeen;
+  let warnedAt: number | null = null;
+  for (let ms = 0; ms <= untilMs; ms += 1_000) {
+    const { jobs = 0, written = () => 0, somebody = () => false, gpus = () => 'none' } = world;
+    const sight = { now: later(ms), jobs, written: written(ms), somebody: async () => somebody(ms), gpus: async () => gpus(ms) };
+    const decision = await decide(order, sight, memory);
+    memory = decision.memory;
+    if (decision.warning !== null) warnedAt ??= ms / 1000;
+    if (decision.end !== null) return { end: decision.end, at: ms / 1000, warnedAt };
+  }
+  return { end: null, at: null, warnedAt };
+}
+
+describe('deadline', () => {
+  test('the end begins a tenth of the time before it, 90 s at most, and says which limit has set it', async () => {
+    expect(await run(orderOf(), { jobs: 1 }, 4 * 3_600_000)).toMatchObject({ end: 'deadline', at: 4 * 3_600 - 90 });
+    expect(await run(orderOf({ remainingMs: 100_000, why: 'budget' }), { jobs: 1 }, 200_000)).toMatchObject({ end: 'budget', at: 90 });
+    expect(await run(orderOf({ remainingMs: -5 }), {}, 0)).toMatchObject({ end: 'deadline', at: 0 });
+  });
+
+  test('a wall clock that is set while the machine runs changes nothing; across a reboot it is all there is', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1e8 }), fc.integer({ min: -1e12, max: 1e12 }), (ms, wallOff) => {
+        expect(remainingMs(orderOf(), later(ms, wallOff))).toBe(4 * 3_600_000 - ms);
+      }),
+    );
+    expect(remainingMs(orderOf(), { boot: 'b2', sinceBoot: 1_000, wall: start.wall + 3_600_000 })).toBe(3 * 3_600_000);
+    expect([4_000, 60_000, 600_000, 3_600_000].map((remainingMs) => leadMs({ remainingMs }))).toEqual([2_000, 10_000, 60_000, 90_000]);
+  });
+});
+
+describe('idle', () => {
+  const order = orderOf({ idleSeconds: 600 });
+  test('ends after the limit, at most a twentieth late', async () => {
+    const { end, at } = await run(order, { gpus: () => 'idle' }, 3_600_000);
+    expect(end).toBe('idle');
+    expect(at).toBeGreaterThanOrEqual(600);
+    expect(at).toBeLessThanOrEqual(630);
+  });
+  test.each<[string, World]>([
+    ['a job', { jobs: 1, written: (ms) => ms }],
+    ['somebody who is in', { somebody: () => true }],
+    ['a GPU that works', { gpus: () => 'works' }],
+    ['a driver that does not say', { gpus: () => 'unknown' }],
+  ])('%s is use', async (_, world) => expect(await run(order, world, 3_600_000)).toMatchObject({ end: null }));
+  test('use in between begins the count anew', async () => {
+    const { at } = await run(order, { somebody: (ms) => ms >= 300_000 && ms < 400_000 }, 3_600_000);
+    expect(at).toBeGreaterThanOrEqual(1_000);
+  });
+  test('a host that stays is left alone', async () =>
+    expect(await run(orderOf({ idleSeconds: 600, onEnd: 'leave' }), {}, 3_600_000)).toMatchObject({ end: null }));
+});
+
+describe('stall', () => {
+  const order = orderOf({ stallSeconds: 600 });
+  test('warned of after half of the time, ended after all of it', async () => {
+    const { end, at, warnedAt } = await run(order, { jobs: 1, gpus: () => 'idle' }, 3_600_000);
+    expect(end).toBe('stalled');
+    expect(at).toBeGreaterThanOrEqual(600);
+    expect(at).toBeLessThanOrEqual(660);
+    expect(warnedAt).toBeGreaterThanOrEqual(300);
+    expect(warnedAt).toBeLessThanOrEqual(360);
+  });
+  test.each<[string, World]>([
+    ['output', { gpus: () => 'idle', written: (ms) => Math.floor(ms / 500_000) }],
+    ['a GPU that works now and then', { gpus: (ms) => (ms % 300_000 < 60_000 ? 'works' : 'idle') }],
+    ['a machine without GPU', { gpus: () => 'none' }],
+    ['a driver that does not say', { gpus: () => 'unknown' }],
+  ])('%s is none', async (_, world) => expect(await run(order, { jobs: 1, ...world }, 3_600_000)).toMatchObject({ end: null }));
+});
+
+test('what nvidia-smi says of use', () => {
+  expect(parseUse('0\n4\n')).toBe('idle');
+  expect(parseUse('0\n5\n')).toBe('works');
+  expect(parseUse('[N/A]\n97\n')).toBe('works');
+  expect(parseUse('0\n[N/A]\n')).toBe('unknown');
+  expect(parseUse('\n')).toBe('unknown');
+});
+
+test('who counts as being in', () => {
+  for (const line of ['sshd: ann@pts/0', 'sshd: ann@notty', 'sshd-session: ann@pts/12']) expect(isSshSession(line)).toBe(true);
+  for (const line of ['sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups', 'sshd: root [priv]', 'sshd: unknown [net]', 'vim sshd: ann@pts/0'])
+    expect(isSshSession(line)).toBe(false);
+  expect(isClient('/usr/bin/node /home/a/.gpu-run/runner/1/runner.mjs connect --root /home/a/m1', '/home/a/m1')).toBe(true);
+  expect(isClient('/usr/bin/node /home/a/.gpu-run/runner/1/runner.mjs connect --root /home/a/m12', '/home/a/m1')).toBe(false);
+});

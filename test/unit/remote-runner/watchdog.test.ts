@@ -1,0 +1,142 @@
+/** The watchdog ends jobs, and the machine where that was ordered, with nobody connected and whatever of ours is killed before. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { commandLines, isSshSession } from '../../../remote-runner/busy.ts';
+import type { WatchdogOrder } from '../../../src/protocol/watchdog.ts';
+import type { RunnerClient } from '../../../src/runner/client.ts';
+import { buildRunner, createMachine, followToEnd, kill, processesHolding, specOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+
+let build: string;
+let script: string;
+let bin: string;
+let machine: TestMachine;
+let client: RunnerClient;
+
+beforeAll(() => {
+  build = mkdtempSync(join(tmpdir(), 'gpu-run-watchdog-'));
+  script = buildRunner(build);
+});
+afterAll(() => rmSync(build, { recursive: true, force: true }));
+beforeEach(async () => {
+  bin = mkdtempSync(join(build, 'bin-'));
+  mkdirSync(bin, { recursive: true });
+  // What would switch this computer off is replaced, every way of it.
+  for (const name of ['shutdown', 'systemctl', 'poweroff']) program(name, `echo ${name} "$@" >> ${bin}/off`);
+  program('sudo', 'shift; exec "$@"');
+  program('who', '');
+  machine = createMachine(script, { env: { PATH: `${bin}:${dirname(process.execPath)}:/usr/bin:/bin`, METADATA_SERVER_DETECTION: 'none' } });
+  client = await machine.connect();
+});
+afterEach(() => machine[Symbol.asyncDispose]());
+
+const program = (name: string, text: string) => writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+const orderOf = (remainingMs: number, more: Partial<WatchdogOrder> = {}): WatchdogOrder => ({
+  deadline: Date.now() + remainingMs,
+  remainingMs,
+  why: 'deadline',
+  idleSeconds: null,
+  stallSeconds: null,
+  onEnd: 'leave',
+  ...more,
+});
+const watchers = () => machine.pids('watch');
+const switchedOff = () => (existsSync(join(bin, 'off')) ? readFileSync(join(bin, 'off'), 'utf8') : '');
+const left = (id: string) => processesHolding(`GPU_RUN_JOB=${id}`);
+
+/** A job that saves its work on SIGTERM; resolves when it runs. */
+async function start(): Promise<string> {
+  const spec = specOf(['sh', '-c', 'trap "echo saved > saved; exit 0" TERM; echo on > on; while :; do sleep 0.02; done']);
+  await client.call('submit', { spec });
+  await until(() => existsSync(join(machine.workdir, 'on')), 'the job');
+  return spec.id;
+}
+
+test('at the deadline, with nobody connected, jobs save their work and are gone; nothing is started any more; the host stays', async () => {
+  const id = await start();
+  const state = await client.call('arm', orderOf(4_000));
+  expect(state).toMatchObject({ powerOff: null, problem: null });
+  expect(watchers()).toContain(state.pid);
+  await client.close();
+  await until(() => left(id).length === 0, 'the end of the job');
+  client = await machine.connect();
+  await until(async () => (await summaryOf(client, id)).state === 'ended', 'the record');
+  expect((await summaryOf(client, id)).end).toMatchObject({ code: 0, reason: 'deadline', detail: "the machine's time is over" });
+  expect(existsSync(join(machine.workdir, 'saved'))).toBe(true);
+  await expect(client.call('submit', { spec: specOf('true') })).rejects.toMatchObject({ code: 'conflict' });
+  expect(switchedOff()).toBe('');
+  await client.call('arm', orderOf(3_600_000)); // extended
+  const spec = specOf('true');
+  await client.call('submit', { spec });
+  await followToEnd(client, spec.id);
+  expect((await summaryOf(client, spec.id)).end).toMatchObject({ code: 0, reason: 'exit' });
+});
+
+test('serving process and watchdog start each other again, and the machine is switched off in time', async () => {
+  const id = await start();
+  const { powerOff } = await client.call('arm', orderOf(8_000, { onEnd: 'power-off', why: 'budget' }));
+  expect(powerOff).toContain(join(bin, 'shutdown'));
+  await client.close();
+  const [watcher = 0] = watchers();
+  kill(watcher);
+  await until(() => watchers().some((pid) => pid !== watcher), 'another watchdog');
+  const [server = 0] = machine.pids('serve');
+  kill(server);
+  await until(() => machine.pids('serve').some((pid) => pid !== server), 'another serving process');
+  await until(() => switchedOff() !== '', 'the end of the machine');
+  expect(switchedOff()).toBe('shutdown -h now\n');
+  expect(left(id)).toEqual([]);
+  const { end } = JSON.parse(readFileSync(machine.jobFile(id, 'state.json'), 'utf8')) as { end: unknown };
+  expect(end).toMatchObject({ reason: 'budget' });
+});
+
+test('jobs end even when the serving process can not be had', async () => {
+  const id = await start();
+  await client.call('arm', orderOf(4_000));
+  await client.close();
+  const [server = 0] = machine.pids('serve');
+  kill(server, 'SIGSTOP'); // alive, and deaf
+  await until(() => left(id).length === 0, 'the end of the job');
+  kill(server, 'SIGCONT');
+});
+
+test('an idle machine switches itself off; while somebody is connected it does not', async ({ skip }) => {
+  skip(commandLines()?.some(isSshSession) === true, 'somebody is in by SSH here, which is use of this computer');
+  await client.call('arm', orderOf(3_600_000, { onEnd: 'power-off', idleSeconds: 1 }));
+  const other = await machine.connect();
+  await client.close();
+  await other.call('hello', {});
+  expect(switchedOff()).toBe('');
+  await other.close();
+  await until(() => switchedOff() !== '', 'the end of the machine');
+});
+
+test('a job that has stalled is warned, told to end, and the host stays and takes others', async () => {
+  program('nvidia-smi', 'echo 0');
+  const id = await start();
+  await client.call('arm', orderOf(3_600_000, { stallSeconds: 4 }));
+  const { records } = await followToEnd(client, id);
+  expect(records.flatMap((record) => (record.type === 'note' ? [record.text] : [])).join()).toContain('no GPU has worked');
+  expect((await summaryOf(client, id)).end).toMatchObject({ reason: 'stalled' });
+  await until(() => !existsSync(join(machine.root, 'over.json')), 'the watchdog to let others in');
+  const spec = specOf('true');
+  await client.call('submit', { spec });
+  await followToEnd(client, spec.id);
+  expect((await summaryOf(client, spec.id)).end).toMatchObject({ reason: 'exit' });
+});
+
+test('after shutdown nothing of it is left', async () => {
+  await client.call('arm', orderOf(3_600_000));
+  await client.call('shutdown', { graceMs: 0 });
+  expect(watchers()).toEqual([]);
+});
+
+test('who may not switch the machine off says so; an order that is none is refused', async () => {
+  program('sudo', 'exit 1');
+  await expect(client.call('arm', { ...orderOf(1_000), remainingMs: null as never })).rejects.toMatchObject({ code: 'bad-input' });
+  await expect(client.call('arm', { ...orderOf(1_000), onEnd: 'explode' as never })).rejects.toMatchObject({ code: 'bad-input' });
+  const { problem } = await client.call('arm', orderOf(3_600_000, { onEnd: 'power-off' }));
+  if (process.getuid?.() === 0) expect(problem).toBeNull();
+  else expect(problem).toContain('may not switch it off');
+});

@@ -1,0 +1,133 @@
+/** What ends a machine if nobody comes back: told from what was armed; and how its deadline is moved. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { GpuRunError } from '../../../src/core/errors.ts';
+import type { MachineRef } from '../../../src/core/machine.ts';
+import type { Provider, ProviderTraits } from '../../../src/providers/provider.ts';
+import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
+import type { RunContext } from '../../../src/workflows/context.ts';
+import { extend } from '../../../src/workflows/extend.ts';
+import { up } from '../../../src/workflows/up.ts';
+import { buildRunner, kill, pipeTransport, processesHolding, until } from '../../support/runner.ts';
+import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
+
+let folder: string;
+let script: string;
+let fake: FakeContext;
+let provider: FakeProvider;
+let context: RunContext;
+let home: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'gpu-run-protection-'));
+  script = buildRunner(folder);
+});
+afterAll(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await until(() => {
+    const left = processesHolding(folder);
+    for (const pid of left) kill(pid);
+    return left.length === 0;
+  }, 'the end of the runners');
+});
+afterEach(() => fake[Symbol.dispose]());
+
+function prepare(traits: Partial<ProviderTraits>, parts: Partial<Provider> = {}): void {
+  fake = createFakeContext((clock) => {
+    provider = createFakeProvider({ clock, traits, offers: [{ price: { currency: 'USD', perHour: 2 } as never }] });
+    Object.assign(provider, parts);
+    return { fake: provider };
+  });
+  home = mkdtempSync(join(folder, 'home-'));
+  // What would switch this computer off is replaced, every way of it.
+  for (const name of ['shutdown', 'systemctl', 'poweroff']) writeFileSync(join(home, name), '#!/bin/sh\nexit 0\n', { mode: 0o755 });
+  writeFileSync(join(home, 'sudo'), '#!/bin/sh\nshift; exec "$@"\n', { mode: 0o755 });
+  const env = { PATH: `${home}:${dirname(process.execPath)}:/usr/bin:/bin`, HOME: home, METADATA_SERVER_DETECTION: 'none' };
+  context = { ...fake.context, connect: () => pipeTransport(env), runner: { ...fake.context.runner, file: script, version: 'test-1' } };
+}
+
+const hour = 3_600_000;
+const armed = (id: string) => JSON.parse(readFileSync(join(home, '.gpu-run', 'machines', id, 'armed.json'), 'utf8'));
+
+test('a machine whose provider has a timer, and which may switch itself off, has two protections', async () => {
+  prepare({ deadline: 'native', endsIdle: false, switchesOff: true });
+  const { machine, protection } = await up(fakeInput, context);
+  expect(protection).toEqual([
+    'fake ends it at its deadline',
+    'the watchdog on the machine switches it off at its deadline, or after 15 idle minutes; jobs are told before and can save their work',
+  ]);
+  expect(armed(machine.id)).toMatchObject({ onEnd: 'power-off', why: 'deadline', deadline: machine.deadline, idleSeconds: 900, stallSeconds: 3600 });
+  expect((await up(fakeInput, context)).protection).toEqual(protection); // when it is used again, too
+});
+
+test('a budget that sets the deadline is told to the watchdog', async () => {
+  prepare({});
+  const { machine, protection } = await up({ ...fakeInput, budgetUsd: 2, stallSeconds: null }, context);
+  expect(armed(machine.id)).toMatchObject({ onEnd: 'leave', why: 'budget', stallSeconds: null });
+  expect(protection.at(-1)).toContain('so that they can save their work');
+});
+
+test("on one's own host jobs end, and the host stays", async () => {
+  prepare({ deadline: 'watchdog', borrowed: true });
+  expect((await up(fakeInput, context)).protection).toEqual(['the watchdog on the host ends jobs at the deadline; the host is your own and stays']);
+});
+
+test('what nothing could end is refused before it is ordered, unless that is accepted', async () => {
+  prepare({ deadline: 'none' });
+  await expect(up(fakeInput, context)).rejects.toMatchObject({ code: 'usage', hints: expect.arrayContaining(['Add --yes to take that risk.']) });
+  expect(provider.orders).toEqual([]);
+  expect((await up({ ...fakeInput, unprotected: true }, context)).machine.state).toBe('ready');
+});
+
+test('a machine whose watchdog turns out to be unable to end it is ended again, unless that is accepted', async () => {
+  prepare({ deadline: 'watchdog' }); // and it may not switch itself off
+  await expect(up(fakeInput, context)).rejects.toMatchObject({ code: 'usage' });
+  expect(provider.machines.map(({ goneAt }) => goneAt)).not.toContain(null);
+  expect((await up({ ...fakeInput, unprotected: true }, context)).machine.state).toBe('ready');
+});
+
+test('extend moves provider, watchdog and ledger', async () => {
+  const moved: number[] = [];
+  prepare({}, { extend: async (_ref: MachineRef, deadline: number) => void moved.push(deadline) });
+  const { machine } = await up(fakeInput, context);
+  await fake.clock.advance(hour);
+  const result = await extend({ name: 'cats', bySeconds: 3600 }, context);
+  expect(result.from).toBe(machine.deadline);
+  expect(result.machine.deadline).toBe(machine.deadline + hour);
+  expect(moved).toEqual([machine.deadline + hour]);
+  expect(armed(machine.id)).toMatchObject({ deadline: machine.deadline + hour, remainingMs: 4 * hour });
+  expect(context.ledger.get(machine.id)?.deadline).toBe(machine.deadline + hour);
+});
+
+test('extend stays within the budget, and says how far that goes', async () => {
+  prepare({}, { extend: async () => {} });
+  const { machine } = await up({ ...fakeInput, budgetUsd: 9 }, context); // 4.5 hours; 4 are ordered
+  const failure = await extend({ name: 'cats', bySeconds: 3600 }, context).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'budget', hints: expect.arrayContaining([expect.stringContaining('gpu-run extend cats --by 30m ')]) });
+  expect(context.ledger.get(machine.id)?.deadline).toBe(machine.deadline);
+  expect(armed(machine.id)).toMatchObject({ deadline: machine.deadline });
+  const { machine: moved } = await extend({ name: 'cats', bySeconds: 1800 }, context);
+  expect(armed(moved.id)).toMatchObject({ why: 'budget' });
+});
+
+test('extend where the provider can not: nothing is changed, and what holds is said', async () => {
+  prepare({ switchesOff: true });
+  const { machine } = await up(fakeInput, context);
+  const ends = new Date(machine.deadline).toISOString().slice(0, 19);
+  await expect(extend({ name: 'cats', bySeconds: 3600 }, context)).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining(ends) });
+  expect(armed(machine.id)).toMatchObject({ deadline: machine.deadline });
+  expect(context.ledger.get(machine.id)?.deadline).toBe(machine.deadline);
+});
+
+test('extend that fails half-way leaves the earlier deadline in the ledger, and again does the rest', async () => {
+  prepare({ deadline: 'watchdog', switchesOff: true });
+  const { machine } = await up(fakeInput, context);
+  const broken = {
+    ...context,
+    connect: () => ({ ...pipeTransport(), connect: () => Promise.reject(new GpuRunError('connection', 'No answer.', { retry: 'same' })) }),
+  };
+  await expect(extend({ name: 'cats', bySeconds: 3600 }, broken)).rejects.toMatchObject({ code: 'connection' });
+  expect(context.ledger.get(machine.id)?.deadline).toBe(machine.deadline);
+  expect((await extend({ name: 'cats', bySeconds: 3600 }, context)).machine.deadline).toBe(machine.deadline + hour);
+});
