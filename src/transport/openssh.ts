@@ -13,6 +13,7 @@ import type { RemoteAddress } from './forward.ts';
 import { type Connector, lazyTransport } from './lazy-transport.ts';
 import { exitCode, opensshCommand, type PipedSsh, reportingCommand } from './openssh-command.ts';
 import { diagnoseOpenssh } from './openssh-diagnose.ts';
+import { spawnGuarded } from './openssh-guard.ts';
 import { type Master, startMaster } from './openssh-master.ts';
 import { type OpensshAccess, type SshArguments, sshArguments } from './openssh-options.ts';
 import { orInterrupted } from './or-interrupted.ts';
@@ -84,15 +85,14 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
     start: async (argv, signal) => {
       const { line, mark } = reportingCommand(argv);
       const used = await orInterrupted(route(), signal);
-      const child = spawn('ssh', [...used.argv, '-T', used.ssh.host, line], { stdio: 'pipe', detached: process.platform !== 'win32' });
-      return opensshCommand(track(child), mark, () => explain(used));
+      return opensshCommand(track(spawnPiped([...used.argv, '-T', used.ssh.host, line])), mark, () => explain(used));
     },
     terminal: async (argv, { stdin, stdout, stderr, term }) => {
       const used = await route();
       const command = argv === null ? [] : [reportingCommand(argv).line];
       stdin.pause(); // every key is for ssh
-      const call = ['ssh', ...used.argv, '-t', used.ssh.host, ...command];
-      const child = track(spawn('env', [`TERM=${term}`, ...call], { stdio: [stdin, stdout, stderr] }));
+      const call = ['env', `TERM=${term}`, 'ssh', ...used.argv, '-t', used.ssh.host, ...command] as const;
+      const child = track(spawnGuarded(call, { stdio: [stdin, stdout, stderr], detached: false }));
       const code = await exitCode(child);
       // On a terminal nothing marks a 255 as the command's own: it is, where the connection still stands.
       if (code === null || (code === 255 && used.master !== null && !(await answers(used.argv, access.host, closing.signal)))) throw await explain(used);
@@ -100,9 +100,7 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
     },
     dial: async (remote) => {
       const used = await route();
-      return streamOf(
-        track(spawn('ssh', [...used.argv, '-T', '-W', addressOf(remote), used.ssh.host], { stdio: 'pipe', detached: process.platform !== 'win32' })),
-      );
+      return streamOf(track(spawnPiped([...used.argv, '-T', '-W', addressOf(remote), used.ssh.host])));
     },
     close: async () => {
       closing.abort();
@@ -116,9 +114,17 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
   };
 }
 
+/**
+ * One that comes when the shared connection has just gone, or that the host refuses a further session on it (`MaxSessions`), makes a
+ * connection of its own: so each of them is guarded.
+ */
+function spawnPiped(argv: readonly string[]): PipedSsh {
+  return spawnGuarded(['ssh', ...argv], { stdio: ['pipe', 'pipe', 'pipe'], detached: true }) as PipedSsh;
+}
+
 /** A connection that is not ours to hold is tried out. */
 async function checkRoute(used: Route, options: ConnectOptions, track: (child: PipedSsh) => PipedSsh): Promise<void> {
-  const child = track(spawn('ssh', [...used.argv, '-T', used.ssh.host, 'exit 0'], { stdio: 'pipe' }));
+  const child = track(spawnPiped([...used.argv, '-T', used.ssh.host, 'exit 0']));
   child.stdin.end();
   child.stdout.resume();
   child.stderr.resume();

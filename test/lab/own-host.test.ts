@@ -1,5 +1,5 @@
 /** The same end-to-end suites as `local`, against a real OpenSSH server: as root, and as a plain user on a host without Node. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -57,6 +57,7 @@ suites('OpenSSH as root', '/root', {});
 
 describe('a plain user', () => {
   beforeAll(() => {
+    spawnSync('userdel', ['--remove', plainUser], { stdio: 'ignore' }); // of a run that was killed
     execFileSync('useradd', ['--create-home', '--shell', '/bin/sh', plainUser]);
     execFileSync('usermod', ['--password', '*', plainUser]); // not locked, and no password either
   });

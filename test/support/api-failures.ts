@@ -49,10 +49,11 @@ export async function liveThrough({ kind, at, lasts }: ApiFailure): Promise<read
     const context = honest(rig);
     const rules = rig.emulator.firewalls();
     const calls = nthCall(at, lasts);
-    const fault = failures[kind](rig.emulator, { calls, ...(lasts === 'once' ? { times: 1 } : {}) });
+    const fault = failures[kind](rig.emulator, { calls: calls.pattern, ...(lasts === 'once' ? { times: 1 } : {}) });
     const codes = [await expectHonestEnd(rig, () => up(upInput(false), context))];
     if (codes[0] === null) codes.push(await expectHonestEnd(rig, () => down({ names: ['cats'], all: false }, context)));
-    if (lasts === 'once') expect(codes).toEqual([null, null]);
+    // How often an operation is looked up depends on time: the last calls may not have been needed, and so have not failed.
+    if (lasts === 'once' || !calls.failed()) expect(codes).toEqual([null, null]);
     else expect(codes).not.toEqual([null, null]);
     fault.remove();
     expect(await reap({ dryRun: false }, context)).toMatchObject({ unreachable: [], leftovers: [] });
@@ -110,12 +111,12 @@ export async function expectHonestEnd({ emulator, context }: UpRig, work: () => 
   return error?.code ?? null;
 }
 
-function nthCall(at: number, lasts: ApiFailure['lasts']): RegExp {
+function nthCall(at: number, lasts: ApiFailure['lasts']): { readonly pattern: RegExp; failed(): boolean } {
   let seen = 0;
-  const calls = /^/;
-  calls.test = () => {
+  const pattern = /^/;
+  pattern.test = () => {
     seen++;
     return lasts === 'once' ? seen === at : seen >= at;
   };
-  return calls;
+  return { pattern, failed: () => seen >= at };
 }
