@@ -31,7 +31,10 @@ export interface MachineIntent {
   /** Milliseconds since the epoch. */
   readonly deadline: number;
   readonly idleSeconds: number | null;
+  /** What the whole run may cost, US dollars: this machine and those before it. */
   readonly budgetUsd: number | null;
+  /** What the machines before it have cost that were ordered for the same run, US dollars. Absent: nothing. */
+  readonly spentBeforeUsd?: number;
   /** Seconds in which a job may be still; null: for ever. Absent: as long as is usual. */
   readonly stallSeconds?: number | null;
   /** True when `train` rented it for one job: it goes down with the job. */
@@ -99,6 +102,10 @@ export interface MachineFilter {
   readonly live?: boolean;
   /** Only those that were ordered at this time or later, milliseconds since the epoch. */
   readonly since?: number;
+  /** true: no orders that were refused. */
+  readonly made?: boolean;
+  /** Newest first, at most so many. */
+  readonly limit?: number;
 }
 
 export interface JobFilter {

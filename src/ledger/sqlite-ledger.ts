@@ -70,16 +70,16 @@ function machineTable(db: DatabaseSync, clock: Clock) {
   };
 
   const list = (filter: MachineFilter = {}): MachineEntry[] => {
-    const { name, live, since } = filter;
+    const { name, live, since, made, limit = -1 } = filter;
     const where = [
       ...(name === undefined ? [] : ['name = :name']),
       ...(live === true ? ["state <> 'gone'"] : []),
       ...(since === undefined ? [] : ['created_at >= :since']),
+      ...(made === true ? ['never_made IS NULL'] : []),
     ];
-    const values: Record<string, SQLInputValue> = { ...(name === undefined ? {} : { name }), ...(since === undefined ? {} : { since }) };
-    return (db.prepare(`SELECT record, holder FROM machines ${whereAll(where)} ORDER BY created_at DESC, seq DESC`).all(values) as unknown as MachineRow[]).map(
-      entryOf,
-    );
+    const values: Record<string, SQLInputValue> = { limit, ...(name === undefined ? {} : { name }), ...(since === undefined ? {} : { since }) };
+    const query = `SELECT record, holder FROM machines ${whereAll(where)} ORDER BY created_at DESC, seq DESC LIMIT :limit`;
+    return (db.prepare(query).all(values) as unknown as MachineRow[]).map(entryOf);
   };
 
   const existing = (id: string): MachineEntry => {

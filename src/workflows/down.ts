@@ -4,6 +4,7 @@ import { costOf } from '../core/money.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { type EndedMachine, endMachine } from './end-machine.ts';
+import { downReason } from './end-reason.ts';
 import { recover } from './recover.ts';
 import { billedSeconds } from './report-cost.ts';
 
@@ -45,7 +46,7 @@ export async function down(input: DownInput, context: RunContext): Promise<DownR
 
 async function saveAndEnd(entry: MachineEntry, context: RunContext): Promise<EndedMachine> {
   if (context.ledger.listJobs({ machineId: entry.id }).length > 0) await (await import('./save-logs.ts')).saveLogs(entry, context);
-  return endClaimed(entry, 'down', context);
+  return endClaimed(entry, downReason, context);
 }
 
 /** Takes the claim, ends the machine, gives the claim back. */

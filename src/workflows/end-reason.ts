@@ -3,6 +3,9 @@ import type { MachineStatus } from '../core/machine.ts';
 
 export const preemptedReason = 'its provider took it back (preempted)';
 const deadlineReason = 'its time was over';
+/** By `gpu-run down`. */
+export const downReason = 'down';
+const deletedReason = 'somebody ended it, and not gpu-run on this computer';
 
 /** Gone, or on its way there for a reason that its provider gives: nobody will reach it again. */
 export function isOver({ state, cause }: Pick<MachineStatus, 'state' | 'cause'>): boolean {
@@ -17,7 +20,7 @@ export function endReasonOf({ cause, detail }: Pick<MachineStatus, 'cause' | 'de
     case 'deadline':
       return deadlineReason;
     case 'deleted':
-      return `somebody ended it, and not gpu-run on this computer${detail === null ? '' : ` (${detail})`}`;
+      return `${deletedReason}${detail === null ? '' : ` (${detail})`}`;
     case 'host-error':
       return detail ?? 'the computer that it ran on failed';
     case undefined:
@@ -31,4 +34,9 @@ export function saysPreempted(reason: string | null): boolean {
 
 export function saysDeadline(reason: string | null): boolean {
   return reason === deadlineReason;
+}
+
+/** Somebody wanted it to end, here or by the provider's own means. */
+export function saysAsked(reason: string | null): boolean {
+  return reason === downReason || reason?.startsWith('reap: ') === true || reason?.startsWith(deletedReason) === true;
 }

@@ -62,10 +62,11 @@ function checkBudget(machine: MachineEntry, deadline: number, { clock }: RunCont
   const until = affordableUntil(machine);
   if (deadline <= until) return;
   const moreSeconds = Math.floor((until - machine.deadline) / 1000);
-  const { name, budgetUsd } = machine;
+  const { name, budgetUsd, spentBeforeUsd = 0 } = machine;
   const usd = formatUsd(budgetUsd ?? 0);
   const left = moreSeconds >= 1 && machine.deadline > clock.now() ? [`gpu-run extend ${name} --by ${compact(moreSeconds)}   is what it allows`] : [];
-  throw new GpuRunError('budget', `The budget of ${usd} for '${name}' lasts until ${moment(until)}: its deadline stays at ${moment(machine.deadline)}.`, {
+  const earlier = spentBeforeUsd > 0 ? `, of which earlier attempts have spent ${formatUsd(spentBeforeUsd)},` : '';
+  throw new GpuRunError('budget', `The budget of ${usd} for '${name}'${earlier} lasts until ${moment(until)}: its deadline stays at ${moment(machine.deadline)}.`, {
     hints: [...left, 'A machine that is made with a larger --budget lasts longer.'],
   });
 }

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { BillingRule } from '../core/billing.ts';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { labelKeys, type MachineRef } from '../core/machine.ts';
 import type { Offer } from '../core/offer.ts';
@@ -21,6 +22,8 @@ export interface LaunchInput extends UpInput {
   readonly offer: Offer;
   /** Milliseconds since the epoch. */
   readonly deadline: number;
+  /** What the run has cost until now, US dollars. */
+  readonly spentBeforeUsd: number;
 }
 
 export type LaunchOutcome =
@@ -55,12 +58,13 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
     deadline,
     idleSeconds,
     budgetUsd,
+    ...(input.spentBeforeUsd === 0 ? {} : { spentBeforeUsd: input.spentBeforeUsd }),
     ...(input.stallSeconds === undefined ? {} : { stallSeconds: input.stallSeconds }),
     forOneJob,
     user,
     branch,
     commit,
-    billing: { minimumSeconds: provider.traits.billingMinimumSeconds ?? 0, incrementSeconds: provider.traits.billingIncrementSeconds },
+    billing: billingOf(provider),
     ref,
   };
   if (!ledger.open({ ...intent, holder: self }).opened) return { machine: null, failure: null };
@@ -88,6 +92,11 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
 export function placeOf({ provider, region, zone }: Pick<Offer, 'provider' | 'region' | 'zone'>): string {
   const place = zone ?? region;
   return place === null ? provider : `${provider} ${place}`;
+}
+
+/** How a provider counts time, as it is kept with each order. */
+export function billingOf({ traits }: Provider): BillingRule {
+  return { minimumSeconds: traits.billingMinimumSeconds ?? 0, incrementSeconds: traits.billingIncrementSeconds };
 }
 
 function planFor({ name, offer, need, deadline, idleSeconds }: LaunchInput, keys: KeyPair, context: RunContext): LaunchPlan {

@@ -2,8 +2,9 @@
 import { type Attempt, type GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { Offer } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import { spentByRun, withinBudget } from './budget-spent.ts';
 import type { RunContext } from './context.ts';
-import { launchOffer } from './launch-offer.ts';
+import { billingOf, type LaunchInput, launchOffer } from './launch-offer.ts';
 import { coolDown, offersLeft } from './offers-left.ts';
 import { attemptAt, giveUp, nothingFits, type Verdict, verdictOf, whyNot } from './up-failure.ts';
 import { deadlineFor, type UpInput } from './up-input.ts';
@@ -25,6 +26,7 @@ const ofOneProvider: ReadonlySet<string> = new Set<GpuRunError['code']>([
   'unfit',
   'lost',
   'preempted',
+  'budget',
   'connection',
   'protocol',
 ]);
@@ -50,27 +52,29 @@ async function rentAt(provider: string, input: UpInput, attempts: Attempt[], con
   try {
     offers = await offersOf(provider, input, context);
   } catch (error) {
-    const failure = stopUnlessNext(error, input, attempts);
-    attempts.push(attemptAt({ provider, region: null, zone: null, type: null }, failure));
-    return { provider, failure, failures: [failure] };
+    return nothingAt(provider, stopUnlessNext(error, input, attempts), [], attempts);
   }
+  const billing = billingOf(await context.providers.get(provider));
   const failures: GpuRunError[] = [];
   let replaced = 0;
   let unanswered = 0;
   for (let left = offers; left[0] !== undefined; ) {
-    const offer: Offer = left[0];
-    const outcome = await launch(offer, input, attempts, context);
-    if (outcome.failure === null) {
-      if (outcome.machine !== null) attempts.push(attemptAt(offer, null));
-      return outcome.machine;
-    }
-    attempts.push(attemptAt(offer, outcome.failure));
+    const spentBeforeUsd = spentByRun(input.name, context); // more than before, when the last attempt was billed
+    const within = withinBudget(left, { ...input, spentBeforeUsd }, billing);
+    const [offer] = within.offers;
+    if (offer === undefined) return nothingAt(provider, within.refusal ?? nothingFits(input, [provider]), failures, attempts);
+    const outcome = await launch(
+      { ...input, offer, spentBeforeUsd, deadline: deadlineFor(input, offer, context.clock.now(), spentBeforeUsd) },
+      attempts,
+      context,
+    );
+    if (outcome.failure === null) return outcome.machine;
     const failure = stopUnlessNext(outcome.failure, input, attempts);
     failures.push(failure);
     replaced += outcome.existed ? 1 : 0;
-    unanswered = !outcome.existed && (failure.code === 'connection' || failure.code === 'protocol') ? unanswered + 1 : 0;
+    unanswered = !outcome.existed && saysNothing(failure) ? unanswered + 1 : 0;
     if (failure.retry === 'never' || replaced > mostReplacements || unanswered >= mostUnanswered) return { provider, failure, failures };
-    left = offersLeft(left.slice(1), offer, failure.elsewhere);
+    left = offersLeft(within.offers.slice(1), offer, failure.elsewhere);
     if (left[0] !== undefined) tell(`${whyNot(failure, offer)}; trying ${left[0].zone ?? left[0].region ?? left[0].type}`, context);
   }
   if (failures.length > 0) return verdictOf(provider, failures);
@@ -79,11 +83,23 @@ async function rentAt(provider: string, input: UpInput, attempts: Attempt[], con
   return { provider, failure, failures };
 }
 
-/** @throws GpuRunError `still-billing`, with all that was tried before it */
-async function launch(offer: Offer, input: UpInput, attempts: Attempt[], context: RunContext) {
+/** It came to no order there. `before`: what failed before that. */
+function nothingAt(provider: string, failure: GpuRunError, before: readonly GpuRunError[], attempts: Attempt[]): Verdict {
+  attempts.push(attemptAt({ provider, region: null, zone: null, type: null }, failure));
+  return { provider, failure, failures: [...before, failure] };
+}
+
+function saysNothing({ code }: GpuRunError): boolean {
+  return code === 'connection' || code === 'protocol';
+}
+
+/** `attempts` takes it up. @throws GpuRunError `still-billing`, with all that was tried before it */
+async function launch(input: LaunchInput, attempts: Attempt[], context: RunContext) {
+  const { offer } = input;
   try {
-    const outcome = await launchOffer({ ...input, offer, deadline: deadlineFor(input, offer, context.clock.now()) }, context);
-    return { failure: null, existed: false, ...outcome };
+    const outcome = { failure: null, existed: false, ...(await launchOffer(input, context)) };
+    if (outcome.failure !== null || outcome.machine !== null) attempts.push(attemptAt(offer, outcome.failure));
+    return outcome;
   } catch (error) {
     const failure = toGpuRunError(error);
     attempts.push(attemptAt(offer, failure));

@@ -15,19 +15,20 @@ export interface Verdict {
 /** As many as a person reads. */
 const mostHints = 8;
 
-/** Nothing is left to try there. Quota comes first: it is what one can do something about. */
+/** Nothing is left to try there. Money and quota come first: they are what one can do something about. */
 export function verdictOf(provider: string, failures: readonly [GpuRunError, ...GpuRunError[]] | readonly GpuRunError[]): Verdict {
-  const failure = byCode(failures, 'quota') ?? byCode(failures, 'no-capacity') ?? failures.at(-1);
+  const failure = byCode(failures, 'budget') ?? byCode(failures, 'quota') ?? byCode(failures, 'no-capacity') ?? failures.at(-1);
   if (failure === undefined) throw new GpuRunError('internal', `${provider} failed without a failure`);
   return { provider, failure, failures };
 }
 
-/** A single failure stays what it is. Of several providers, capacity and quota decide over what kept another from being asked. */
+/** A single failure stays what it is. Of several providers, budget, quota and capacity decide over what kept another from being asked. */
 export function giveUp(input: UpInput, verdicts: readonly Verdict[], attempts: readonly Attempt[]): GpuRunError {
   const failures = verdicts.flatMap(({ failures: each }) => each);
   const decisive = verdicts.map(({ failure }) => failure);
   const tried = verdicts.flatMap(({ failure, failures: each }) => (each.length === 0 ? [] : [failure]));
-  const main = byCode(tried, 'quota') ?? byCode(tried, 'no-capacity') ?? tried[0] ?? decisive[0] ?? nothingFits(input, input.providers);
+  const main =
+    byCode(tried, 'budget') ?? byCode(tried, 'quota') ?? byCode(tried, 'no-capacity') ?? tried[0] ?? decisive[0] ?? nothingFits(input, input.providers);
   const hints = [...new Set([...main.hints, ...decisive.flatMap((each) => each.hints), ...failures.flatMap((each) => each.hints)])];
   const message = messageFor(input, verdicts, main);
   return new GpuRunError(main.code, message, {
@@ -48,7 +49,7 @@ function messageFor(input: UpInput, verdicts: readonly Verdict[], main: GpuRunEr
 }
 
 function sayOne({ need }: UpInput, { provider, failure, failures }: Verdict): string {
-  if (failures.length <= 1 || failure.retry === 'never') return failure.message;
+  if (failures.length <= 1 || failure.retry === 'never' || failure.code === 'budget') return failure.message;
   const counts = new Map<ErrorCode, number>();
   for (const { code } of failures) counts.set(code, (counts.get(code) ?? 0) + 1);
   if (counts.size === 1 && failures.every(({ message }) => message === failure.message)) return failure.message;

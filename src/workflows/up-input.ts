@@ -1,5 +1,6 @@
 /** What is asked of `up`. */
 import type { Offer, ResourceNeed } from '../core/offer.ts';
+import { affordableMs } from './budget-deadline.ts';
 
 export interface UpInput {
   readonly name: string;
@@ -11,6 +12,7 @@ export interface UpInput {
   readonly template: string | null;
   readonly maxTimeSeconds: number;
   readonly idleSeconds: number | null;
+  /** US dollars for the whole run: what earlier attempts have cost is part of it. */
   readonly budgetUsd: number | null;
   /** Seconds in which a job may write nothing while no GPU works; null: for ever. Absent: as long as is usual. */
   readonly stallSeconds?: number | null;
@@ -20,10 +22,9 @@ export interface UpInput {
   readonly forOneJob: boolean;
 }
 
-/** The budget buys time at the offer's price; the deadline is the earlier of that and the time limit. Milliseconds since the epoch. */
-export function deadlineFor(input: UpInput, offer: Offer, now: number): number {
-  const affordable = input.budgetUsd === null || offer.price.perHour === 0 ? Number.POSITIVE_INFINITY : (input.budgetUsd / offer.price.perHour) * 3600;
-  return Math.floor(now + Math.min(input.maxTimeSeconds, affordable) * 1000);
+/** What is left of the budget buys time at the offer's price; the deadline is the earlier of that and the time limit. Milliseconds since the epoch. */
+export function deadlineFor({ maxTimeSeconds, budgetUsd }: UpInput, offer: Offer, now: number, spentBeforeUsd = 0): number {
+  return Math.floor(now + Math.min(maxTimeSeconds * 1000, affordableMs({ budgetUsd, spentBeforeUsd }, offer)));
 }
 
 /** `1 x L4 (spot) in us-central1`. */

@@ -3,8 +3,10 @@ import { type Attempt, toGpuRunError } from '../core/errors.ts';
 import { costOf } from '../core/money.ts';
 import type { Offer } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import { spentByRun, withinBudget } from './budget-spent.ts';
 import type { RunContext } from './context.ts';
 import { checkFits, reuse, settleExisting } from './existing-machine.ts';
+import { billingOf } from './launch-offer.ts';
 import { protectionOf } from './protection.ts';
 import { recover } from './recover.ts';
 import { rent } from './rent.ts';
@@ -33,7 +35,7 @@ export interface UpPlan {
 }
 
 /**
- * @throws GpuRunError `no-capacity` when nothing fits, `conflict` when the name is taken by a different machine, what the
+ * @throws GpuRunError `no-capacity` when nothing fits, `budget` when what is left of it buys nothing, `conflict` when the name is taken by a different machine, what the
  * provider said when no offer worked out, `interrupted` after everything was undone, `still-billing` when that failed. It carries
  * `attempts`: all that was tried.
  */
@@ -49,12 +51,12 @@ export async function up(input: UpInput, context: RunContext): Promise<UpResult>
   } // null: another gpu-run has just opened the same name; use its machine
 }
 
-/** `--dry-run`: what `up` would do. Costs nothing and changes nothing. @throws GpuRunError `no-capacity` when nothing fits */
+/** `--dry-run`: what `up` would do. Costs nothing and changes nothing. @throws GpuRunError `no-capacity` when nothing fits, `budget` */
 export async function planUp(input: UpInput, context: RunContext): Promise<UpPlan> {
   const offers = await findOffers(input, context);
   const best = offers[0];
   const now = context.clock.now();
-  const deadline = best === undefined ? now : deadlineFor(input, best, now);
+  const deadline = best === undefined ? now : deadlineFor(input, best, now, spentByRun(input.name, context));
   const existing = context.ledger.list({ name: input.name, live: true })[0] ?? null;
   if (best === undefined && existing === null) throw nothingFits(input, input.providers);
   return { offers, deadline, worstCaseUsd: best === undefined ? null : costOf(best.price, (deadline - now) / 1000), existing };
@@ -65,14 +67,19 @@ async function findOffers(input: UpInput, context: RunContext): Promise<readonly
   context.reporter.report({ type: 'phase', phase: 'offers', status: 'begin', text: 'Looking for a machine' });
   const offers: Offer[] = [];
   const verdicts: Verdict[] = [];
+  const budget = { ...input, spentBeforeUsd: spentByRun(input.name, context) };
   for (const id of input.providers) {
     try {
       const provider = await context.providers.get(id);
-      for await (const offer of provider.offers(input.need, context.signal)) offers.push(offer);
+      const found: Offer[] = [];
+      for await (const offer of provider.offers(input.need, context.signal)) found.push(offer);
+      const within = withinBudget(found, budget, billingOf(provider));
+      if (within.refusal !== null) throw within.refusal;
+      offers.push(...within.offers);
     } catch (error) {
       const failure = toGpuRunError(error);
       if (input.providers.length === 1 || context.signal.aborted) throw failure;
-      context.reporter.report({ type: 'note', level: 'warn', text: `${id} can't be asked: ${failure.message}` });
+      context.reporter.report({ type: 'note', level: 'warn', text: `${failure.code === 'budget' ? id : `${id} can't be asked`}: ${failure.message}` });
       verdicts.push({ provider: id, failure, failures: [failure] });
     }
   }
