@@ -66,9 +66,13 @@ function checkBudget(machine: MachineEntry, deadline: number, { clock }: RunCont
   const usd = formatUsd(budgetUsd ?? 0);
   const left = moreSeconds >= 1 && machine.deadline > clock.now() ? [`gpu-run extend ${name} --by ${compact(moreSeconds)}   is what it allows`] : [];
   const earlier = spentBeforeUsd > 0 ? `, of which earlier attempts have spent ${formatUsd(spentBeforeUsd)},` : '';
-  throw new GpuRunError('budget', `The budget of ${usd} for '${name}'${earlier} lasts until ${moment(until)}: its deadline stays at ${moment(machine.deadline)}.`, {
-    hints: [...left, 'A machine that is made with a larger --budget lasts longer.'],
-  });
+  throw new GpuRunError(
+    'budget',
+    `The budget of ${usd} for '${name}'${earlier} lasts until ${moment(until)}: its deadline stays at ${moment(machine.deadline)}.`,
+    {
+      hints: [...left, 'A machine that is made with a larger --budget lasts longer.'],
+    },
+  );
 }
 
 /** ISO 8601 in UTC, to the second. */
