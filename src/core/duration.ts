@@ -42,3 +42,8 @@ function notADuration(text: string): GpuRunError {
     hints: ['Write whole numbers with d, h, m or s, largest first, as in 90s, 15m, 4h, 2d or 1h30m.'],
   });
 }
+
+/** A moment, milliseconds since the epoch, as ISO 8601 in UTC to the second. */
+export function formatMoment(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}

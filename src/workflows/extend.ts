@@ -1,5 +1,5 @@
 /** `extend`: moves a machine's deadline at all places that know it, or says why it can't and what then still holds. */
-import { formatDuration } from '../core/duration.ts';
+import { formatDuration, formatMoment } from '../core/duration.ts';
 import { GpuRunError } from '../core/errors.ts';
 import { formatUsd } from '../core/money.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
@@ -36,7 +36,7 @@ export async function extend({ name, bySeconds }: ExtendInput, context: RunConte
   const provider = await context.providers.get(machine.provider);
   const { traits } = provider;
   if (traits.deadline === 'native' && provider.extend === undefined) {
-    throw new GpuRunError('conflict', `${provider.id} can't move the timer of a machine that runs: '${name}' ends at ${moment(from)} as before.`, {
+    throw new GpuRunError('conflict', `${provider.id} can't move the timer of a machine that runs: '${name}' ends at ${formatMoment(from)} as before.`, {
       hints: [
         `gpu-run pull ${name} PATH   fetches what is to be kept before that`,
         'Next time, ask for more with --max-time: it costs nothing while the machine ends with its job.',
@@ -48,7 +48,7 @@ export async function extend({ name, bySeconds }: ExtendInput, context: RunConte
   const watchdog = await armWatchdog({ ...machine, deadline }, traits, reached.runner, context);
   const needsWatchdog = traits.deadline !== 'native';
   if (!watchdog.endsJobs || (needsWatchdog && !traits.borrowed && !watchdog.powersOff)) {
-    const still = machine.watchdog?.endsJobs === true ? ` Jobs there end at ${moment(from)} as before.` : '';
+    const still = machine.watchdog?.endsJobs === true ? ` Jobs there end at ${formatMoment(from)} as before.` : '';
     throw new GpuRunError('conflict', `The watchdog on '${name}' could not be set to the new deadline: ${watchdog.problem}.${still}`, {
       hints: [`gpu-run extend ${name} --by ${compact(bySeconds)}   tries again`],
     });
@@ -68,16 +68,11 @@ function checkBudget(machine: MachineEntry, deadline: number, { clock }: RunCont
   const earlier = spentBeforeUsd > 0 ? `, of which earlier attempts have spent ${formatUsd(spentBeforeUsd)},` : '';
   throw new GpuRunError(
     'budget',
-    `The budget of ${usd} for '${name}'${earlier} lasts until ${moment(until)}: its deadline stays at ${moment(machine.deadline)}.`,
+    `The budget of ${usd} for '${name}'${earlier} lasts until ${formatMoment(until)}: its deadline stays at ${formatMoment(machine.deadline)}.`,
     {
       hints: [...left, 'A machine that is made with a larger --budget lasts longer.'],
     },
   );
-}
-
-/** ISO 8601 in UTC, to the second. */
-function moment(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 /** `1h30m`: one word of a command line. */

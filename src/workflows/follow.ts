@@ -4,6 +4,7 @@ import type { JobEntry, JobRecord } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunnerClient } from '../runner/client.ts';
 import { followJob } from '../runner/follow.ts';
+import { warnOfBudget } from './budget-warnings.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
 import { copiedBytes, copiedLog, copiedRecords, hasCopy, JobCopy } from './job-copy.ts';
@@ -52,6 +53,8 @@ export interface FollowFrom {
 /** Streams events, keeps copy and ledger up to date, connects again by itself; returns the job as it stands at the end. */
 export async function followFrom(from: FollowFrom, context: RunContext, onEvent: OnJobEvent): Promise<JobEntry> {
   const copy = openCopy(from.job.id, context);
+  const tell = inTurn(onEvent);
+  await using _warnings = from.follow ? warnOfBudget(from.machine, tell, context) : null;
   let job = from.job;
   let open: ReachedMachine | null = from.first;
   const connect = async (): Promise<RunnerClient> => {
@@ -77,12 +80,12 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     for await (const part of parts) {
       if (part.type === 'log') {
         copy.keep((files) => files.writeLog(part.offset, part.bytes));
-        await onEvent(part);
+        await tell(part);
       } else {
         const { record } = part;
         copy.keep((files) => files.writeRecord(record));
         job = noteRecord(job, part.record, context);
-        await onEvent(toEvent(part.record));
+        await tell(toEvent(part.record));
       }
     }
     return job;
@@ -90,6 +93,16 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     copy.close();
     await current[Symbol.asyncDispose]();
   }
+}
+
+/** Events come from two sides, the job and its money: one is done with before the next. */
+function inTurn(onEvent: OnJobEvent): OnJobEvent {
+  let last: Promise<void> = Promise.resolve();
+  return (event) => {
+    const turn = last.then(() => onEvent(event));
+    last = turn.catch(() => {});
+    return turn;
+  };
 }
 
 /** The copy on this computer is a convenience: when it can't be written (a full disk) that is said once, and the job is followed all the same. */

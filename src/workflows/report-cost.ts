@@ -1,5 +1,5 @@
 /** `cost`: what was spent, from the ledger alone. Also counts what runs now. */
-import { billedSpan, plainBilling } from '../core/billing.ts';
+import { type BilledSpan, billedSpan, plainBilling } from '../core/billing.ts';
 import { costOf, type Price } from '../core/money.ts';
 import type { JobSpan, MachineBill, MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
@@ -70,10 +70,15 @@ const mostNamedAttempts = 50;
 
 /** The seconds of one machine that are billed by now. */
 export function billedSeconds(machine: MachineEntry, now: number): number {
+  const { from, to } = spanOf(machine, now);
+  return machine.neverMade === undefined ? (to - from) / 1000 : 0;
+}
+
+/** From when to when one machine is billed by now, milliseconds since the epoch. */
+export function spanOf(machine: MachineEntry, now: number): BilledSpan {
   const { createdAt, launchedAt = null, ref, endedAt, deadline, access, billing: rule = plainBilling } = machine;
   const life = { createdAt, launchedAt, providerCreatedAt: ref?.createdAt ?? null, endedAt, deadline, borrowed: access?.kind === 'openssh', rule };
-  const { from, to } = billedSpan(life, now);
-  return machine.neverMade === undefined ? (to - from) / 1000 : 0;
+  return billedSpan(life, now);
 }
 
 export function reportCost(input: CostInput, context: Pick<RunContext, 'ledger' | 'clock'>): CostResult {

@@ -3,6 +3,7 @@ import { toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import { costOf } from '../core/money.ts';
 import type { Ledger, MachineEntry } from '../ledger/ledger.ts';
+import { type BudgetUse, budgetUse } from './budget-warnings.ts';
 import type { RunContext } from './context.ts';
 import { billedSeconds } from './report-cost.ts';
 
@@ -14,6 +15,8 @@ export interface StatusInput {
 
 export interface MachineView extends MachineEntry {
   readonly costUsd: number;
+  /** null: without a budget, and where nothing is billed. */
+  readonly budget: BudgetUse | null;
 }
 
 export interface StatusResult {
@@ -30,7 +33,7 @@ export async function status(input: StatusInput, context: RunContext): Promise<S
   const machines = ledger
     .list(input.all ? {} : { live: true })
     .filter(({ neverMade }) => neverMade === undefined)
-    .map((machine) => ({ ...machine, costUsd: costOf(machine.offer.price, billedSeconds(machine, clock.now())) }));
+    .map((machine) => ({ ...machine, costUsd: costOf(machine.offer.price, billedSeconds(machine, clock.now())), budget: budgetUse(machine, { clock }) }));
   return { machines, jobs: input.all ? ledger.listJobs() : newestJobs(machines, ledger) };
 }
 

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../base-command.ts';
 import { toggle } from '../flags.ts';
-import { isoTime, jobDocument, machineDocument } from '../render/documents.ts';
+import { budgetDocument, isoTime, jobDocument, machineDocument } from '../render/documents.ts';
 import { renderStatus } from '../render/machines.ts';
 
 export default class Status extends BaseCommand {
@@ -16,7 +16,12 @@ Answers at once from what this computer knows; --refresh asks the providers and 
     const { flags } = await this.parse(Status);
     const { status } = await import('../../workflows/status.ts');
     const result = await this.withContext({}, (context) => status({ refresh: flags.refresh ?? false, all: flags.all ?? false }, context));
-    const machines = result.machines.map((machine) => ({ ...machineDocument(machine), cost: { usd: machine.costUsd }, asOf: isoTime(machine.asOf) }));
+    const machines = result.machines.map((machine) => ({
+      ...machineDocument(machine),
+      cost: { usd: machine.costUsd },
+      budget: budgetDocument(machine.budget),
+      asOf: isoTime(machine.asOf),
+    }));
     return this.finish({ machines, jobs: result.jobs.map(jobDocument) }, renderStatus(result, this.view));
   }
 }

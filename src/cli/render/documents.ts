@@ -4,6 +4,7 @@ import type { JobEntry } from '../../core/job.ts';
 import type { Access } from '../../core/machine.ts';
 import type { Offer } from '../../core/offer.ts';
 import type { MachineEntry } from '../../ledger/ledger.ts';
+import type { BudgetUse } from '../../workflows/budget-warnings.ts';
 import type { TrainResult } from '../../workflows/train.ts';
 import type { UpPlan } from '../../workflows/up.ts';
 import { messageChain } from './error.ts';
@@ -45,6 +46,11 @@ export function machineDocument(machine: MachineEntry): object {
     ssh: access === null ? null : { host: access.host, port: access.port, user: access.user },
     hostKey: hostKeyOf(access),
   };
+}
+
+/** `usd`: for the whole run. `reached`: the last share that was warned of, 0.5 or 0.8. */
+export function budgetDocument(budget: BudgetUse | null): object | null {
+  return budget === null ? null : { usd: budget.usd, spentUsd: budget.spentUsd, reached: budget.reached };
 }
 
 export function jobDocument(job: JobEntry): object {

@@ -23,6 +23,8 @@ export interface View {
 export function renderStatus({ machines, jobs }: StatusResult, view: View): string {
   const parts = [machines.length === 0 ? 'Nothing is up.' : renderMachines(machines, view)];
   if (jobs.length > 0) parts.push(renderJobs(jobs, view));
+  const warnings = machines.flatMap(({ budget, state }) => (budget?.warning == null || state === 'gone' ? [] : [budget.warning]));
+  if (warnings.length > 0) parts.push(warnings.map((text) => `${view.style.yellow('Warning:')} ${harmless(text)}`).join('\n'));
   return parts.join('\n\n');
 }
 

@@ -9,8 +9,12 @@ const view = { style: createStyle(false), now: noon, width: Number.POSITIVE_INFI
 test('status', () => {
   expect(renderStatus({ machines: [], jobs: [] }, view)).toBe('Nothing is up.');
   const machines = [
-    { ...machineEntry(), costUsd: 0.0047 },
-    { ...machineEntry({ name: 'old', state: 'gone', endedAt: noon - 90_000 }), costUsd: 1.5 },
+    { ...machineEntry(), costUsd: 0.0047, budget: { usd: 5, spentUsd: 2.5, reached: 0.5, warning: "50 % of the budget is spent: 'cats\u001b[2J' ends" } },
+    {
+      ...machineEntry({ name: 'old', state: 'gone', endedAt: noon - 90_000 }),
+      costUsd: 1.5,
+      budget: { usd: 5, spentUsd: 4, reached: 0.8, warning: 'long over' },
+    },
   ];
   const jobs = [jobEntry(null), jobEntry({ code: 3 }, { startedAt: noon - 60_000, endedAt: noon - 30_000 }), jobEntry({ code: null, reason: 'lost' })];
   expect(renderStatus({ machines, jobs }, { ...view, now: noon + 20_000 }).split('\n')).toEqual([
@@ -22,6 +26,8 @@ test('status', () => {
     'job-20261121-k3v9xq  cats     running  20s ago      20s  8s ago  python train.py',
     'job-20261121-k3v9xq  cats     exit 3   1m 20s ago   30s  8s ago  python train.py',
     'job-20261121-k3v9xq  cats     lost     20s ago      12s  8s ago  python train.py',
+    '',
+    expect.stringMatching(/^Warning: 50 % of the budget is spent: 'cats[ -~\u2400-\u243f\ufffd]*' ends$/),
   ]);
 });
 
