@@ -21,9 +21,12 @@ export function affordableUntil(machine: Bought): number {
   return machine.createdAt + affordableMs(machine, machine.offer);
 }
 
+/** The deadline is reckoned a moment before the order is written down, milliseconds. */
+const orderingMs = 5_000;
+
 /** The money has set the deadline, and not the time limit. */
 export function isBought(machine: Bought & Pick<MachineEntry, 'deadline'>): boolean {
-  return machine.deadline - machine.createdAt >= (affordableUntil(machine) - machine.createdAt) * 0.999;
+  return machine.deadline >= affordableUntil(machine) - orderingMs;
 }
 
 /** The rest of the budget buys what would be billed at least, and more than nothing. */
