@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { gitBranch } from './config/git-branch.ts';
 import { gitCommit } from './config/git-commit.ts';
 import { homePaths, prepareHome } from './config/home.ts';
-import { readOwner } from './config/owner.ts';
+import { computerName, homeLabel, ownerVariable, readOwner } from './config/owner.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { GpuRunError } from './core/errors.ts';
 import { ownIdentity } from './core/process-identity.ts';
@@ -47,6 +47,7 @@ export function openContext(options: ContextOptions): OpenContext {
   const clock = options.clock ?? systemClock;
   const ledger = openSqliteLedger(home.ledger, clock);
   const user = userInfo().username;
+  const computer = computerName();
   const built = builtFolder();
   const context: RunContext = {
     providers: options.providers ?? openProviders(options),
@@ -68,7 +69,8 @@ export function openContext(options: ContextOptions): OpenContext {
     signal: options.signal,
     home,
     self: ownIdentity(),
-    owner: readOwner(home.root, user),
+    owner: readOwner({ homeRoot: home.root, user, computer, chosen: options.env[ownerVariable] ?? '' }),
+    homeLabel: homeLabel(home.root, computer),
     user,
     branch: gitBranch(options.folder, options.env),
     commit: gitCommit(options.folder, options.env),

@@ -8,6 +8,8 @@ export const labelKeys = {
   machine: 'gpu-run-machine',
   name: 'gpu-run-name',
   expires: 'gpu-run-expires',
+  /** The state folder whose ledger knows it, as `homeLabel` puts it. */
+  home: 'gpu-run-home',
 } as const;
 
 /** How a provider knows one machine again. Plain JSON: it is kept in the ledger. */
@@ -19,6 +21,8 @@ export interface MachineRef {
   readonly labels: Labels;
   /** Milliseconds since the epoch, where the provider says. */
   readonly createdAt: number | null;
+  /** It is no machine, but what a machine has left behind, in words: `its disk cats-k3v9xq`. `id` is the machine's. Absent: a machine. */
+  readonly leftover?: string;
   /** What else the provider needs to find it (zone, numeric id, ...). */
   readonly data: Readonly<Record<string, unknown>>;
 }

@@ -1,6 +1,6 @@
 /** What a fact makes of a machine's entry. Pure: the ledger's facts, applied in order, give its entries again. */
 import type { Access } from '../core/machine.ts';
-import type { MachineEntry, MachineFact, MachineIntent } from './ledger.ts';
+import type { FoundMachine, MachineEntry, MachineFact, MachineIntent } from './ledger.ts';
 
 /** An entry without the one part that facts do not touch: who is changing it now. */
 export type MachineRecord = Omit<MachineEntry, 'holder'>;
@@ -18,6 +18,11 @@ export function recordOf(intent: Omit<MachineIntent, 'holder'>, now: number): Ma
     asOf: now,
     leftovers: [],
   };
+}
+
+export function recordOfFound({ ref, access, ...intent }: FoundMachine, now: number): MachineRecord {
+  const { madeAt } = intent.adopted;
+  return { ...recordOf({ ...intent, ref }, madeAt), state: 'ready', access, launchedAt: Math.max(madeAt, now), readyAt: madeAt, asOf: now };
 }
 
 /**

@@ -48,8 +48,25 @@ export interface MachineIntent {
   readonly billing?: BillingRule;
   /** Where the machine is to be found once it exists, if that is known beforehand: it is looked for there, whatever becomes of the order. */
   readonly ref?: MachineRef | null;
+  /** Set: it was not ordered by this ledger's own gpu-run, but found at its provider by its label. */
+  readonly adopted?: Adoption;
   /** The process that is launching it: when that has died, anybody may take over. */
   readonly holder: ProcessIdentity;
+}
+
+export interface Adoption {
+  /** Label of the state folder that it was made from; null: it carries none. */
+  readonly home: string | null;
+  /** When it was made, as far as that is known, milliseconds since the epoch: it is booked from then on. */
+  readonly madeAt: number;
+}
+
+/** A machine that was found again. It is as good as ready: whoever made it may be using it. */
+export interface FoundMachine extends Omit<MachineIntent, 'holder' | 'ref'> {
+  readonly adopted: Adoption;
+  readonly ref: MachineRef;
+  /** null: its provider does not say now. */
+  readonly access: Access | null;
 }
 
 /** What the watchdog on a machine was set to do at its deadline. */
@@ -157,6 +174,8 @@ export interface BillFilter {
 export interface Ledger {
   /** Writes an intent, unless a machine of that name lives: then that one comes back with `opened: false`. Atomic between processes. */
   open(intent: MachineIntent): { readonly opened: boolean; readonly entry: MachineEntry };
+  /** Writes down a machine that was found, at once as ready, unless its id is known or a machine of that name lives: then that one comes back. */
+  adopt(found: FoundMachine): { readonly adopted: boolean; readonly entry: MachineEntry };
   /** Adds a fact and its consequences. Facts for a machine that is gone change nothing but leftovers. @throws GpuRunError not-found */
   note(id: string, fact: MachineFact): MachineEntry;
   get(id: string): MachineEntry | null;

@@ -7,9 +7,9 @@ import type { Clock } from '../core/clock.ts';
 import { GpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import { isAlive, type ProcessIdentity } from '../core/process-identity.ts';
-import { applyFact, type MachineRecord, recordOf } from './apply-fact.ts';
+import { applyFact, type MachineRecord, recordOf, recordOfFound } from './apply-fact.ts';
 import { billQueries } from './bill-queries.ts';
-import type { JobFilter, Ledger, MachineEntry, MachineFact, MachineFilter, MachineIntent } from './ledger.ts';
+import type { FoundMachine, JobFilter, Ledger, MachineEntry, MachineFact, MachineFilter, MachineIntent } from './ledger.ts';
 import { migrations } from './ledger-schema.ts';
 import { explainLedgerError } from './sqlite-error.ts';
 import { inTransaction, openLedgerFile } from './sqlite-file.ts';
@@ -29,6 +29,7 @@ export function openSqliteLedger(file: string, clock: Clock): Ledger {
   const ledger = openLedgerOn(db, clock);
   return {
     open: explained(ledger.open),
+    adopt: explained(ledger.adopt),
     note: explained(ledger.note),
     get: explained(ledger.get),
     list: explained(ledger.list),
@@ -63,6 +64,9 @@ interface MachineRow {
   readonly holder: string | null;
 }
 
+/** The first that is known of a machine. */
+type Beginning = { readonly fact: 'opened'; readonly intent: Omit<MachineIntent, 'holder'> } | { readonly fact: 'adopted'; readonly found: FoundMachine };
+
 function machineTable(db: DatabaseSync, clock: Clock) {
   const get = (id: string): MachineEntry | null => {
     const row = db.prepare('SELECT record, holder FROM machines WHERE id = ?').get(id) as MachineRow | undefined;
@@ -89,12 +93,17 @@ function machineTable(db: DatabaseSync, clock: Clock) {
     return entry;
   };
 
-  const log = (id: string, at: number, fact: MachineFact | { readonly fact: 'opened'; readonly intent: Omit<MachineIntent, 'holder'> }): void => {
+  const log = (id: string, at: number, fact: MachineFact | Beginning): void => {
     db.prepare('INSERT INTO facts (machine_id, at, fact) VALUES (?, ?, ?)').run(id, at, JSON.stringify(fact));
   };
 
   const setHolder = (id: string, holder: ProcessIdentity | null): void => {
     db.prepare('UPDATE machines SET holder = ? WHERE id = ?').run(holder === null ? null : JSON.stringify(holder), id);
+  };
+
+  const insert = (record: MachineRecord, holder: ProcessIdentity | null): void => {
+    const kept = holder === null ? null : JSON.stringify(holder);
+    db.prepare('INSERT INTO machines (id, record, holder) VALUES (?, ?, ?)').run(record.id, JSON.stringify(record), kept);
   };
 
   return {
@@ -106,9 +115,19 @@ function machineTable(db: DatabaseSync, clock: Clock) {
         if (living !== undefined) return { opened: false, entry: living };
         const now = clock.now();
         const record = recordOf(intent, now);
-        db.prepare('INSERT INTO machines (id, record, holder) VALUES (?, ?, ?)').run(intent.id, JSON.stringify(record), JSON.stringify(holder));
+        insert(record, holder);
         log(intent.id, now, { fact: 'opened', intent });
         return { opened: true, entry: { ...record, holder } };
+      }),
+    adopt: (found: FoundMachine) =>
+      inTransaction(db, () => {
+        const known = get(found.id) ?? list({ name: found.name, live: true })[0];
+        if (known !== undefined) return { adopted: false, entry: known };
+        const now = clock.now();
+        const record = recordOfFound(found, now);
+        insert(record, null);
+        log(found.id, now, { fact: 'adopted', found });
+        return { adopted: true, entry: { ...record, holder: null } };
       }),
     note: (id: string, fact: MachineFact) =>
       inTransaction(db, () => {

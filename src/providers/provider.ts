@@ -71,6 +71,8 @@ export interface Provider {
   readonly expect?: (plan: LaunchPlan) => MachineRef;
   /** Asks the provider who we are there, in words. Costs nothing. @throws GpuRunError why nothing can be rented */
   readonly check?: (need: ResourceNeed, signal?: AbortSignal) => Promise<string>;
+  /** What a machine that `list` has found is, at the price of now, for a ledger that does not know it. null: that can't be told. */
+  readonly appraise?: (ref: MachineRef, signal?: AbortSignal) => Promise<Offer | null>;
   /** The exact command that ends a machine without us, for when we can't. */
   readonly endByHand?: (ref: MachineRef) => string;
   /** Lets SSH in from where the caller is now, where somebody keeps it out. False: there was nothing to change, or it could not be. Never makes things worse. */

@@ -25,6 +25,8 @@ export interface RunContext {
   readonly self: ProcessIdentity;
   /** Label value and user name that our machines carry. */
   readonly owner: string;
+  /** Label value of this state folder: machines that carry it were made from here. Absent: they carry none. */
+  readonly homeLabel?: string;
   readonly user: string;
   readonly branch: string | null;
   /** The project's commit; absent or null: none is known. */

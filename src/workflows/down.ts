@@ -71,7 +71,9 @@ export async function endClaimed(entry: MachineEntry, reason: string, context: R
 function liveOrGone(name: string, context: RunContext): MachineEntry[] {
   const live = context.ledger.list({ name, live: true });
   if (live.length > 0 || context.ledger.list({ name }).length > 0) return live;
-  throw new GpuRunError('not-found', `There is no machine named '${name}'.`, { hints: ['gpu-run status   lists what is up'] });
+  throw new GpuRunError('not-found', `There is no machine named '${name}'.`, {
+    hints: ['gpu-run status   lists what is up', 'gpu-run status --refresh   also finds what this computer has forgotten'],
+  });
 }
 
 function worst(failures: readonly unknown[]): unknown {

@@ -10,7 +10,11 @@ export function findMachine(name: string, context: RunContext): MachineEntry {
   if (machine !== undefined) return machine;
   const others = context.ledger.list({ live: true }).map((entry) => entry.name);
   throw new GpuRunError('not-found', `No machine named '${name}' is up.`, {
-    hints: [others.length > 0 ? `These are up: ${others.join(', ')}.` : 'Nothing is up.', `gpu-run up ${name}   makes it`],
+    hints: [
+      others.length > 0 ? `These are up: ${others.join(', ')}.` : 'Nothing is up.',
+      `gpu-run up ${name}   makes it`,
+      'gpu-run status --refresh   finds machines that this computer has forgotten',
+    ],
   });
 }
 

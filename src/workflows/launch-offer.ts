@@ -106,6 +106,7 @@ function planFor({ name, offer, need, deadline, idleSeconds }: LaunchInput, keys
     [labelKeys.machine]: id,
     [labelKeys.name]: name,
     [labelKeys.expires]: String(Math.floor(deadline / 1000)),
+    ...(context.homeLabel === undefined ? {} : { [labelKeys.home]: context.homeLabel }),
   };
   return { id, name, labels, offer, need, requestId: randomUUID(), deadline, idleSeconds, sshPublicKey: keys.publicKey };
 }

@@ -1,4 +1,6 @@
 /** From a machine in the ledger to an open runner on it: connect, install what is missing, say hello. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { GpuRunError } from '../core/errors.ts';
 import type { MachineRef } from '../core/machine.ts';
 import { formatUsd } from '../core/money.ts';
@@ -21,6 +23,7 @@ export interface ReachedMachine extends AsyncDisposable {
 
 /** Connects only. @throws GpuRunError `conflict` while the machine isn't up yet, else what the transport says. */
 export async function connectMachine(machine: MachineEntry, context: RunContext, signal: AbortSignal = context.signal): Promise<Transport> {
+  if (!hasKey(machine, context)) throw noKey(machine);
   if (machine.access === null) {
     throw new GpuRunError('conflict', `The machine '${machine.name}' isn't ready yet (${machine.state}).`, {
       hints: [`gpu-run up ${machine.name}   waits for it and makes it ready`],
@@ -34,6 +37,18 @@ export async function connectMachine(machine: MachineEntry, context: RunContext,
     await transport.close();
     throw error;
   }
+}
+
+/** The key of a machine that was found by its label is where it was made, and perhaps nowhere any more. */
+export function hasKey({ id, adopted, access }: MachineEntry, { home }: Pick<RunContext, 'home'>): boolean {
+  return adopted === undefined || access?.kind === 'openssh' || existsSync(join(home.keys, id));
+}
+
+function noKey({ name, adopted }: MachineEntry): GpuRunError {
+  const from = adopted?.home === null || adopted === undefined ? 'on the computer that made it' : `on ${adopted.home}, which made it`;
+  return new GpuRunError('not-allowed', `'${name}' was found again by its label; its SSH key is ${from}, and not here: nobody can log in from here.`, {
+    hints: [`gpu-run down ${name}   ends it`, 'Use it from where it was made, or make another one: gpu-run up OTHER-NAME'],
+  });
 }
 
 /** Connects and opens the runner. Dispose it: that closes both. */

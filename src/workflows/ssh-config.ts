@@ -1,5 +1,5 @@
 /** The generated SSH config: with one `Include` line in `~/.ssh/config`, `ssh NAME` reaches every machine that is up. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { GpuRunError } from '../core/errors.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
@@ -14,6 +14,7 @@ export function writeSshConfig(context: Pick<RunContext, 'ledger' | 'home' | 'pr
 }
 
 function hostBlock(machine: MachineEntry, { home, program }: Pick<RunContext, 'home' | 'program'>): string[] {
+  if (machine.adopted !== undefined && !existsSync(join(home.keys, machine.id))) return []; // nobody could log in
   if (machine.access?.kind !== 'own') return []; // the user's own hosts stand in the user's own config
   const { host, port, user, hostKeys, tunnel } = machine.access;
   const { keys } = home;

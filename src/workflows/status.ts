@@ -3,6 +3,7 @@ import { toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import { costOf } from '../core/money.ts';
 import type { Ledger, MachineEntry } from '../ledger/ledger.ts';
+import type { Unreachable } from './adopt.ts';
 import { type BudgetUse, budgetUse } from './budget-warnings.ts';
 import type { RunContext } from './context.ts';
 import { billedSeconds } from './report-cost.ts';
@@ -22,6 +23,8 @@ export interface MachineView extends MachineEntry {
 export interface StatusResult {
   readonly machines: readonly MachineView[];
   readonly jobs: readonly JobEntry[];
+  /** Providers that did not say everything: machines of ours may be there that are not shown. Absent: none was asked. */
+  readonly unreachable?: readonly Unreachable[];
 }
 
 /** Ended jobs of live machines are shown without `all`, the newest few. */
@@ -29,12 +32,16 @@ const shownJobs = 20;
 
 export async function status(input: StatusInput, context: RunContext): Promise<StatusResult> {
   const { ledger, clock } = context;
-  if (input.refresh) await Promise.all(ledger.list({ live: true }).map((machine) => refreshOrWarn(machine, context)));
+  let unreachable: readonly Unreachable[] | null = null;
+  if (input.refresh) {
+    const found = import('./adopt.ts').then(({ adoptFound }) => adoptFound(context));
+    [unreachable] = await Promise.all([found, ...ledger.list({ live: true }).map((machine) => refreshOrWarn(machine, context))]);
+  }
   const machines = ledger
     .list(input.all ? {} : { live: true })
     .filter(({ neverMade }) => neverMade === undefined)
     .map((machine) => ({ ...machine, costUsd: costOf(machine.offer.price, billedSeconds(machine, clock.now())), budget: budgetUse(machine, { clock }) }));
-  return { machines, jobs: input.all ? ledger.listJobs() : newestJobs(machines, ledger) };
+  return { machines, jobs: input.all ? ledger.listJobs() : newestJobs(machines, ledger), ...(unreachable === null ? {} : { unreachable }) };
 }
 
 /** Newest first. */
@@ -59,14 +66,14 @@ async function refresh(machine: MachineEntry, context: RunContext): Promise<void
   const provider = await context.providers.get(machine.provider);
   const seen = await provider.describe(machine.ref, context.signal);
   // Loaded only here: plain `status` must not pay for SSH.
-  const [{ reachMachine }, { settleGone }, { endReasonOf, isOver }] = await Promise.all([
+  const [{ hasKey, reachMachine }, { settleGone }, { endReasonOf, isOver }] = await Promise.all([
     import('./reach-machine.ts'),
     import('./settle-gone.ts'),
     import('./end-reason.ts'),
   ]);
   if (isOver(seen) && (await settleGone(machine, endReasonOf(seen), context)) !== null) return;
   const fresh = context.ledger.note(machine.id, seen.access === null ? { fact: 'seen' } : { fact: 'seen', access: seen.access });
-  if (fresh.state !== 'ready') return;
+  if (fresh.state !== 'ready' || !hasKey(fresh, context)) return;
   const [{ noteSummary }, { closeUnsent }] = await Promise.all([import('./cancel.ts'), import('./keep-job.ts')]);
   await using reached = await reachMachine(fresh, context);
   const { jobs } = await reached.runner.call('jobs', {});

@@ -1,21 +1,25 @@
 import { GpuRunError } from '../../core/errors.ts';
 import type { ReapResult } from '../../workflows/reap.ts';
 import { BaseCommand } from '../base-command.ts';
-import { dryRunFlag } from '../flags.ts';
+import { dryRunFlag, toggle } from '../flags.ts';
 import { failureOfLeftovers } from '../job-verdict.ts';
 import { renderReap } from '../render/reports.ts';
 
 export default class Reap extends BaseCommand {
   static override description = `Look for everything of ours at every provider, and end what is past its deadline or unknown here.
-What is up and known stays up.`;
+What is up and known stays up, and so does what another computer made, until its deadline.`;
   static override examples = ['<%= config.bin %> reap --dry-run', '<%= config.bin %> reap'];
-  static override flags = { 'dry-run': dryRunFlag };
+  static override flags = {
+    'dry-run': dryRunFlag,
+    elsewhere: toggle('elsewhere', 'Also what was made from another computer or state folder and has time left'),
+  };
 
   async run(): Promise<number> {
     const { flags } = await this.parse(Reap);
     const dryRun = flags['dry-run'] ?? false;
+    const elsewhere = flags.elsewhere ?? false;
     const { reap } = await import('../../workflows/reap.ts');
-    const result = await this.withContext({}, (context) => reap({ dryRun }, context));
+    const result = await this.withContext({}, (context) => reap({ dryRun, elsewhere }, context));
     return this.finish({ dryRun, ...result }, renderReap(result, dryRun), failureOf(result));
   }
 }

@@ -20,8 +20,11 @@ Answers at once from what this computer knows; --refresh asks the providers and 
       ...machineDocument(machine),
       cost: { usd: machine.costUsd },
       budget: budgetDocument(machine.budget),
+      adopted: machine.adopted !== undefined,
       asOf: isoTime(machine.asOf),
     }));
-    return this.finish({ machines, jobs: result.jobs.map(jobDocument) }, renderStatus(result, this.view));
+    const unreachable = result.unreachable?.map(({ provider, failure: { code, message } }) => ({ provider, code, message }));
+    const refreshed = unreachable === undefined ? {} : { unreachable };
+    return this.finish({ machines, jobs: result.jobs.map(jobDocument), ...refreshed }, renderStatus(result, this.view));
   }
 }

@@ -13,6 +13,7 @@ const ending = new Set(['PENDING_STOP', 'STOPPING', 'STOPPED', 'TERMINATED', 'SU
 export async function describeInstance(look: Look): Promise<MachineStatus> {
   const { api, ref, deadline, now, signal } = look;
   if (!isInstanceName(ref.name)) return { state: 'gone', access: null, detail: null, deadline: null };
+  if (ref.rule !== null) return { state: 'gone', access: null, detail: null, deadline: null };
   if (ref.disk !== null) return diskStatus(api, ref, signal);
   const instance = await api.getInstance(ref.zone, ref.name, signal);
   if (instance === null && ref.instanceId === null && (await unfinishedOrder(api, ref.zone, ref.name, signal)) !== null) {

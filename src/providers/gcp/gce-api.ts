@@ -57,6 +57,8 @@ export interface GceApi {
   listMachineTypes(filter: string, signal?: AbortSignal): Promise<Listing<MachineType>>;
   listAcceleratorTypes(filter: string, signal?: AbortSignal): Promise<Listing<AcceleratorType>>;
 
+  /** Names have no labels: `name=gpu-run-ssh-*`. */
+  listFirewalls(filter: string, signal?: AbortSignal): Promise<readonly Firewall[]>;
   getFirewall(name: string, signal?: AbortSignal): Promise<Firewall | null>;
   insertFirewall(body: Firewall, requestId: string, signal?: AbortSignal): Promise<Operation>;
   patchFirewall(name: string, body: Partial<Firewall>, requestId: string, signal?: AbortSignal): Promise<Operation>;

@@ -31,7 +31,8 @@ export interface Instance {
     readonly subnetwork?: string;
     readonly accessConfigs?: readonly { readonly natIP?: string }[];
   }[];
-  readonly disks?: readonly { readonly source?: string; readonly autoDelete?: boolean; readonly boot?: boolean }[];
+  readonly disks?: readonly { readonly source?: string; readonly autoDelete?: boolean; readonly boot?: boolean; readonly diskSizeGb?: string }[];
+  readonly guestAccelerators?: readonly { readonly acceleratorType?: string; readonly acceleratorCount?: number }[];
   readonly scheduling?: {
     readonly provisioningModel?: string;
     readonly instanceTerminationAction?: string;
@@ -130,6 +131,8 @@ export interface Image {
 
 export interface Disk {
   readonly name: string;
+  /** RFC 3339. */
+  readonly creationTimestamp?: string;
   /** URL. */
   readonly zone?: string;
   readonly labels?: Readonly<Record<string, string>>;

@@ -9,6 +9,7 @@ import { labelKeys, type MachineRef } from '../../core/machine.ts';
 import type { ResourceNeed } from '../../core/offer.ts';
 import type { ConsoleLog, LaunchPlan, Provider, ProviderTraits } from '../provider.ts';
 import { untilAborted } from './api/repeat-call.ts';
+import { appraiseInstance } from './appraise.ts';
 import type { Catalogue } from './catalogue/catalogue.ts';
 import { describeInstance } from './describe-instance.ts';
 import type { GceApi } from './gce-api.ts';
@@ -169,6 +170,7 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
         return `project ${api.project}${api.account === null ? '' : ` as ${api.account}`}`;
       });
     },
+    appraise: (ref, signal) => inWords(() => appraiseInstance(ref, catalogue(accountOfRef(ref)), clock.now(), signal)),
     endByHand: (ref) => deleteCommand(readInstanceRef(ref)),
     async letIn(ref, signal) {
       const instance = readInstanceRef(ref);
@@ -223,6 +225,11 @@ function consoleOf(accounts: Accounts): ConsoleLog {
 }
 
 function accountOf({ project, credentialsFile }: GcpOptions): Account {
+  return { project, credentialsFile };
+}
+
+function accountOfRef(ref: MachineRef): Account {
+  const { project, credentialsFile } = readInstanceRef(ref);
   return { project, credentialsFile };
 }
 

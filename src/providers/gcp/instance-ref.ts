@@ -28,6 +28,8 @@ export interface InstanceRef {
   readonly image: string | null;
   /** Of a disk that its machine has left behind: there is no instance, the disk is to be deleted. */
   readonly disk: string | null;
+  /** Of a firewall rule that no machine needs any more: its name. */
+  readonly rule: string | null;
 }
 
 /** @throws GpuRunError internal when the ledger holds something else */
@@ -57,6 +59,7 @@ export function readInstanceRef(ref: MachineRef): InstanceRef {
     instanceId: text('instanceId'),
     image: text('image'),
     disk: text('disk'),
+    rule: text('rule'),
   };
 }
 
@@ -66,7 +69,9 @@ export function isInstanceName(name: string): boolean {
 }
 
 /** The exact command that ends it without us. */
-export function deleteCommand({ project, zone, name, disk }: Pick<InstanceRef, 'project' | 'zone' | 'name' | 'disk'>): string {
+export function deleteCommand(ref: Pick<InstanceRef, 'project' | 'zone' | 'name' | 'disk'> & Partial<Pick<InstanceRef, 'rule'>>): string {
+  const { project, zone, name, disk, rule = null } = ref;
+  if (rule !== null) return `gcloud compute firewall-rules delete ${rule}${project === null ? '' : ` --project=${project}`} --quiet`;
   const what = disk === null ? `instances delete ${name}` : `disks delete ${disk}`;
   return `gcloud compute ${what} --zone=${zone}${project === null ? '' : ` --project=${project}`} --quiet`;
 }

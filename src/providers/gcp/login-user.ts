@@ -12,8 +12,9 @@ export function createLoginUser(endpoint: string, fetch: Fetch): LoginUser {
   const handedIn = new Map<string, Promise<string>>();
   return async (api, ref, instance, expiresAt, signal) => {
     if (osLoginState(instance, null) !== 'forced') return ref.user;
+    if (ref.sshPublicKey === null) return ref.user; // found by its label: there is no key to hand in, nobody logs in from here
     const { account, project } = api;
-    if (account === null || ref.sshPublicKey === null) throw osLoginForced(account, project);
+    if (account === null) throw osLoginForced(account, project);
     let user = handedIn.get(instance.id);
     if (user === undefined) {
       const token = (limit: AbortSignal) => api.accessToken(limit);

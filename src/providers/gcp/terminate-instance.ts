@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { GpuRunError } from '../../core/errors.ts';
 import { labelKeys, type Termination } from '../../core/machine.ts';
+import { removeRuleWhenLast } from './access/firewall.ts';
 import type { GceApi } from './gce-api.ts';
 import { GceError } from './gce-error.ts';
 import type { Instance } from './gce-resources.ts';
@@ -15,6 +16,10 @@ import { unfinishedOrder } from './unfinished-order.ts';
 export async function terminateInstance(api: GceApi, ref: InstanceRef, signal?: AbortSignal): Promise<Termination> {
   if (!isInstanceName(ref.name)) return { state: 'gone', leftovers: [] };
   try {
+    if (ref.rule !== null) {
+      await removeRuleWhenLast(api, ref.owner, '', ref.network, signal);
+      return { state: 'gone', leftovers: [] }; // or a machine of the owner has come that needs it
+    }
     if (ref.disk !== null) {
       const deletion = await api.deleteDisk(ref.zone, ref.disk, randomUUID(), signal);
       return { state: deletion === null || deletion.status === 'DONE' ? 'gone' : 'ending', leftovers: [] };

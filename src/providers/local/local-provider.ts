@@ -58,6 +58,11 @@ export function createLocalProvider(options: LocalProviderOptions): Provider {
       writeMachineFile(folder, 'deadline.json', { deadline });
     },
 
+    /** Which of its GPUs a machine was given is not written down: what this computer has is said. */
+    async appraise(_ref, signal) {
+      return localOffer({ spot: false, regions: [], nodes: 1, providerOptions: {} }, await findGpus(options.env, signal), home, clock.now());
+    },
+
     /** A folder that was never completed tells no owner. The home is one owner's, so it is the asker's. */
     async *list(owner, signal) {
       signal?.throwIfAborted();

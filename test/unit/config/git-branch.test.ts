@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { gitBranch } from '../../../src/config/git-branch.ts';
 import { gitCommit } from '../../../src/config/git-commit.ts';
-import { readOwner } from '../../../src/config/owner.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -45,10 +44,4 @@ test('commit: none yet, on a branch, packed, in a worktree, on a detached head, 
   expect(gitCommit(folder, {})).toBe(at());
   expect(gitCommit(tmpdir(), { GITHUB_SHA: 'not a hash', CI_COMMIT_SHA: '' })).toBeNull();
   expect(gitCommit(tmpdir(), { CI_COMMIT_SHA: 'a'.repeat(40) })).toBe('a'.repeat(40));
-});
-
-test('the owner is made once and kept', () => {
-  const first = readOwner(folder, 'Ann Other');
-  expect(first).toMatch(/^ann-other-[a-z0-9]{6}$/);
-  expect(readOwner(folder, 'somebody-else')).toBe(first);
 });

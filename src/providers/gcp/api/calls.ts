@@ -90,6 +90,7 @@ export function createGceCalls(parts: GceCallParts): GceApi {
       return { items: items.map(asAcceleratorType), unreachable };
     },
 
+    listFirewalls: async (filter, signal) => (await listAll<Json>(ask, { client: 'firewalls', request: { project, filter }, signal })).map(asFirewall),
     getFirewall: async (firewall, signal) => await absentOn([404], read('firewalls', 'get', { firewall }, signal).then(asFirewall)),
     async insertFirewall(body, requestId, signal) {
       validateBody('Firewall', body);

@@ -6,6 +6,8 @@ import type { Clock } from '../../../core/clock.ts';
 import type { Offer, ResourceNeed } from '../../../core/offer.ts';
 import type { GceApi } from '../gce-api.ts';
 import type { Provisioning } from './fitting.ts';
+import type { GceMachine } from './machine-type.ts';
+import type { MachinePrice } from './price-book.ts';
 
 export interface CatalogueParts {
   /** Opened once, at its first use. @throws what `createGceApi` throws */
@@ -35,7 +37,17 @@ export interface OfferOptions {
   readonly provisioning?: Provisioning | null;
 }
 
+export interface PricedMachine {
+  readonly region: string;
+  readonly spot: boolean;
+  /** Boot disk, GB. */
+  readonly diskGb: number;
+  readonly publicIp: boolean;
+}
+
 export interface Catalogue {
+  /** Of a machine that exists, at the price of now, whatever quota and stock are. null: its price is not known. @throws the signal's reason */
+  priceOf(machine: GceMachine, of: PricedMachine, signal?: AbortSignal): Promise<MachinePrice | null>;
   /**
    * Cheapest first, so region by region, and the zones of one region after each other. On Spot, Google's advice orders zones, and
    * regions that cost about the same.

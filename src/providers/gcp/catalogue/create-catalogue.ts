@@ -57,16 +57,25 @@ export function createCatalogue(parts: CatalogueParts): Catalogue {
     return opening;
   };
 
+  const pricesNow = ({ api }: Opened, signal: AbortSignal | undefined) => {
+    const billing = { ...parts, log, project: api.project, accessToken: (until: AbortSignal) => api.accessToken(until) };
+    return shared('prices', pricesGoodForMs, (until) => livePrices(billing, until), signal);
+  };
+
   return {
+    async priceOf(machine, of, signal) {
+      const [snapshot, live] = await Promise.all([loadSnapshot(), open().then((opening) => pricesNow(opening, signal))]);
+      return wholePrice(layered(live === null ? [snapshot] : [live, snapshot]), machine, of);
+    },
+
     async *offers(need, options, signal) {
       signal?.throwIfAborted();
       const provisioning = options.provisioning ?? (need.spot ? 'spot' : 'standard');
       const wanted: Wanted = { ...options, need, provisioning, machines: fittingMachines(need, provisioning) };
       if (!(await parts.hasCredentials())) return yield* listedOffers(wanted, await loadSnapshot());
-      const { api, market } = await open();
-      const billing = { ...parts, log, project: api.project, accessToken: (until: AbortSignal) => api.accessToken(until) };
-      const prices = shared('prices', pricesGoodForMs, (until) => livePrices(billing, until), signal);
-      const [snapshot, live] = await Promise.all([loadSnapshot(), prices, warm(market, wanted, signal)]);
+      const opening = await open();
+      const { api, market } = opening;
+      const [snapshot, live] = await Promise.all([loadSnapshot(), pricesNow(opening, signal), warm(market, wanted, signal)]);
       const book = layered(live === null ? [snapshot] : [live, snapshot]);
       const offers = await marketOffers(wanted, { api, market, book }, signal);
       yield* provisioning === 'spot' ? await withAdvice(offers, wanted, api, parts, signal) : offers;

@@ -1,4 +1,5 @@
 /** What machines cost: an interface with two sources, the price list that ships and the live catalog, and the sum for a whole machine. */
+import type { PricedMachine } from './catalogue.ts';
 import type { BootDisk, GceMachine } from './machine-type.ts';
 
 export interface MachinePrice {
@@ -41,11 +42,7 @@ export function layered(books: readonly PriceBook[]): PriceBook {
 }
 
 /** The machine with its boot disk and its address. null: the machine's price is not known. */
-export function wholePrice(
-  book: PriceBook,
-  machine: GceMachine,
-  { region, spot, diskGb, publicIp }: { readonly region: string; readonly spot: boolean; readonly diskGb: number; readonly publicIp: boolean },
-): MachinePrice | null {
+export function wholePrice(book: PriceBook, machine: GceMachine, { region, spot, diskGb, publicIp }: PricedMachine): MachinePrice | null {
   const price = book.machine(machine, region, spot);
   if (price === null) return null;
   const disk = ((book.disk(machine.bootDisk, region) ?? 0) * diskGb) / hoursAMonth;

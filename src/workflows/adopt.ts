@@ -1,0 +1,97 @@
+/** Machines that carry our label and are not in the ledger are written down: what a lost ledger, or another computer, knew. */
+import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { labelKeys, type MachineRef, type MachineStatus } from '../core/machine.ts';
+import type { Offer } from '../core/offer.ts';
+import { checkMachineName } from '../core/run-id.ts';
+import type { FoundMachine } from '../ledger/ledger.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { RunContext } from './context.ts';
+import { isCopied, labelledDeadline, listOurs } from './list-ours.ts';
+
+export interface Unreachable {
+  readonly provider: string;
+  readonly failure: GpuRunError;
+}
+
+/** Every provider is asked. Returns those of which not everything could be seen. @throws only when interrupted */
+export async function adoptFound(context: RunContext): Promise<readonly Unreachable[]> {
+  const failures = await Promise.all(context.providers.ids.map((id) => adoptAt(id, context)));
+  context.signal.throwIfAborted();
+  return failures.filter((failure) => failure !== null);
+}
+
+async function adoptAt(id: string, context: RunContext): Promise<Unreachable | null> {
+  try {
+    const provider = await context.providers.get(id);
+    const { machines, leftovers, failure } = await listOurs(provider, context);
+    const unknown = machines.filter((ref) => !isKnown(ref, context));
+    const said = await Promise.all(unknown.map((ref) => adopt(ref, provider, context)));
+    const left = [...said.filter((text) => text !== null), ...leftovers.map((ref) => `${ref.leftover}, of '${ref.name}', is left`)];
+    for (const text of left) context.reporter.report({ type: 'note', level: 'warn', text: `${text} (${id}); gpu-run reap ends it` });
+    return failure === null ? null : { provider: id, failure };
+  } catch (error) {
+    return { provider: id, failure: toGpuRunError(error) };
+  }
+}
+
+/** In the ledger; a deadline that was moved from another computer is taken over. */
+function isKnown(ref: MachineRef, { ledger }: RunContext): boolean {
+  const entry = ledger.get(ref.id);
+  const deadline = labelledDeadline(ref);
+  if (entry !== null && entry.state !== 'gone' && deadline !== null && deadline > entry.deadline) ledger.note(ref.id, { fact: 'deadline', deadline });
+  return entry !== null && entry.state !== 'gone';
+}
+
+/** Returns what the user should know of one that was not adopted. */
+async function adopt(ref: MachineRef, provider: Provider, context: RunContext): Promise<string | null> {
+  if (isCopied(ref)) return null;
+  const status = await provider.describe(ref, context.signal);
+  if (status.state === 'gone') return null;
+  if (status.state === 'ending') return `'${ref.id}' has stopped, and may bill for its disk`;
+  if (context.ledger.get(ref.id) !== null) return `'${ref.id}' is there, though it was noted as gone`;
+  const found = await foundMachine(ref, status, provider, context);
+  const { adopted, entry } = context.ledger.adopt(found);
+  if (!adopted && entry.id !== ref.id) context.ledger.adopt({ ...found, name: ref.id }); // two of one name, made from two computers
+  return null;
+}
+
+async function foundMachine(ref: MachineRef, status: MachineStatus, provider: Provider, context: RunContext): Promise<FoundMachine> {
+  const { labels } = ref;
+  const now = context.clock.now();
+  const owner = labels[labelKeys.owner] ?? context.owner;
+  const { billingMinimumSeconds: minimumSeconds = 0, billingIncrementSeconds: incrementSeconds } = provider.traits;
+  return {
+    id: ref.id,
+    name: isName(ref.name) ? ref.name : ref.id,
+    provider: provider.id,
+    owner,
+    labels,
+    requestId: '',
+    offer: (await provider.appraise?.(ref, context.signal)) ?? unknownOffer(provider.id, now),
+    template: null,
+    deadline: Math.max(labelledDeadline(ref) ?? 0, status.deadline ?? 0),
+    idleSeconds: null,
+    budgetUsd: null,
+    forOneJob: false,
+    user: owner,
+    branch: null,
+    billing: { minimumSeconds, incrementSeconds },
+    ref,
+    access: status.access,
+    adopted: { home: labels[labelKeys.home] ?? null, madeAt: ref.createdAt ?? now },
+  };
+}
+
+function unknownOffer(provider: string, asOf: number): Offer {
+  const price = { perHour: 0, currency: 'USD' } as const;
+  return { provider, region: null, zone: null, type: 'not known', gpu: null, spot: false, price, asOf, source: 'not known', available: null };
+}
+
+/** Labels are what anybody with rights in the project may write. */
+function isName(name: string): boolean {
+  try {
+    return checkMachineName(name) === name;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,82 @@
+/** Whether something that carries our label goes or stays. Looks, and changes nothing. */
+import { labelKeys, type MachineRef, type MachineStatus } from '../core/machine.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { RunContext } from './context.ts';
+import { isCopied, labelledDeadline } from './list-ours.ts';
+import { isAbandoned } from './recover.ts';
+
+export interface ReapInput {
+  readonly dryRun: boolean;
+  /** Also those that were made from another state folder and have time left. Absent: they stay. */
+  readonly elsewhere?: boolean;
+}
+
+export interface Judgement {
+  readonly input: ReapInput;
+  readonly provider: Provider;
+  readonly context: RunContext;
+}
+
+export interface Verdict {
+  readonly end: boolean;
+  /** In words, without a full stop. */
+  readonly why: string;
+}
+
+/** A disk without a machine may be that of a machine which is just being made, for so long, milliseconds. */
+const youngMs = 10 * 60_000;
+
+/** Lists and looks of clouds flap: before one "gone" of what was listed a moment ago is believed, milliseconds. */
+const secondLookMs = 300;
+
+export async function judgeMachine(ref: MachineRef, judgement: Judgement): Promise<Verdict> {
+  const { input, context } = judgement;
+  const entry = context.ledger.get(ref.id);
+  if (entry !== null && entry.state !== 'gone') return await judgeKnown(entry, ref, judgement);
+  if (isCopied(ref)) return { end: false, why: `its label is another machine's: gpu-run did not make it, and leaves it alone` };
+  const status = await look(ref, judgement);
+  const deadline = Math.max(labelledDeadline(ref) ?? 0, status.deadline ?? 0);
+  if (deadline > 0 && deadline < context.clock.now() && status.queued !== true) return { end: true, why: 'past its deadline' };
+  if (entry !== null) return { end: true, why: 'the ledger says that it is gone' };
+  if (status.state === 'gone' || status.state === 'ending') return { end: true, why: 'it has stopped, and something of it is left' };
+  const home = ref.labels[labelKeys.home];
+  if (home === undefined || home === context.homeLabel) return { end: true, why: 'not in the ledger of this computer' };
+  if (input.elsewhere === true) return { end: true, why: `not in the ledger of this computer, but made from ${home}` };
+  return { end: false, why: `made from ${home}, with time until ${moment(deadline)}; --elsewhere ends it` };
+}
+
+async function judgeKnown(entry: MachineEntry, ref: MachineRef, judgement: Judgement): Promise<Verdict> {
+  const { clock } = judgement.context;
+  // It may have been moved from another computer.
+  if (Math.max(entry.deadline, labelledDeadline(ref) ?? 0) < clock.now()) return { end: true, why: 'past its deadline' };
+  if (isAbandoned(entry)) return { end: true, why: 'the gpu-run that was starting or ending it died' };
+  if (entry.state !== 'ready') return { end: false, why: `${entry.state}, process ${entry.holder?.pid} is at it` };
+  const { state } = await look(ref, judgement);
+  if (state === 'gone' || state === 'ending') return { end: true, why: 'it has stopped, and something of it is left' };
+  return { end: false, why: 'up' };
+}
+
+/** A disk or a rule. Disks of machines that are being made, or that somebody is at, are left alone. */
+export async function judgeLeftover(ref: MachineRef, { provider, context }: Judgement): Promise<Verdict> {
+  const what = ref.leftover ?? '';
+  const entry = context.ledger.get(ref.id);
+  const now = context.clock.now();
+  if (entry !== null && entry.state !== 'gone' && !isAbandoned(entry)) return { end: false, why: `${what}: the machine is ${entry.state}` };
+  const age = ref.createdAt === null ? null : now - ref.createdAt;
+  const late = (labelledDeadline(ref) ?? now) < now;
+  if (entry === null && !late && age !== null && age < youngMs) return { end: false, why: `${what} is new: its machine may be on its way` };
+  return { end: true, why: `${what} was left behind at ${provider.id}` };
+}
+
+async function look(ref: MachineRef, { provider, context }: Judgement): Promise<MachineStatus> {
+  const first = await provider.describe(ref, context.signal);
+  if (first.state !== 'gone') return first;
+  await context.clock.sleep(secondLookMs, context.signal);
+  return await provider.describe(ref, context.signal);
+}
+
+/** ISO 8601 in UTC, to the second. */
+function moment(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}

@@ -1,0 +1,45 @@
+/** What a provider has that carries our label, whether the ledger knows it or not. */
+import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { labelKeys, type MachineRef } from '../core/machine.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { RunContext } from './context.ts';
+
+export interface Ours {
+  readonly machines: readonly MachineRef[];
+  /** Disks and rules that machines have left behind. */
+  readonly leftovers: readonly MachineRef[];
+  /** Not all of it could be asked for; null: this is everything. */
+  readonly failure: GpuRunError | null;
+}
+
+/** Under our owner now, and under those that machines of this ledger were made with: the label may be another one since. */
+export async function listOurs(provider: Provider, context: RunContext): Promise<Ours> {
+  const owners = new Set([context.owner, ...context.ledger.list({ live: true }).map(({ owner }) => owner)]);
+  const found = new Map<string, MachineRef>();
+  let failure: GpuRunError | null = null;
+  for (const owner of owners) {
+    try {
+      for await (const ref of provider.list(owner, context.signal)) found.set(`${ref.id} ${ref.leftover ?? ''}`, ref);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      failure ??= toGpuRunError(error);
+    }
+  }
+  const all = [...found.values()];
+  return {
+    machines: all.filter(({ leftover }) => leftover === undefined),
+    leftovers: all.filter(({ leftover }) => leftover !== undefined),
+    failure,
+  };
+}
+
+/** As its label says, milliseconds since the epoch; null: it says nothing that is a time. */
+export function labelledDeadline({ labels }: MachineRef): number | null {
+  const text = labels[labelKeys.expires] ?? '';
+  return /^\d{1,11}$/.test(text) ? Number(text) * 1000 : null;
+}
+
+/** Somebody has copied our label to a machine that we did not make. */
+export function isCopied({ id, labels }: MachineRef): boolean {
+  return labels[labelKeys.machine] !== id;
+}
