@@ -1,5 +1,5 @@
 /** What commands show, ask and load when machines come from Compute Engine. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { gcpForFile, oneL4 } from './suite/gcp-target.ts';
@@ -98,7 +98,7 @@ describe('reap', () => {
   test('finds what this state folder made and lost, leaves others alone, and says which zones did not answer', async () => {
     const up = await project.json(['up']);
     expect(up.run.code, up.run.stderr).toBe(0);
-    await using other = createProject(target, '', 'somebody-else');
+    await using other = createProject({ ...target, env: { ...target.env, GPU_RUN_OWNER: 'somebody-else' } }, '', 'somebody-else');
     expect((await other.run(['up'])).code).toBe(0);
     const [mine, theirs] = [project.name, other.name].map((name) => emulator.instances().find((each) => each.name.startsWith(name))?.name);
 
@@ -120,14 +120,15 @@ describe('reap', () => {
     expect(left()).toEqual([theirs]);
   });
 
-  test('a state folder with the owner of another one ends what that one left behind', async () => {
+  test('from another state folder of the same owner it leaves alone what has time left there, and ends it when told to', async () => {
     expect((await project.run(['up'])).code).toBe(0);
     await using second = createProject({ ...target, config: oneL4 });
-    expect((await second.run(['up', '--dry-run'])).code).toBe(0); // makes the folder
-    writeFileSync(join(second.home, 'owner'), readFileSync(join(project.home, 'owner')));
-    const { run, document } = await second.json(['reap']);
+    const cautious = await second.json(['reap']);
+    expect(cautious.run.code, cautious.run.stderr).toBe(0);
+    expect(cautious.document).toMatchObject({ ended: [], kept: [{ name: project.name, why: expect.stringMatching(/^made from .+, with time until 20/) }] });
+    const { run, document } = await second.json(['reap', '--elsewhere']);
     expect(run.code, run.stderr).toBe(0);
-    expect(document.ended).toMatchObject([{ name: project.name, why: 'not in the ledger of this computer' }]);
+    expect(document.ended).toMatchObject([{ name: project.name }]);
     expect(left()).toEqual([]);
     const { document: after } = await project.json(['status', '--refresh', '--all']);
     expect(after.machines).toMatchObject([{ state: 'gone' }]);

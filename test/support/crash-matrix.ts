@@ -100,7 +100,7 @@ async function expectFoundWithoutLedger({ emulator, context }: UpRig): Promise<v
     const before = names();
     const { found, ended } = await reap({ dryRun: true }, { ...context, ledger });
     expect(ended).toEqual(found);
-    const ids = found.map(({ id }) => id);
+    const ids = found.map(({ id }) => id).filter((id) => !emulator.firewalls().includes(id)); // a rule may have outlived its machine
     expect(before).toEqual(expect.arrayContaining(ids));
     expect(ids).toEqual(expect.arrayContaining(names())); // one that was being deleted may have gone meanwhile
   } finally {

@@ -30,7 +30,7 @@ test('an address is an address, or there is no way in', async () => {
 test('a start that waits its turn is told from one that hangs', async () => {
   const waiting = (provisioningModel: string) => {
     const instance = { id: '1', name: 'cats', status: 'PENDING', scheduling: { provisioningModel } };
-    const ref = { zone: 'z', name: 'cats', instanceId: '1', disk: null };
+    const ref = { zone: 'z', name: 'cats', instanceId: '1', disk: null, rule: null };
     return describeInstance({ ...look, api: { getInstance: async () => instance }, ref } as unknown as Look);
   };
   expect(await waiting('FLEX_START')).toMatchObject({ state: 'pending', queued: true });
