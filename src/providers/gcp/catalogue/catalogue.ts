@@ -7,7 +7,7 @@ import type { Offer, ResourceNeed } from '../../../core/offer.ts';
 import type { GceApi } from '../gce-api.ts';
 import type { Provisioning } from './fitting.ts';
 import type { GceMachine } from './machine-type.ts';
-import type { MachinePrice } from './price-book.ts';
+import type { MachinePrice, PricedMachine } from './price-book.ts';
 
 export interface CatalogueParts {
   /** Opened once, at its first use. @throws what `createGceApi` throws */
@@ -35,14 +35,6 @@ export interface OfferOptions {
   readonly publicIp: boolean;
   /** Default: Spot or standard, as the need says. */
   readonly provisioning?: Provisioning | null;
-}
-
-export interface PricedMachine {
-  readonly region: string;
-  readonly spot: boolean;
-  /** Boot disk, GB. */
-  readonly diskGb: number;
-  readonly publicIp: boolean;
 }
 
 export interface Catalogue {

@@ -1,5 +1,4 @@
 /** What machines cost: an interface with two sources, the price list that ships and the live catalog, and the sum for a whole machine. */
-import type { PricedMachine } from './catalogue.ts';
 import type { BootDisk, GceMachine } from './machine-type.ts';
 
 export interface MachinePrice {
@@ -9,6 +8,14 @@ export interface MachinePrice {
   readonly asOf: number;
   /** In words. */
   readonly source: string;
+}
+
+export interface PricedMachine {
+  readonly region: string;
+  readonly spot: boolean;
+  /** Boot disk, GB. */
+  readonly diskGb: number;
+  readonly publicIp: boolean;
 }
 
 export interface PriceBook {
