@@ -1,3 +1,3 @@
-import { hardTimesSuite } from './suite/hard-times.ts';
+import { hardTimesSuite, inBrief } from './suite/hard-times.ts';
 
-hardTimesSuite({ label: 'local', config: 'provider: local' });
+hardTimesSuite({ label: 'local', config: 'provider: local' }, inBrief);

@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hardTimesSuite } from '../e2e/suite/hard-times.ts';
+import { atLength, hardTimesSuite } from '../e2e/suite/hard-times.ts';
 import { mainJobSuite } from '../e2e/suite/main-job.ts';
 import { createProject, processesWith, type Target } from '../e2e/suite/project.ts';
 import { type Sshd, type SshdOptions, startSshd } from '../support/sshd.ts';
@@ -32,7 +32,7 @@ function suites(label: string, home: string, options: SshdOptions): void {
     afterAll(async () => sshd.close());
 
     mainJobSuite(target);
-    hardTimesSuite(target);
+    hardTimesSuite(target, atLength);
 
     test('nothing of any machine is left on the host', () => {
       const machines = join(home, '.gpu-run', 'machines');

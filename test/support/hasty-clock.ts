@@ -70,15 +70,17 @@ export function createHastyClock({ port, unanswered, isReal }: HastyClockParts):
     turns++;
     const quietMs = Date.now() - since;
     const isBusy = open > hanging && quietMs < lostMs;
-    if (!isBusy && !isReal() && turns > idleTurns && quietMs >= idleMs) {
+    const isIdle = !isBusy && turns > idleTurns && quietMs >= idleMs;
+    const isKept = isIdle && isReal();
+    if (isIdle && !isKept) {
       const next = Math.min(...[...sleepers].map(({ at }) => at));
       skipped += Math.max(0, Math.ceil(next - now()));
       since = Date.now();
       turns = 0;
     }
     for (const sleeper of [...sleepers].sort((a, b) => a.at - b.at)) if (sleeper.at <= now()) sleeper.wake();
-    if (isReal()) setTimeout(look, 2);
-    else setImmediate(look);
+    if (turns <= idleTurns) setImmediate(look);
+    else setTimeout(look, isKept ? 2 : 1); // without a pause, the looks would take a whole core
   };
 
   return {

@@ -6,10 +6,26 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { createProject, type Project, processesWith, runnersOf, type Target, until } from './project.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-const manyLines = 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; done';
-const manyLinesLog = Buffer.from(Array.from({ length: 200_000 }, (_, i) => `line ${i + 1}\n`).join(''));
 
-export function hardTimesSuite(target: Target): void {
+/** How hard the times are. */
+export interface Hardness {
+  /** Of a long log. */
+  readonly lines: number;
+  /** Of the connection. */
+  readonly cuts: number;
+  /** Milliseconds from the ledger's first moment at which `up` is killed. */
+  readonly kills: readonly number[];
+}
+
+/** For `npm test`. */
+export const inBrief: Hardness = { lines: 40_000, cuts: 6, kills: [5, 150, 450] };
+/** For `npm run test:lab`. */
+export const atLength: Hardness = { lines: 200_000, cuts: 20, kills: [5, 60, 150, 300, 450] };
+
+export function hardTimesSuite(target: Target, { lines, cuts, kills }: Hardness): void {
+  const manyLines = `i=0; while [ $i -lt ${lines} ]; do i=$((i+1)); echo "line $i"; done`;
+  const manyLinesLog = Buffer.from(Array.from({ length: lines }, (_, i) => `line ${i + 1}\n`).join(''));
+
   describe(`hard times on ${target.label}`, () => {
     let project: Project;
     afterEach(async () => project[Symbol.asyncDispose]());
@@ -58,7 +74,7 @@ export function hardTimesSuite(target: Target): void {
       expect(project.read('elsewhere/model').toString()).toBe('x\n');
     });
 
-    test.each([5, 60, 150, 300, 450])('kill -9 during up after %i ms, then down: nothing is left', async (ms) => {
+    test.each(kills)('kill -9 during up after %i ms, then down: nothing is left', async (ms) => {
       project = createProject(target);
       const started = project.start(['up']);
       await until(() => existsSync(join(project.home, 'ledger.sqlite')), 'the ledger');
@@ -98,12 +114,13 @@ export function hardTimesSuite(target: Target): void {
       expect(sha256(run.stdout)).toBe(sha256(manyLinesLog));
     });
 
-    test('the connection is cut 20 times at random points: every byte once', async () => {
+    test(`the connection is cut ${cuts} times at random points: every byte once`, async () => {
       project = createProject(target);
-      const slowly = 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 5000)) -ne 0 ] || sleep 0.1; done; exit 7';
+      const portion = `[ $((i % ${lines / 40})) -ne 0 ] || sleep ${cuts / 200}`;
+      const slowly = `i=0; while [ $i -lt ${lines} ]; do i=$((i+1)); echo "line $i"; ${portion}; done; exit 7`;
       const started = project.start(['train', '--keep', '--', 'sh', '-c', slowly]);
       await until(() => started.output().length > 1_000, 'some output');
-      for (let cut = 0; cut < 20 && started.child.exitCode === null; cut++) {
+      for (let cut = 0; cut < cuts && started.child.exitCode === null; cut++) {
         for (const pid of runnersOf(project.name, 'connect')) process.kill(pid, 'SIGKILL');
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 300));
       }

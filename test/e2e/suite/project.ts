@@ -4,6 +4,8 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../../src/core/clock.ts';
+import { openSqliteLedger } from '../../../src/ledger/sqlite-ledger.ts';
 
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
 const launcher = join(repository, 'bin', 'run.js');
@@ -126,13 +128,24 @@ export function createProject(target: Target, yaml = '', name = `probe-${Math.ra
       }
     },
     [Symbol.asyncDispose]: async () => {
-      if (existsSync(join(home, 'ledger.sqlite'))) {
+      if (target.within !== undefined || hasLiveMachines(join(home, 'ledger.sqlite'))) {
         const ended = await run(['down', '--all', '--yes']);
         if (ended.code !== 0) console.error(`down --all --yes ended with ${ended.code}: ${ended.stderr}`);
       }
       rmSync(root, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+/** Asked here, as a process for it would be a tenth of what these tests cost. */
+function hasLiveMachines(file: string): boolean {
+  if (!existsSync(file)) return false;
+  const ledger = openSqliteLedger(file, systemClock);
+  try {
+    return ledger.list({ live: true }).length > 0;
+  } finally {
+    ledger.close();
+  }
 }
 
 /** Waits for something that other processes bring about. */

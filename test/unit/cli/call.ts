@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const entry = join(import.meta.dirname, 'from-sources.ts');
+/** Kept from run to run: without it each call strips the types of all sources anew, which is most of what it costs. */
+const compiled = join(import.meta.dirname, '../../../node_modules/.cache/gpu-run-sources');
 
 export interface Answer {
   readonly code: number | null;
@@ -35,7 +37,7 @@ export function createPlace(): Place {
   mkdirSync(folder);
   const running = new Set<ChildProcess>();
   const start: Place['start'] = (argv, extra = {}, nodeFlags = []) => {
-    const env = { PATH: process.env['PATH'], HOME: root, GPU_RUN_HOME: home, ...extra };
+    const env = { PATH: process.env['PATH'], HOME: root, GPU_RUN_HOME: home, NODE_COMPILE_CACHE: compiled, ...extra };
     const child = spawn(process.execPath, [...nodeFlags, entry, ...argv], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(child);
     let stdout = '';

@@ -1,13 +1,9 @@
-/** Whatever is killed, whenever: no byte of the log, no record and no exit code is lost. */
-import { createHash } from 'node:crypto';
+/** Whatever is killed, whenever: no byte of the log, no record and no exit code is lost. `npm run test:lab` kills more often. */
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { systemClock } from '../../../src/core/clock.ts';
-import type { JobRecord } from '../../../src/protocol/job.ts';
 import { openRunner, type RunnerClient } from '../../../src/runner/client.ts';
-import { followJob } from '../../../src/runner/follow.ts';
 import {
   buildRunner,
   createMachine,
@@ -16,11 +12,11 @@ import {
   pipeTransport,
   processesHolding,
   specOf,
-  statesOf,
   summaryOf,
   type TestMachine,
   until,
 } from '../../support/runner.ts';
+import { cutWhilePrinting, killAmongShortJobs, killWhilePrinting, logBytes } from '../../support/survival.ts';
 
 let build: string;
 let script: string;
@@ -36,79 +32,17 @@ beforeEach(() => {
 });
 afterEach(() => machine[Symbol.asyncDispose]());
 
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-const manyLines = Buffer.from(Array.from({ length: 200_000 }, (_, n) => `line ${n + 1}\n`).join(''));
-/** Prints 200,000 lines in portions, with a pause after each. */
-const printMany = (pause: string) => `i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 10000)) -ne 0 ] || sleep ${pause}; done; exit 23`;
-
-function logBytes(id: string): number {
-  return existsSync(machine.jobFile(id, 'log')) ? readFileSync(machine.jobFile(id, 'log')).length : 0;
-}
-
 describe('kill -9 of the serving process', () => {
-  test('while the job prints 200,000 lines: followers of all kinds see every byte, and the exit code is right', async () => {
-    const client = await machine.connect();
-    const spec = specOf(printMany('0.02'));
-    await client.call('submit', { spec });
-    const following = followToEnd(client, spec.id);
-    for (const after of [100_000, 800_000, 1_600_000]) {
-      await until(() => logBytes(spec.id) > after, `${after} bytes of log`);
-      for (const pid of machine.pids('serve')) kill(pid);
-    }
-    const { log, records } = await following;
-    expect(sha256(log)).toBe(sha256(manyLines));
-    expect(sha256(readFileSync(machine.jobFile(spec.id, 'log')))).toBe(sha256(manyLines));
-    expect(records.map(({ n }) => n)).toEqual(records.map((_record, index) => index + 1));
-    expect(statesOf(records)).toEqual(['queued', 'running', 'ended']);
-    expect((await summaryOf(client, spec.id)).end).toEqual({ code: 23, signal: null, reason: 'exit', detail: null });
+  test('while the job prints 40,000 lines: followers of all kinds see every byte, and the exit code is right', () => killWhilePrinting(machine, 40_000));
 
-    const offset = 1_234_567;
-    const rest = await followToEnd(client, spec.id, { logOffset: offset });
-    expect(sha256(rest.log)).toBe(sha256(manyLines.subarray(offset)));
-    const known = await followToEnd(client, spec.id, { logOffset: manyLines.length, record: 2 });
-    expect(known.log.length).toBe(0);
-    expect(statesOf(known.records)).toEqual(['ended']);
-  });
-
-  test('again and again, at any moment of a row of short jobs: each runs once and ends right', async () => {
-    const client = await machine.connect();
-    const specs = Array.from({ length: 6 }, (_, n) => specOf(`echo ${n} >> ran; exit ${n}`, { setup: `true ${n}`, secrets: { TOKEN: `t${n}` } }));
-    let killing = true;
-    let kills = 0;
-    const killer = (async () => {
-      while (killing) {
-        for (const pid of machine.pids('serve')) {
-          kill(pid);
-          kills += 1;
-        }
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * 250));
-      }
-    })();
-    try {
-      for (const spec of specs) await until(() => client.call('submit', { spec }).catch(() => null), 'an answer to submit');
-      const ended = async () => (await client.call('jobs', {})).jobs.filter(({ state }) => state === 'ended').length;
-      // On a busy computer hardly any job gets through: then it is enough to have been killed so often.
-      await until(async () => kills >= 12 || (await ended()) >= 4, 'many kills, or four jobs to end');
-    } finally {
-      killing = false;
-      await killer;
-    }
-    for (const [n, spec] of specs.entries()) {
-      const { records } = await followToEnd(client, spec.id);
-      expect(records.filter((record) => record.type === 'state' && record.state === 'ended')).toHaveLength(1);
-      const { end } = await summaryOf(client, spec.id);
-      // Nobody saw it when the serving process was killed in the very moment of starting the command.
-      expect([n, null]).toContain(end?.code);
-    }
-    const ran = readFileSync(join(machine.workdir, 'ran'), 'utf8').trim().split('\n');
-    expect(new Set(ran).size).toBe(ran.length);
-  });
+  test('again and again, at any moment of a row of short jobs: each runs once and ends right', () =>
+    killAmongShortJobs(machine, { jobs: 3, kills: 5, enough: 3 }));
 
   test('while nothing else is there: the job goes on, and the next connection finds how it ended', async () => {
     const client = await machine.connect();
     const spec = specOf('echo begun; until [ -e go ]; do sleep 0.02; done; echo done; exit 9');
     await client.call('submit', { spec });
-    await until(() => logBytes(spec.id) > 0, 'the job');
+    await until(() => logBytes(machine, spec.id) > 0, 'the job');
     await client.close();
     for (const pid of machine.pids('serve')) kill(pid);
     await until(() => machine.pids('serve').length === 0, 'the end of the serving process');
@@ -121,43 +55,7 @@ describe('kill -9 of the serving process', () => {
 });
 
 describe('kill -9 of the connection', () => {
-  test('20 times at random points: every byte once, every record once', async () => {
-    const spec = specOf(printMany('0.1'));
-    await (await machine.connect()).call('submit', { spec });
-    let cuts = 0;
-    const links: string[] = [];
-    const cutter = (async () => {
-      while (cuts < 20) {
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * 100));
-        for (const pid of machine.pids('connect')) kill(pid);
-        cuts += 1;
-      }
-    })();
-    const log: Uint8Array[] = [];
-    const records: JobRecord[] = [];
-    const parts = followJob({
-      connect: () => machine.connect(),
-      release: async () => {},
-      jobId: spec.id,
-      logOffset: 0,
-      record: 0,
-      follow: true,
-      // As the system's, but pauses are a tenth as long.
-      clock: { now: () => Date.now(), sleep: (ms, signal) => systemClock.sleep(ms / 10, signal) },
-      signal: new AbortController().signal,
-      onLink: (state) => links.push(state),
-    });
-    for await (const part of parts) {
-      if (part.type === 'log') log.push(part.bytes);
-      else records.push(part.record);
-    }
-    await cutter;
-    expect(sha256(Buffer.concat(log))).toBe(sha256(manyLines));
-    expect(records.map(({ n }) => n)).toEqual(records.map((_record, index) => index + 1));
-    expect(records.at(-1)).toMatchObject({ state: 'ended', end: { code: 23 } });
-    expect(links).toContain('reconnecting');
-    expect(links.filter((state) => state === 'connected').length).toBeGreaterThan(0);
-  });
+  test('6 times at random points: every byte once, every record once', () => cutWhilePrinting(machine, { lines: 40_000, cuts: 6 }));
 
   test('a connection ends with its client, also when no output comes', async () => {
     const client = await machine.connect();
@@ -177,7 +75,7 @@ describe('kill -9 of the shim', () => {
   async function running(client: RunnerClient) {
     const spec = specOf('echo begun; sleep 60');
     await client.call('submit', { spec });
-    await until(() => logBytes(spec.id) > 0, 'the job');
+    await until(() => logBytes(machine, spec.id) > 0, 'the job');
     return { spec, shim: Number(readFileSync(machine.jobFile(spec.id, 'pid'), 'utf8').split('\n')[0]) };
   }
 
@@ -220,7 +118,7 @@ describe('after a crash', () => {
     const client = await machine.connect();
     const spec = specOf('echo begun; until [ -e go ]; do sleep 0.02; done');
     await client.call('submit', { spec });
-    await until(() => logBytes(spec.id) > 0, 'the job');
+    await until(() => logBytes(machine, spec.id) > 0, 'the job');
     await client.close();
     for (const pid of machine.pids('serve')) kill(pid);
     await until(() => machine.pids('serve').length === 0, 'the end of the serving process');
@@ -253,7 +151,7 @@ describe('after a crash', () => {
     const client = await machine.connect();
     const spec = specOf('echo begun; until [ -e go ]; do sleep 0.02; done; exit 5');
     await client.call('submit', { spec });
-    await until(() => logBytes(spec.id) > 0, 'the job');
+    await until(() => logBytes(machine, spec.id) > 0, 'the job');
     const [old] = machine.pids('serve');
     const newer = createMachine(buildRunner(build, 'test-2'));
     try {

@@ -1,0 +1,3 @@
+import { atLength, hardTimesSuite } from '../e2e/suite/hard-times.ts';
+
+hardTimesSuite({ label: 'local', config: 'provider: local' }, atLength);
