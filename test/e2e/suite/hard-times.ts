@@ -1,8 +1,9 @@
 /** Crashes, races and cut connections: normal events, after which nothing may be lost or left. */
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { createProject, type Project, processesWith, runnersOf, type Target, until } from './project.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -54,9 +55,13 @@ export function hardTimesSuite(target: Target, { lines, cuts, kills }: Hardness)
 
     test('a second train on the machine of a first one runs to its end, and the last one takes the machine down', async () => {
       project = createProject(target);
-      const first = project.start(['train', '--', 'sh', '-c', 'echo ready; sleep 2; echo first']);
+      const go = join(tmpdir(), `go-${project.name}`);
+      onTestFinished(() => rmSync(go, { force: true }));
+      const first = project.start(['train', '--', 'sh', '-c', `echo ready; until [ -e ${go} ]; do sleep 0.1; done; echo first`]);
       await until(() => first.output().includes('ready'), 'the first job to run');
       const second = project.start(['train', '--', 'sh', '-c', 'sleep 1; echo second; exit 4']);
+      await until(async () => (await project.json(['status'])).document.jobs.length === 2, 'the second job to be known');
+      writeFileSync(go, '');
       const [one, two] = await Promise.all([first.done, second.done]);
       expect([one.code, two.code], one.stderr + two.stderr).toEqual([0, 4]);
       expect(two.text).toBe('second\n');
@@ -144,7 +149,7 @@ export function hardTimesSuite(target: Target, { lines, cuts, kills }: Hardness)
     test("a job that outlives the machine's deadline ends with exit code 92, and the machine with it", async () => {
       project = createProject(target);
       if (!target.config.includes('local')) return; // nobody ends a borrowed host
-      const run = await project.run(['train', '--max-time', '4s', '--', 'sh', '-c', 'echo ready; sleep 60']);
+      const run = await project.run(['train', '--max-time', '6s', '--', 'sh', '-c', 'echo ready; sleep 60']);
       expect(run.code, run.stderr).toBe(92);
       expect(run.stderr).toContain('--max-time');
       expect((await project.json(['status', '--all'])).document.machines).toMatchObject([{ state: 'gone' }]);
