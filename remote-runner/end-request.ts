@@ -34,5 +34,6 @@ const details: Readonly<Record<NonNullable<EndRequest['why']>, string>> = {
 /** What is told of a job that ended on this request. `code`: null when it never started, or left none. */
 export function reasonOf({ why }: EndRequest, code: number | null): Pick<JobEnd, 'reason' | 'detail'> {
   if (why === undefined) return { reason: 'cancelled', detail: code === null ? 'it was cancelled before it started' : null };
+  if (why === 'stalled' && code === null) return { reason: why, detail: 'the machine ended, as the job before it had stalled' };
   return { reason: why, detail: `${details[why]}${code === null ? ' before it started' : ''}` };
 }

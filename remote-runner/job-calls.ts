@@ -22,7 +22,11 @@ export async function submit(params: Calls['submit']['params'], machine: Machine
   const spec = checkSpec(params.spec);
   if (existsSync(machine.shutdown)) throw new RunnerError('conflict', 'This machine is going away: it takes no more jobs.');
   if (isTakenBack(machine)) throw new RunnerError('conflict', 'The provider takes this machine back: it takes no more jobs.');
-  if (overOf(machine) !== null) throw new RunnerError('conflict', 'The time of this machine is over: it takes no more jobs.');
+  const over = overOf(machine);
+  if (over !== null && over.jobs === null) {
+    const why = { deadline: 'its time is over', budget: 'its budget is used up', idle: 'nobody has used it', stalled: 'its job had stalled' }[over.why];
+    throw new RunnerError('conflict', `This machine is ending, as ${why}: it takes no more jobs.`);
+  }
   const job = createJob(machine, spec);
   enqueue(machine, job);
   const ahead = Math.max(

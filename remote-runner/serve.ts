@@ -16,7 +16,7 @@ import { createStarter } from './start-serve.ts';
 import { endQueuedJob, noteQueued, type Surroundings, superviseJob } from './supervise.ts';
 import { isTakenBack, noteTakenBack, takenBackGraceMs } from './taken-back.ts';
 import { wakeOn } from './wake.ts';
-import { overOf } from './watch-order.ts';
+import { type Over, overOf, warningOf } from './watch-order.ts';
 
 const lookAgainMs = 1_000;
 const afterFailureMs = 1_000;
@@ -79,12 +79,13 @@ export async function serve(machine: MachineFolder, script: string, version: str
   const look = async () => {
     const leaving = readJson<ShutdownRequest>(machine.shutdown);
     if (existsSync(machine.armed)) watchdog.ensure();
-    warning = readJson<{ text: string }>(machine.warning)?.text ?? null;
-    const over: EndRequest | null = takenBack ? { graceMs: takenBackGraceMs, why: 'preempted' } : (leaving ?? watchdogsEnd(machine));
-    const [next] = queueEntries(machine).filter((entry) => entry.id !== running && attend(machine, entry, over));
+    warning = warningOf(machine);
+    const watchdogs = overOf(machine);
+    const overFor = (id: string): EndRequest | null => (takenBack ? { graceMs: takenBackGraceMs, why: 'preempted' } : (leaving ?? watchdogsEnd(watchdogs, id)));
+    const [next] = queueEntries(machine).filter((entry) => entry.id !== running && attend(machine, entry, overFor(entry.id)));
     if (running !== null) {
-      if (leaving !== null) endWithin(machine, running, leaving);
-      else if (over !== null) endWithin(machine, running, over);
+      const over = leaving ?? overFor(running);
+      if (over !== null) endWithin(machine, running, over);
     } else if (next !== undefined) void run(next);
     else if (leaving !== null) return false;
     await wake.wait(lookAgainMs);
@@ -116,12 +117,10 @@ function outliveShutdown(watch: ProviderWatch): () => void {
   };
 }
 
-/** null: it goes on. */
-function watchdogsEnd(machine: MachineFolder): EndRequest | null {
-  const over = overOf(machine);
-  if (over === null) return null;
-  const { why, graceMs } = over;
-  return why === 'idle' ? { graceMs } : { graceMs, why };
+/** null: the job goes on; also on a machine that was idle, which it is no longer. */
+function watchdogsEnd(over: Over | null, id: string): EndRequest | null {
+  if (over === null || over.why === 'idle' || over.jobs?.includes(id) === false) return null;
+  return { graceMs: over.graceMs, why: over.why };
 }
 
 /** Looks after a job that waits; `over`: none is started any more. False when it has ended, and is out of the queue then. */

@@ -130,7 +130,7 @@ async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
     if (phase.shim !== null && !course.shims.includes(phase.shim)) course.shims.push(phase.shim);
     if (wasStarted(job.path)) rmSync(job.secrets, { force: true });
     if (end !== null) return end;
-    for (const text of course.around.warnings()) tellOnce(course, text);
+    tellWarnings(course);
     if (course.ending === null && endRequest(job) !== null) beginEnding(course);
     const more = readMetrics(course, false);
     if (Date.now() - syncedAt >= syncEveryMs) {
@@ -259,6 +259,13 @@ async function note({ machine, job, journal }: Course, record: NewRecord): Promi
 
 function warn(course: Course, text: string): void {
   course.unwritten = [...course.unwritten, { type: 'note', level: 'warn', text }];
+}
+
+/** Each once as long as it holds: what comes back is told again. */
+function tellWarnings(course: Course): void {
+  const texts = course.around.warnings();
+  for (const text of course.told) if (text !== takenBackText && !texts.includes(text)) course.told.delete(text);
+  for (const text of texts) tellOnce(course, text);
 }
 
 /** With the records that say what came of it. */

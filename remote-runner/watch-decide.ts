@@ -21,50 +21,58 @@ export interface Memory {
   readonly stillSince: Moment | null;
   readonly written: number;
   readonly lookedAt: Moment | null;
+  /** For whoever follows the job, as long as it holds; null: nothing to tell. */
+  readonly warning: string | null;
 }
 
-export const nothingSeen: Memory = { idleSince: null, stillSince: null, written: -1, lookedAt: null };
+export const nothingSeen: Memory = { idleSince: null, stillSince: null, written: -1, lookedAt: null, warning: null };
 
 export interface Decision {
   readonly memory: Memory;
   /** null: it goes on. */
   readonly end: WatchdogReason | null;
-  /** For whoever follows the job; null: nothing to tell. */
-  readonly warning: string | null;
 }
 
 /** When half of its time is over, a job that seems to have stalled is warned of. */
 const warnAfter = 0.5;
 
-export async function decide(order: ArmedOrder, sight: Sight, memory: Memory): Promise<Decision> {
-  const { now } = sight;
-  if (remainingMs(order, now) <= leadMs(order)) return { memory, end: order.why, warning: null };
-  if (memory.lookedAt !== null && passedMs(memory.lookedAt, now) < lookEveryMs(order)) return { memory, end: null, warning: null };
+/** Needs no look at anything: whatever can't be read on the machine, this holds. */
+export function isTimeOver(order: ArmedOrder, now: Moment): boolean {
+  return remainingMs(order, now) <= leadMs(order);
+}
+
+/** `look` is called when it is time for one. */
+export async function decide(order: ArmedOrder, now: Moment, look: () => Sight, memory: Memory): Promise<Decision> {
+  if (isTimeOver(order, now)) return { memory, end: order.why };
+  if (memory.lookedAt !== null && passedMs(memory.lookedAt, now) < lookEveryMs(order)) return { memory, end: null };
+  const sight = look();
   const looked = { ...memory, lookedAt: now };
-  return sight.jobs > 0 ? decideStall(order, sight, { ...looked, idleSince: null }) : decideIdle(order, sight, { ...looked, stillSince: null, written: -1 });
+  return sight.jobs > 0
+    ? await decideStall(order, sight, { ...looked, idleSince: null })
+    : await decideIdle(order, sight, { ...looked, stillSince: null, written: -1, warning: null });
 }
 
 async function decideIdle({ idleSeconds, onEnd }: ArmedOrder, { now, somebody, gpus }: Sight, memory: Memory): Promise<Decision> {
-  const going: Decision = { memory: { ...memory, idleSince: null }, end: null, warning: null };
+  const going: Decision = { memory: { ...memory, idleSince: null }, end: null };
   if (idleSeconds === null || onEnd === 'leave' || (await somebody())) return going;
   const use = await gpus();
   if (use === 'works' || use === 'unknown') return going;
   const idleSince = memory.idleSince ?? now;
-  return { memory: { ...memory, idleSince }, end: passedMs(idleSince, now) >= idleSeconds * 1000 ? 'idle' : null, warning: null };
+  return { memory: { ...memory, idleSince }, end: passedMs(idleSince, now) >= idleSeconds * 1000 ? 'idle' : null };
 }
 
 async function decideStall({ stallSeconds }: ArmedOrder, { now, written, gpus }: Sight, memory: Memory): Promise<Decision> {
-  const going: Decision = { memory: { ...memory, stillSince: null, written }, end: null, warning: null };
+  const going: Decision = { memory: { ...memory, stillSince: null, written, warning: null }, end: null };
   if (stallSeconds === null || written !== memory.written || (await gpus()) !== 'idle') return going;
   const stillSince = memory.stillSince ?? now;
   const stillMs = passedMs(stillSince, now);
   const limitMs = stallSeconds * 1000;
-  return {
-    memory: { ...memory, stillSince },
-    end: stillMs >= limitMs ? 'stalled' : null,
-    warning:
-      stillMs < limitMs * warnAfter ? null : `It has written nothing, and no GPU has worked, for half of the ${span(stallSeconds)} after which it is ended.`,
-  };
+  const warning = stillMs < limitMs * warnAfter ? null : stallWarning(stallSeconds);
+  return { memory: { ...memory, stillSince, warning }, end: stillMs >= limitMs ? 'stalled' : null };
+}
+
+function stallWarning(stallSeconds: number): string {
+  return `The job has written nothing, and no GPU has worked, for ${span(stallSeconds * warnAfter)}. After ${span(stallSeconds)} it is told to end (--stall, limits.stall).`;
 }
 
 /** Looking costs some milliseconds, and a call of the driver: for long limits more seldom, never more than a twentieth late. */
@@ -74,5 +82,5 @@ function lookEveryMs({ idleSeconds, stallSeconds }: ArmedOrder): number {
 }
 
 function span(seconds: number): string {
-  return seconds < 120 ? `${seconds} seconds` : `${Math.round(seconds / 60)} minutes`;
+  return seconds < 120 ? `${Math.round(seconds)} seconds` : `${Math.round(seconds / 60)} minutes`;
 }

@@ -1,10 +1,10 @@
 /**
  * The watchdog's order on the disk, and how much of its time is left. The machine's wall clock may be wrong, and set right at any
- * moment: so time is counted by the clock that runs since the boot, and by the wall clock across a reboot alone.
+ * moment: so time is counted by the clock that runs since the boot, sleep included, and by the wall clock across a reboot alone.
  */
 import { uptime } from 'node:os';
 import type { WatchdogOrder, WatchdogReason } from '../src/protocol/watchdog.ts';
-import { readJson } from './durable.ts';
+import { readText } from './durable.ts';
 import type { MachineFolder } from './machine-folder.ts';
 import { bootId } from './processes.ts';
 
@@ -16,6 +16,8 @@ export interface Moment {
 }
 
 export interface ArmedOrder extends WatchdogOrder {
+  /** No other order has it. */
+  readonly id: string;
   readonly at: Moment;
   /** Commands that switch the machine off, tried in turn; absolute, so that they stay what they were. Empty: it stays. */
   readonly powerOff: readonly (readonly string[])[];
@@ -23,10 +25,14 @@ export interface ArmedOrder extends WatchdogOrder {
 
 /** The watchdog has begun to end it. */
 export interface Over {
+  /** The order under which it has: a later one takes it back. */
+  readonly order: string;
   readonly why: WatchdogReason;
   readonly at: Moment;
   /** Between a job's signal and its SIGKILL. */
   readonly graceMs: number;
+  /** Ids of the jobs that end; null: all, and none is started any more. */
+  readonly jobs: readonly string[] | null;
 }
 
 export function thisMoment(): Moment {
@@ -55,12 +61,77 @@ export function leadMs(order: Pick<WatchdogOrder, 'remainingMs'>): number {
   return Math.min(mostLeadMs, Math.max(wholeMs / 10, Math.min(usefulLeadMs, wholeMs / 2)));
 }
 
-/** null: nobody has ordered anything. */
+/** Google says that its timer may be half a minute late; some seconds more, and there is time left to go down within a minute. */
+const mostLateMs = 40_000;
+
+/**
+ * How long after the deadline a machine switches itself off that its provider should have deleted by then: what has switched
+ * itself off is deleted by no timer any more, and its disk bills on. Of short times no more than the lead.
+ */
+export function lateMs(order: Pick<WatchdogOrder, 'remainingMs' | 'deletedByProvider'>): number {
+  return order.deletedByProvider ? Math.min(mostLateMs, leadMs(order)) : 0;
+}
+
+/** null: nobody has ordered anything, or what lies there is no order. */
 export function armedOrder(machine: MachineFolder): ArmedOrder | null {
-  return readJson<ArmedOrder>(machine.armed);
+  return readChecked<ArmedOrder>(machine.armed, isOrder);
 }
 
 /** null: it goes on. */
-export function overOf(machine: MachineFolder): Over | null {
-  return readJson<Over>(machine.over);
+export function overOf(machine: MachineFolder, order: ArmedOrder | null = armedOrder(machine)): Over | null {
+  const over = order === null ? null : readChecked<Over>(machine.over, isOver);
+  return over?.order === order?.id ? over : null;
+}
+
+/** null: there is nothing to tell. */
+export function warningOf(machine: MachineFolder): string | null {
+  return readChecked<{ readonly text: string }>(machine.warning, ({ text }) => typeof text === 'string')?.text ?? null;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Whatever a damaged disk, a job or an older version has left there must not stop who reads it. */
+function readChecked<T>(file: string, isOne: (fields: Fields) => boolean): T | null {
+  try {
+    const value: unknown = JSON.parse(readText(file) ?? 'null');
+    return isFields(value) && isOne(value) ? (value as T) : null;
+  } catch {
+    return null;
+  }
+}
+
+function isOrder({ id, remainingMs, why, idleSeconds, stallSeconds, onEnd, deletedByProvider, at, powerOff }: Fields): boolean {
+  return (
+    isText(id) &&
+    Number.isFinite(remainingMs) &&
+    (why === 'deadline' || why === 'budget') &&
+    [idleSeconds, stallSeconds].every((seconds) => seconds === null || (Number.isFinite(seconds) && Number(seconds) > 0)) &&
+    (onEnd === 'power-off' || onEnd === 'leave') &&
+    typeof deletedByProvider === 'boolean' &&
+    isMoment(at) &&
+    Array.isArray(powerOff) &&
+    powerOff.every((command) => isTexts(command) && command.length > 0)
+  );
+}
+
+const reasons: ReadonlySet<unknown> = new Set<WatchdogReason>(['deadline', 'budget', 'idle', 'stalled']);
+
+function isOver({ order, why, at, graceMs, jobs }: Fields): boolean {
+  return isText(order) && reasons.has(why) && isMoment(at) && Number.isFinite(graceMs) && Number(graceMs) >= 0 && (jobs === null || isTexts(jobs));
+}
+
+function isMoment(value: unknown): boolean {
+  return isFields(value) && typeof value['boot'] === 'string' && Number.isFinite(value['sinceBoot']) && Number.isFinite(value['wall']);
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(isText);
 }

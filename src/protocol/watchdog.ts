@@ -16,6 +16,8 @@ export interface WatchdogOrder {
   readonly stallSeconds: number | null;
   /** What becomes of the machine: it switches itself off, or nothing but our jobs end. */
   readonly onEnd: 'power-off' | 'leave';
+  /** The provider deletes the machine at its deadline, with all that would bill on: it is switched off then only when that does not come. */
+  readonly deletedByProvider: boolean;
 }
 
 export interface WatchdogState {

@@ -24,6 +24,7 @@ export async function armWatchdog(machine: MachineEntry, traits: ProviderTraits,
       idleSeconds,
       stallSeconds,
       onEnd: mayPowerOff ? 'power-off' : 'leave',
+      deletedByProvider: traits.deadline === 'native',
     });
     return { endsJobs: true, powersOff: powerOff !== null, problem } satisfies ArmedWatchdog;
   } catch (error) {
@@ -35,12 +36,20 @@ export async function armWatchdog(machine: MachineEntry, traits: ProviderTraits,
 
 /** Who ends what if nobody comes back, in words. Empty: nobody ends anything. */
 export function protectionOf({ provider, idleSeconds, watchdog }: MachineEntry, traits: ProviderTraits): string[] {
-  const idle = idleSeconds === null ? '' : `, or after ${Math.round(idleSeconds / 60)} idle minutes`;
-  const own = traits.deadline === 'native' ? [`${provider} ends it at its deadline${traits.endsIdle ? idle : ''}`] : [];
+  const idle = idleSeconds === null ? '' : ` after ${idleSpan(idleSeconds)}`;
+  const isNative = traits.deadline === 'native';
+  const own = isNative ? [`${provider} ends it at its deadline${traits.endsIdle && idle !== '' ? `, or${idle}` : ''}`] : [];
   if (watchdog?.endsJobs !== true) return own;
-  if (watchdog.powersOff) return [...own, `the watchdog on the machine switches it off at its deadline${idle}; jobs are told before and can save their work`];
-  if (traits.borrowed) return [...own, 'the watchdog on the host ends jobs at the deadline; the host is your own and stays'];
-  return [...own, 'the watchdog on the machine ends jobs shortly before its deadline, so that they can save their work'];
+  if (traits.borrowed) return [...own, 'the watchdog on the host ends jobs at the deadline; the host is your own and stays, idle or not'];
+  const jobs = 'the watchdog on the machine ends jobs shortly before its deadline, so that they can save their work';
+  if (!watchdog.powersOff) return [...own, jobs];
+  if (isNative) return [...own, `${jobs}; it switches the machine off${idle === '' ? '' : `${idle}, and`} if ${provider} is late`];
+  return [...own, `${jobs}, and switches it off then${idle === '' ? '' : `, or${idle}`}`];
+}
+
+function idleSpan(seconds: number): string {
+  const [count, unit] = seconds % 60 === 0 ? [seconds / 60, 'minute'] : [seconds, 'second'];
+  return `${count} idle ${unit}${count === 1 ? '' : 's'}`;
 }
 
 /** Before anything is ordered: a machine that nothing could end. @throws GpuRunError `usage` unless that is accepted */

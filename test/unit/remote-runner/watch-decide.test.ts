@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type GpuUse, isClient, isSshSession, parseUse } from '../../../remote-runner/busy.ts';
 import { decide, type Memory, nothingSeen } from '../../../remote-runner/watch-decide.ts';
-import { type ArmedOrder, leadMs, type Moment, remainingMs } from '../../../remote-runner/watch-order.ts';
+import { type ArmedOrder, lateMs, leadMs, type Moment, remainingMs } from '../../../remote-runner/watch-order.ts';
 
 const start: Moment = { boot: 'b1', sinceBoot: 5_000, wall: 1_800_000_000_000 };
 const later = (ms: number, wallOff = 0): Moment => ({ boot: 'b1', sinceBoot: start.sinceBoot + ms, wall: start.wall + ms + wallOff });
@@ -16,6 +16,8 @@ const orderOf = (more: Partial<ArmedOrder> = {}): ArmedOrder => ({
   onEnd: 'power-off',
   at: start,
   powerOff: [],
+  id: 'order-1',
+  deletedByProvider: false,
   ...more,
 });
 
@@ -30,15 +32,17 @@ interface World {
 async function run(order: ArmedOrder, world: World, untilMs: number) {
   let memory: Memory = nothingSeen;
   let warnedAt: number | null = null;
+  let calmedAt: number | null = null;
   for (let ms = 0; ms <= untilMs; ms += 1_000) {
     const { jobs = 0, written = () => 0, somebody = () => false, gpus = () => 'none' } = world;
-    const sight = { now: later(ms), jobs, written: written(ms), somebody: async () => somebody(ms), gpus: async () => gpus(ms) };
-    const decision = await decide(order, sight, memory);
+    const look = () => ({ now: later(ms), jobs, written: written(ms), somebody: async () => somebody(ms), gpus: async () => gpus(ms) });
+    const decision = await decide(order, later(ms), look, memory);
     memory = decision.memory;
-    if (decision.warning !== null) warnedAt ??= ms / 1000;
-    if (decision.end !== null) return { end: decision.end, at: ms / 1000, warnedAt };
+    if (memory.warning !== null) warnedAt ??= ms / 1000;
+    else if (warnedAt !== null) calmedAt ??= ms / 1000;
+    if (decision.end !== null) return { end: decision.end, at: ms / 1000, warnedAt, calmedAt };
   }
-  return { end: null, at: null, warnedAt };
+  return { end: null, at: null, warnedAt, calmedAt };
 }
 
 describe('deadline', () => {
@@ -56,6 +60,24 @@ describe('deadline', () => {
     );
     expect(remainingMs(orderOf(), { boot: 'b2', sinceBoot: 1_000, wall: start.wall + 3_600_000 })).toBe(3 * 3_600_000);
     expect([4_000, 60_000, 600_000, 3_600_000].map((remainingMs) => leadMs({ remainingMs }))).toEqual([2_000, 10_000, 60_000, 90_000]);
+  });
+
+  test('a provider that deletes gets its time, and a machine that it forgets is off within a minute', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1e10 }), (remainingMs) => {
+        const late = lateMs({ remainingMs, deletedByProvider: true });
+        expect(late).toBeLessThanOrEqual(40_000);
+        if (remainingMs >= 600_000) expect(late).toBeGreaterThan(30_000); // Google may be half a minute late
+        expect(lateMs({ remainingMs, deletedByProvider: false })).toBe(0);
+      }),
+    );
+  });
+
+  test('it comes though nothing can be looked at', async () => {
+    const look = () => {
+      throw new Error('no such folder');
+    };
+    expect(await decide(orderOf({ remainingMs: 0 }), start, look, nothingSeen)).toMatchObject({ end: 'deadline' });
   });
 });
 
@@ -90,6 +112,11 @@ describe('stall', () => {
     expect(at).toBeLessThanOrEqual(660);
     expect(warnedAt).toBeGreaterThanOrEqual(300);
     expect(warnedAt).toBeLessThanOrEqual(360);
+  });
+  test('a warning holds until the job works again', async () => {
+    const { end, warnedAt, calmedAt } = await run(order, { jobs: 1, gpus: () => 'idle', written: (ms) => (ms < 500_000 ? 0 : ms) }, 3_600_000);
+    expect(end).toBeNull();
+    expect(calmedAt).toBeGreaterThan(warnedAt ?? Number.POSITIVE_INFINITY);
   });
   test.each<[string, World]>([
     ['output', { gpus: () => 'idle', written: (ms) => Math.floor(ms / 500_000) }],

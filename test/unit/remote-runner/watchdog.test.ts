@@ -39,6 +39,7 @@ const orderOf = (remainingMs: number, more: Partial<WatchdogOrder> = {}): Watchd
   idleSeconds: null,
   stallSeconds: null,
   onEnd: 'leave',
+  deletedByProvider: false,
   ...more,
 });
 const watchers = () => machine.pids('watch');
@@ -93,12 +94,51 @@ test('serving process and watchdog start each other again, and the machine is sw
 
 test('jobs end even when the serving process can not be had', async () => {
   const id = await start();
-  await client.call('arm', orderOf(4_000));
+  await client.call('arm', orderOf(8_000));
   await client.close();
   const [server = 0] = machine.pids('serve');
   kill(server, 'SIGSTOP'); // alive, and deaf
   await until(() => left(id).length === 0, 'the end of the job');
+  expect(existsSync(join(machine.workdir, 'saved'))).toBe(true); // it has had its signal, and its time
   kill(server, 'SIGCONT');
+});
+
+test('what is damaged on the machine keeps it from nothing', async () => {
+  const id = await start();
+  await client.call('arm', orderOf(9_000, { onEnd: 'power-off' }));
+  await client.close();
+  const [watcher = 0] = watchers();
+  writeFileSync(join(machine.root, 'armed.json'), '{"remainingMs":');
+  writeFileSync(machine.jobFile(id, 'state.json'), 'null and void');
+  writeFileSync(join(machine.root, 'warning.json'), '[]');
+  mkdirSync(join(machine.root, 'over.json', 'in-the-way'), { recursive: true }); // as on a full disk, nothing can be written there
+  await until(() => switchedOff() !== '', 'the end of the machine');
+  expect(watchers()).toEqual([watcher]);
+  expect(left(id)).toEqual([]);
+  expect(existsSync(join(machine.workdir, 'saved'))).toBe(true);
+});
+
+test('an order that comes when the end has begun takes it back', async () => {
+  await client.call('arm', orderOf(4_000, { onEnd: 'power-off' }));
+  await until(() => existsSync(join(machine.root, 'over.json')), 'the end to begin');
+  const over = readFileSync(join(machine.root, 'over.json'));
+  await client.call('arm', orderOf(3_600_000, { onEnd: 'power-off' }));
+  writeFileSync(join(machine.root, 'over.json'), over); // by a watchdog that had not seen the new order yet
+  const spec = specOf('true');
+  await client.call('submit', { spec });
+  await followToEnd(client, spec.id);
+  expect((await summaryOf(client, spec.id)).end).toMatchObject({ code: 0, reason: 'exit' });
+  expect(switchedOff()).toBe('');
+});
+
+test('where the provider deletes the machine it is switched off only if that does not come', async () => {
+  const id = await start();
+  await client.call('arm', orderOf(4_000, { onEnd: 'power-off', deletedByProvider: true }));
+  const begun = Date.now();
+  await client.close();
+  await until(() => switchedOff() !== '', 'the end of the machine');
+  expect(left(id)).toEqual([]);
+  expect(Date.now() - begun).toBeGreaterThan(5_500); // its deadline, and as long as its lead again
 });
 
 test('an idle machine switches itself off; while somebody is connected it does not', async ({ skip }) => {
@@ -115,15 +155,15 @@ test('an idle machine switches itself off; while somebody is connected it does n
 test('a job that has stalled is warned, told to end, and the host stays and takes others', async () => {
   program('nvidia-smi', 'echo 0');
   const id = await start();
+  const behind = specOf('echo my turn');
+  await client.call('submit', { spec: behind });
   await client.call('arm', orderOf(3_600_000, { stallSeconds: 4 }));
   const { records } = await followToEnd(client, id);
   expect(records.flatMap((record) => (record.type === 'note' ? [record.text] : [])).join()).toContain('no GPU has worked');
   expect((await summaryOf(client, id)).end).toMatchObject({ reason: 'stalled' });
-  await until(() => !existsSync(join(machine.root, 'over.json')), 'the watchdog to let others in');
-  const spec = specOf('true');
-  await client.call('submit', { spec });
-  await followToEnd(client, spec.id);
-  expect((await summaryOf(client, spec.id)).end).toMatchObject({ reason: 'exit' });
+  const next = await followToEnd(client, behind.id);
+  expect((await summaryOf(client, behind.id)).end).toMatchObject({ reason: 'exit' });
+  expect(next.records.filter(({ type }) => type === 'note')).toEqual([]); // the warning was not for this one
 });
 
 test('after shutdown nothing of it is left', async () => {

@@ -55,9 +55,16 @@ test('a machine whose provider has a timer, and which may switch itself off, has
   const { machine, protection } = await up(fakeInput, context);
   expect(protection).toEqual([
     'fake ends it at its deadline',
-    'the watchdog on the machine switches it off at its deadline, or after 15 idle minutes; jobs are told before and can save their work',
+    'the watchdog on the machine ends jobs shortly before its deadline, so that they can save their work; it switches the machine off after 15 idle minutes, and if fake is late',
   ]);
-  expect(armed(machine.id)).toMatchObject({ onEnd: 'power-off', why: 'deadline', deadline: machine.deadline, idleSeconds: 900, stallSeconds: 3600 });
+  expect(armed(machine.id)).toMatchObject({
+    onEnd: 'power-off',
+    deletedByProvider: true,
+    why: 'deadline',
+    deadline: machine.deadline,
+    idleSeconds: 900,
+    stallSeconds: 3600,
+  });
   expect((await up(fakeInput, context)).protection).toEqual(protection); // when it is used again, too
 });
 
@@ -70,7 +77,9 @@ test('a budget that sets the deadline is told to the watchdog', async () => {
 
 test("on one's own host jobs end, and the host stays", async () => {
   prepare({ deadline: 'watchdog', borrowed: true });
-  expect((await up(fakeInput, context)).protection).toEqual(['the watchdog on the host ends jobs at the deadline; the host is your own and stays']);
+  expect((await up(fakeInput, context)).protection).toEqual([
+    'the watchdog on the host ends jobs at the deadline; the host is your own and stays, idle or not',
+  ]);
 });
 
 test('what nothing could end is refused before it is ordered, unless that is accepted', async () => {

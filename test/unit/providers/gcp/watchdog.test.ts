@@ -15,7 +15,7 @@ test('a machine switches itself off at its deadline; the next up clears it away 
   expect(error).toBeNull();
   const machine = result?.machine;
   if (machine === undefined) throw new Error('no machine');
-  expect(result?.protection).toEqual(['gcp ends it at its deadline', expect.stringContaining('the watchdog on the machine switches it off')]);
+  expect(result?.protection).toEqual(['gcp ends it at its deadline', expect.stringContaining('it switches the machine off after 15 idle minutes')]);
   {
     await using reached = await reachMachine(machine, rig.context);
     await reached.runner.call('submit', { spec: specOf('trap "" TERM; sleep 600') });

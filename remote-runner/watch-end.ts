@@ -1,0 +1,66 @@
+/** What the watchdog does once it has begun to end jobs and perhaps the machine: it sees to it that the serving process does its part, or does it. */
+import { clientIsHere } from './busy.ts';
+import { endRequest } from './end-request.ts';
+import { type QueueEntry, queueEntries } from './job-files.ts';
+import { endJobProcesses, jobProcesses } from './job-processes.ts';
+import { jobFolder, type MachineFolder } from './machine-folder.ts';
+import { type ArmedOrder, lateMs, type Over, passedMs, remainingMs, thisMoment } from './watch-order.ts';
+
+/** For whoever is connected to fetch what a stalled job has left. */
+const fetchMs = 120_000;
+/** The serving process gets so long to tell the jobs, of short graces a third, and again beyond their grace; then the watchdog does it. */
+const serveMs = 5_000;
+
+/** `switch-off`: the time has come for it. `take-back`: it is over no longer. */
+export type Next = 'wait' | 'switch-off' | 'take-back';
+
+export async function enforce(machine: MachineFolder, order: ArmedOrder, over: Over): Promise<Next> {
+  const now = thisMoment();
+  const passed = passedMs(over.at, now);
+  const remaining = remainingMs(order, now);
+  const entries = unfinished(machine, over);
+  if (over.why === 'idle') return remaining > 0 && (entries.length > 0 || clientIsHere(machine.root)) ? 'take-back' : 'switch-off';
+  if (entries.length > 0) {
+    if (remaining > 0 && passed < over.graceMs + serveMs) {
+      if (passed >= Math.min(serveMs, over.graceMs / 3)) await endUntold(machine, entries, over);
+      return 'wait';
+    }
+    await endAll(entries, () => 0);
+  }
+  if (order.onEnd === 'leave') return over.jobs !== null && entries.length === 0 ? 'take-back' : 'wait'; // the host stays, and may take other jobs
+  return mayGo(machine, order, over, passed, remaining) ? 'switch-off' : 'wait';
+}
+
+/** No job is left: is anybody still busy with what they have left, or the provider with the machine? Milliseconds. */
+function mayGo({ root }: MachineFolder, order: ArmedOrder, { why, graceMs }: Over, passed: number, remaining: number): boolean {
+  if (why !== 'stalled' && order.deletedByProvider) return remaining <= -lateMs(order);
+  return remaining <= 0 || (why === 'stalled' && passed >= graceMs + fetchMs) || !clientIsHere(root);
+}
+
+/** A queue that can't be read any more keeps no machine alive. */
+function unfinished(machine: MachineFolder, over: Over): QueueEntry[] {
+  try {
+    return queueEntries(machine).filter(({ id }) => over.jobs?.includes(id) ?? true);
+  } catch {
+    return [];
+  }
+}
+
+/** The serving process is deaf, or can't be had: the jobs get their signal and the rest of their grace from us. */
+async function endUntold(machine: MachineFolder, entries: readonly QueueEntry[], { at, graceMs }: Over): Promise<void> {
+  const untold = entries.filter(({ id }) => !wasTold(machine, id));
+  await endAll(untold, () => graceMs - passedMs(at, thisMoment()));
+}
+
+function wasTold(machine: MachineFolder, id: string): boolean {
+  try {
+    return endRequest(jobFolder(machine, id)) !== null;
+  } catch {
+    return false;
+  }
+}
+
+/** All at once: one that is stuck in the kernel holds up none. */
+async function endAll(entries: readonly QueueEntry[], graceMs: () => number): Promise<void> {
+  await Promise.all(entries.map(({ id }) => endJobProcesses({ find: () => jobProcesses(id, []), shims: [], graceMs })));
+}
