@@ -16,9 +16,11 @@ The machine stays up.`;
     const [{ findJob }, { cancel }] = await Promise.all([import('../../workflows/find.ts'), import('../../workflows/cancel.ts')]);
     const graceMs = flags.grace === undefined ? null : parseDuration(flags.grace) * 1000;
     const machineName = args.job === undefined ? (await this.settings(flags)).name : '';
-    const job = await this.withContext({}, (context) =>
-      cancel({ jobId: findJob({ jobId: args.job ?? null, machineName, unfinished: true }, context).id, graceMs }, context),
-    );
-    return this.finish({ job: jobDocument(job) }, endLine(job));
+    const { job, before } = await this.withContext({}, async (context) => {
+      const found = findJob({ jobId: args.job ?? null, machineName, unfinished: true }, context);
+      return { before: found, job: await cancel({ jobId: found.id, graceMs }, context) };
+    });
+    const acted = before.state !== 'ended' && job.end?.reason === 'cancelled';
+    return this.finish({ job: jobDocument(job) }, acted ? endLine(job) : `Nothing to cancel: ${endLine(job)}`);
   }
 }

@@ -9,7 +9,7 @@ import type { StatusResult } from '../../workflows/status.ts';
 import type { UpPlan, UpResult } from '../../workflows/up.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
-import { ago, harmless, moment, span } from './text.ts';
+import { ago, harmless, moment, span, wrap } from './text.ts';
 
 /** How and when the text is shown. */
 export interface View {
@@ -32,10 +32,10 @@ function renderMachines(machines: StatusResult['machines'], { style, now, width 
   const columns = [
     { title: 'MACHINE' },
     { title: 'PROVIDER' },
-    { title: 'TYPE' },
-    { title: 'GPU' },
+    { title: 'TYPE', spare: 1 },
+    { title: 'GPU', spare: 3 },
     { title: 'STATE' },
-    { title: 'PER HOUR', align: 'right' },
+    { title: 'PER HOUR', align: 'right', spare: 2 },
     { title: 'COST', align: 'right' },
     { title: 'ENDS' },
     { title: 'AS OF' },
@@ -118,13 +118,13 @@ export function renderPlan(name: string, plan: UpPlan, view: View): string {
   ].join('\n');
 }
 
-export function renderUp({ machine, reused, protection }: UpResult, { style, now }: View): string {
+export function renderUp({ machine, reused, protection }: UpResult, { style, now, width }: View): string {
   const { name, offer, access, deadline } = machine;
   const gpu = offer.gpu === null ? '' : `, ${gpuOf(offer)}`;
   return [
     `${style.bold(name)} is up${reused ? ' already' : ''}: ${harmless(`${placeOf(offer)}, ${offer.type}${gpu}`)}, ${perHour(offer.price)}`,
     `  ends      in ${span((deadline - now) / 1000)}, at ${moment(deadline)}`,
-    ...protection.map((sentence) => `  safety    ${harmless(sentence)}`),
+    ...safetyLines(protection, width),
     ...(access === null
       ? []
       : [`  address   ${harmless(`${access.user === null ? '' : `${access.user}@`}${access.host}${access.port === null ? '' : `:${access.port}`}`)}`]),
@@ -132,11 +132,18 @@ export function renderUp({ machine, reused, protection }: UpResult, { style, now
   ].join('\n');
 }
 
-export function renderExtend({ machine, from, protection }: ExtendResult, { now }: View): string {
+export function renderExtend({ machine, from, protection }: ExtendResult, { now, width }: View): string {
   return [
     `'${machine.name}' ends in ${span((machine.deadline - now) / 1000)}, at ${moment(machine.deadline)} (before: ${moment(from)})`,
-    ...protection.map((sentence) => `  safety    ${harmless(sentence)}`),
+    ...safetyLines(protection, width),
   ].join('\n');
+}
+
+function safetyLines(protection: readonly string[], width: number): string[] {
+  const indent = ' '.repeat(12);
+  return protection.flatMap((sentence) =>
+    wrap(harmless(sentence), width - indent.length).map((line, index) => (index === 0 ? `  safety    ${line}` : indent + line)),
+  );
 }
 
 function perHour(price: Price): string {

@@ -7,14 +7,28 @@ export interface Column {
   readonly title: string;
   /** Numbers stand to the right. */
   readonly align?: 'right';
+  /** Where the lines are too long, columns with a rank are left out, the lowest first. Absent: it stays. */
+  readonly spare?: number;
 }
 
 const gap = '  ';
 
-/** No line is longer than `width`: the last column gives way. Cells may hold anything; it is made harmless here. */
+/** No line is longer than `width`: first spare columns are left out, then the last one gives way. Cells may hold anything; it is made harmless here. */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style, width = Number.POSITIVE_INFINITY): string {
   const cells = rows.map((row) => row.map(harmless));
   const widths = columns.map(({ title }, index) => Math.max(title.length, ...cells.map((row) => lengthOf(row[index] ?? ''))));
+  const least = Math.min(...columns.map(({ spare }) => spare ?? Number.POSITIVE_INFINITY));
+  const whole = widths.reduce((sum, each) => sum + each, 0) + gap.length * (columns.length - 1);
+  if (whole > width && Number.isFinite(least)) {
+    const left = columns.flatMap(({ spare }, index) => (spare === least ? [] : [index]));
+    const rest = (row: readonly string[]) => left.map((index) => row[index] ?? '');
+    return renderTable(
+      columns.filter(({ spare }) => spare !== least),
+      rows.map(rest),
+      style,
+      width,
+    );
+  }
   const line = (row: readonly string[]) =>
     cut(
       columns

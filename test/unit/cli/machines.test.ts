@@ -31,6 +31,24 @@ test('status', () => {
   ]);
 });
 
+test('on 80 columns a status says when each machine ends, whatever else it leaves out', () => {
+  for (const name of ['cats', 'a-name-that-is-long-enough']) {
+    const lines = renderStatus({ machines: [{ ...machineEntry({ name }), costUsd: 0.0047 }], jobs: [] }, { ...view, width: 80 }).split('\n');
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+    expect(lines[0]).toMatch(/COST +ENDS +AS OF$/);
+    expect(lines[1]).toMatch(/\$0\.0047 +in 4h +5s ago$/);
+  }
+});
+
+test('on 80 columns the sentences on safety are broken at words', () => {
+  const protection = ['the watchdog on the machine ends jobs shortly before its deadline, so that they can save their work'];
+  const lines = renderUp({ machine: machineEntry(), reused: false, attempts: [], protection }, { ...view, width: 80 }).split('\n');
+  expect(lines.slice(2, 4)).toEqual([
+    '  safety    the watchdog on the machine ends jobs shortly before its deadline,',
+    '            so that they can save their work',
+  ]);
+});
+
 test('up', () => {
   const protection = ['gcp ends it at its deadline, or after 15 idle minutes'];
   expect(renderUp({ machine: machineEntry(), reused: false, attempts: [], protection }, view)).toBe(
