@@ -175,6 +175,6 @@ export function processesWith(needle: string): { readonly pid: number; readonly 
 }
 
 /** Processes of the runners on machines of that name. */
-export function runnersOf(name: string, kind: 'serve' | 'connect'): number[] {
+export function runnersOf(name: string, kind: 'serve' | 'connect' | 'watch'): number[] {
   return processesWith(`/machines/${name}-`).flatMap(({ pid, args }) => (args.includes(`runner.mjs ${kind} `) ? [pid] : []));
 }

@@ -53,6 +53,8 @@ export interface MachineFault {
   readonly preemptAfterMs?: number;
   /** Milliseconds from RUNNING until it is gone without an operation. */
   readonly vanishAfterMs?: number;
+  /** The time at which it is to end is told as ever, and nothing happens then. */
+  readonly timerFails?: boolean;
 }
 
 interface Entry<T> {

@@ -75,7 +75,7 @@ async function start(world: World, instance: InstanceRecord, maxRunMs: number | 
   world.runs.push({ name: instance.name, from: clock.now(), to: null });
   if (maxRunMs !== null) {
     instance.terminatesAt = clock.now() + maxRunMs;
-    plan(world, instance, maxRunMs, () => runOut(world, instance, action));
+    if (instance.trouble.timerFails !== true) plan(world, instance, maxRunMs, () => runOut(world, instance, action));
   }
   const { preemptAfterMs, vanishAfterMs } = instance.trouble;
   if (preemptAfterMs !== undefined) plan(world, instance, preemptAfterMs, () => preempt(world, instance));
