@@ -4,15 +4,17 @@
  */
 import { expect, test } from 'vitest';
 import { commandLines, isSshSession } from '../../remote-runner/busy.ts';
-import { gcpForFile } from './suite/gcp-target.ts';
+import { type GcpTarget, gcpForFile } from './suite/gcp-target.ts';
 import { createProject, type Project, processesWith, runnersOf, until } from './suite/project.ts';
 
-const target = await gcpForFile({ operationMs: 20, bootMs: 100, shutdownGraceMs: 0 });
-const { emulator } = target;
-const plain = { ...target, config: 'provider: gcp' };
-const withGpu = { ...target, config: 'provider: gcp\ngpu: L4:1' };
-const instanceOf = ({ name }: Project) => emulator.instances().find((each) => each.name.startsWith(`${name}-`));
-const diskOf = ({ name }: Project) => emulator.disks().find((each) => each.includes(name));
+/** Each test has a Google of its own: what lives there is found by its label from every state folder. */
+const [google, slowGoogle, idleGoogle, gpuGoogle] = (await Promise.all(
+  ['', '', '', 'gpu: L4:1'].map(async (line) => ({
+    ...(await gcpForFile({ operationMs: 20, bootMs: 100, shutdownGraceMs: 0 })),
+    config: `provider: gcp\n${line}`,
+  })),
+)) as [GcpTarget, GcpTarget, GcpTarget, GcpTarget];
+const instanceAt = ({ emulator }: GcpTarget) => emulator.instances()[0];
 /** Somebody who is in by SSH uses this computer, and so every machine that is emulated on it. */
 const isUsed = () => commandLines()?.some(isSshSession) === true;
 const within = 60_000;
@@ -31,29 +33,29 @@ async function trainAndDie(project: Project, limits: readonly string[]): Promise
 }
 
 /** Nothing of it bills: whoever comes by finds what is left, and takes it away. */
-async function expectReaped(project: Project): Promise<void> {
+async function expectReaped(project: Project, { emulator }: GcpTarget): Promise<void> {
   const { run } = await project.json(['reap']);
   expect(run.code, run.stderr).toBe(0);
-  expect([instanceOf(project), diskOf(project)]).toEqual([undefined, undefined]);
+  expect([...emulator.instances(), ...emulator.disks()]).toEqual([]);
   expect((await project.json(['status'])).document.machines).toEqual([]);
 }
 
 test.concurrent(
   'by the watchdog alone: gpu-run killed for good, and the timer of its provider never comes',
   async () => {
-    await using project = createProject(plain);
-    const broken = emulator.faults.machine({ names: new RegExp(`^${project.name}-`), timerFails: true });
+    await using project = createProject(google);
+    const broken = google.emulator.faults.machine({ timerFails: true });
     const deadline = await trainAndDie(project, ['--max-time', '16s']);
     expect(processesWith(`saved ${project.name}`)).not.toEqual([]);
     await until(() => processesWith(`saved ${project.name}`).length === 0, 'the end of the job', within);
     expect(Date.now()).toBeLessThan(deadline + 1_000);
-    expect(instanceOf(project)?.status).toBe('RUNNING'); // Google goes first: it would delete the disk, too
-    await until(() => instanceOf(project)?.status === 'TERMINATED', 'the end of the machine', within);
+    expect(instanceAt(google)?.status).toBe('RUNNING'); // Google goes first: it would delete the disk, too
+    await until(() => instanceAt(google)?.status === 'TERMINATED', 'the end of the machine', within);
     expect(Date.now()).toBeLessThan(deadline + 60_000);
     expect(broken.hits()).toBe(1);
-    expect(diskOf(project)).toBeDefined(); // as in truth: it bills on, and no timer is left
-    expect(instanceOf(project)?.terminatesAt).toBeNull();
-    await expectReaped(project);
+    expect(google.emulator.disks()).toHaveLength(1); // as in truth: it bills on, and no timer is left
+    expect(instanceAt(google)?.terminatesAt).toBeNull();
+    await expectReaped(project, google);
   },
   2 * within,
 );
@@ -61,7 +63,7 @@ test.concurrent(
 test.concurrent(
   'by the timer of its provider alone: gpu-run and all of the runner killed for good',
   async () => {
-    await using project = createProject(plain);
+    await using project = createProject(slowGoogle);
     const deadline = await trainAndDie(project, ['--max-time', '30s']);
     const runners = () => [...runnersOf(project.name, 'watch'), ...runnersOf(project.name, 'serve'), ...runnersOf(project.name, 'connect')];
     expect(runnersOf(project.name, 'watch')).toHaveLength(1);
@@ -71,11 +73,11 @@ test.concurrent(
       return runners().length === 0;
     }, 'the end of the runner');
     expect(processesWith(`saved ${project.name}`)).not.toEqual([]);
-    await until(() => instanceOf(project) === undefined, 'the end of the machine', within);
+    await until(() => instanceAt(slowGoogle) === undefined, 'the end of the machine', within);
     expect(Date.now()).toBeLessThan(deadline + 60_000);
     await until(() => processesWith(`saved ${project.name}`).length === 0, 'the end of the job');
-    expect(diskOf(project)).toBeUndefined();
-    await expectReaped(project);
+    expect(slowGoogle.emulator.disks()).toEqual([]);
+    await expectReaped(project, slowGoogle);
   },
   2 * within,
 );
@@ -84,13 +86,13 @@ test.concurrent(
   'an idle machine ends, also when its laptop never comes back',
   async ({ skip }) => {
     skip(isUsed(), 'somebody is in by SSH here');
-    await using project = createProject(plain);
+    await using project = createProject(idleGoogle);
     const { document } = await project.json(['up', '--idle', '3s']);
     expect(document.machine.protection.join()).toContain('after 3 idle seconds');
-    await until(() => instanceOf(project)?.status === 'TERMINATED', 'the end of the machine', within);
+    await until(() => instanceAt(idleGoogle)?.status === 'TERMINATED', 'the end of the machine', within);
     const { document: status } = await project.json(['status', '--refresh']); // meets it, and deletes it
     expect(status.machines).toEqual([]);
-    expect([instanceOf(project), diskOf(project)]).toEqual([undefined, undefined]);
+    expect([...idleGoogle.emulator.instances(), ...idleGoogle.emulator.disks()]).toEqual([]);
   },
   2 * within,
 );
@@ -110,7 +112,7 @@ test.concurrent(
 test.concurrent(
   'a job that has stalled: whoever follows it is warned, it may save its work, its machine ends, and the reason is told',
   async () => {
-    await using project = createProject(withGpu);
+    await using project = createProject(gpuGoogle);
     const run = await project.run([
       'train',
       '--keep',
@@ -126,8 +128,8 @@ test.concurrent(
     expect(run.stderr).toContain('was ended because it had stalled');
     expect(run.stderr).toContain('--stall');
     expect(run.code, run.stderr).toBe(130);
-    await until(() => instanceOf(project)?.status === 'TERMINATED', 'the end of the machine', within);
-    await expectReaped(project);
+    await until(() => instanceAt(gpuGoogle)?.status === 'TERMINATED', 'the end of the machine', within);
+    await expectReaped(project, gpuGoogle);
   },
   2 * within,
 );

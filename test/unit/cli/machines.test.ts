@@ -33,7 +33,7 @@ test('status', () => {
 
 test('on 80 columns a status says when each machine ends, whatever else it leaves out', () => {
   for (const name of ['cats', 'a-name-that-is-long-enough']) {
-    const lines = renderStatus({ machines: [{ ...machineEntry({ name }), costUsd: 0.0047 }], jobs: [] }, { ...view, width: 80 }).split('\n');
+    const lines = renderStatus({ machines: [{ ...machineEntry({ name }), costUsd: 0.0047, budget: null }], jobs: [] }, { ...view, width: 80 }).split('\n');
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
     expect(lines[0]).toMatch(/COST +ENDS +AS OF$/);
     expect(lines[1]).toMatch(/\$0\.0047 +in 4h +5s ago$/);
