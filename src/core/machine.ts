@@ -58,8 +58,11 @@ export type Access =
 
 export type ProviderMachineState = 'pending' | 'running' | 'ending' | 'gone';
 
-/** Who or what ended a machine: its provider took it back, the provider's own timer, somebody (us included), a fault of the host. */
-export type EndCause = 'preempted' | 'deadline' | 'deleted' | 'host-error';
+/**
+ * Who or what ended a machine: its provider took it back, the provider's own timer, somebody (us included), a fault of the host; `off`:
+ * it does not run any more, and nobody knows more.
+ */
+export type EndCause = 'preempted' | 'deadline' | 'deleted' | 'host-error' | 'off';
 
 /** One look at a machine. */
 export interface MachineStatus {

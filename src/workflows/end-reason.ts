@@ -23,6 +23,8 @@ export function endReasonOf({ cause, detail }: Pick<MachineStatus, 'cause' | 'de
       return `${deletedReason}${detail === null ? '' : ` (${detail})`}`;
     case 'host-error':
       return detail ?? 'the computer that it ran on failed';
+    case 'off':
+      return 'it was switched off, by its watchdog (idle, or its job had stalled) or from inside';
     case undefined:
       return detail ?? 'it ended by itself';
   }

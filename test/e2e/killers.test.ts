@@ -73,6 +73,7 @@ test.concurrent(
       return runners().length === 0;
     }, 'the end of the runner');
     expect(processesWith(`saved ${project.name}`)).not.toEqual([]);
+    slowGoogle.emulator.passTime(15_000);
     await until(() => instanceAt(slowGoogle) === undefined, 'the end of the machine', within);
     expect(Date.now()).toBeLessThan(deadline + 60_000);
     await until(() => processesWith(`saved ${project.name}`).length === 0, 'the end of the job');

@@ -25,8 +25,8 @@ export async function describeInstance(look: Look): Promise<MachineStatus> {
   const timer = instance.resourceStatus?.scheduling?.terminationTimestamp;
   const ends = timer === undefined ? null : Date.parse(timer);
   if (ending.has(instance.status)) {
-    const { cause, detail } = await whyGone(api, { ...ref, instanceId: instance.id }, deadline, now, signal);
-    return { state: 'ending', access: null, deadline: ends, detail: detail ?? `Google says ${instance.status}`, ...(cause === undefined ? {} : { cause }) };
+    const why = await whyGone(api, { ...ref, instanceId: instance.id }, deadline, now, signal);
+    return { state: 'ending', access: null, deadline: ends, detail: `Google says ${instance.status}`, ...whyEnding(instance.status, why) };
   }
   if (instance.status === 'PENDING' && instance.scheduling?.provisioningModel === 'FLEX_START') {
     return { state: 'pending', queued: true, access: null, detail: "it waits in Google's queue", deadline: null };
@@ -37,6 +37,12 @@ export async function describeInstance(look: Look): Promise<MachineStatus> {
   const [access, takenBack] = await Promise.all([accessOf(look, instance), isTakenBack(api, ref, instance, signal)]);
   if (takenBack) return { state: 'ending', access: null, detail: takenBackText, cause: 'preempted', deadline: ends };
   return { state: 'running', access, detail: access === null ? 'it boots, and has not published its host keys yet' : null, deadline: ends };
+}
+
+/** What was switched off from inside is ended by no timer any more, and its disk bills on until somebody deletes it. */
+function whyEnding(status: string, { cause, detail }: Pick<MachineStatus, 'cause'> & { readonly detail: string | null }): Partial<MachineStatus> {
+  const known = cause ?? (status === 'TERMINATED' || status === 'STOPPED' ? 'off' : undefined);
+  return { ...(detail === null ? {} : { detail }), ...(known === undefined ? {} : { cause: known }) };
 }
 
 async function diskStatus(api: GceApi, ref: InstanceRef, signal: AbortSignal | undefined): Promise<MachineStatus> {

@@ -88,6 +88,7 @@ describe('a machine that does not answer', () => {
     ['preempted', 'preempted', "fake took the machine 'cats' back: it was preempted.", 'preempted'],
     ['deleted', 'lost', "The machine 'cats' no longer exists: somebody ended it, and not gpu-run on this computer (a request).", 'lost'],
     ['host-error', 'lost', "The machine 'cats' no longer exists: a request.", 'lost'],
+    ['off', 'lost', "The machine 'cats' no longer exists: it was switched off, by its watchdog (idle, or its job had stalled) or from inside.", 'lost'],
     ['deadline', 'deadline', "The machine 'cats' has ended: its deadline was reached.", 'lost'],
   ] as const)('gone, %s', async (cause, code, message, reason) => {
     const machine = await prepare();
