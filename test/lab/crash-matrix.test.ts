@@ -5,7 +5,7 @@ import { prepareRigs } from '../unit/providers/gcp/up-rig.ts';
 
 prepareRigs();
 
-test.each<CrashCommand>(['up', 'train', 'down'])(
+test.each<CrashCommand>(['up', 'train', 'down', 'extend'])(
   '%s, killed before and after every request, every write of the ledger and every word to the machine',
   async (command) => {
     const { steps } = await crash({ command, at: null, by: 'next' });

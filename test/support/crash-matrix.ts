@@ -4,14 +4,19 @@ import { existsSync, mkdtempSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect } from 'vitest';
+import type { MachineEntry } from '../../src/ledger/ledger.ts';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
+import { createRegistry } from '../../src/providers/registry.ts';
+import type { RunContext } from '../../src/workflows/context.ts';
 import { down } from '../../src/workflows/down.ts';
+import { extend } from '../../src/workflows/extend.ts';
+import { reachMachine } from '../../src/workflows/reach-machine.ts';
 import { reap } from '../../src/workflows/reap.ts';
 import { recover } from '../../src/workflows/recover.ts';
 import { train } from '../../src/workflows/train.ts';
 import { up } from '../../src/workflows/up.ts';
 import { openRig, type UpRig } from '../unit/providers/gcp/up-rig.ts';
-import { type CrashOrder, trainInput, upInput } from './crash-order.ts';
+import { type CrashOrder, extendable, extension, trainInput, upInput } from './crash-order.ts';
 
 export type CrashCommand = CrashOrder['command'];
 
@@ -36,6 +41,8 @@ export async function crash({ command, at, by }: Crash): Promise<Crashed> {
   try {
     const rules = rig.emulator.firewalls();
     if (command === 'down') await train({ ...trainInput('sleep 1000', emptyProject(rig)), detach: true }, rig.context, () => {});
+    if (command === 'extend') await up(upInput(false), rig.context);
+    const [before] = rig.context.ledger.list({ live: true });
     const crashed = await runUntil(command, at, rig);
     expectAllKnown(rig);
     await expectFoundWithoutLedger(rig);
@@ -43,7 +50,8 @@ export async function crash({ command, at, by }: Crash): Promise<Crashed> {
     else expect(await reap({ dryRun: false }, rig.context)).toMatchObject({ unreachable: [], leftovers: [] });
     expectOnlyWanted(rig);
     // Life goes on, under the same name.
-    if (by === 'next' && command === 'train') {
+    if (command === 'extend') await expectExtended(rig, before?.deadline ?? 0);
+    else if (by === 'next' && command === 'train') {
       const { job, machineDown } = await train(trainInput('true', emptyProject(rig)), rig.context, () => {});
       expect([job.end?.code, machineDown]).toEqual([0, true]);
     } else if (by === 'next') {
@@ -106,6 +114,25 @@ async function expectFoundWithoutLedger({ emulator, context }: UpRig): Promise<v
   } finally {
     ledger.close();
   }
+}
+
+/** The ledger never names a later deadline than the watchdog keeps, and the same call does what is missing. */
+async function expectExtended({ context, provider }: UpRig, before: number): Promise<void> {
+  const providers = createRegistry({ gcp: async () => extendable(provider) });
+  const machine = context.ledger.list({ live: true })[0];
+  if (machine === undefined) throw new Error('the machine is gone');
+  const later = before + extension.bySeconds * 1000;
+  expect([before, later]).toContain(machine.deadline);
+  expect(await watchdogsDeadline(machine, context)).toBeGreaterThanOrEqual(machine.deadline);
+  if (machine.deadline === later) return;
+  expect((await extend(extension, { ...context, providers })).machine.deadline).toBe(later);
+  expect(await watchdogsDeadline(machine, context)).toBe(later);
+}
+
+async function watchdogsDeadline(machine: MachineEntry, context: RunContext): Promise<number> {
+  await using reached = await reachMachine(machine, context);
+  const { stdout } = reached.transport.exec(['cat', `${reached.root}/armed.json`]);
+  return (JSON.parse(await text(stdout)) as { readonly deadline: number }).deadline;
 }
 
 /** What the ledger wants is there and ready, and nothing else is; of what is gone no job runs, and no key is kept. */

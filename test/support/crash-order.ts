@@ -1,9 +1,10 @@
 /** What a gpu-run that is to be killed is told to do. Plain JSON. */
+import type { Provider } from '../../src/providers/provider.ts';
 import type { TrainInput } from '../../src/workflows/train-input.ts';
 import type { UpInput } from '../../src/workflows/up-input.ts';
 
 export interface CrashOrder {
-  readonly command: 'up' | 'train' | 'down';
+  readonly command: 'up' | 'train' | 'down' | 'extend';
   /** State folder. */
   readonly root: string;
   /** What `train` sends. */
@@ -48,4 +49,13 @@ export function trainInput(line: string, project: string): TrainInput {
     teardown: 'auto',
     keepOnFailure: false,
   };
+}
+
+/** Of a machine that was to live for 4 hours. */
+export const extension = { name: 'cats', bySeconds: 3600 };
+
+/** The timer of Compute Engine can't be moved: here it can, for which one more call is made, and its own one is far away. */
+export function extendable(provider: Provider): Provider {
+  const { describe } = provider;
+  return { ...provider, extend: async (ref, _deadline, signal) => void (await describe(ref, signal)) };
 }

@@ -68,13 +68,15 @@ export function watchTransport(transport: Transport, onStep: OnStep): Transport 
   };
 }
 
-/** Each message to the runner is one write. */
+/** Each message to the runner is one write: `message arm`; those that are no call, and what is sent with one: `message`. */
 function watchStdin({ stdin }: RemoteProcess, onStep: OnStep): void {
   const write = stdin.write.bind(stdin) as (...args: unknown[]) => boolean;
   stdin.write = (...args: unknown[]): boolean => {
-    onStep('before message');
+    const [, op] = /"op":"([a-z-]+)"/i.exec(Buffer.from(args[0] as Uint8Array).toString('latin1', 0, 200)) ?? [];
+    const step = op === undefined ? 'message' : `message ${op}`;
+    onStep(`before ${step}`);
     const flowing = write(...args);
-    onStep('after message');
+    onStep(`after ${step}`);
     return flowing;
   };
 }

@@ -14,9 +14,10 @@ import { createRegistry } from '../../src/providers/registry.ts';
 import { connectTransport } from '../../src/transport/connect.ts';
 import type { RunContext } from '../../src/workflows/context.ts';
 import { down } from '../../src/workflows/down.ts';
+import { extend } from '../../src/workflows/extend.ts';
 import { train } from '../../src/workflows/train.ts';
 import { up } from '../../src/workflows/up.ts';
-import { type CrashOrder, trainInput, upInput } from './crash-order.ts';
+import { type CrashOrder, extendable, extension, trainInput, upInput } from './crash-order.ts';
 import { watchLedger, watchRequests, watchTransport } from './crash-steps.ts';
 
 const order = JSON.parse(process.argv[2] ?? '') as CrashOrder;
@@ -39,7 +40,7 @@ const provider = openGcp({
   warn: () => {},
 });
 const context: RunContext = {
-  providers: createRegistry({ gcp: async () => provider }),
+  providers: createRegistry({ gcp: async () => extendable(provider) }),
   ledger: watchLedger(openSqliteLedger(home.ledger, clock), onStep),
   connect: ({ id, access }) => {
     if (access === null) throw new Error('a machine without an address');
@@ -59,6 +60,7 @@ const context: RunContext = {
 
 if (order.command === 'up') await up(upInput(false), context);
 else if (order.command === 'down') await down({ names: ['cats'], all: false }, context);
+else if (order.command === 'extend') await extend(extension, context);
 else {
   const input = { ...trainInput('mkdir -p out && echo 7 > out/loss', order.project), outputs: ['out/'] };
   const { job } = await train(input, context, () => {});

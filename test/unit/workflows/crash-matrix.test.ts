@@ -12,6 +12,7 @@ const moments: readonly Crash[] = [
   { command: 'up', at: `after ${insert}`, by: 'next' },
   { command: 'up', at: 'after ledger note ready', by: 'reap' },
   { command: 'train', at: 'after ledger job queued', by: 'next' },
+  { command: 'extend', at: 'after message arm', by: 'next' },
   { command: 'down', at: `after ${deletion}`, by: 'reap' },
   { command: 'down', at: 'after ledger note gone', by: 'next' },
 ];
