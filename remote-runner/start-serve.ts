@@ -20,12 +20,15 @@ export interface Starter {
 }
 
 const comesUpWithinMs = 10_000;
+/** One that ends at once so many times will do so again. */
+const mostFailures = 5;
 
 /** `script`: the runner's own file. With `replaces`, another version's process is replaced, once: jobs don't notice. */
 export function createStarter(machine: MachineFolder, kind: 'serve' | 'watch', script: string, version: string, replaces = true): Starter {
   const [lock, logFile] = kind === 'serve' ? [machine.lock, machine.serveLog] : [machine.watchLock, machine.watchLog];
   let child: ChildProcess | null = null;
   let replaced = !replaces;
+  let ended = 0;
 
   const start = () => {
     const holder = liveHolder(lock);
@@ -36,6 +39,7 @@ export function createStarter(machine: MachineFolder, kind: 'serve' | 'watch', s
     child = startDetached(machine, kind, script, logFile);
     const forget = () => {
       child = null;
+      ended += 1;
     };
     child.on('error', forget);
     child.on('exit', forget);
@@ -50,16 +54,19 @@ export function createStarter(machine: MachineFolder, kind: 'serve' | 'watch', s
       if (!existsSync(machine.shutdown)) start();
     },
     async alive() {
-      for (const until = Date.now() + comesUpWithinMs; Date.now() < until; await sleep(20)) {
+      const most = ended + mostFailures;
+      for (const until = Date.now() + comesUpWithinMs; Date.now() < until && ended < most; await sleep(20)) {
         if (liveHolder(lock) !== null) return;
         start();
       }
-      throw new RunnerError(
-        'internal',
-        `The runner's ${kind === 'serve' ? 'serving process' : 'watchdog'} does not start. ${readText(logFile)?.trim().slice(-2000) ?? ''}`,
-      );
+      throw new RunnerError('internal', `The runner's ${kind === 'serve' ? 'serving process' : 'watchdog'} does not start. ${lastLines(logFile)}`);
     },
   };
+}
+
+/** What it said, each line once: it may have been started again and again. */
+function lastLines(logFile: string): string {
+  return [...new Set((readText(logFile) ?? '').slice(-2000).trim().split('\n'))].join('\n');
 }
 
 /** In a session of its own and with all three streams away from the connection: it must outlive it, and must not hold it open. */

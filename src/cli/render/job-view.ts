@@ -28,7 +28,7 @@ export interface JobView {
 const stateLines: Readonly<Record<Exclude<JobState, 'ended' | 'queued'>, string>> = {
   setup: 'running setup',
   running: 'running',
-  cancelling: 'being cancelled',
+  cancelling: 'being told to end',
 };
 
 export function createJobView({ out, err, style, progress, sameTerminal, states }: JobViewParts): JobView {

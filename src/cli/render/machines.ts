@@ -141,7 +141,8 @@ export function renderExtend({ machine, from, protection }: ExtendResult, { now,
 
 function safetyLines(protection: readonly string[], width: number): string[] {
   const indent = ' '.repeat(12);
-  return protection.flatMap((sentence) =>
+  const sentences = protection.length === 0 ? ['none: nothing ends it but gpu-run on this computer'] : protection;
+  return sentences.flatMap((sentence) =>
     wrap(harmless(sentence), width - indent.length).map((line, index) => (index === 0 ? `  safety    ${line}` : indent + line)),
   );
 }
