@@ -43,6 +43,16 @@ export abstract class BaseCommand extends Command {
     return loadSettings({ cwd: process.cwd(), flags: flagValues(flags), env: process.env });
   }
 
+  /** Of the providers' blocks in the config, for commands that need none: a config that is not in order keeps them from nothing, unless it was named. */
+  protected async providerOptions(flags: ParsedSettings): Promise<Readonly<Record<string, unknown>>> {
+    try {
+      return (await this.settings(flags)).need.providerOptions;
+    } catch (error) {
+      if (flags.config !== undefined) throw error;
+      return {};
+    }
+  }
+
   /** Opens the state folder, works, and closes it again. Signals are listened to meanwhile. */
   protected async withContext<T>(choices: ContextChoices, work: (context: RunContext, progress: ProgressView) => Promise<T>): Promise<T> {
     const [{ openContext }, { homeFolder }] = await Promise.all([import('../compose.ts'), import('./home-folder.ts')]);

@@ -71,6 +71,8 @@ export interface Provider {
   readonly expect?: (plan: LaunchPlan) => MachineRef;
   /** Asks the provider who we are there, in words. Costs nothing. @throws GpuRunError why nothing can be rented */
   readonly check?: (need: ResourceNeed, signal?: AbortSignal) => Promise<string>;
+  /** `list` looks there, too: what the config says of the provider. @throws GpuRunError `bad-input` */
+  readonly alsoListIn?: (providerOptions: Readonly<Record<string, unknown>>) => void;
   /** What a machine that `list` has found is, at the price of now, for a ledger that does not know it. null: that can't be told. */
   readonly appraise?: (ref: MachineRef, signal?: AbortSignal) => Promise<Offer | null>;
   /** The exact command that ends a machine without us, for when we can't. */

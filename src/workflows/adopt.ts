@@ -6,7 +6,7 @@ import { checkMachineName } from '../core/run-id.ts';
 import type { FoundMachine } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
-import { isCopied, labelledDeadline, listOurs } from './list-ours.ts';
+import { isCopied, labelledDeadline, listOurs, type ProviderOptions } from './list-ours.ts';
 
 export interface Unreachable {
   readonly provider: string;
@@ -14,23 +14,27 @@ export interface Unreachable {
 }
 
 /** Every provider is asked. Returns those of which not everything could be seen. @throws only when interrupted */
-export async function adoptFound(context: RunContext): Promise<readonly Unreachable[]> {
-  const failures = await Promise.all(context.providers.ids.map((id) => adoptAt(id, context)));
+export async function adoptFound(options: ProviderOptions, context: RunContext): Promise<readonly Unreachable[]> {
+  const failures = await Promise.all(context.providers.ids.map((id) => adoptAt(id, options, context)));
   context.signal.throwIfAborted();
   return failures.filter((failure) => failure !== null);
 }
 
-async function adoptAt(id: string, context: RunContext): Promise<Unreachable | null> {
+async function adoptAt(id: string, options: ProviderOptions, context: RunContext): Promise<Unreachable | null> {
+  const failed = (failure: GpuRunError): Unreachable => {
+    context.reporter.report({ type: 'note', level: 'warn', text: `${id} did not show everything: ${failure.message}` });
+    return { provider: id, failure };
+  };
   try {
     const provider = await context.providers.get(id);
-    const { machines, leftovers, failure } = await listOurs(provider, context);
+    const { machines, leftovers, failure } = await listOurs(provider, options, context);
     const unknown = machines.filter((ref) => !isKnown(ref, context));
     const said = await Promise.all(unknown.map((ref) => adopt(ref, provider, context)));
     const left = [...said.filter((text) => text !== null), ...leftovers.map((ref) => `${ref.leftover}, of '${ref.name}', is left`)];
     for (const text of left) context.reporter.report({ type: 'note', level: 'warn', text: `${text} (${id}); gpu-run reap ends it` });
-    return failure === null ? null : { provider: id, failure };
+    return failure === null ? null : failed(failure);
   } catch (error) {
-    return { provider: id, failure: toGpuRunError(error) };
+    return failed(toGpuRunError(error));
   }
 }
 

@@ -6,6 +6,7 @@ import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
 import { keepJob } from './keep-job.ts';
 import { reachOrLose } from './reach-machine.ts';
+import { besideRecovery } from './recover.ts';
 
 export interface CancelInput {
   readonly jobId: string;
@@ -17,7 +18,7 @@ export interface CancelInput {
 export async function cancel(input: CancelInput, context: RunContext): Promise<JobEntry> {
   const job = context.ledger.getJob(input.jobId);
   if (job === null) throw new GpuRunError('not-found', `There is no job '${input.jobId}'.`, { hints: ['gpu-run status   lists jobs'] });
-  return job.state === 'ended' ? job : cancelJob(job, input.graceMs, context);
+  return await besideRecovery(context, async () => (job.state === 'ended' ? job : await cancelJob(job, input.graceMs, context)));
 }
 
 export async function cancelJob(job: JobEntry, graceMs: number | null, context: RunContext): Promise<JobEntry> {

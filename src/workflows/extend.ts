@@ -8,6 +8,7 @@ import type { RunContext } from './context.ts';
 import { findMachine } from './find.ts';
 import { armWatchdog, protectionOf } from './protection.ts';
 import { reachOrLose } from './reach-machine.ts';
+import { besideRecovery } from './recover.ts';
 
 export interface ExtendInput {
   readonly name: string;
@@ -27,7 +28,11 @@ export interface ExtendResult {
  * same call again does the rest.
  * @throws GpuRunError `budget` when the money does not reach, `conflict` when its provider can't move its timer, or it is not ready
  */
-export async function extend({ name, bySeconds }: ExtendInput, context: RunContext): Promise<ExtendResult> {
+export async function extend(input: ExtendInput, context: RunContext): Promise<ExtendResult> {
+  return await besideRecovery(context, () => extendOne(input, context));
+}
+
+async function extendOne({ name, bySeconds }: ExtendInput, context: RunContext): Promise<ExtendResult> {
   const machine = findMachine(name, context);
   if (machine.state !== 'ready' || machine.ref === null) throw new GpuRunError('conflict', `'${name}' is not ready (${machine.state}): its deadline stays.`);
   const from = machine.deadline;

@@ -1,15 +1,18 @@
 /** Whether something that carries our label goes or stays. Looks, and changes nothing. */
 import { labelKeys, type MachineRef, type MachineStatus } from '../core/machine.ts';
+import { isAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
-import { isCopied, labelledDeadline } from './list-ours.ts';
+import { isCopied, labelledDeadline, type ProviderOptions } from './list-ours.ts';
 import { isAbandoned } from './recover.ts';
 
 export interface ReapInput {
   readonly dryRun: boolean;
   /** Also those that were made from another state folder and have time left. Absent: they stay. */
   readonly elsewhere?: boolean;
+  /** What the config says of the providers: they look there, too. */
+  readonly providerOptions?: ProviderOptions;
 }
 
 export interface Judgement {
@@ -48,10 +51,10 @@ export async function judgeMachine(ref: MachineRef, judgement: Judgement): Promi
 
 async function judgeKnown(entry: MachineEntry, ref: MachineRef, judgement: Judgement): Promise<Verdict> {
   const { clock } = judgement.context;
+  if (entry.holder !== null && isAlive(entry.holder)) return { end: false, why: `${entry.state}, process ${entry.holder.pid} is at it` };
   // It may have been moved from another computer.
   if (Math.max(entry.deadline, labelledDeadline(ref) ?? 0) < clock.now()) return { end: true, why: 'past its deadline' };
   if (isAbandoned(entry)) return { end: true, why: 'the gpu-run that was starting or ending it died' };
-  if (entry.state !== 'ready') return { end: false, why: `${entry.state}, process ${entry.holder?.pid} is at it` };
   const { state } = await look(ref, judgement);
   if (state === 'gone' || state === 'ending') return { end: true, why: 'it has stopped, and something of it is left' };
   return { end: false, why: 'up' };

@@ -4,6 +4,9 @@ import { labelKeys, type MachineRef } from '../core/machine.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
 
+/** What the config says of the providers. */
+export type ProviderOptions = Readonly<Record<string, unknown>>;
+
 export interface Ours {
   readonly machines: readonly MachineRef[];
   /** Disks and rules that machines have left behind. */
@@ -12,8 +15,9 @@ export interface Ours {
   readonly failure: GpuRunError | null;
 }
 
-/** Under our owner now, and under those that machines of this ledger were made with: the label may be another one since. */
-export async function listOurs(provider: Provider, context: RunContext): Promise<Ours> {
+/** @throws GpuRunError `bad-input` for options that the provider does not take. Under our owner now, and under those that machines of this ledger were made with: the label may be another one since. */
+export async function listOurs(provider: Provider, options: ProviderOptions, context: RunContext): Promise<Ours> {
+  provider.alsoListIn?.(options);
   const owners = new Set([context.owner, ...context.ledger.list({ live: true }).map(({ owner }) => owner)]);
   const found = new Map<string, MachineRef>();
   let failure: GpuRunError | null = null;

@@ -5,6 +5,7 @@ import { pushProject } from '../sync/push.ts';
 import type { RunContext } from './context.ts';
 import { findMachine } from './find.ts';
 import { type ReachedMachine, reachOrLose } from './reach-machine.ts';
+import { besideRecovery } from './recover.ts';
 
 export interface SyncTotals {
   readonly files: number;
@@ -22,6 +23,10 @@ export interface PushInput {
 }
 
 export async function push(input: PushInput, context: RunContext): Promise<SyncTotals> {
+  return await besideRecovery(context, () => pushTo(input, context));
+}
+
+async function pushTo(input: PushInput, context: RunContext): Promise<SyncTotals> {
   await using reached = await reachOrLose(findMachine(input.name, context), context);
   return await pushAll(reached, input.sync, input.outputs, context);
 }

@@ -47,8 +47,8 @@ export async function reap(input: ReapInput, context: RunContext): Promise<ReapR
 }
 
 async function reapProvider(judgement: Judgement, result: Sorted): Promise<void> {
-  const { provider, context } = judgement;
-  const { machines, leftovers, failure } = await listOurs(provider, context);
+  const { input, provider, context } = judgement;
+  const { machines, leftovers, failure } = await listOurs(provider, input.providerOptions ?? {}, context);
   if (failure !== null) result.unreachable.push({ provider: provider.id, code: failure.code, message: failure.message });
   const seen = new Set(machines.map(({ id }) => id));
   await inTurn(machines, judgement, result, judgeMachine);

@@ -31,3 +31,10 @@ export async function recover(context: RunContext, except: ReadonlySet<string> =
     }
   }
 }
+
+/** For commands that work on one machine: what is left half done elsewhere is cleared up beside their work, and does not fail it. */
+export async function besideRecovery<T>(context: RunContext, work: () => Promise<T>): Promise<T> {
+  const [outcome] = await Promise.allSettled([work(), recover(context)]);
+  if (outcome.status === 'rejected') throw outcome.reason;
+  return outcome.value;
+}

@@ -12,6 +12,8 @@ export interface StatusInput {
   readonly refresh: boolean;
   /** Machines that are gone, and ended jobs, too. */
   readonly all: boolean;
+  /** What the config says of the providers: with `refresh` they look there, too. */
+  readonly providerOptions?: Readonly<Record<string, unknown>>;
 }
 
 export interface MachineView extends MachineEntry {
@@ -34,7 +36,7 @@ export async function status(input: StatusInput, context: RunContext): Promise<S
   const { ledger, clock } = context;
   let unreachable: readonly Unreachable[] | null = null;
   if (input.refresh) {
-    const found = import('./adopt.ts').then(({ adoptFound }) => adoptFound(context));
+    const found = import('./adopt.ts').then(({ adoptFound }) => adoptFound(input.providerOptions ?? {}, context));
     [unreachable] = await Promise.all([found, ...ledger.list({ live: true }).map((machine) => refreshOrWarn(machine, context))]);
   }
   const machines = ledger

@@ -1,7 +1,7 @@
 import { GpuRunError } from '../../core/errors.ts';
 import type { ReapResult } from '../../workflows/reap.ts';
 import { BaseCommand } from '../base-command.ts';
-import { dryRunFlag, toggle } from '../flags.ts';
+import { configFlags, dryRunFlag, toggle } from '../flags.ts';
 import { failureOfLeftovers } from '../job-verdict.ts';
 import { renderReap } from '../render/reports.ts';
 
@@ -10,6 +10,7 @@ export default class Reap extends BaseCommand {
 What is up and known stays up, and so does what another computer made, until its deadline.`;
   static override examples = ['<%= config.bin %> reap --dry-run', '<%= config.bin %> reap'];
   static override flags = {
+    ...configFlags,
     'dry-run': dryRunFlag,
     elsewhere: toggle('elsewhere', 'Also what was made from another computer or state folder and has time left'),
   };
@@ -18,8 +19,9 @@ What is up and known stays up, and so does what another computer made, until its
     const { flags } = await this.parse(Reap);
     const dryRun = flags['dry-run'] ?? false;
     const elsewhere = flags.elsewhere ?? false;
+    const providerOptions = await this.providerOptions(flags);
     const { reap } = await import('../../workflows/reap.ts');
-    const result = await this.withContext({}, (context) => reap({ dryRun, elsewhere }, context));
+    const result = await this.withContext({}, (context) => reap({ dryRun, elsewhere, providerOptions }, context));
     return this.finish({ dryRun, ...result }, renderReap(result, dryRun), failureOf(result));
   }
 }

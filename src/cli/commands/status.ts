@@ -1,5 +1,5 @@
 import { BaseCommand } from '../base-command.ts';
-import { toggle } from '../flags.ts';
+import { configFlags, toggle } from '../flags.ts';
 import { budgetDocument, isoTime, jobDocument, machineDocument } from '../render/documents.ts';
 import { renderStatus } from '../render/machines.ts';
 
@@ -8,14 +8,17 @@ export default class Status extends BaseCommand {
 Answers at once from what this computer knows; --refresh asks the providers and the machines.`;
   static override examples = ['<%= config.bin %> status', '<%= config.bin %> status --refresh', '<%= config.bin %> status --all --json'];
   static override flags = {
+    ...configFlags,
     refresh: toggle('refresh', 'Ask the providers and the machines first'),
     all: toggle('all', 'Machines that are gone, too, and all jobs'),
   };
 
   async run(): Promise<number> {
     const { flags } = await this.parse(Status);
+    const refresh = flags.refresh ?? false;
+    const providerOptions = refresh ? await this.providerOptions(flags) : {};
     const { status } = await import('../../workflows/status.ts');
-    const result = await this.withContext({}, (context) => status({ refresh: flags.refresh ?? false, all: flags.all ?? false }, context));
+    const result = await this.withContext({}, (context) => status({ refresh, all: flags.all ?? false, providerOptions }, context));
     const machines = result.machines.map((machine) => ({
       ...machineDocument(machine),
       cost: { usd: machine.costUsd },

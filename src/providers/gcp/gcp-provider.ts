@@ -170,6 +170,10 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
         return `project ${api.project}${api.account === null ? '' : ` as ${api.account}`}`;
       });
     },
+    alsoListIn(providerOptions) {
+      const account = accountOf(readGcpOptions(providerOptions));
+      if (account.project !== null || account.credentialsFile !== null) accounts.remember(account);
+    },
     appraise: (ref, signal) => inWords(() => appraiseInstance(ref, catalogue(accountOfRef(ref)), clock.now(), signal)),
     endByHand: (ref) => deleteCommand(readInstanceRef(ref)),
     async letIn(ref, signal) {
