@@ -73,7 +73,7 @@ async function foundMachine(ref: MachineRef, status: MachineStatus, provider: Pr
     requestId: '',
     offer: (await provider.appraise?.(ref, context.signal)) ?? unknownOffer(provider.id, now),
     template: null,
-    deadline: Math.max(labelledDeadline(ref) ?? 0, status.deadline ?? 0),
+    deadline: labelledDeadline(ref) ?? status.deadline ?? now,
     idleSeconds: null,
     budgetUsd: null,
     forOneJob: false,

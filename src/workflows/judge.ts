@@ -39,7 +39,8 @@ export async function judgeMachine(ref: MachineRef, judgement: Judgement): Promi
   if (entry !== null && entry.state !== 'gone') return await judgeKnown(entry, ref, judgement);
   if (isCopied(ref)) return { end: false, why: `its label is another machine's: gpu-run did not make it, and leaves it alone` };
   const status = await look(ref, judgement);
-  const deadline = Math.max(labelledDeadline(ref) ?? 0, status.deadline ?? 0);
+  const deadline = labelledDeadline(ref) ?? status.deadline ?? 0;
+  // One that waits in its provider's queue has not begun.
   if (deadline > 0 && deadline < context.clock.now() && status.queued !== true) return { end: true, why: 'past its deadline' };
   if (entry !== null) return { end: true, why: 'the ledger says that it is gone' };
   if (status.state === 'gone' || status.state === 'ending') return { end: true, why: 'it has stopped, and something of it is left' };

@@ -35,13 +35,19 @@ export async function* listMachines(api: GceApi, account: Account, owner: string
 }
 
 export function refOfInstance(instance: Instance, project: string, { credentialsFile }: Account): MachineRef {
-  const labels = oursOf(instance.labels);
+  const labels = { ...oursOf(instance.labels), ...afterQueue(instance) };
   const id = labels[labelKeys.machine] ?? instance.name;
   const publicIp = (instance.networkInterfaces?.[0]?.accessConfigs ?? []).length > 0;
   const network = instance.networkInterfaces?.[0]?.network;
   const where = { project, zone: lastOf(instance.zone), instanceId: instance.id, network: network === undefined ? null : lastOf(network) };
   const data = { ...where, credentialsFile, publicIp, found: foundInstance(instance) };
   return { provider: 'gcp', id: instance.name, name: labels[labelKeys.name] ?? id, labels, createdAt: timeOf(instance.creationTimestamp), data };
+}
+
+/** A start from the queue has its whole time after it has waited: Google's timer says until when, the label was written before. */
+function afterQueue({ scheduling, resourceStatus }: Instance): Labels {
+  const ends = timeOf(resourceStatus?.scheduling?.terminationTimestamp);
+  return scheduling?.provisioningModel === 'FLEX_START' && ends !== null ? { [labelKeys.expires]: String(Math.floor(ends / 1000)) } : {};
 }
 
 /** Without the mark that is the same on all, and what people add. */

@@ -91,12 +91,13 @@ test('a machine that carries the label of another one is neither written down no
   expect(await reap({ dryRun: false, elsewhere: true }, fake.context)).toMatchObject({ ended: [], kept: [{ id: 'clone-1' }] });
 });
 
-test("a label that names an earlier end than the provider's own timer does: it waited in a queue, and has its time", async () => {
-  const past = String((fake.clock.now() - hour) / 1000);
-  await made('cats-abcdef', 'cats', { [labelKeys.expires]: past });
+test('one that waits in the queue of its provider has not begun, whatever its label says; else the label counts', async () => {
+  await made('cats-abcdef', 'cats', { [labelKeys.expires]: String((fake.clock.now() - hour) / 1000) });
+  const { describe } = provider;
+  Object.assign(provider, { describe: async (ref: MachineRef) => ({ ...(await describe(ref)), state: 'pending', queued: true }) });
   expect(await reap({ dryRun: false }, fake.context)).toMatchObject({ ended: [], kept: [{ id: 'cats-abcdef' }] });
-  await adopt();
-  expect(live()).toMatchObject([{ deadline: fake.clock.now() + 4 * hour }]);
+  Object.assign(provider, { describe });
+  expect(await reap({ dryRun: false }, fake.context)).toMatchObject({ ended: [{ id: 'cats-abcdef', why: 'past its deadline' }], kept: [] });
 });
 
 test('a deadline that was moved from another computer is taken over', async () => {
