@@ -14,6 +14,11 @@ export function costOf(price: Price, seconds: number): number {
   return (Math.max(0, seconds) / 3600) * price.perHour;
 }
 
+/** What `bytes` cost at so much per 10^9 bytes, unrounded. */
+export function costOfBytes(perGb: number, bytes: number): number {
+  return (bytes / 1e9) * perGb;
+}
+
 /** `$0.00`, `$1.25`; below a cent but above zero four decimals, so that it never looks free. */
 export function formatUsd(usd: number): string {
   return usd > 0 && usd < 0.01 ? `$${usd.toFixed(4)}` : `$${usd.toFixed(2)}`;

@@ -1,5 +1,5 @@
 /** What is needed, and what could be rented. */
-import type { Price } from './money.ts';
+import type { Currency, Price } from './money.ts';
 
 export interface GpuNeed {
   /** The vendor's short name, as in `L4`, `A100-80GB`, `H100`; matched without regard to case. */
@@ -23,6 +23,17 @@ export interface ResourceNeed {
   readonly providerOptions: Readonly<Record<string, unknown>>;
 }
 
+/** What a provider takes for bytes that leave its network. */
+export interface EgressPrice {
+  /** Per 10^9 bytes. */
+  readonly perGb: number;
+  readonly currency: Currency;
+  /** When it was true, milliseconds since the epoch. */
+  readonly asOf: number;
+  /** Where it comes from, in words. */
+  readonly source: string;
+}
+
 /** One concrete machine that could be rented now. */
 export interface Offer {
   readonly provider: string;
@@ -33,6 +44,8 @@ export interface Offer {
   readonly gpu: GpuNeed | null;
   readonly spot: boolean;
   readonly price: Price;
+  /** Beside the price. Absent: nothing is taken, or not known. */
+  readonly egress?: EgressPrice;
   /** When the price was true, milliseconds since the epoch. */
   readonly asOf: number;
   /** Where the price comes from, in words. */

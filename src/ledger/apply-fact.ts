@@ -49,6 +49,10 @@ export function applyFact(record: MachineRecord, fact: MachineFact, now: number)
       return { ...record, deadline: fact.deadline };
     case 'armed':
       return { ...record, watchdog: fact.watchdog };
+    case 'pulled': {
+      const of = fact.job ?? '';
+      return { ...record, pulled: { ...record.pulled, [of]: (record.pulled?.[of] ?? 0) + fact.bytes } };
+    }
     case 'kept':
       return { ...record, forOneJob: false };
   }

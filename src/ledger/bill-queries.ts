@@ -1,7 +1,7 @@
 /** What `cost` reads: from indexes that hold all it asks for, so that no entry is read or parsed. `ledger-schema.ts` has the indexes. */
 import type { DatabaseSync } from 'node:sqlite';
 import { plainBilling } from '../core/billing.ts';
-import type { BillFilter, JobSpan, MachineBill, MachineEntryState } from './ledger.ts';
+import type { BillFilter, JobSpan, MachineBill, MachineEgress, MachineEntryState } from './ledger.ts';
 
 /** A minimum or an increment is billed beyond the end, by no provider for longer. */
 const longestIncrementMs = 86_400_000;
@@ -21,18 +21,25 @@ export const spanQuery = `
   WHERE started_at IS NOT NULL AND started_at < :until AND ifnull(ended_at, ${never}) >= :since
   ORDER BY machine_id, started_at`;
 
+export const egressQuery = `
+  SELECT id, egress_per_gb, pulled
+  FROM machines INDEXED BY machine_egress
+  WHERE egress_per_gb IS NOT NULL`;
+
 export function billQueries(db: DatabaseSync) {
   return {
-    bills: ({ since = 0, until = never }: BillFilter = {}): MachineBill[] => rowsOf<BillRow>(db, billQuery, since - longestIncrementMs, until).map(billOf),
-    jobSpans: ({ since = 0, until = never }: BillFilter = {}): JobSpan[] => rowsOf<SpanRow>(db, spanQuery, since, until).map(spanOf),
+    bills: ({ since = 0, until = never }: BillFilter = {}): MachineBill[] =>
+      rowsOf<BillRow>(db, billQuery, { since: since - longestIncrementMs, until }).map(billOf),
+    egress: (): MachineEgress[] => rowsOf<EgressRow>(db, egressQuery, {}).map(egressOf),
+    jobSpans: ({ since = 0, until = never }: BillFilter = {}): JobSpan[] => rowsOf<SpanRow>(db, spanQuery, { since, until }).map(spanOf),
   };
 }
 
 /** In the order of the query's columns: half the time that objects take. */
-function rowsOf<Row>(db: DatabaseSync, query: string, since: number, until: number): Row[] {
+function rowsOf<Row>(db: DatabaseSync, query: string, values: Readonly<Record<string, number>>): Row[] {
   const statement = db.prepare(query);
   statement.setReturnArrays(true);
-  return statement.all({ since, until }) as unknown[] as Row[];
+  return statement.all(values) as unknown[] as Row[];
 }
 
 type Text = string | null;
@@ -91,6 +98,12 @@ function billOf(row: BillRow): MachineBill {
     priceSource: row[19] ?? '',
     priceAsOf: row[20] ?? createdAt,
   };
+}
+
+type EgressRow = readonly [machineId: string, perGb: number, pulled: Text];
+
+function egressOf([machineId, perGb, pulled]: EgressRow): MachineEgress {
+  return { machineId, perGb, pulled: pulled === null ? {} : (JSON.parse(pulled) as MachineEgress['pulled']) };
 }
 
 type SpanRow = readonly [machineId: string, startedAt: number, endedAt: Time, id: string, user: Text, branch: Text, commit: Text];

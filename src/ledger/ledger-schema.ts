@@ -87,4 +87,9 @@ export const migrations: readonly string[] = [
   CREATE INDEX jobs_of_machine_name ON jobs (machine_name, created_at);
   CREATE INDEX jobs_by_time ON jobs (created_at);
   `,
+  `
+  ALTER TABLE machines ADD COLUMN egress_per_gb REAL AS (record ->> '$.offer.egress.perGb');
+  ALTER TABLE machines ADD COLUMN pulled TEXT AS (record ->> '$.pulled');
+  CREATE INDEX machine_egress ON machines (id, egress_per_gb, pulled) WHERE egress_per_gb IS NOT NULL;
+  `,
 ];

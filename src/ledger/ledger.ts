@@ -92,6 +92,8 @@ export interface MachineEntry extends Omit<MachineIntent, 'holder' | 'ref'> {
   /** When a provider last confirmed what stands here. */
   readonly asOf: number;
   readonly leftovers: readonly string[];
+  /** Bytes that were fetched from it, by the id of the job that they belong to ('': to none). Absent: none, as far as is known. */
+  readonly pulled?: Readonly<Record<string, number>>;
   /** The order was refused, and this is why: there never was such a machine, and nothing was billed. */
   readonly neverMade?: ErrorCode;
   /** Absent: none was armed. */
@@ -111,6 +113,8 @@ export type MachineFact =
   | { readonly fact: 'never-made'; readonly code: ErrorCode; readonly reason: string }
   | { readonly fact: 'deadline'; readonly deadline: number }
   | { readonly fact: 'armed'; readonly watchdog: ArmedWatchdog }
+  /** `bytes` more were fetched from it. `job`: whose they are; null: nobody's. */
+  | { readonly fact: 'pulled'; readonly bytes: number; readonly job: string | null }
   | { readonly fact: 'kept' };
 
 export interface MachineFilter {
@@ -151,6 +155,15 @@ export interface MachineBill extends BilledLife {
   /** Where the price came from, in words, and when it was true there. */
   readonly priceSource: string;
   readonly priceAsOf: number;
+}
+
+/** Of a machine whose provider takes money for what leaves its network: what `cost` needs beside its bill. */
+export interface MachineEgress {
+  readonly machineId: string;
+  /** USD per 10^9 bytes, as it stood in the offer that was taken. */
+  readonly perGb: number;
+  /** Bytes by job, as in the entry. */
+  readonly pulled: Readonly<Record<string, number>>;
 }
 
 /** What `cost` needs of a job that has started. */
@@ -194,6 +207,8 @@ export interface Ledger {
 
   /** Oldest first. Fast however much the ledger holds: no entry is read whole. */
   bills(filter?: BillFilter): MachineBill[];
+  /** Those whose provider takes money for it, in no order. Fast, as `bills`. */
+  egress(): MachineEgress[];
   /** By machine, each one's in the order of their starts. */
   jobSpans(filter?: BillFilter): JobSpan[];
 

@@ -33,6 +33,8 @@ export interface PullOptions {
   readonly signal?: AbortSignal;
   /** Bytes of content. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** Bytes of content that have travelled, as they come: without what was here already, with what came twice. */
+  readonly onReceived?: (bytes: number) => void;
   /** Sentences for people. */
   readonly onWarning?: (text: string) => void;
 }
@@ -134,7 +136,7 @@ async function receiveFiles(
   folder: LocalFolder,
   options: PullOptions,
 ): Promise<PulledFile[]> {
-  const { onProgress = () => {}, onWarning = () => {} } = options;
+  const { onProgress = () => {}, onWarning = () => {}, onReceived = () => {} } = options;
   const pulled: PulledFile[] = [];
   const total = wanted.reduce((sum, { item }) => sum + item.size, 0);
   let done = 0;
@@ -142,7 +144,7 @@ async function receiveFiles(
   for (const { index, item, have } of wanted) {
     const file = folder.openFile(item);
     try {
-      const outcome = await receiveContent(parts, index, file.sink, mostOf(item.size));
+      const outcome = await receiveContent(parts, index, counted(file.sink, onReceived), mostOf(item.size));
       if (outcome === 'gone') onWarning(`${item.path} vanished on the machine before it could be pulled`);
       else pulled.push(outcome === 'same' ? kept(item, have) : placed(item, outcome, file, onWarning));
     } finally {
@@ -154,6 +156,16 @@ async function receiveFiles(
   await call.end();
   await call.result;
   return pulled;
+}
+
+function counted(sink: OpenFile['sink'], onReceived: (bytes: number) => void): OpenFile['sink'] {
+  return {
+    ...sink,
+    write: (bytes) => {
+      onReceived(bytes.length);
+      sink.write(bytes);
+    },
+  };
 }
 
 /** A log may grow between its listing and its turn; a machine that lies about a size doesn't fill the disk here. */

@@ -1,11 +1,13 @@
 /** After a job: whether its machine stays up and why, and what it cost. */
 import { GpuRunError, LeaveRunning, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
-import { costOf } from '../core/money.ts';
+import { costOf, costOfBytes } from '../core/money.ts';
+import { formatSize } from '../core/size.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { PulledFile } from '../sync/pull.ts';
 import { noteSummary } from './cancel.ts';
 import type { RunContext } from './context.ts';
+import { pulledBytes } from './cost-egress.ts';
 import { closeUnsent } from './keep-job.ts';
 import { isGone, reachOrLose } from './reach-machine.ts';
 import { billedSeconds } from './report-cost.ts';
@@ -78,5 +80,12 @@ export function jobCost(job: JobEntry, machine: MachineEntry, context: RunContex
   const billed = whole ? billedSeconds(machine, now) : seconds;
   const usd = costOf(machine.offer.price, billed);
   const text = `${machine.offer.provider} ${machine.offer.type}, ${Math.round(billed)} s at $${machine.offer.price.perHour.toFixed(2)}/h`;
-  return { usd, gpuSeconds: seconds * (machine.offer.gpu?.count ?? 0), items: [{ text, usd }] };
+  const gpuSeconds = seconds * (machine.offer.gpu?.count ?? 0);
+  const time = { text, usd };
+  const { egress } = machine.offer;
+  if (egress === undefined) return { usd, gpuSeconds, items: [time] };
+  const { pulled = {} } = context.ledger.get(machine.id) ?? machine; // the entry here is from before the job
+  const bytes = pulledBytes(pulled, whole ? undefined : job.id);
+  const out = { text: `egress, an estimate: ${formatSize(bytes)} at $${egress.perGb.toFixed(2)}/GB`, usd: costOfBytes(egress.perGb, bytes) };
+  return { usd: usd + out.usd, gpuSeconds, items: [time, out] };
 }

@@ -19,21 +19,27 @@ const dayMs = 86_400_000;
 /** `jobs`: those of this machine, in the order of their starts; needed where `needsJobs` says so. */
 export function spansOf(bill: MachineBill, by: CostGrouping, jobs: readonly JobSpan[], now: number): Span[] {
   const whole = { bill, ...billedSpan(bill, now) };
+  if (by === 'day') return splitByDay(whole);
+  return needsJobs(by) ? splitByJob(whole, jobs, now, (job) => keyOf(bill, by, job, now)) : [{ ...whole, key: keyOf(bill, by, null, now) }];
+}
+
+/** What one moment of a machine is added up under. `job`: whose it is; null: nobody's. `at`: milliseconds since the epoch. */
+export function keyOf(bill: MachineBill, by: CostGrouping, job: JobSpan | null, at: number): string {
   switch (by) {
     case 'machine':
-      return [{ ...whole, key: `${bill.name} (${bill.id})` }];
+      return `${bill.name} (${bill.id})`;
     case 'template':
-      return [{ ...whole, key: bill.template ?? '(no template)' }];
+      return bill.template ?? '(no template)';
     case 'day':
-      return splitByDay(whole);
+      return new Date(at).toISOString().slice(0, 10); // of UTC
     case 'job':
-      return splitByJob(whole, jobs, now, (job) => job?.id ?? (isFailed(bill) ? `(never ready, ${bill.name})` : `(between jobs, ${bill.name})`));
+      return job?.id ?? (isFailed(bill) ? `(never ready, ${bill.name})` : `(between jobs, ${bill.name})`);
     case 'user':
-      return splitByJob(whole, jobs, now, (job) => (job ?? bill).user);
+      return (job ?? bill).user;
     case 'branch':
-      return splitByJob(whole, jobs, now, (job) => (job ?? bill).branch ?? '(no branch)');
+      return (job ?? bill).branch ?? '(no branch)';
     case 'commit':
-      return splitByJob(whole, jobs, now, (job) => (job ?? bill).commit ?? '(no commit)');
+      return (job ?? bill).commit ?? '(no commit)';
   }
 }
 
@@ -52,24 +58,24 @@ function splitByDay({ bill, from, to }: Whole): Span[] {
   const spans: Span[] = [];
   for (let at = from; at < to; ) {
     const midnight = (Math.floor(at / dayMs) + 1) * dayMs; // days of UTC
-    spans.push({ bill, key: new Date(at).toISOString().slice(0, 10), from: at, to: Math.min(midnight, to) });
+    spans.push({ bill, key: keyOf(bill, 'day', null, at), from: at, to: Math.min(midnight, to) });
     at = midnight;
   }
   return spans;
 }
 
-/** A job's time is its own; the time of no job is called by `keyOf(null)`. Jobs that overlap by the clock share no second twice. */
-function splitByJob({ bill, from, to }: Whole, jobs: readonly JobSpan[], now: number, keyOf: (job: JobSpan | null) => string): Span[] {
+/** A job's time is its own; the time of no job is called by `nameOf(null)`. Jobs that overlap by the clock share no second twice. */
+function splitByJob({ bill, from, to }: Whole, jobs: readonly JobSpan[], now: number, nameOf: (job: JobSpan | null) => string): Span[] {
   const spans: Span[] = [];
   let at = from;
   for (const job of jobs) {
     const begin = clamp(job.startedAt, at, to);
     const end = clamp(job.endedAt ?? now, begin, to);
-    if (begin > at) spans.push({ bill, key: keyOf(null), from: at, to: begin });
-    if (end > begin) spans.push({ bill, key: keyOf(job), from: begin, to: end });
+    if (begin > at) spans.push({ bill, key: nameOf(null), from: at, to: begin });
+    if (end > begin) spans.push({ bill, key: nameOf(job), from: begin, to: end });
     at = end;
   }
-  if (to > at) spans.push({ bill, key: keyOf(null), from: at, to });
+  if (to > at) spans.push({ bill, key: nameOf(null), from: at, to });
   return spans;
 }
 

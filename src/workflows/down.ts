@@ -1,12 +1,11 @@
 /** `down`: ends machines and what belongs to them; returns when the providers say gone. */
 import { GpuRunError } from '../core/errors.ts';
-import { costOf } from '../core/money.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
+import { wholeCost } from './cost-egress.ts';
 import { type EndedMachine, endMachine } from './end-machine.ts';
 import { downReason } from './end-reason.ts';
 import { recover } from './recover.ts';
-import { billedSeconds } from './report-cost.ts';
 
 export interface DownInput {
   readonly names: readonly string[];
@@ -38,7 +37,7 @@ export async function down(input: DownInput, context: RunContext): Promise<DownR
       name: machine.name,
       id: machine.id,
       state: 'gone',
-      costUsd: costOf(machine.offer.price, billedSeconds(machine, context.clock.now())),
+      costUsd: wholeCost(machine, context.clock.now()),
     })),
     leftovers: ended.flatMap(({ leftovers }) => leftovers),
   };

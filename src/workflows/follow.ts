@@ -6,6 +6,7 @@ import type { RunnerClient } from '../runner/client.ts';
 import { followJob } from '../runner/follow.ts';
 import { warnOfBudget } from './budget-warnings.ts';
 import type { RunContext } from './context.ts';
+import { countPulled } from './cost-egress.ts';
 import { machineOf } from './find.ts';
 import { copiedBytes, copiedLog, copiedRecords, hasCopy, JobCopy } from './job-copy.ts';
 import type { OnJobEvent } from './job-event.ts';
@@ -54,6 +55,7 @@ export interface FollowFrom {
 export async function followFrom(from: FollowFrom, context: RunContext, onEvent: OnJobEvent): Promise<JobEntry> {
   const copy = openCopy(from.job.id, context);
   const tell = inTurn(onEvent);
+  using counted = countPulled(from.machine, from.job.id, context);
   await using _warnings = from.follow ? warnOfBudget(from.machine, tell, context) : null;
   let job = from.job;
   let open: ReachedMachine | null = from.first;
@@ -80,6 +82,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     for await (const part of parts) {
       if (part.type === 'log') {
         copy.keep((files) => files.writeLog(part.offset, part.bytes));
+        counted.add(part.bytes.length);
         await tell(part);
       } else {
         const { record } = part;

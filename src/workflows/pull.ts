@@ -2,6 +2,7 @@
 import { GpuRunError } from '../core/errors.ts';
 import { type PulledFile, pullOutputs } from '../sync/pull.ts';
 import type { RunContext } from './context.ts';
+import { countPulled } from './cost-egress.ts';
 import { findMachine } from './find.ts';
 import { type ReachedMachine, reachOrLose } from './reach-machine.ts';
 
@@ -26,8 +27,16 @@ export async function pull(input: PullInput, context: RunContext): Promise<reado
   });
 }
 
-export async function pullInto(reached: ReachedMachine, paths: readonly string[], into: string, context: RunContext): Promise<readonly PulledFile[]> {
+/** `job`: whose outputs they are; null: nobody's. */
+export async function pullInto(
+  reached: ReachedMachine,
+  paths: readonly string[],
+  into: string,
+  context: RunContext,
+  job: string | null = null,
+): Promise<readonly PulledFile[]> {
   const { reporter, signal } = context;
+  using counted = countPulled(reached.machine, job, context);
   reporter.report({ type: 'phase', phase: 'outputs', status: 'begin', text: 'Pulling outputs' });
   const files = await pullOutputs({
     open: (op, params) => reached.runner.open(op, params),
@@ -35,6 +44,7 @@ export async function pullInto(reached: ReachedMachine, paths: readonly string[]
     into,
     signal,
     onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'outputs', done, total, unit: 'bytes' }),
+    onReceived: counted.add,
     onWarning: (text) => reporter.report({ type: 'note', level: 'warn', text }),
   });
   reporter.report({ type: 'phase', phase: 'outputs', status: 'end', text: `Pulled ${files.length} ${files.length === 1 ? 'file' : 'files'}` });

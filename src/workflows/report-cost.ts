@@ -1,9 +1,9 @@
 /** `cost`: what was spent, from the ledger alone. Also counts what runs now. */
 import { type BilledSpan, billedSpan, plainBilling } from '../core/billing.ts';
-import { costOf, type Price } from '../core/money.ts';
-import type { JobSpan, MachineBill, MachineEntry } from '../ledger/ledger.ts';
+import { costOf, costOfBytes, type Price } from '../core/money.ts';
+import type { JobSpan, MachineBill, MachineEgress, MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
-import { type CostGrouping, isFailed, needsJobs, type Span, spansOf } from './cost-spans.ts';
+import { type CostGrouping, isFailed, keyOf, needsJobs, type Span, spansOf } from './cost-spans.ts';
 
 export type { CostGrouping } from './cost-spans.ts';
 
@@ -35,7 +35,10 @@ export interface CostLine {
   readonly key: string;
   /** For people. */
   readonly text: string;
+  /** All of it, the egress too. */
   readonly usd: number;
+  /** Of it an estimate for what left the provider's network; null: none takes money for that. */
+  readonly egressUsd: number | null;
   /** Billed time. */
   readonly seconds: number;
   /** Something of it runs now: the sum grows. */
@@ -58,9 +61,11 @@ export interface FailedAttempt {
 export interface CostResult {
   readonly totalUsd: number;
   readonly totalSeconds: number;
+  /** Of it an estimate for what left the provider's network; null: none takes money for that. */
+  readonly totalEgressUsd: number | null;
   readonly items: readonly CostLine[];
   /** What `limit` left out. */
-  readonly omitted: { readonly count: number; readonly usd: number; readonly seconds: number };
+  readonly omitted: { readonly count: number; readonly usd: number; readonly egressUsd: number | null; readonly seconds: number };
   /** `attempts`: the newest; `count` and `usd` are of all. */
   readonly failed: { readonly count: number; readonly usd: number; readonly attempts: readonly FailedAttempt[] };
 }
@@ -86,20 +91,12 @@ export function reportCost(input: CostInput, context: Pick<RunContext, 'ledger' 
   const window = { since: input.since ?? 0, until: input.until ?? Number.MAX_SAFE_INTEGER };
   const bills = context.ledger.bills(window);
   const jobs = needsJobs(input.by) ? Map.groupBy(context.ledger.jobSpans(), ({ machineId }) => machineId) : new Map<string, JobSpan[]>();
+  const egress = new Map(context.ledger.egress().map((each) => [each.machineId, each]));
   const sums = new Map<string, Sum>();
   const failures: { readonly bill: MachineBill; readonly usd: number; readonly seconds: number }[] = [];
   for (const bill of bills) {
-    let usd = 0;
-    let seconds = 0;
-    for (const span of spansOf(bill, input.by, jobs.get(bill.id) ?? [], now)) {
-      const part = { ...span, from: Math.max(span.from, window.since), to: Math.min(span.to, window.until) };
-      const counted = (part.to - part.from) / 1000;
-      if (counted <= 0) continue;
-      const cost = costOf(bill.price, counted);
-      addTo(sums, part, cost, now);
-      usd += cost;
-      seconds += counted;
-    }
+    const choices = { ...window, by: input.by, jobs: jobs.get(bill.id) ?? [], egress: egress.get(bill.id) ?? null, now };
+    const { usd, seconds } = addBill(sums, bill, choices);
     if (seconds > 0 && isFailed(bill)) failures.push({ bill, usd, seconds });
   }
   const lines = [...sums.values()];
@@ -110,6 +107,7 @@ export function reportCost(input: CostInput, context: Pick<RunContext, 'ledger' 
   return {
     totalUsd: total.usd,
     totalSeconds: total.seconds,
+    totalEgressUsd: total.egressUsd,
     items: kept.map((sum) => lineOf(sum, input.by)),
     omitted: omittedOf(ordered.length - shown, total, sumOf(kept)),
     failed: {
@@ -128,27 +126,70 @@ export function reportCost(input: CostInput, context: Pick<RunContext, 'ledger' 
 interface Sum {
   readonly key: string;
   usd: number;
+  egressUsd: number | null;
   seconds: number;
   live: boolean;
   readonly bills: MachineBill[];
 }
 
-function addTo(sums: Map<string, Sum>, { bill, key, from, to }: Span, usd: number, now: number): void {
+interface BillChoices {
+  readonly by: CostGrouping;
+  /** Of this machine; empty where it is not cut by them. */
+  readonly jobs: readonly JobSpan[];
+  /** null: its provider takes no money for that. */
+  readonly egress: MachineEgress | null;
+  readonly since: number;
+  readonly until: number;
+  readonly now: number;
+}
+
+function addBill(sums: Map<string, Sum>, bill: MachineBill, choices: BillChoices): { readonly usd: number; readonly seconds: number } {
+  const { by, jobs, egress, since, until, now } = choices;
+  let usd = 0;
+  let seconds = 0;
+  for (const span of spansOf(bill, by, jobs, now)) {
+    const part = { ...span, from: Math.max(span.from, since), to: Math.min(span.to, until) };
+    const counted = (part.to - part.from) / 1000;
+    if (counted <= 0) continue;
+    const cost = costOf(bill.price, counted);
+    addTo(sums, part, cost, egress === null ? null : 0, now);
+    usd += cost;
+    seconds += counted;
+  }
+  return { usd: usd + (egress === null ? 0 : addEgress(sums, bill, egress, choices)), seconds };
+}
+
+/** What was fetched counts at the machine's end, whatever it is cut by, and for the job that it belongs to. Returns its cost. */
+function addEgress(sums: Map<string, Sum>, bill: MachineBill, { perGb, pulled }: MachineEgress, { by, jobs, since, until, now }: BillChoices): number {
+  const at = billedSpan(bill, now).to - 1;
+  if (at < since || at >= until) return 0;
+  let whole = 0;
+  for (const [id, bytes] of Object.entries(pulled)) {
+    const usd = costOfBytes(perGb, bytes);
+    const key = keyOf(bill, by, jobs.find((job) => job.id === id) ?? null, at);
+    addTo(sums, { bill, key, from: at, to: at }, usd, usd, now);
+    whole += usd;
+  }
+  return whole;
+}
+
+function addTo(sums: Map<string, Sum>, { bill, key, from, to }: Span, usd: number, egressUsd: number | null, now: number): void {
   let sum = sums.get(key);
   if (sum === undefined) {
-    sum = { key, usd: 0, seconds: 0, live: false, bills: [] };
+    sum = { key, usd: 0, egressUsd: null, seconds: 0, live: false, bills: [] };
     sums.set(key, sum);
   }
   sum.usd += usd;
+  if (egressUsd !== null) sum.egressUsd = (sum.egressUsd ?? 0) + egressUsd;
   sum.seconds += (to - from) / 1000;
   if (bill.state !== 'gone' && to >= now) sum.live = true;
   if (sum.bills.at(-1) !== bill) sum.bills.push(bill);
 }
 
-function lineOf({ key, usd, seconds, live, bills }: Sum, by: CostGrouping): CostLine {
+function lineOf({ key, usd, egressUsd, seconds, live, bills }: Sum, by: CostGrouping): CostLine {
   const short = by === 'commit' && /^[0-9a-f]{40,64}$/.test(key) ? key.slice(0, 12) : key;
   const text = by === 'machine' && bills.some(isFailed) ? `${key}, never ready` : short;
-  return { key, text, usd, seconds, live, prices: bookedPrices(bills) };
+  return { key, text, usd, egressUsd, seconds, live, prices: bookedPrices(bills) };
 }
 
 /** Each once. */
@@ -163,13 +204,21 @@ function bookedPrices(bills: readonly MachineBill[]): BookedPrice[] {
   return [...prices.values()];
 }
 
-function sumOf(lines: readonly { readonly usd: number; readonly seconds: number }[]): { readonly usd: number; readonly seconds: number } {
-  return { usd: lines.reduce((sum, line) => sum + line.usd, 0), seconds: lines.reduce((sum, line) => sum + line.seconds, 0) };
+type Total = Pick<Sum, 'usd' | 'egressUsd' | 'seconds'>;
+
+function sumOf(lines: readonly Total[]): Total {
+  const egress = lines.flatMap(({ egressUsd }) => egressUsd ?? []);
+  return {
+    usd: lines.reduce((sum, line) => sum + line.usd, 0),
+    egressUsd: egress.length === 0 ? null : egress.reduce((sum, usd) => sum + usd, 0),
+    seconds: lines.reduce((sum, line) => sum + line.seconds, 0),
+  };
 }
 
-function omittedOf(count: number, total: { usd: number; seconds: number }, kept: { usd: number; seconds: number }): CostResult['omitted'] {
-  if (count <= 0) return { count: 0, usd: 0, seconds: 0 };
-  return { count, usd: Math.max(0, total.usd - kept.usd), seconds: Math.max(0, total.seconds - kept.seconds) };
+function omittedOf(count: number, total: Total, kept: Total): CostResult['omitted'] {
+  if (count <= 0) return { count: 0, usd: 0, egressUsd: null, seconds: 0 };
+  const egressUsd = total.egressUsd === null ? null : Math.max(0, total.egressUsd - (kept.egressUsd ?? 0));
+  return { count, usd: Math.max(0, total.usd - kept.usd), egressUsd, seconds: Math.max(0, total.seconds - kept.seconds) };
 }
 
 function compare(a: string, b: string): number {

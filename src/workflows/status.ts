@@ -1,12 +1,11 @@
 /** `status`: machines and jobs from the ledger at once; with `refresh` the providers and runners are asked first. */
 import { toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
-import { costOf } from '../core/money.ts';
 import type { Ledger, MachineEntry } from '../ledger/ledger.ts';
 import type { Unreachable } from './adopt.ts';
 import { type BudgetUse, budgetUse } from './budget-warnings.ts';
 import type { RunContext } from './context.ts';
-import { billedSeconds } from './report-cost.ts';
+import { wholeCost } from './cost-egress.ts';
 
 export interface StatusInput {
   readonly refresh: boolean;
@@ -42,7 +41,7 @@ export async function status(input: StatusInput, context: RunContext): Promise<S
   const machines = ledger
     .list(input.all ? {} : { live: true })
     .filter(({ neverMade }) => neverMade === undefined)
-    .map((machine) => ({ ...machine, costUsd: costOf(machine.offer.price, billedSeconds(machine, clock.now())), budget: budgetUse(machine, { clock }) }));
+    .map((machine) => ({ ...machine, costUsd: wholeCost(machine, clock.now()), budget: budgetUse(machine, { clock }) }));
   return { machines, jobs: input.all ? ledger.listJobs() : newestJobs(machines, ledger), ...(unreachable === null ? {} : { unreachable }) };
 }
 

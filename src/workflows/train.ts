@@ -133,7 +133,7 @@ async function fetchOutputs(job: JobEntry, input: TrainInput, machine: MachineEn
   try {
     return await retryConnection(async () => {
       await using reached = await reachOrLose(machine, context);
-      return await pullInto(reached, input.outputs, input.folder, context);
+      return await pullInto(reached, input.outputs, input.folder, context, job.id);
     }, context);
   } catch (error) {
     const failure = toGpuRunError(error);
@@ -172,7 +172,7 @@ async function unwind(error: unknown, unfinished: Unfinished, context: RunContex
   const calm: RunContext = { ...context, signal: new AbortController().signal };
   if (job !== null && code === 'interrupted') {
     await cancelAndShow(job, unfinished, calm);
-    if (input.outputs.length > 0) await rescueOutputs(input, machine, calm);
+    if (input.outputs.length > 0) await rescueOutputs(job, input, machine, calm);
   }
   if (takeDown) await endClaimed(machine, toGpuRunError(error).message, calm);
 }
@@ -192,10 +192,10 @@ async function cancelAndShow(job: JobEntry, { input, machine, watched }: Unfinis
   }
 }
 
-async function rescueOutputs(input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
+async function rescueOutputs(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
   try {
     await using reached = await reachMachine(machine, context);
-    await pullInto(reached, input.outputs, input.folder, context);
+    await pullInto(reached, input.outputs, input.folder, context, job.id);
   } catch (error) {
     context.reporter.report({ type: 'note', level: 'warn', text: `Outputs could not be pulled: ${toGpuRunError(error).message}` });
   }

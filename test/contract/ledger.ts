@@ -277,6 +277,24 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
         expect(ledger.bills({ since: daysLater }).map(({ id }) => id)).toEqual(['mice-1']);
       });
 
+      it('egress: of machines whose provider takes money for it, what was fetched by job; nothing more once they are gone', () => {
+        const { offer } = someIntent('x', 'x');
+        const egress = { perGb: 0.12, currency: 'USD' as const, asOf: 1, source: 'test' };
+        ledger.open({ ...someIntent('cats-1', 'cats'), offer: { ...offer, egress } });
+        ledger.open({ ...someIntent('dogs-1', 'dogs'), offer: { ...offer, egress } });
+        ledger.open(someIntent('mice-1', 'mice'));
+        for (const job of ['a', null, 'a']) ledger.note('cats-1', { fact: 'pulled', bytes: 5, job });
+        ledger.note('mice-1', { fact: 'pulled', bytes: 5, job: null });
+        ledger.note('cats-1', { fact: 'gone', reason: 'down', leftovers: [] });
+        ledger.note('cats-1', { fact: 'pulled', bytes: 5, job: null });
+        const byId = ledger.egress().sort((one, other) => (one.machineId < other.machineId ? -1 : 1));
+        expect(byId).toEqual([
+          { machineId: 'cats-1', perGb: 0.12, pulled: { a: 10, '': 5 } },
+          { machineId: 'dogs-1', perGb: 0.12, pulled: {} },
+        ]);
+        expect(ledger.get('mice-1')?.pulled).toEqual({ '': 5 });
+      });
+
       it('spans of jobs that have started, by machine, in the order of their starts', () => {
         ledger.putJob(someJob('a', { startedAt: 9, endedAt: 12 }));
         ledger.putJob(someJob('b', { startedAt: 5, endedAt: 7, commit: 'c0ffee', branch: 'dev' }));

@@ -18,6 +18,8 @@ const root = mkdtempSync(join(tmpdir(), 'gpu-run-budget-'));
 /** A cent a second. */
 const perHour = 36;
 const budgetUsd = 0.2;
+/** A thousandth of a cent a byte, so that some bytes are seen in a bill. */
+const egress = { perGb: 10_000, currency: 'USD', asOf: 0, source: 'the test' } as const;
 
 let open: OpenContext | null = null;
 afterAll(async () => {
@@ -36,7 +38,7 @@ async function openWithPrice(): Promise<OpenContext> {
   const priced: Provider = {
     ...local,
     async *offers(need, signal) {
-      for await (const offer of local.offers(need, signal)) yield { ...offer, price: { ...offer.price, perHour } };
+      for await (const offer of local.offers(need, signal)) yield { ...offer, egress, price: { ...offer.price, perHour } };
     },
   };
   return openContext({ ...options, providers: createRegistry({ local: async () => priced }) });
@@ -90,7 +92,11 @@ test('the job saves its work, its outputs are pulled, the machine is gone, the c
   expect(context.ledger.list({ live: true })).toEqual([]);
   expect(processesWith(result.machine.id)).toEqual([]);
   const bill = reportCost({ by: 'machine', since: null }, context);
-  expect(bill.totalUsd).toBeGreaterThan(budgetUsd / 4);
-  expect(bill.totalUsd).toBeLessThanOrEqual(budgetUsd + perHour / 3600);
-  expect(result.cost.usd).toBe(bill.totalUsd);
+  const fetched = written.join('').length + 'step-7\n'.length;
+  expect(bill.totalEgressUsd).toBeCloseTo(fetched * 1e-5, 9);
+  const forTime = bill.totalUsd - (bill.totalEgressUsd ?? 0);
+  expect(forTime).toBeGreaterThan(budgetUsd / 4);
+  expect(forTime).toBeLessThanOrEqual(budgetUsd + perHour / 3600);
+  expect(result.cost.items.map(({ usd }) => usd)).toEqual([expect.closeTo(forTime, 9), expect.closeTo(bill.totalEgressUsd ?? 0, 9)]);
+  expect(result.cost.usd).toBeCloseTo(bill.totalUsd, 9);
 });

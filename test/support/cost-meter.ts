@@ -10,6 +10,9 @@ interface MeteredMachine {
   /** Milliseconds that it has run. */
   ran: number;
   runs: boolean;
+  /** Dollars for a million bytes that leave it, and how many have. */
+  readonly perMillion: number;
+  left: number;
 }
 
 export interface MeterRules {
@@ -18,13 +21,19 @@ export interface MeterRules {
 }
 
 export interface CostMeter {
-  begin(id: string, perHour: number, deadline: number): void;
+  /** `perMillion`: dollars for a million bytes that leave it. */
+  begin(id: string, perHour: number, deadline: number, perMillion?: number): void;
+  /** Bytes leave it. */
+  leave(id: string, bytes: number): void;
   extend(id: string, deadline: number): void;
   end(id: string): void;
   /** `ms` go by. */
   pass(ms: number): void;
   runs(id: string): boolean;
+  /** For its time. */
   usd(): number;
+  /** For what has left. */
+  egressUsd(): number;
   usdOf(id: string): number;
 }
 
@@ -48,7 +57,10 @@ export function createCostMeter(start: number, rules: MeterRules): CostMeter {
     return (perHour * billed) / 3600;
   };
   return {
-    begin: (id, perHour, deadline) => void machines.set(id, { perHour, deadline, ran: 0, runs: true }),
+    begin: (id, perHour, deadline, perMillion = 0) => void machines.set(id, { perHour, deadline, ran: 0, runs: true, perMillion, left: 0 }),
+    leave: (id, bytes) => {
+      known(id).left += bytes;
+    },
     extend: (id, deadline) => {
       known(id).deadline = deadline;
     },
@@ -66,6 +78,7 @@ export function createCostMeter(start: number, rules: MeterRules): CostMeter {
     },
     runs: (id) => machines.get(id)?.runs ?? false,
     usd: () => [...machines.keys()].reduce((sum, id) => sum + usdOf(id), 0),
+    egressUsd: () => [...machines.values()].reduce((sum, { left, perMillion }) => sum + (left * perMillion) / 1_000_000, 0),
     usdOf,
   };
 }

@@ -12,13 +12,17 @@ const shortestBar = 12;
 
 /** `verbose`: also the prices that were booked, and why attempts failed. */
 export function renderCost(result: CostResult, by: string, verbose: boolean, { style, width, now }: View): string {
-  const { totalUsd, totalSeconds, items, omitted, failed } = result;
+  const { totalUsd, totalSeconds, totalEgressUsd, items, omitted, failed } = result;
   if (items.length === 0 && omitted.count === 0) return 'Nothing was spent.';
-  const columns = [{ title: by.toUpperCase() }, { title: 'TIME', align: 'right' }, { title: 'COST', align: 'right' }, { title: '' }] as const;
-  const rows = items.map((item) => [item.live ? `${item.text} (now)` : item.text, span(item.seconds), formatUsd(item.usd)]);
-  if (omitted.count > 0) rows.push([`(${omitted.count} more)`, span(omitted.seconds), formatUsd(omitted.usd)]);
-  rows.push(['Total', span(totalSeconds), formatUsd(totalUsd)]);
+  const withEgress = totalEgressUsd !== null;
+  const egress = (usd: number | null) => (withEgress ? [usd === null ? '-' : formatUsd(usd)] : []);
+  const right = (title: string) => ({ title, align: 'right' }) as const;
+  const columns = [{ title: by.toUpperCase() }, right('TIME'), ...(withEgress ? [right('EGRESS')] : []), right('COST'), { title: '' }];
+  const rows = items.map((item) => [item.live ? `${item.text} (now)` : item.text, span(item.seconds), ...egress(item.egressUsd), formatUsd(item.usd)]);
+  if (omitted.count > 0) rows.push([`(${omitted.count} more)`, span(omitted.seconds), ...egress(omitted.egressUsd), formatUsd(omitted.usd)]);
+  rows.push(['Total', span(totalSeconds), ...egress(totalEgressUsd), formatUsd(totalUsd)]);
   const texts = [renderTable(columns, withBars(rows, items, width), style, width)];
+  if (withEgress) texts.push('Egress, part of the cost, is an estimate: what gpu-run has fetched. What left by other ways is not known here.');
   if (failed.count > 0) texts.push(failedText(failed, verbose));
   if (verbose) texts.push(pricesText(items, now));
   return texts.join('\n\n');
@@ -28,7 +32,7 @@ export function renderCost(result: CostResult, by: string, verbose: boolean, { s
 function withBars(rows: readonly (readonly string[])[], items: readonly CostLine[], width: number): readonly (readonly string[])[] {
   const most = Math.max(0, ...items.map(({ usd }) => usd));
   const first = Math.max(...rows.map(([text = '']) => [...harmless(text)].length));
-  const room = Math.min(longestBar, width - first - 30);
+  const room = Math.min(longestBar, width - first - ((rows[0]?.length ?? 3) > 3 ? 40 : 30));
   if (!Number.isFinite(width) || room < shortestBar || most <= 0) return rows;
   return rows.map((row, index) => [...row, '█'.repeat(Math.round(((items[index]?.usd ?? 0) / most) * room))]);
 }
@@ -55,12 +59,14 @@ function priceText({ provider, type, spot, price, source, asOf, ageSeconds }: Bo
 
 /** RFC 4180, with a first line of names. */
 export function costCsv({ items }: CostResult, by: string): string {
-  const rows = items.map(({ key, seconds, usd, live, prices }) => {
+  const rows = items.map(({ key, seconds, usd, egressUsd, live, prices }) => {
     const [only] = prices.length === 1 ? prices : [];
     const price = only === undefined ? ['', '', ''] : [String(only.price.perHour), only.source, isoTime(only.asOf)];
-    return [key, String(Math.round(seconds * 1000) / 1000), usd.toFixed(6), String(live), ...price];
+    return [key, String(Math.round(seconds * 1000) / 1000), usd.toFixed(6), String(live), ...price, egressUsd === null ? '' : egressUsd.toFixed(6)];
   });
-  const lines = [[by, 'seconds', 'usd', 'live', 'usd_per_hour', 'price_source', 'price_as_of'], ...rows].map((row) => row.map(csvField).join(','));
+  const lines = [[by, 'seconds', 'usd', 'live', 'usd_per_hour', 'price_source', 'price_as_of', 'egress_usd'], ...rows].map((row) =>
+    row.map(csvField).join(','),
+  );
   return lines.map((line) => `${line}\r\n`).join('');
 }
 
@@ -71,9 +77,9 @@ export function csvField(text: string): string {
 }
 
 /** `cost --json`. */
-export function costDocument({ totalUsd, totalSeconds, items, omitted, failed }: CostResult): object {
+export function costDocument({ totalUsd, totalSeconds, totalEgressUsd, items, omitted, failed }: CostResult): object {
   return {
-    total: { usd: totalUsd, seconds: totalSeconds },
+    total: { usd: totalUsd, seconds: totalSeconds, egressUsd: totalEgressUsd },
     items: items.map((item) => ({ ...item, prices: item.prices.map(priceDocument) })),
     omitted,
     failed,

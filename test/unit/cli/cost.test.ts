@@ -17,13 +17,13 @@ const price: BookedPrice = {
 };
 
 function line(key: string, usd: number, seconds: number, more: Partial<CostLine> = {}): CostLine {
-  return { key, text: key, usd, seconds, live: false, prices: [price], ...more };
+  return { key, text: key, usd, egressUsd: null, seconds, live: false, prices: [price], ...more };
 }
 
 function result(items: readonly CostLine[], more: Partial<CostResult> = {}): CostResult {
   const total = (of: 'usd' | 'seconds') => items.reduce((sum, item) => sum + item[of], 0);
-  const nothing = { omitted: { count: 0, usd: 0, seconds: 0 }, failed: { count: 0, usd: 0, attempts: [] } };
-  return { totalUsd: total('usd'), totalSeconds: total('seconds'), items, ...nothing, ...more };
+  const nothing = { omitted: { count: 0, usd: 0, egressUsd: null, seconds: 0 }, failed: { count: 0, usd: 0, attempts: [] } };
+  return { totalUsd: total('usd'), totalSeconds: total('seconds'), totalEgressUsd: null, items, ...nothing, ...more };
 }
 
 const two = [line('cats (cats-k3v9xq)', 1.2, 3_600), line('dogs (dogs-aaaaaa)', 0.001, 30, { live: true })];
@@ -55,7 +55,7 @@ test('bars: only on a terminal with room for them, none for the sum, and no line
 
 test('what a limit left out is one line; machines that never got ready are named; prices with --verbose', () => {
   const attempt = { id: 'cats-1', name: 'cats', provider: 'gcp', zone: 'us-central1-a', type: 'g2', usd: 0.02, seconds: 60, reason: 'no GPU\u001b[2J\nmore' };
-  const full = result(two, { omitted: { count: 7, usd: 0.5, seconds: 60 }, failed: { count: 1, usd: 0.02, attempts: [attempt] } });
+  const full = result(two, { omitted: { count: 7, usd: 0.5, egressUsd: null, seconds: 60 }, failed: { count: 1, usd: 0.02, attempts: [attempt] } });
   const short = renderCost(full, 'machine', false, view);
   expect(short).toContain('(7 more)');
   expect(short).toContain('Of it $0.02 for 1 machine that never got ready:\n  cats-1 (gcp us-central1-a, g2, 1m, $0.02)');
@@ -65,14 +65,28 @@ test('what a limit left out is one line; machines that never got ready are named
   expect(long).toContain('  gcp g2-standard-4 spot: $0.28 an hour, price list, 1h old then (from 2h ago)');
 });
 
+test('what left the provider is a column of its own where any takes money for it', () => {
+  const items = [line('cats', 1.2, 3_600, { egressUsd: 0.2 }), line('dogs', 0.1, 30)];
+  const lines = renderCost(result(items, { totalEgressUsd: 0.2 }), 'machine', false, view).split('\n');
+  expect(lines.slice(0, 4)).toEqual([
+    'MACHINE   TIME  EGRESS   COST',
+    'cats        1h   $0.20  $1.20',
+    'dogs       30s       -  $0.10',
+    'Total    1h 1m   $0.20  $1.30',
+  ]);
+  expect(lines.at(-1)).toContain('an estimate');
+  expect(costDocument(result(items, { totalEgressUsd: 0.2 }))).toMatchObject({ total: { egressUsd: 0.2 }, items: [{ egressUsd: 0.2 }, { egressUsd: null }] });
+});
+
 test('the document: sums, items with their prices, what was left out, what failed', () => {
   expect(costDocument(result([line('a', 1, 2)]))).toEqual({
-    total: { usd: 1, seconds: 2 },
+    total: { usd: 1, seconds: 2, egressUsd: null },
     items: [
       {
         key: 'a',
         text: 'a',
         usd: 1,
+        egressUsd: null,
         seconds: 2,
         live: false,
         prices: [
@@ -89,19 +103,19 @@ test('the document: sums, items with their prices, what was left out, what faile
         ],
       },
     ],
-    omitted: { count: 0, usd: 0, seconds: 0 },
+    omitted: { count: 0, usd: 0, egressUsd: null, seconds: 0 },
     failed: { count: 0, usd: 0, attempts: [] },
   });
 });
 
 test('CSV: RFC 4180, the price where there is one, and no formulas', () => {
   const other = { ...price, type: 'a2' };
-  const items = [line('=cmd|"/c calc"!A1', 1.5, 60), line('a,b', 0.1234567, 1.50000000004, { live: true, prices: [price, other] })];
+  const items = [line('=cmd|"/c calc"!A1', 1.5, 60), line('a,b', 0.1234567, 1.50000000004, { live: true, egressUsd: 0.012, prices: [price, other] })];
   expect(costCsv(result(items), 'branch')).toBe(
     [
-      'branch,seconds,usd,live,usd_per_hour,price_source,price_as_of\r\n',
-      `"'=cmd|""/c calc""!A1",60,1.500000,false,0.28,price list,2026-11-21T10:00:00.000Z\r\n`,
-      '"a,b",1.5,0.123457,true,,,\r\n',
+      'branch,seconds,usd,live,usd_per_hour,price_source,price_as_of,egress_usd\r\n',
+      `"'=cmd|""/c calc""!A1",60,1.500000,false,0.28,price list,2026-11-21T10:00:00.000Z,\r\n`,
+      '"a,b",1.5,0.123457,true,,,,0.012000\r\n',
     ].join(''),
   );
 });

@@ -7,6 +7,7 @@ import type { Access, MachineRef } from '../../../src/core/machine.ts';
 import type { Ledger } from '../../../src/ledger/ledger.ts';
 import { migrations } from '../../../src/ledger/ledger-schema.ts';
 import { openLedgerOn } from '../../../src/ledger/sqlite-ledger.ts';
+import { wholeCost } from '../../../src/workflows/cost-egress.ts';
 import { costGroupings } from '../../../src/workflows/cost-spans.ts';
 import { billedSeconds, reportCost } from '../../../src/workflows/report-cost.ts';
 import { someIntent } from '../../contract/ledger-intent.ts';
@@ -19,6 +20,7 @@ const access: Access = { kind: 'own', host: '127.0.0.1', port: 9, user: 'u', hos
 type Step =
   | { readonly step: 'order'; readonly outcome: 'made' | 'refused' | 'unknown'; readonly price: number; readonly before: number; readonly after: number }
   | { readonly step: 'ready' | 'end' | 'extend' | 'job' | 'job-end'; readonly pick: number }
+  | { readonly step: 'pull'; readonly pick: number; readonly bytes: number; readonly ofJob: boolean }
   | { readonly step: 'pass'; readonly ms: number };
 
 /** Short spans, where minima and increments count, and long ones, over midnights and deadlines. */
@@ -32,6 +34,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     after: fc.nat({ max: 20_000 }),
   }),
   fc.record({ step: fc.constantFrom('ready' as const, 'end' as const, 'extend' as const, 'job' as const, 'job-end' as const), pick: fc.nat() }),
+  fc.record({ step: fc.constant('pull' as const), pick: fc.nat(), bytes: fc.nat({ max: 2_000_000_000 }), ofJob: fc.boolean() }),
   fc.record({ step: fc.constant('pass' as const), ms: someMs }),
 );
 const anyRules: fc.Arbitrary<MeterRules> = fc.constantFrom(
@@ -77,7 +80,9 @@ function take(world: World, step: Step, billing: MeterRules): void {
     const intent = someIntent(id, id);
     const deadline = world.now + 4 * hour;
     const who = { user: `user-${world.count % 3}`, branch: world.count % 2 === 0 ? 'main' : null, template: world.count % 2 === 0 ? 'gcp-l4' : null };
-    const offer = { ...intent.offer, price: { ...intent.offer.price, perHour: step.price } };
+    const perGb = world.count % 3 === 0 ? null : world.count % 3 === 1 ? 0.12 : 0.08;
+    const egress = perGb === null ? {} : { egress: { perGb, currency: 'USD' as const, asOf: 1, source: 'test' } };
+    const offer = { ...intent.offer, ...egress, price: { ...intent.offer.price, perHour: step.price } };
     ledger.open({ ...intent, ...who, offer, deadline, billing, commit: `${world.count % 4}`.repeat(40) });
     if (step.outcome === 'refused') {
       pass(world, step.before);
@@ -85,7 +90,7 @@ function take(world: World, step: Step, billing: MeterRules): void {
       return;
     }
     if (step.outcome === 'made') pass(world, step.before);
-    meter.begin(id, step.price, deadline);
+    meter.begin(id, step.price, deadline, (perGb ?? 0) / 1000);
     if (step.outcome === 'unknown') return; // it was made at once, and we were never told
     const ref: MachineRef = { provider: 'local', id, name: id, labels: {}, createdAt: world.now, data: {} };
     pass(world, step.after);
@@ -105,6 +110,10 @@ function take(world: World, step: Step, billing: MeterRules): void {
   if (step.step === 'end') {
     meter.end(machine.id);
     ledger.note(machine.id, { fact: 'gone', reason: 'ended', leftovers: [], at: Math.min(world.now, machine.deadline) });
+  }
+  if (step.step === 'pull' && machine.readyAt !== null) {
+    meter.leave(machine.id, step.bytes);
+    ledger.note(machine.id, { fact: 'pulled', bytes: step.bytes, job: step.ofJob ? (newest?.id ?? null) : null });
   }
   if (step.step === 'job' && machine.readyAt !== null && newest?.endedAt !== null) ledger.putJob(jobOn(machine.id, world));
   if (step.step === 'job-end' && newest?.endedAt === null) ledger.putJob({ ...newest, state: 'ended', endedAt: world.now });
@@ -127,8 +136,10 @@ test('what is booked is what the meter says, however it is cut up, at any time',
         take(world, step, rules);
         if (index % 7 !== 0 && index !== steps.length - 1) continue;
         for (const by of costGroupings) {
-          const { totalUsd, totalSeconds, items } = reportCost({ by, since: null }, context);
-          expect(Math.abs(totalUsd - meter.usd()), by).toBeLessThan(1e-6);
+          const { totalUsd, totalSeconds, totalEgressUsd, items } = reportCost({ by, since: null }, context);
+          expect(Math.abs(totalUsd - meter.usd() - meter.egressUsd()), by).toBeLessThan(1e-6);
+          expect(Math.abs((totalEgressUsd ?? 0) - meter.egressUsd()), by).toBeLessThan(1e-6);
+          expect(Math.abs(items.reduce((sum, { egressUsd }) => sum + (egressUsd ?? 0), 0) - meter.egressUsd()), by).toBeLessThan(1e-6);
           expect(Math.abs(items.reduce((sum, { usd }) => sum + usd, 0) - totalUsd), by).toBeLessThan(1e-6);
           expect(Math.abs(items.reduce((sum, { seconds }) => sum + seconds, 0) - totalSeconds), by).toBeLessThan(1e-6);
           for (const { usd, seconds } of items) expect(usd >= 0 && seconds >= 0 && Number.isFinite(usd + seconds), by).toBe(true);
@@ -158,6 +169,39 @@ test('what is booked is what the meter says, however it is cut up, at any time',
     { numRuns: 60 },
   );
   expect(machines).toBeGreaterThan(50);
+});
+
+test('what was fetched counts for the job that it belongs to, at the end of the machine; elsewhere it is no column', () => {
+  const world = createWorld({ minimumSeconds: 60, incrementSeconds: 1 });
+  const { ledger } = world;
+  const context = { ledger, clock: { now: () => world.now, sleep: () => Promise.resolve() } };
+  take(world, { step: 'order', outcome: 'made', price: 3.6, before: 0, after: 0 }, { minimumSeconds: 60, incrementSeconds: 1 });
+  ledger.note('m-0', { fact: 'ready', access });
+  ledger.putJob(jobOn('m-0', world));
+  pass(world, 100_000);
+  expect(reportCost({ by: 'machine', since: null }, context)).toMatchObject({ totalEgressUsd: 0, items: [{ egressUsd: 0 }] });
+  ledger.note('m-0', { fact: 'pulled', bytes: 5e9, job: 'job-1' });
+  ledger.note('m-0', { fact: 'pulled', bytes: 5e9, job: 'job-1' });
+  ledger.note('m-0', { fact: 'pulled', bytes: 2.5e9, job: null });
+  expect(ledger.get('m-0')?.pulled).toEqual({ 'job-1': 1e10, '': 2.5e9 });
+  const byJob = reportCost({ by: 'job', since: null }, context);
+  expect(byJob.items.map(({ key, usd, egressUsd }) => [key, usd.toFixed(2), egressUsd?.toFixed(2)])).toEqual([
+    ['job-1', '1.30', '1.20'],
+    ['(between jobs, m-0)', '0.30', '0.30'],
+  ]);
+  expect(reportCost({ by: 'job', since: null, limit: 1 }, context).omitted.egressUsd).toBeCloseTo(0.3, 9);
+  expect(reportCost({ by: 'machine', since: null, until: world.now - 5_000 }, context).totalEgressUsd).toBe(0);
+  expect(reportCost({ by: 'machine', since: world.now - 5_000 }, context).totalEgressUsd).toBeCloseTo(1.5, 9);
+  expect(wholeCost(ledger.note('m-0', { fact: 'gone', reason: 'down', leftovers: [] }), world.now)).toBeCloseTo(1.6, 9);
+  ledger.note('m-0', { fact: 'pulled', bytes: 1e9, job: null }); // too late to be true
+  expect(reportCost({ by: 'day', since: null }, context).totalEgressUsd).toBeCloseTo(1.5, 9);
+  ledger.close();
+  const other = createWorld({ minimumSeconds: 0, incrementSeconds: 0 });
+  other.count = 2;
+  take(other, { step: 'order', outcome: 'made', price: 3.6, before: 0, after: 0 }, { minimumSeconds: 0, incrementSeconds: 0 });
+  pass(other, 1_000);
+  expect(reportCost({ by: 'machine', since: null }, { ledger: other.ledger, clock: { ...context.clock, now: () => other.now } }).totalEgressUsd).toBeNull();
+  other.ledger.close();
 });
 
 test("a provider's clock that is off moves the beginning no further than between the order and our knowing", () => {

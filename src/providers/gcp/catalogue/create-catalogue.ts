@@ -11,7 +11,7 @@ import { livePrices } from './live-prices.ts';
 import type { GceMachine } from './machine-type.ts';
 import { type Market, openMarket } from './market.ts';
 import { allowedPlaces, regionOfZone, zonesNamed } from './places.ts';
-import { layered, type PriceBook, wholePrice } from './price-book.ts';
+import { egressPrice, layered, type PriceBook, wholePrice } from './price-book.ts';
 import { projectShortage, quotaError, regionShortage, type Shortage } from './quota.ts';
 import { loadSnapshot } from './snapshot.ts';
 
@@ -168,7 +168,7 @@ function offerOf(machine: GceMachine, { region, zone }: Where, { need, provision
   const { perHour, asOf, source } = price;
   const { type } = machine;
   const gpu = machine.gpu === null ? null : { name: wordFor(machine.gpu.name, need), count: machine.gpu.count };
-  return { provider: 'gcp', region, zone, type, gpu, spot, price: { perHour, currency: 'USD' }, asOf, source, available: null };
+  return { provider: 'gcp', region, zone, type, gpu, spot, price: { perHour, currency: 'USD' }, egress: egressPrice, asOf, source, available: null };
 }
 
 /** The user's own word where it is another one (`A100-40GB`): by it the machine is known again. */

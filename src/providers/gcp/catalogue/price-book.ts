@@ -1,4 +1,5 @@
 /** What machines cost: an interface with two sources, the price list that ships and the live catalog, and the sum for a whole machine. */
+import type { EgressPrice } from '../../../core/offer.ts';
 import type { BootDisk, GceMachine } from './machine-type.ts';
 
 export interface MachinePrice {
@@ -30,6 +31,17 @@ export interface PriceBook {
 }
 
 const hoursAMonth = 730;
+
+/**
+ * Bytes to the internet in the Premium network tier, which our machines use. Google bills by destination and by terabyte: this is the first
+ * terabyte to most of the world, the same from every region, and no price row of the catalog is asked for it. An estimate.
+ */
+export const egressPrice: EgressPrice = {
+  perGb: 0.12,
+  currency: 'USD',
+  asOf: Date.UTC(2026, 6, 30),
+  source: "Google's list price for the first terabyte in the Premium Tier, an estimate",
+};
 
 /** The first book that knows counts. */
 export function layered(books: readonly PriceBook[]): PriceBook {

@@ -17,6 +17,7 @@ describe('offers with credentials', () => {
       price: { perHour: expect.closeTo(0.70683 + (100 * 0.1) / 730 + 0.005, 4), currency: 'USD' },
       asOf: Date.UTC(2026, 6, 30),
       source: "Google's price list of 2026-07-30, snapshot",
+      egress: { perGb: 0.12, currency: 'USD', asOf: Date.UTC(2026, 6, 30), source: expect.stringContaining('an estimate') },
       available: null,
     });
     const spot = await open({ types: l4 }).offers(need('L4:1', { spot: true }));
