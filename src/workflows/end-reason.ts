@@ -5,6 +5,7 @@ export const preemptedReason = 'its provider took it back (preempted)';
 const deadlineReason = 'its time was over';
 /** By `gpu-run down`. */
 export const downReason = 'down';
+const offReason = 'it was switched off, by its watchdog (idle, or its job had stalled) or from inside';
 const deletedReason = 'somebody ended it, and not gpu-run on this computer';
 
 /** Gone, or on its way there for a reason that its provider gives: nobody will reach it again. */
@@ -24,7 +25,7 @@ export function endReasonOf({ cause, detail }: Pick<MachineStatus, 'cause' | 'de
     case 'host-error':
       return detail ?? 'the computer that it ran on failed';
     case 'off':
-      return 'it was switched off, by its watchdog (idle, or its job had stalled) or from inside';
+      return offReason;
     case undefined:
       return detail ?? 'it ended by itself';
   }
@@ -38,7 +39,7 @@ export function saysDeadline(reason: string | null): boolean {
   return reason === deadlineReason;
 }
 
-/** Somebody wanted it to end, here or by the provider's own means. */
+/** Somebody wanted it to end, here or by the provider's own means, or it ended itself as it was told to. */
 export function saysAsked(reason: string | null): boolean {
-  return reason === downReason || reason?.startsWith('reap: ') === true || reason?.startsWith(deletedReason) === true;
+  return reason === downReason || reason === offReason || reason?.startsWith('reap: ') === true || reason?.startsWith(deletedReason) === true;
 }

@@ -4,6 +4,7 @@ import { GpuRunError } from '../../../src/core/errors.ts';
 import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import { createFakeProvider, type FakeProvider, type FakeProviderOptions } from '../../../src/testing/fake-provider.ts';
 import { spentByRun } from '../../../src/workflows/budget-spent.ts';
+import { endReasonOf } from '../../../src/workflows/end-reason.ts';
 import { planUp, up } from '../../../src/workflows/up.ts';
 import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
 
@@ -62,6 +63,7 @@ test.each([
   ['taken down under its job', { reason: 'down', job: 'lost' }, false],
   ['taken down while it started', { reason: 'down', ready: false }, false],
   ['reaped', { reason: 'reap: past its deadline', job: 'lost' }, false],
+  ['switched off: idle or stalled', { reason: endReasonOf({ cause: 'off', detail: null }), job: 'lost' }, false],
   ['its time was over', { reason: 'its time was over', job: 'lost' }, false],
   ['ended by hand at its provider', { reason: 'somebody ended it, and not gpu-run on this computer', job: 'lost' }, false],
 ] as const)('%s: does the run go on?', async (_what, end, goesOn) => {
