@@ -143,6 +143,6 @@ test('whatever is found: what must end is ended, and nothing else is touched; --
       expect(new Set(dry.ended.map(({ id }) => id))).toEqual(new Set(real.ended.map(({ id }) => id)));
       expect((await reap({ dryRun: false, elsewhere }, context)).ended).toEqual([]);
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { labelKeys } from '../../../../src/core/machine.ts';
 import { ruleName } from '../../../../src/providers/gcp/access/firewall.ts';
+import { refOfInstance } from '../../../../src/providers/gcp/list-instances.ts';
 import type { RunContext } from '../../../../src/workflows/context.ts';
 import { reap } from '../../../../src/workflows/reap.ts';
 import { askGce, type GceAsk, instanceBody } from '../../../support/gce-emulator.ts';
@@ -124,4 +125,25 @@ test('zones that do not answer are named; what was found elsewhere is ended all 
   const { ended, unreachable } = await reap({ dryRun: false }, context);
   expect(idsOf(ended)).toEqual(['past-abcdef']);
   expect(unreachable).toMatchObject([{ provider: 'gcp', code: 'connection', message: expect.stringContaining('europe-west4-a') }]);
+});
+
+test("a start from Google's queue has its whole time after it has waited: its label says what Google's timer says", () => {
+  const at = (provisioningModel: string) =>
+    refOfInstance(
+      {
+        id: '1',
+        name: 'cats-abcdef',
+        zone: `zones/${zone}`,
+        status: 'RUNNING',
+        machineType: 'g2-standard-4',
+        creationTimestamp: 'no time',
+        labels: { [labelKeys.expires]: '1000', other: 'x' },
+        scheduling: { provisioningModel },
+        resourceStatus: { scheduling: { terminationTimestamp: '2026-11-21T12:00:00.000-08:00' } },
+      },
+      'p',
+      { project: 'p', credentialsFile: null },
+    );
+  expect(at('FLEX_START').labels).toEqual({ [labelKeys.expires]: String(Date.parse('2026-11-21T20:00:00Z') / 1000) });
+  expect(at('SPOT')).toMatchObject({ labels: { [labelKeys.expires]: '1000' }, createdAt: null, data: { found: { spot: true } } });
 });
