@@ -54,8 +54,10 @@ async function adopt(ref: MachineRef, provider: Provider, context: RunContext): 
   if (status.state === 'ending') return `'${ref.id}' has stopped, and may bill for its disk`;
   if (context.ledger.get(ref.id) !== null) return `'${ref.id}' is there, though it was noted as gone`;
   const found = await foundMachine(ref, status, provider, context);
-  const { adopted, entry } = context.ledger.adopt(found);
-  if (!adopted && entry.id !== ref.id) context.ledger.adopt({ ...found, name: ref.id }); // two of one name, made from two computers
+  const first = context.ledger.adopt(found);
+  // Two of one name, made from two computers.
+  const { adopted, entry } = first.adopted || first.entry.id === ref.id ? first : context.ledger.adopt({ ...found, name: ref.id });
+  if (adopted) context.reporter.report({ type: 'note', level: 'info', text: `Found '${entry.name}' again by its label (${provider.id} ${entry.id})` });
   return null;
 }
 

@@ -23,7 +23,7 @@ export interface ReachedMachine extends AsyncDisposable {
 
 /** Connects only. @throws GpuRunError `conflict` while the machine isn't up yet, else what the transport says. */
 export async function connectMachine(machine: MachineEntry, context: RunContext, signal: AbortSignal = context.signal): Promise<Transport> {
-  if (!hasKey(machine, context)) throw noKey(machine);
+  if (!hasKey(machine, context)) throw noKey(machine, context.homeLabel ?? null);
   if (machine.access === null) {
     throw new GpuRunError('conflict', `The machine '${machine.name}' isn't ready yet (${machine.state}).`, {
       hints: [`gpu-run up ${machine.name}   waits for it and makes it ready`],
@@ -44,10 +44,11 @@ export function hasKey({ id, adopted, access }: MachineEntry, { home }: Pick<Run
   return adopted === undefined || access?.kind === 'openssh' || existsSync(join(home.keys, id));
 }
 
-function noKey({ name, adopted }: MachineEntry): GpuRunError {
-  const from = adopted?.home === null || adopted === undefined ? 'on the computer that made it' : `on ${adopted.home}, which made it`;
-  return new GpuRunError('not-allowed', `'${name}' was found again by its label; its SSH key is ${from}, and not here: nobody can log in from here.`, {
-    hints: [`gpu-run down ${name}   ends it`, 'Use it from where it was made, or make another one: gpu-run up OTHER-NAME'],
+function noKey({ name, adopted }: MachineEntry, here: string | null): GpuRunError {
+  const home = adopted?.home ?? null;
+  const key = home !== null && home === here ? 'was lost with the state folder' : `is ${home === null ? 'where it was made' : `on ${home}, which made it`}`;
+  return new GpuRunError('not-allowed', `'${name}' was found again by its label; its SSH key ${key}: nobody can log in from here.`, {
+    hints: [`gpu-run down ${name}   ends it`, 'gpu-run up OTHER-NAME   makes another one'],
   });
 }
 

@@ -132,6 +132,7 @@ test('without its key nobody tries to log in, and it is said what can be done; w
     message: expect.stringContaining('elsewhere-abc123'),
     hints: expect.arrayContaining([expect.stringContaining('gpu-run down cats')]),
   });
+  await expect(connectMachine(entry, { ...fake.context, homeLabel: 'elsewhere-abc123' })).rejects.toThrow('was lost with the state folder');
   mkdirSync(fake.context.home.keys, { recursive: true });
   writeFileSync(join(fake.context.home.keys, entry.id), 'key');
   await expect(connectMachine(entry, fake.context)).rejects.toMatchObject({ code: 'connection' }); // it tried: there is no network here
