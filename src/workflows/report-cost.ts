@@ -95,7 +95,7 @@ export function reportCost(input: CostInput, context: Pick<RunContext, 'ledger' 
   const sums = new Map<string, Sum>();
   const failures: { readonly bill: MachineBill; readonly usd: number; readonly seconds: number }[] = [];
   for (const bill of bills) {
-    const choices = { ...window, by: input.by, jobs: jobs.get(bill.id) ?? [], egress: egress.get(bill.id) ?? null, now };
+    const choices = { since: window.since, until: window.until, by: input.by, jobs: jobs.get(bill.id) ?? [], egress: egress.get(bill.id) ?? null, now };
     const { usd, seconds } = addBill(sums, bill, choices);
     if (seconds > 0 && isFailed(bill)) failures.push({ bill, usd, seconds });
   }
@@ -164,12 +164,14 @@ function addEgress(sums: Map<string, Sum>, bill: MachineBill, { perGb, pulled }:
   const at = billedSpan(bill, now).to - 1;
   if (at < since || at >= until) return 0;
   let whole = 0;
-  for (const [id, bytes] of Object.entries(pulled)) {
-    const usd = costOfBytes(perGb, bytes);
+  for (const id in pulled) {
+    const usd = costOfBytes(perGb, pulled[id] ?? 0);
+    whole += usd;
+    if (!needsJobs(by)) continue;
     const key = keyOf(bill, by, jobs.find((job) => job.id === id) ?? null, at);
     addTo(sums, { bill, key, from: at, to: at }, usd, usd, now);
-    whole += usd;
   }
+  if (whole > 0 && !needsJobs(by)) addTo(sums, { bill, key: keyOf(bill, by, null, at), from: at, to: at }, whole, whole, now);
   return whole;
 }
 
@@ -207,10 +209,9 @@ function bookedPrices(bills: readonly MachineBill[]): BookedPrice[] {
 type Total = Pick<Sum, 'usd' | 'egressUsd' | 'seconds'>;
 
 function sumOf(lines: readonly Total[]): Total {
-  const egress = lines.flatMap(({ egressUsd }) => egressUsd ?? []);
   return {
     usd: lines.reduce((sum, line) => sum + line.usd, 0),
-    egressUsd: egress.length === 0 ? null : egress.reduce((sum, usd) => sum + usd, 0),
+    egressUsd: lines.reduce<number | null>((sum, { egressUsd }) => (egressUsd === null ? sum : (sum ?? 0) + egressUsd), null),
     seconds: lines.reduce((sum, line) => sum + line.seconds, 0),
   };
 }
