@@ -54,7 +54,10 @@ function fillHome(home: string, count: number): string {
     const access = { kind: 'own', host: '203.0.113.9', port: 22, user: 'gpu', hostKeys: [`ssh-ed25519 ${'A'.repeat(68)}`] };
     const times = { launchedAt: at + 3_000, readyAt: at + 60_000, endedAt: isLive ? null : at + hour, endReason: isLive ? null : 'down' };
     const state = isLive ? 'ready' : 'gone';
-    addMachine.run(id, JSON.stringify({ ...recordOf(intent, at), ref, access, ...times, state, deadline: at + 4 * hour }));
+    addMachine.run(
+      id,
+      JSON.stringify({ ...recordOf(intent, at), ref, access, ...times, state, deadline: at + 4 * hour, pulled: { [job.id]: 10_000_000 + n } }),
+    );
     for (const fact of [
       { fact: 'opened', intent },
       { fact: 'launched', ref },
@@ -73,7 +76,8 @@ function runAt(n: number, at: number): { readonly id: string; readonly name: str
   const id = `${name}-abcdef`;
   const price = { perHour: 0.2 + (n % 50) / 10, currency: 'USD' } as const;
   const place = { provider: 'gcp', region: 'us-central1', zone: 'us-central1-a', type: 'g2-standard-4', gpu: { name: 'L4', count: 1 } };
-  const offer = { ...place, spot: true, price, asOf: at, source: 'Cloud Billing catalog', available: null };
+  const egress = { perGb: 0.12, currency: 'USD', asOf: at, source: 'list price' } as const;
+  const offer = { ...place, spot: true, price, egress, asOf: at, source: 'Cloud Billing catalog', available: null };
   const who = { user: `user-${n % 20}`, branch: `branch-${n % 200}`, commit: n.toString(16).padStart(40, '0') };
   const limits = { deadline: at + 4 * hour, idleSeconds: 900, budgetUsd: null, forOneJob: false, billing: { minimumSeconds: 60, incrementSeconds: 1 } };
   const labels = { 'gpu-run-owner': 'bench-abcdef', 'gpu-run-machine': id, 'gpu-run-name': name, 'gpu-run-expires': String(at) };

@@ -10,7 +10,7 @@ const never = Number.MAX_SAFE_INTEGER;
 
 export const billQuery = `
   SELECT created_at, id, name, state, provider, type, zone, spot, template, user, branch, git_commit, launched_at, provider_created_at, ready_at,
-    ended_at, deadline, access_kind, per_hour, price_source, price_as_of, minimum_seconds, increment_seconds
+    ended_at, deadline, access_kind, per_hour, price_source, price_as_of, minimum_seconds, increment_seconds, egress_per_gb, pulled
   FROM machines INDEXED BY machine_bills
   WHERE never_made IS NULL AND created_at < :until AND ifnull(ended_at, ${never}) >= :since
   ORDER BY created_at`;
@@ -21,16 +21,10 @@ export const spanQuery = `
   WHERE started_at IS NOT NULL AND started_at < :until AND ifnull(ended_at, ${never}) >= :since
   ORDER BY machine_id, started_at`;
 
-export const egressQuery = `
-  SELECT id, egress_per_gb, pulled
-  FROM machines INDEXED BY machine_egress
-  WHERE egress_per_gb IS NOT NULL`;
-
 export function billQueries(db: DatabaseSync) {
   return {
     bills: ({ since = 0, until = never }: BillFilter = {}): MachineBill[] =>
       rowsOf<BillRow>(db, billQuery, { since: since - longestIncrementMs, until }).map(billOf),
-    egress: (): MachineEgress[] => rowsOf<EgressRow>(db, egressQuery, {}).map(egressOf),
     jobSpans: ({ since = 0, until = never }: BillFilter = {}): JobSpan[] => rowsOf<SpanRow>(db, spanQuery, { since, until }).map(spanOf),
   };
 }
@@ -69,6 +63,8 @@ type BillRow = readonly [
   asOf: Time,
   minimumSeconds: Time,
   incrementSeconds: Time,
+  perGb: Time,
+  pulled: Text,
 ];
 
 function billOf(row: BillRow): MachineBill {
@@ -97,13 +93,12 @@ function billOf(row: BillRow): MachineBill {
     price: { perHour: row[18] ?? 0, currency: 'USD' },
     priceSource: row[19] ?? '',
     priceAsOf: row[20] ?? createdAt,
+    egress: row[23] === null ? null : { perGb: row[23], pulled: pulledOf(row[24]) },
   };
 }
 
-type EgressRow = readonly [machineId: string, perGb: number, pulled: Text];
-
-function egressOf([machineId, perGb, pulled]: EgressRow): MachineEgress {
-  return { machineId, perGb, pulled: pulled === null ? {} : (JSON.parse(pulled) as MachineEgress['pulled']) };
+function pulledOf(text: Text): MachineEgress['pulled'] {
+  return text === null ? {} : (JSON.parse(text) as MachineEgress['pulled']);
 }
 
 type SpanRow = readonly [machineId: string, startedAt: number, endedAt: Time, id: string, user: Text, branch: Text, commit: Text];

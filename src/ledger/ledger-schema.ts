@@ -90,6 +90,10 @@ export const migrations: readonly string[] = [
   `
   ALTER TABLE machines ADD COLUMN egress_per_gb REAL AS (record ->> '$.offer.egress.perGb');
   ALTER TABLE machines ADD COLUMN pulled TEXT AS (record ->> '$.pulled');
-  CREATE INDEX machine_egress ON machines (id, egress_per_gb, pulled) WHERE egress_per_gb IS NOT NULL;
+  DROP INDEX machine_bills;
+  CREATE INDEX machine_bills ON machines (
+    created_at, id, name, state, provider, type, zone, spot, template, user, branch, git_commit, launched_at, provider_created_at, ready_at,
+    ended_at, deadline, access_kind, per_hour, price_source, price_as_of, minimum_seconds, increment_seconds, egress_per_gb, pulled, never_made
+  ) WHERE never_made IS NULL;
   `,
 ];

@@ -155,11 +155,12 @@ export interface MachineBill extends BilledLife {
   /** Where the price came from, in words, and when it was true there. */
   readonly priceSource: string;
   readonly priceAsOf: number;
+  /** null: what leaves the provider's network costs nothing. */
+  readonly egress: MachineEgress | null;
 }
 
-/** Of a machine whose provider takes money for what leaves its network: what `cost` needs beside its bill. */
+/** Of a machine whose provider takes money for what leaves its network. */
 export interface MachineEgress {
-  readonly machineId: string;
   /** USD per 10^9 bytes, as it stood in the offer that was taken. */
   readonly perGb: number;
   /** Bytes by job, as in the entry. */
@@ -207,8 +208,6 @@ export interface Ledger {
 
   /** Oldest first. Fast however much the ledger holds: no entry is read whole. */
   bills(filter?: BillFilter): MachineBill[];
-  /** Those whose provider takes money for it, in no order. Fast, as `bills`. */
-  egress(): MachineEgress[];
   /** By machine, each one's in the order of their starts. */
   jobSpans(filter?: BillFilter): JobSpan[];
 

@@ -39,7 +39,6 @@ export function openSqliteLedger(file: string, clock: Clock): Ledger {
     getJob: explained(ledger.getJob),
     listJobs: explained(ledger.listJobs),
     bills: explained(ledger.bills),
-    egress: explained(ledger.egress),
     jobSpans: explained(ledger.jobSpans),
     close: ledger.close,
   };

@@ -91,11 +91,10 @@ export function reportCost(input: CostInput, context: Pick<RunContext, 'ledger' 
   const window = { since: input.since ?? 0, until: input.until ?? Number.MAX_SAFE_INTEGER };
   const bills = context.ledger.bills(window);
   const jobs = needsJobs(input.by) ? Map.groupBy(context.ledger.jobSpans(), ({ machineId }) => machineId) : new Map<string, JobSpan[]>();
-  const egress = new Map(context.ledger.egress().map((each) => [each.machineId, each]));
   const sums = new Map<string, Sum>();
   const failures: { readonly bill: MachineBill; readonly usd: number; readonly seconds: number }[] = [];
   for (const bill of bills) {
-    const choices = { since: window.since, until: window.until, by: input.by, jobs: jobs.get(bill.id) ?? [], egress: egress.get(bill.id) ?? null, now };
+    const choices = { since: window.since, until: window.until, by: input.by, jobs: jobs.get(bill.id) ?? [], now };
     const { usd, seconds } = addBill(sums, bill, choices);
     if (seconds > 0 && isFailed(bill)) failures.push({ bill, usd, seconds });
   }
@@ -136,15 +135,13 @@ interface BillChoices {
   readonly by: CostGrouping;
   /** Of this machine; empty where it is not cut by them. */
   readonly jobs: readonly JobSpan[];
-  /** null: its provider takes no money for that. */
-  readonly egress: MachineEgress | null;
   readonly since: number;
   readonly until: number;
   readonly now: number;
 }
 
 function addBill(sums: Map<string, Sum>, bill: MachineBill, choices: BillChoices): { readonly usd: number; readonly seconds: number } {
-  const { by, jobs, egress, since, until, now } = choices;
+  const { by, jobs, since, until, now } = choices;
   let usd = 0;
   let seconds = 0;
   for (const span of spansOf(bill, by, jobs, now)) {
@@ -152,11 +149,11 @@ function addBill(sums: Map<string, Sum>, bill: MachineBill, choices: BillChoices
     const counted = (part.to - part.from) / 1000;
     if (counted <= 0) continue;
     const cost = costOf(bill.price, counted);
-    addTo(sums, part, cost, egress === null ? null : 0, now);
+    addTo(sums, part, cost, bill.egress === null ? null : 0, now);
     usd += cost;
     seconds += counted;
   }
-  return { usd: usd + (egress === null ? 0 : addEgress(sums, bill, egress, choices)), seconds };
+  return { usd: usd + (bill.egress === null ? 0 : addEgress(sums, bill, bill.egress, choices)), seconds };
 }
 
 /** What was fetched counts at the machine's end, whatever it is cut by, and for the job that it belongs to. Returns its cost. */
@@ -196,14 +193,19 @@ function lineOf({ key, usd, egressUsd, seconds, live, bills }: Sum, by: CostGrou
 
 /** Each once. */
 function bookedPrices(bills: readonly MachineBill[]): BookedPrice[] {
+  if (bills.length === 1) return bills.map(bookedPrice); // what lists by machine are made of
   const prices = new Map<string, BookedPrice>();
-  for (const { provider, type, spot, price, priceSource: source, priceAsOf: asOf, createdAt } of bills) {
-    const ageSeconds = Math.max(0, (createdAt - asOf) / 1000);
-    const sort = bills.length === 1 ? '' : JSON.stringify([provider, type, spot, price.perHour, source]);
-    const { asOf: oldest, ageSeconds: most } = prices.get(sort) ?? { asOf, ageSeconds };
-    prices.set(sort, { provider, type, spot, price, source, asOf: Math.min(oldest, asOf), ageSeconds: Math.max(most, ageSeconds) });
+  for (const booked of bills.map(bookedPrice)) {
+    const { provider, type, spot, price, source } = booked;
+    const sort = JSON.stringify([provider, type, spot, price.perHour, source]);
+    const { asOf, ageSeconds } = prices.get(sort) ?? booked;
+    prices.set(sort, { ...booked, asOf: Math.min(asOf, booked.asOf), ageSeconds: Math.max(ageSeconds, booked.ageSeconds) });
   }
   return [...prices.values()];
+}
+
+function bookedPrice({ provider, type, spot, price, priceSource: source, priceAsOf: asOf, createdAt }: MachineBill): BookedPrice {
+  return { provider, type, spot, price, source, asOf, ageSeconds: Math.max(0, (createdAt - asOf) / 1000) };
 }
 
 type Total = Pick<Sum, 'usd' | 'egressUsd' | 'seconds'>;

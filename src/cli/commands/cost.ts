@@ -45,6 +45,9 @@ Machines and jobs that run now are counted up to now. Asks nobody: it is what th
       void out.write(costCsv(result, by));
       return this.finish({}, null);
     }
-    return this.finish({ by, since: isoTime(since), until: isoTime(until), ...costDocument(result) }, renderCost(result, by, mode.verbose, this.view));
+    return this.finish(
+      { by, since: isoTime(since), until: isoTime(until), ...costDocument(result) },
+      mode.json ? null : renderCost(result, by, mode.verbose, this.view),
+    );
   }
 }

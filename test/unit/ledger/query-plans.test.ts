@@ -69,7 +69,6 @@ function programsOf(act: () => unknown): Record<string, unknown>[] {
 test.each<[string, () => unknown]>([
   ['bills', () => ledger.bills()],
   ['spans of jobs', () => ledger.jobSpans()],
-  ['what was fetched', () => ledger.egress()],
 ])('%s: from an index alone, no entry is fetched and none is parsed', (_what, act) => {
   const program = programsOf(act);
   expect(program.filter(({ opcode }) => String(opcode).endsWith('Func'))).toEqual([]);
