@@ -7,6 +7,9 @@ const longest = [
   'e2e/gcp-hard-times',
   'remote-runner/watchdog',
   'gcp/up-failures-unknown',
+  'e2e/rebuild',
+  'e2e/killers',
+  'e2e/budget',
   'e2e/local.',
   'runner/install',
   'e2e/gcp-commands',
@@ -18,6 +21,9 @@ const longest = [
   'examples/iris-train',
   'workflows/api-failures',
 ];
+
+/** Tests that try something at random many times: a part of the rounds in `npm test`, all in the lab. */
+const inRounds = ['test/unit/providers/local-launch.test.ts', 'test/unit/sync/push-model.test.ts'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -40,7 +46,17 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts', 'test/boundaries/**/*.test.ts'] } },
       { extends: true, test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 120_000, fileParallelism: true } },
-      { extends: true, test: { name: 'lab', include: ['test/lab/**/*.test.ts'], testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false } },
+      {
+        extends: true,
+        test: {
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts', ...inRounds],
+          env: { TEST_ROUNDS: 'all' },
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });

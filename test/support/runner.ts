@@ -83,11 +83,12 @@ export function createMachine(script: string, { env = process.env, node = proces
       await Promise.all(clients.map((client) => client.close()));
       // The folder first: then nothing can be started again.
       rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
-      await until(() => {
+      const end = () => {
         const left = processesHolding(root);
         for (const pid of left) kill(pid);
         return left.length === 0;
-      }, 'the end of all processes of the test machine');
+      };
+      await until(end, 'the end of all processes of the test machine', 20_000, 50); // each look reads all of /proc
       rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
     },
   };
@@ -97,8 +98,8 @@ export function createMachine(script: string, { env = process.env, node = proces
 export function processesHolding(needle: string): number[] {
   return readdirSync('/proc').flatMap((name) => {
     const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid || isZombie(pid)) return [];
-    return argumentsOf(pid).includes(needle) || environmentOf(pid).includes(needle) ? [pid] : [];
+    if (!Number.isInteger(pid) || pid === process.pid) return [];
+    return (argumentsOf(pid).includes(needle) || environmentOf(pid).includes(needle)) && !isZombie(pid) ? [pid] : [];
   });
 }
 
@@ -131,8 +132,8 @@ export function kill(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
 }
 
 /** Waits for something that other processes bring about. */
-export async function until<T>(look: () => T | Promise<T>, what: string, withinMs = 20_000): Promise<NonNullable<T>> {
-  for (const end = Date.now() + withinMs; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 10))) {
+export async function until<T>(look: () => T | Promise<T>, what: string, withinMs = 20_000, pauseMs = 25): Promise<NonNullable<T>> {
+  for (const end = Date.now() + withinMs; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, pauseMs))) {
     const found = await look();
     if (found !== null && found !== undefined && found !== false) return found as NonNullable<T>;
   }

@@ -14,6 +14,8 @@ import { anyNeed, collect, planFor } from '../../contract/provider.ts';
 import { type LocalMachines, openLocalMachines } from '../../support/local-machines.ts';
 
 const owner = 'ann-x7k2pq';
+/** How often a launch is killed: `npm run test:lab` does it more often. */
+const rounds = process.env['TEST_ROUNDS'] === 'all' ? 24 : 8;
 const script = fileURLToPath(new URL('../../support/local-launch.ts', import.meta.url));
 
 let machines: LocalMachines;
@@ -43,7 +45,7 @@ async function whyGone(ref: MachineRef): Promise<string | null> {
 describe('a launch that is killed', () => {
   test('at any point leaves only what list finds and terminate removes', async () => {
     let launched = 0;
-    for (let round = 0; round < 24; round++) {
+    for (let round = 0; round < rounds; round++) {
       const order = await plan();
       const child = spawn(process.execPath, [script, machines.home, machines.options.machineProcess, JSON.stringify(order)], {
         stdio: ['ignore', 'pipe', 'inherit'],

@@ -8,13 +8,10 @@ prepareRigs();
 const insert = 'POST zones/us-central1-a/instances';
 const deletion = 'DELETE zones/us-central1-a/instances/-';
 const moments: readonly Crash[] = [
-  { command: 'up', at: `before ${insert}`, by: 'reap' },
   { command: 'up', at: `after ${insert}`, by: 'next' },
-  { command: 'up', at: 'after ledger note ready', by: 'reap' },
   { command: 'train', at: 'after ledger job queued', by: 'next' },
   { command: 'extend', at: 'after message arm', by: 'next' },
   { command: 'down', at: `after ${deletion}`, by: 'reap' },
-  { command: 'down', at: 'after ledger note gone', by: 'next' },
 ];
 
 test('killed around each order, each deletion and what is written down of them', async () => {
