@@ -26,7 +26,7 @@ export function budgetUse(machine: MachineEntry, { clock }: Pick<RunContext, 'cl
   const usd = machine.budgetUsd;
   if (usd === null || machine.offer.price.perHour === 0) return null;
   const spentUsd = spentBy(machine, { clock });
-  const reached = reachedBy(machine, clock.now())?.share ?? null;
+  const reached = warnedShares.findLast((share) => spentUsd >= usd * share * (1 - 1e-9)) ?? null;
   return { usd, spentUsd, reached, warning: reached === null ? null : warningOf(machine, usd, spentUsd) };
 }
 
@@ -48,12 +48,13 @@ async function watch(machine: MachineEntry, tell: OnJobEvent, { ledger, clock }:
     const known = ledger.get(machine.id) ?? machine; // its beginning may have become known, its deadline moved
     const use = budgetUse(known, { clock });
     if (use === null) return;
-    const last = reachedBy(known, now);
-    if (last !== undefined && use.warning !== null && last.share > told) {
-      told = last.share;
-      await tell({ type: 'note', at: last.at, level: 'warn', text: use.warning });
+    const moments = reachings(known, now);
+    if (use.reached !== null && use.warning !== null && use.reached > told) {
+      told = use.reached;
+      const at = moments.find(({ share }) => share === told)?.at ?? now;
+      await tell({ type: 'note', at: Math.min(at, now), level: 'warn', text: use.warning });
     }
-    const next = reachings(known, now).find(({ at }) => at > now);
+    const next = moments.find(({ at }) => at > now);
     if (next === undefined) return;
     await clock.sleep(Math.min(next.at - now, longestSleepMs), signal);
   }
@@ -65,11 +66,7 @@ interface Reaching {
   readonly at: number;
 }
 
-function reachedBy(machine: MachineEntry, now: number): Reaching | undefined {
-  return reachings(machine, machine.endedAt ?? now).findLast(({ at }) => at <= (machine.endedAt ?? now));
-}
-
-/** When each share is spent, or was. What is billed at least is spent at once. */
+/** When each share is spent, or was, if the machine lives so long. What is billed at least is spent at once. */
 function reachings(machine: MachineEntry, now: number): Reaching[] {
   const { budgetUsd, spentBeforeUsd = 0, offer, billing } = machine;
   const { from } = spanOf(machine, now);

@@ -129,3 +129,12 @@ test('status says how much is spent, and which warning was the last', async () =
   await fake.clock.advance(60 * minute);
   expect(await look()).toMatchObject({ spentUsd: 8.5, reached: 0.8 });
 });
+
+test('what was never spent is not warned of: not after a sleep beyond the deadline, nor to whoever follows', async () => {
+  const machine = machineOf({ perHour: 6 }); // ten minutes at ten cents a minute
+  const { told, tell } = followers();
+  await using _ = warnOfBudget(machine, tell, fake.context);
+  await fake.clock.jump(300 * minute);
+  expect((await status({ refresh: false, all: false }, fake.context)).machines[0]?.budget).toEqual({ usd: 10, spentUsd: 1, reached: null, warning: null });
+  expect(told).toEqual([]);
+});
