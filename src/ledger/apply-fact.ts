@@ -27,10 +27,10 @@ export function recordOfFound({ ref, access, ...intent }: FoundMachine, now: num
 
 /**
  * A machine that is ending never becomes ready again, however late the news comes, but what the news says about
- * where it is (`ref`, `access`) is kept: it is needed to end it. The first reason to end it is the one that stays.
+ * where it is (`ref`, `access`) is kept: it is needed to end it. The first reason to end it is the one that stays. Of what was fetched the last may be booked after the end.
  */
 export function applyFact(record: MachineRecord, fact: MachineFact, now: number): MachineRecord {
-  if (record.state === 'gone') return fact.fact === 'gone' ? { ...record, leftovers: fact.leftovers } : record;
+  if (record.state === 'gone' && fact.fact !== 'pulled') return fact.fact === 'gone' ? { ...record, leftovers: fact.leftovers } : record;
   switch (fact.fact) {
     case 'launched':
       return { ...record, ref: fact.ref, launchedAt: record.launchedAt ?? now, state: record.state === 'intent' ? 'launched' : record.state, asOf: now };

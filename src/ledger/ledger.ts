@@ -190,7 +190,7 @@ export interface Ledger {
   open(intent: MachineIntent): { readonly opened: boolean; readonly entry: MachineEntry };
   /** Writes down a machine that was found, at once as ready, unless its id is known or a machine of that name lives: then that one comes back. */
   adopt(found: FoundMachine): { readonly adopted: boolean; readonly entry: MachineEntry };
-  /** Adds a fact and its consequences. Facts for a machine that is gone change nothing but leftovers. @throws GpuRunError not-found */
+  /** Adds a fact and its consequences. Facts for a machine that is gone change nothing but leftovers and what was fetched from it. @throws GpuRunError not-found */
   note(id: string, fact: MachineFact): MachineEntry;
   get(id: string): MachineEntry | null;
   /** Newest first. */

@@ -64,13 +64,13 @@ function splitByDay({ bill, from, to }: Whole): Span[] {
   return spans;
 }
 
-/** A job's time is its own; the time of no job is called by `nameOf(null)`. Jobs that overlap by the clock share no second twice. */
+/** A job's time is its own; the time of no job is called by `nameOf(null)`. Jobs run one at a time: one is over when the next begins, whatever was heard of its end. */
 function splitByJob({ bill, from, to }: Whole, jobs: readonly JobSpan[], now: number, nameOf: (job: JobSpan | null) => string): Span[] {
   const spans: Span[] = [];
   let at = from;
-  for (const job of jobs) {
+  for (const [index, job] of jobs.entries()) {
     const begin = clamp(job.startedAt, at, to);
-    const end = clamp(job.endedAt ?? now, begin, to);
+    const end = clamp(Math.min(job.endedAt ?? now, jobs[index + 1]?.startedAt ?? Number.POSITIVE_INFINITY), begin, to);
     if (begin > at) spans.push({ bill, key: nameOf(null), from: at, to: begin });
     if (end > begin) spans.push({ bill, key: nameOf(job), from: begin, to: end });
     at = end;

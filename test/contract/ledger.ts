@@ -114,7 +114,7 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
         expect(noteAt(9_000, { fact: 'gone', reason: 'deadline', at: 5_500, leftovers: [] })).toMatchObject({ endedAt: 5_500, endReason: 'deadline' });
       });
 
-      it('changes nothing but leftovers of a machine that is gone', () => {
+      it('changes nothing but leftovers, and what was fetched, of a machine that is gone', () => {
         opened();
         const gone = noteAt(2_000, { fact: 'gone', reason: 'down', leftovers: ['a disk'] });
         const late: MachineFact[] = [
@@ -127,6 +127,7 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
         ];
         for (const fact of late) expect(noteAt(3_000, fact)).toEqual(gone);
         expect(noteAt(4_000, { fact: 'gone', reason: 'again', at: 1, leftovers: [] })).toEqual({ ...gone, leftovers: [] });
+        expect(noteAt(5_000, { fact: 'pulled', bytes: 7, job: null })).toEqual({ ...gone, leftovers: [], pulled: { '': 7 } });
       });
 
       it('keeps where a machine will be found from the start, until the provider has told', () => {
@@ -288,7 +289,7 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
         expect(ledger.bills({ since: daysLater }).map(({ id }) => id)).toEqual(['mice-1']);
       });
 
-      it('egress: of machines whose provider takes money for it, what was fetched by job; nothing more once they are gone', () => {
+      it('egress: of machines whose provider takes money for it, what was fetched by job, and what is booked after the end', () => {
         const { offer } = someIntent('x', 'x');
         const egress = { perGb: 0.12, currency: 'USD' as const, asOf: 1, source: 'test' };
         ledger.open({ ...someIntent('cats-1', 'cats'), offer: { ...offer, egress } });
@@ -299,7 +300,7 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
         ledger.note('cats-1', { fact: 'gone', reason: 'down', leftovers: [] });
         ledger.note('cats-1', { fact: 'pulled', bytes: 5, job: null });
         expect(Object.fromEntries(ledger.bills().map(({ id, egress: billed }) => [id, billed]))).toEqual({
-          'cats-1': { perGb: 0.12, pulled: { a: 10, '': 5 } },
+          'cats-1': { perGb: 0.12, pulled: { a: 10, '': 10 } },
           'dogs-1': { perGb: 0.12, pulled: {} },
           'mice-1': null,
         });

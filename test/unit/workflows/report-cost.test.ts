@@ -193,8 +193,8 @@ test('what was fetched counts for the job that it belongs to, at the end of the 
   expect(reportCost({ by: 'machine', since: null, until: world.now - 5_000 }, context).totalEgressUsd).toBe(0);
   expect(reportCost({ by: 'machine', since: world.now - 5_000 }, context).totalEgressUsd).toBeCloseTo(1.5, 9);
   expect(wholeCost(ledger.note('m-0', { fact: 'gone', reason: 'down', leftovers: [] }), world.now)).toBeCloseTo(1.6, 9);
-  ledger.note('m-0', { fact: 'pulled', bytes: 1e9, job: null }); // too late to be true
-  expect(reportCost({ by: 'day', since: null }, context).totalEgressUsd).toBeCloseTo(1.5, 9);
+  ledger.note('m-0', { fact: 'pulled', bytes: 1e9, job: null }); // what was on the way when the end was noted
+  expect(reportCost({ by: 'day', since: null }, context).totalEgressUsd).toBeCloseTo(1.62, 9);
   ledger.close();
   const other = createWorld({ minimumSeconds: 0, incrementSeconds: 0 });
   other.count = 2;
@@ -249,6 +249,26 @@ test('failed attempts are named with their reasons; what runs now is live; price
   expect(commits).toEqual([
     ['1'.repeat(40), '1'.repeat(12)],
     ['(no commit)', '(no commit)'],
+  ]);
+  ledger.close();
+});
+
+test('jobs run one at a time: one whose end nobody here heard of takes nothing from the next', () => {
+  const world = createWorld({ minimumSeconds: 0, incrementSeconds: 0 });
+  const { ledger } = world;
+  const context = { ledger, clock: { now: () => world.now, sleep: () => Promise.resolve() } };
+  take(world, { step: 'order', outcome: 'made', price: 36, before: 0, after: 0 }, { minimumSeconds: 0, incrementSeconds: 0 });
+  ledger.note('m-0', { fact: 'ready', access });
+  ledger.putJob(jobOn('m-0', world));
+  pass(world, 100_000);
+  const next = jobOn('m-0', world);
+  pass(world, 800_000);
+  ledger.putJob({ ...next, state: 'ended', endedAt: world.now });
+  pass(world, 100_000);
+  expect(reportCost({ by: 'job', since: null }, context).items.map(({ key, usd }) => [key, usd])).toEqual([
+    ['job-2', 8],
+    ['(between jobs, m-0)', 1],
+    ['job-1', 1],
   ]);
   ledger.close();
 });
