@@ -51,36 +51,46 @@ async function reapProvider(judgement: Judgement, result: Sorted): Promise<void>
   const { machines, leftovers, failure } = await listOurs(provider, input.providerOptions ?? {}, context);
   if (failure !== null) result.unreachable.push({ provider: provider.id, code: failure.code, message: failure.message });
   const seen = new Set(machines.map(({ id }) => id));
-  await inTurn(machines, judgement, result, judgeMachine);
+  await judgeAll(machines, judgement, result, judgeMachine);
   const unlisted = context.ledger.list({ live: true }).filter((entry) => entry.provider === provider.id && !seen.has(entry.id));
-  await Promise.all(unlisted.map((entry) => settleUnlisted(entry, failure !== null, judgement, result)));
+  await sideBySide(unlisted, result, async (entry, part) => {
+    try {
+      await settleUnlisted(entry, failure !== null, judgement, part);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      const { code, message } = toGpuRunError(error);
+      part.unreachable.push({ provider: provider.id, code, message: `'${entry.name}' (${entry.id}): ${message}` });
+    }
+  });
   // Last: the machine that a disk was made for has been settled by now.
-  await inTurn(leftovers, judgement, result, judgeLeftover);
+  await judgeAll(leftovers, judgement, result, judgeLeftover);
 }
 
 type Judge = (ref: MachineRef, judgement: Judgement) => Promise<Verdict>;
 
-/** Side by side; what is said of them keeps the order of the list. */
-async function inTurn(refs: readonly MachineRef[], judgement: Judgement, result: Sorted, judge: Judge): Promise<void> {
+async function judgeAll(refs: readonly MachineRef[], judgement: Judgement, result: Sorted, judge: Judge): Promise<void> {
   const { provider, context } = judgement;
-  const parts = await Promise.all(
-    refs.map(async (ref) => {
-      const part: Sorted = { found: [], ended: [], kept: [], unreachable: [], leftovers: [] };
-      let verdict: Verdict;
-      try {
-        verdict = await judge(ref, judgement);
-      } catch (error) {
-        context.signal.throwIfAborted();
-        verdict = { end: false, why: `it could not be looked at: ${toGpuRunError(error).message}` };
-      }
-      const reaped: Reaped = { provider: provider.id, id: ref.id, name: ref.name, why: verdict.why };
-      part.found.push(reaped);
-      if (verdict.end) await endOrSay(reaped, ref, judgement, part, () => end(ref, provider, reaped.why, context));
-      else part.kept.push(reaped);
-      return part;
-    }),
-  );
+  await sideBySide(refs, result, async (ref, part) => {
+    let verdict: Verdict;
+    try {
+      verdict = await judge(ref, judgement);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      verdict = { end: false, why: `it could not be looked at: ${toGpuRunError(error).message}` };
+    }
+    const reaped: Reaped = { provider: provider.id, id: ref.id, name: ref.name, why: verdict.why };
+    part.found.push(reaped);
+    if (verdict.end) await endOrSay(reaped, ref, judgement, part, () => end(ref, provider, reaped.why, context));
+    else part.kept.push(reaped);
+  });
+}
+
+/** What is said keeps the order of the items. All are waited for, also when one throws: what is being ended is reported. */
+async function sideBySide<T>(items: readonly T[], result: Sorted, work: (item: T, part: Sorted) => Promise<void>): Promise<void> {
+  const parts = items.map((): Sorted => ({ found: [], ended: [], kept: [], unreachable: [], leftovers: [] }));
+  const outcomes = await Promise.allSettled(items.map((item, index) => work(item, parts[index] as Sorted)));
   for (const part of parts) for (const key of Object.keys(part) as (keyof Sorted)[]) (result[key] as unknown[]).push(...part[key]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
 /** One that can't be ended must not keep the others alive. */

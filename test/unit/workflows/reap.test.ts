@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { MachineRef } from '../../../src/core/machine.ts';
 import type { Offer } from '../../../src/core/offer.ts';
 import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
@@ -89,6 +90,32 @@ test('a machine that can not be ended keeps no other alive, and is named as stil
   expect(result.ended.map(({ name }) => name)).toEqual(['second']);
   expect(result.leftovers.join()).toContain('HTTP 500');
   expect(result.unreachable).toEqual([]);
+});
+
+test('a machine that is not listed and cannot be looked at is named; the others, and what was left behind, are ended and reported', async () => {
+  for (const name of ['cats', 'dogs']) await launched(name, 'ready');
+  const { describe, terminate } = provider;
+  const disk: MachineRef = { provider: 'fake', id: 'old-abcdef', name: 'old', labels: {}, createdAt: 0, data: {}, leftover: 'its disk old' };
+  const ended: string[] = [];
+  Object.assign(provider, {
+    async *list() {
+      yield disk;
+    },
+    describe: async (ref: MachineRef) => {
+      if (ref.id === 'cats-abcdef') throw new Error('403 in the project of cats');
+      return await describe(ref);
+    },
+    terminate: async (ref: MachineRef) => {
+      ended.push(ref.id);
+      return ref === disk ? { state: 'gone', leftovers: [] } : await terminate(ref);
+    },
+  });
+  provider.takeBack('dogs-abcdef');
+  const result = await reap({ dryRun: false }, fake.context);
+  expect(result.unreachable).toEqual([{ provider: 'fake', code: 'internal', message: "'cats' (cats-abcdef): 403 in the project of cats" }]);
+  expect(result.ended.map(({ name }) => name)).toEqual(['dogs', 'old']);
+  expect(ended).toEqual(['dogs-abcdef', 'old-abcdef']);
+  expect(fake.context.ledger.get('cats-abcdef')?.state).toBe('ready');
 });
 
 test('one that a list leaves out, but that is there when asked for, is kept; so is one under an older owner label', async () => {
