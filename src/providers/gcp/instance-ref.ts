@@ -12,6 +12,8 @@ export interface InstanceRef {
   readonly credentialsFile: string | null;
   /** Our label's value. */
   readonly owner: string;
+  /** From which state folder it was made, as its label says; null: it has none. */
+  readonly home: string | null;
   /** As the config says it; null: `default`. */
   readonly network: string | null;
   /** The public half of its key; null: not known, it was found by its label alone. */
@@ -51,6 +53,7 @@ export function readInstanceRef(ref: MachineRef): InstanceRef {
     name: ref.id,
     credentialsFile: text('credentialsFile'),
     owner: ref.labels[labelKeys.owner] ?? '',
+    home: ref.labels[labelKeys.home] ?? null,
     network: text('network'),
     sshPublicKey: text('sshPublicKey'),
     user: text('user') ?? 'gpurun',

@@ -1,7 +1,7 @@
 /** All that carries an owner's label in a project: machines, and what machines have left behind. */
 import { GpuRunError } from '../../core/errors.ts';
 import { type Labels, labelKeys, type MachineRef } from '../../core/machine.ts';
-import { ruleName } from './access/firewall.ts';
+import { isRuleOf, ruleName, rulePrefix } from './access/rule-name.ts';
 import { foundInstance } from './appraise.ts';
 import type { GceApi } from './gce-api.ts';
 import { GceError } from './gce-error.ts';
@@ -12,7 +12,7 @@ import { lastOf } from './instance-ref.ts';
 
 /**
  * Machines first. A disk that some machine has is that machine's; firewall rules carry no labels, and are known by their names, which
- * are made from the owner and the network. They are listed when the owner has no machine.
+ * are made from the owner, the network and the state folder. They are listed when no machine of that state folder is there.
  * @throws GpuRunError `connection`, after all that was found, when zones did not answer: machines there may bill
  */
 export async function* listMachines(api: GceApi, account: Account, owner: string, signal?: AbortSignal): AsyncIterable<MachineRef> {
@@ -22,7 +22,7 @@ export async function* listMachines(api: GceApi, account: Account, owner: string
   for (const instance of ours) yield refOfInstance(instance, api.project, account);
   for (const disk of disks.items) if (isLeft(disk, owner, ours)) yield refOfDisk(disk, api.project, account);
   const unreachable = [...new Set([...instances.unreachable, ...disks.unreachable])];
-  if (ours.length === 0 && unreachable.length === 0) for (const rule of await rulesOf(api, owner, signal)) yield refOfRule(rule, owner, api.project, account);
+  if (unreachable.length === 0) for (const rule of await rulesOf(api, owner, ours, signal)) yield refOfRule(rule, owner, api.project, account);
   if (unreachable.length === 0) return;
   throw new GpuRunError(
     'connection',
@@ -71,10 +71,14 @@ function refOfDisk(disk: Disk, project: string, { credentialsFile }: Account): M
 }
 
 /** What can't be asked for want of a permission is not worth a failed list: a rule costs nothing. */
-async function rulesOf(api: GceApi, owner: string, signal: AbortSignal | undefined): Promise<readonly Firewall[]> {
+async function rulesOf(api: GceApi, owner: string, machines: readonly Instance[], signal: AbortSignal | undefined): Promise<readonly Firewall[]> {
+  const homes = machines.map(({ labels }) => labels?.[labelKeys.home] ?? null);
   try {
-    const rules = await api.listFirewalls('name=gpu-run-ssh-*', signal);
-    return rules.filter(({ name, network, targetTags = [] }) => name === ruleName(owner, network ?? null) && targetTags.includes(networkTag));
+    const rules = await api.listFirewalls(`name=${rulePrefix}*`, signal);
+    return rules.filter(({ name, network = null, targetTags = [] }) => {
+      const isNeeded = homes.some((home) => ruleName({ owner, home }, network) === name);
+      return isRuleOf(name, owner, network) && targetTags.includes(networkTag) && !isNeeded;
+    });
   } catch (error) {
     if (error instanceof GceError) return [];
     throw error;

@@ -17,8 +17,8 @@ export async function terminateInstance(api: GceApi, ref: InstanceRef, signal?: 
   if (!isInstanceName(ref.name)) return { state: 'gone', leftovers: [] };
   try {
     if (ref.rule !== null) {
-      await removeRuleWhenLast(api, ref.owner, '', ref.network, signal);
-      return { state: 'gone', leftovers: [] }; // or a machine of the owner has come that needs it
+      await removeRuleWhenLast(api, { name: ref.rule, owner: ref.owner, network: ref.network, ended: null }, signal);
+      return { state: 'gone', leftovers: [] }; // or a machine has come that needs it
     }
     if (ref.disk !== null) {
       const deletion = await api.deleteDisk(ref.zone, ref.disk, randomUUID(), signal);

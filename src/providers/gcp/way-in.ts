@@ -2,6 +2,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { toGpuRunError } from '../../core/errors.ts';
 import { ensureSshAllowed, removeRuleWhenLast } from './access/firewall.ts';
+import { ruleName } from './access/rule-name.ts';
 import { explainFailure } from './failure.ts';
 import type { GceApi } from './gce-api.ts';
 import { GceError } from './gce-error.ts';
@@ -42,10 +43,10 @@ export function createWayIn({ clock, callerAddress, warn }: WayInParts): WayIn {
     }
   };
   return {
-    async open(api, { zone, name, owner, publicIp, allowFrom }, signal) {
+    async open(api, { zone, name, owner, home, publicIp, allowFrom }, signal) {
       try {
         const allowed = await limited(signal, (limit) =>
-          ensureSshAllowed({ api, zone, name, owner, tag: networkTag, port: sshPort, publicIp, allowFrom, callerAddress, signal: limit }),
+          ensureSshAllowed({ api, zone, name, owner, home, tag: networkTag, port: sshPort, publicIp, allowFrom, callerAddress, signal: limit }),
         );
         if (allowed.state === 'made') return true;
         if (allowed.state === 'unsure') warn(allowed.command === null ? allowed.warning : `${allowed.warning} By hand: ${allowed.command}`);
@@ -56,9 +57,10 @@ export function createWayIn({ clock, callerAddress, warn }: WayInParts): WayIn {
       }
       return false;
     },
-    async close(api, { owner, name, network }) {
+    async close(api, { owner, home, name, network }) {
       try {
-        await limited(undefined, (limit) => removeRuleWhenLast(api, owner, name, network, limit));
+        const rule = ruleName({ owner, home }, network);
+        await limited(undefined, (limit) => removeRuleWhenLast(api, { name: rule, owner, network, ended: name }, limit));
       } catch {
         // It opens one port of our machines to one address; the next machine that ends takes it along.
       }

@@ -1,23 +1,24 @@
 /**
  * The way in for SSH: what the network lets in already is used; else one rule of ours is made, for the caller's own address and our
- * machines alone, never for the whole Internet. It goes with the last of the owner's machines. Nothing here stops a launch: what
- * can't be done comes back as a text for the user, with the command to do it.
+ * machines alone, never for the whole Internet. It goes with the last machine that was made from the same state folder. Nothing here
+ * stops a launch: what can't be done comes back as a text for the user, with the command to do it.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { GpuRunError } from '../../../core/errors.ts';
+import { labelKeys } from '../../../core/machine.ts';
 import type { GceApi } from '../gce-api.ts';
 import { GceError } from '../gce-error.ts';
 import type { EffectiveFirewalls, Firewall, Instance } from '../gce-resources.ts';
-import { judge } from './firewall-verdict.ts';
+import { judge, type Verdict } from './firewall-verdict.ts';
 import { relayRange } from './iap/relay-error.ts';
+import { type RuleOwner, ruleName, rulePrefix } from './rule-name.ts';
 
-export interface SshAccessNeed {
+/** The rule is named after `owner` and `home` of the machine's labels. */
+export interface SshAccessNeed extends RuleOwner {
   readonly api: GceApi;
   readonly zone: string;
   /** Of the instance. */
   readonly name: string;
-  /** Our label's value: the rule is named after it, so there is one for each owner and network. */
-  readonly owner: string;
   /** Of the instance: rules name them. The first is the one that our rule names. */
   readonly tag: string;
   readonly port: number;
@@ -38,11 +39,10 @@ export type SshAllowed =
 
 /** @throws only what is no answer of Google: an abort, a bug */
 export async function ensureSshAllowed(need: SshAccessNeed): Promise<SshAllowed> {
-  const { api, zone, name, tag, port, publicIp, signal } = need;
+  const { api, zone, name, publicIp, signal } = need;
   const [effective, instance] = await Promise.all([orFailure(api.effectiveFirewalls(zone, name, signal)), orFailure(api.getInstance(zone, name, signal))]);
-  const judged = (source: string, extra?: Firewall) => (effective instanceof GceError ? null : judge(effective, { source, port, tags: [tag] }, extra));
   if (publicIp) {
-    const anybody = judged('0.0.0.0/0');
+    const anybody = judged(need, effective, '0.0.0.0/0');
     if (anybody?.answer === 'allowed') return { state: 'allowed', by: anybody.rule };
   }
   const sources = await sourcesOf(need);
@@ -52,9 +52,10 @@ export async function ensureSshAllowed(need: SshAccessNeed): Promise<SshAllowed>
     const warning = 'SSH may not get in: no rule of the network lets everybody in, and the address of this computer on the Internet is not known.';
     return { state: 'unsure', warning, command };
   }
-  const verdicts = sources.map((source) => judged(source));
+  const lasting = withoutOthers(effective, body.name);
+  const verdicts = sources.map((source) => judged(need, lasting, source));
   if (verdicts.every((verdict) => verdict?.answer === 'allowed')) return { state: 'allowed', by: verdicts[0]?.rule ?? null };
-  const blocking = sources.map((source) => judged(source, body)).find((verdict) => verdict?.answer === 'denied');
+  const blocking = sources.map((source) => judged(need, lasting, source, body)).find((verdict) => verdict?.answer === 'denied');
   if (blocking !== undefined) {
     const warning = `SSH will not get in from ${sources.join(', ')}: ${blocking?.rule ?? 'a rule'} forbids it, and a rule of ours would not change that.`;
     return { state: 'unsure', warning, command: null };
@@ -64,6 +65,8 @@ export async function ensureSshAllowed(need: SshAccessNeed): Promise<SshAllowed>
     return { state: 'made', rule: body.name };
   } catch (error) {
     if (!(error instanceof GceError)) throw error;
+    const now = sources.map((source) => judged(need, effective, source));
+    if (now.every((verdict) => verdict?.answer === 'allowed')) return { state: 'allowed', by: now[0]?.rule ?? null };
     return {
       state: 'unsure',
       warning: `SSH may not get in from ${sources.join(', ')}: no rule of the network lets it, and making one failed: ${error.message}`,
@@ -72,20 +75,40 @@ export async function ensureSshAllowed(need: SshAccessNeed): Promise<SshAllowed>
   }
 }
 
+/** null: not known. */
+function judged({ port, tag }: SshAccessNeed, effective: EffectiveFirewalls | GceError, source: string, extra?: Firewall): Verdict | null {
+  return effective instanceof GceError ? null : judge(effective, { source, port, tags: [tag] }, extra);
+}
+
+/** Rules of other computers behind one address with us go when their machines do, and ours stay. */
+function withoutOthers(effective: EffectiveFirewalls | GceError, own: string): EffectiveFirewalls | GceError {
+  if (effective instanceof GceError) return effective;
+  return { ...effective, firewalls: (effective.firewalls ?? []).filter(({ name }) => name === own || !name.startsWith(rulePrefix)) };
+}
+
+export interface RuleToRemove {
+  /** Of the rule. */
+  readonly name: string;
+  readonly owner: string;
+  /** Of the rule, or of the machine that has ended; null: `default`. */
+  readonly network: string | null;
+  /** Name of the machine that has ended; null: of none. */
+  readonly ended: string | null;
+}
+
 /**
- * After `ended` (a name) was ended: deletes the owner's rule when no other machine of the owner is left. Where that is not certain the
- * rule stays: it opens one port of machines that are ours to one address.
- * @param network of the machine that has ended; null: the network `default`
+ * Deletes a rule that no machine needs any more. Where that is not certain the rule stays: it opens one port of machines that are ours
+ * to one address.
  * @returns whether it was deleted. @throws as `ensureSshAllowed`
  */
-export async function removeRuleWhenLast(api: GceApi, owner: string, ended: string, network: string | null, signal?: AbortSignal): Promise<boolean> {
+export async function removeRuleWhenLast(api: GceApi, unneeded: RuleToRemove, signal?: AbortSignal): Promise<boolean> {
   try {
-    const rule = await api.getFirewall(ruleName(owner, network), signal);
-    if (rule === null || (await othersLeft(api, owner, ended, signal))) return false;
+    const rule = await api.getFirewall(unneeded.name, signal);
+    if (rule === null || (await othersLeft(api, unneeded, signal))) return false;
     const deletion = await api.deleteFirewall(rule.name, randomUUID(), signal);
     if (deletion !== null) await api.waitOperation(deletion, signal);
     // One that was made in between was told that the rule is there.
-    if (!(await othersLeft(api, owner, ended, signal))) return true;
+    if (!(await othersLeft(api, unneeded, signal))) return true;
     await putRule(api, asWritten(rule), signal);
     return false;
   } catch (error) {
@@ -102,15 +125,10 @@ function asWritten({ name, network, direction, priority, sourceRanges, targetTag
   return JSON.parse(JSON.stringify({ name, network, direction, priority, sourceRanges, targetTags, allowed }));
 }
 
-async function othersLeft(api: GceApi, owner: string, ended: string, signal: AbortSignal | undefined): Promise<boolean> {
-  const { items, unreachable } = await api.listInstances(`labels.gpu-run-owner=${owner}`, signal);
-  return unreachable.length > 0 || items.some(({ name, status }) => name !== ended && !ending.has(status));
-}
-
-/** One for each owner and network, whatever the address: at another place it is changed. */
-export function ruleName(owner: string, network: string | null): string {
-  const short = network === null ? 'default' : network.slice(network.lastIndexOf('/') + 1);
-  return `gpu-run-ssh-${createHash('sha256').update(`${owner}\n${short}`).digest('hex').slice(0, 12)}`;
+async function othersLeft(api: GceApi, { name: rule, owner, network, ended }: RuleToRemove, signal: AbortSignal | undefined): Promise<boolean> {
+  const { items, unreachable } = await api.listInstances(`labels.${labelKeys.owner}=${owner}`, signal);
+  const needs = ({ labels }: Instance) => ruleName({ owner, home: labels?.[labelKeys.home] ?? null }, network) === rule;
+  return unreachable.length > 0 || items.some((instance) => instance.name !== ended && !ending.has(instance.status) && needs(instance));
 }
 
 async function putRule(api: GceApi, body: Firewall, signal: AbortSignal | undefined): Promise<void> {
@@ -136,9 +154,9 @@ async function putRule(api: GceApi, body: Firewall, signal: AbortSignal | undefi
   }
 }
 
-function ruleBody({ owner, tag, port }: SshAccessNeed, network: string | null, sources: readonly string[]): Firewall {
+function ruleBody({ owner, home, tag, port }: SshAccessNeed, network: string | null, sources: readonly string[]): Firewall {
   return {
-    name: ruleName(owner, network),
+    name: ruleName({ owner, home }, network),
     network: network ?? 'global/networks/default',
     direction: 'INGRESS',
     priority: 1000,

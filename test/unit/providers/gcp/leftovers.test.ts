@@ -1,7 +1,7 @@
 /** `reap` against the emulator, over HTTP: what may lie about in a project, ours and others'. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { labelKeys } from '../../../../src/core/machine.ts';
-import { ruleName } from '../../../../src/providers/gcp/access/firewall.ts';
+import { ruleName } from '../../../../src/providers/gcp/access/rule-name.ts';
 import { refOfInstance } from '../../../../src/providers/gcp/list-instances.ts';
 import type { RunContext } from '../../../../src/workflows/context.ts';
 import { reap } from '../../../../src/workflows/reap.ts';
@@ -100,14 +100,17 @@ test('a disk that can not be deleted is named with the exact command, and keeps 
   expect(leftovers.join()).toContain(`gcloud compute disks delete cats-abcdef --zone=${zone} --project=emulated --quiet`);
 });
 
-test('the firewall rule goes when no machine of its owner is left; one of another owner, and one with a name like ours, stay', async () => {
+test('the firewall rule goes when no machine of its state folder is left; one of another folder that has machines, of another owner, and one with a name like ours, stay', async () => {
   const rule = (name: string) => {
     const allowed = [{ IPProtocol: 'tcp', ports: ['22'] }];
     return ask('POST', '/global/firewalls', { name, network: 'global/networks/default', sourceRanges: ['203.0.113.7/32'], targetTags: ['gpu-run'], allowed });
   };
-  const ours = ruleName(context.owner, 'default');
-  for (const name of [ours, ruleName('somebody-else', 'default'), 'gpu-run-ssh-mine']) await rule(name);
+  const of = (owner: string, home: string) => ruleName({ owner, home }, 'default');
+  const ours = of(context.owner, 'other-laptop-abc123');
+  const others = [of(context.owner, 'third-laptop-abc123'), of('somebody-else', 'other-laptop-abc123'), 'gpu-run-ssh-mine'];
+  for (const name of [ours, ...others]) await rule(name);
   await made('alive-abcdef');
+  await made('third-abcdef', { home: 'third-laptop-abc123' });
   await reap({ dryRun: false }, context);
   expect(rig.emulator.firewalls()).toContain(ours);
   await rig.emulator.vanish('alive-abcdef');
@@ -116,7 +119,7 @@ test('the firewall rule goes when no machine of its owner is left; one of anothe
   expect(rig.emulator.firewalls()).toContain(ours);
   expect(await reap({ dryRun: false }, context)).toMatchObject({ ended: [{ id: ours }], leftovers: [] });
   expect(rig.emulator.firewalls()).not.toContain(ours);
-  expect(rig.emulator.firewalls()).toEqual(expect.arrayContaining([ruleName('somebody-else', 'default'), 'gpu-run-ssh-mine']));
+  expect(rig.emulator.firewalls()).toEqual(expect.arrayContaining(others));
 });
 
 test('zones that do not answer are named; what was found elsewhere is ended all the same', async () => {

@@ -2,17 +2,20 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { callerAddress } from '../../../../../src/providers/gcp/access/caller-address.ts';
-import { ensureSshAllowed, removeRuleWhenLast, ruleName, type SshAccessNeed } from '../../../../../src/providers/gcp/access/firewall.ts';
+import { ensureSshAllowed, removeRuleWhenLast, type SshAccessNeed } from '../../../../../src/providers/gcp/access/firewall.ts';
+import { ruleName } from '../../../../../src/providers/gcp/access/rule-name.ts';
 import type { GceApi } from '../../../../../src/providers/gcp/gce-api.ts';
 import { GceError } from '../../../../../src/providers/gcp/gce-error.ts';
 import type { Firewall, Operation } from '../../../../../src/providers/gcp/gce-resources.ts';
 
 const network = 'https://www.googleapis.com/compute/v1/projects/p1/global/networks/default';
+const home = 'laptop-abc123';
+const ours = ruleName({ owner: 'ann', home }, network);
 const done: Operation = { id: '1', name: 'op', operationType: 'insert', status: 'DONE' };
 const refused = (status = 403) =>
   new GceError("Required 'compute.firewalls.create' permission", { status, reasons: ['forbidden'], details: [], call: 'POST firewalls' });
 
-/** A project with one network: rules, and instances by name with their owner. */
+/** A project with one network: rules, and instances by name with their owner, and their home where it is another one. */
 function project(rules: Firewall[] = [], instances: Record<string, string> = { cats: 'ann' }) {
   const stopping = new Set<string>();
   const firewalls = new Map(rules.map((rule) => [rule.name, rule]));
@@ -31,9 +34,11 @@ function project(rules: Firewall[] = [], instances: Record<string, string> = { c
     },
     getInstance: async (_zone, name) => (name in instances ? ({ name, networkInterfaces: [{ network }] } as never) : null),
     listInstances: async (filter) => ({
-      items: Object.entries(instances).flatMap(([name, owner]) =>
-        filter === `labels.gpu-run-owner=${owner}` ? [{ name, status: stopping.has(name) ? 'STOPPING' : 'RUNNING' } as never] : [],
-      ),
+      items: Object.entries(instances).flatMap(([name, made]) => {
+        const [owner, from = home] = made.split(' ');
+        const labels = { 'gpu-run-owner': owner, 'gpu-run-home': from };
+        return filter === `labels.gpu-run-owner=${owner}` ? [{ name, labels, status: stopping.has(name) ? 'STOPPING' : 'RUNNING' } as never] : [];
+      }),
       unreachable: refuse.has('zone') ? ['us-central1-b'] : [],
     }),
     getFirewall: async (name) => firewalls.get(name) ?? null,
@@ -61,6 +66,7 @@ function project(rules: Firewall[] = [], instances: Record<string, string> = { c
     zone: 'us-central1-a',
     name: 'cats',
     owner: 'ann',
+    home,
     tag: 'gpu-run',
     port: 22,
     publicIp: true,
@@ -88,10 +94,10 @@ describe('letting SSH in', () => {
 
   test("one rule, for the caller's own address and our machines; a second machine uses it", async () => {
     const { need, firewalls, calls } = project();
-    expect(await ensureSshAllowed(need())).toEqual({ state: 'made', rule: ruleName('ann', network) });
+    expect(await ensureSshAllowed(need())).toEqual({ state: 'made', rule: ours });
     expect([...firewalls.values()]).toEqual([
       {
-        name: ruleName('ann', network),
+        name: ours,
         network,
         direction: 'INGRESS',
         priority: 1000,
@@ -109,6 +115,19 @@ describe('letting SSH in', () => {
     await ensureSshAllowed(need());
     await ensureSshAllowed(need({ callerAddress: async () => '198.51.100.1' }));
     expect([...firewalls.values()].map(({ sourceRanges }) => sourceRanges)).toEqual([['198.51.100.1/32']]);
+  });
+
+  test('two computers of one owner have a rule each, behind one address too; where the second may make none, it uses the first', async () => {
+    const { need, firewalls, refuse } = project();
+    const atNight = { name: 'nightly', home: 'runner-def456' };
+    await ensureSshAllowed(need()); // the laptop; its job runs
+    expect((await ensureSshAllowed(need({ ...atNight, callerAddress: async () => '198.51.100.1' }))).state).toBe('made');
+    expect([...firewalls.values()].map(({ sourceRanges }) => sourceRanges)).toEqual([['203.0.113.7/32'], ['198.51.100.1/32']]);
+    expect((await ensureSshAllowed(need(atNight))).state).toBe('made');
+    expect([...firewalls.values()].map(({ sourceRanges }) => sourceRanges)).toEqual([['203.0.113.7/32'], ['203.0.113.7/32']]);
+    firewalls.delete(ruleName({ owner: 'ann', home: atNight.home }, network));
+    refuse.add('insert');
+    expect(await ensureSshAllowed(need(atNight))).toEqual({ state: 'allowed', by: expect.stringContaining(ours) });
   });
 
   test('forty machines at once make one rule', async () => {
@@ -139,7 +158,7 @@ describe('letting SSH in', () => {
     expect(await ensureSshAllowed(need())).toEqual({
       state: 'unsure',
       warning: expect.stringContaining('203.0.113.7/32'),
-      command: `gcloud compute firewall-rules create ${ruleName('ann', network)} --project=p1 --network=default --direction=INGRESS --action=ALLOW --rules=tcp:22 --source-ranges=203.0.113.7/32 --target-tags=gpu-run`,
+      command: `gcloud compute firewall-rules create ${ours} --project=p1 --network=default --direction=INGRESS --action=ALLOW --rules=tcp:22 --source-ranges=203.0.113.7/32 --target-tags=gpu-run`,
     });
   });
 
@@ -186,25 +205,26 @@ describe('the last machine', () => {
     await ensureSshAllowed(given.need());
     return given;
   }
+  const catsEnded = { name: ours, owner: 'ann', network, ended: 'cats' };
 
-  test('takes the rule with it, and only the last', async () => {
-    const { api, firewalls, instances, stopping } = await withRule({ dogs: 'ann', birds: 'bob' });
-    expect(await removeRuleWhenLast(api, 'ann', 'cats', network)).toBe(false);
+  test('takes the rule with it, and only the last; machines from another computer have a rule of their own', async () => {
+    const { api, firewalls, instances, stopping } = await withRule({ dogs: 'ann', birds: 'bob', nightly: 'ann runner-def456' });
+    expect(await removeRuleWhenLast(api, catsEnded)).toBe(false);
     delete instances['dogs'];
     instances['ants'] = 'ann';
     stopping.add('ants'); // by the same `down`
-    expect(await removeRuleWhenLast(api, 'ann', 'cats', network)).toBe(true);
+    expect(await removeRuleWhenLast(api, catsEnded)).toBe(true);
     expect(firewalls.size).toBe(0);
-    expect(await removeRuleWhenLast(api, 'ann', 'cats', network)).toBe(false);
+    expect(await removeRuleWhenLast(api, catsEnded)).toBe(false);
   });
 
   test('stays where a zone did not answer, and where it may not be deleted', async () => {
     const { api, firewalls, refuse } = await withRule({});
     refuse.add('zone');
-    expect(await removeRuleWhenLast(api, 'ann', 'cats', null)).toBe(false);
+    expect(await removeRuleWhenLast(api, { ...catsEnded, network: null })).toBe(false);
     refuse.delete('zone');
     refuse.add('delete');
-    expect(await removeRuleWhenLast(api, 'ann', 'cats', null)).toBe(false);
+    expect(await removeRuleWhenLast(api, { ...catsEnded, network: null })).toBe(false);
     expect(firewalls.size).toBe(1);
   });
 
@@ -212,7 +232,7 @@ describe('the last machine', () => {
     const { api, firewalls, instances, whenDeleted } = await withRule({});
     const [before] = firewalls.values();
     whenDeleted(() => (instances['dogs'] = 'ann'));
-    expect(await removeRuleWhenLast(api, 'ann', 'cats', network)).toBe(false);
+    expect(await removeRuleWhenLast(api, catsEnded)).toBe(false);
     expect([...firewalls.values()]).toEqual([before]);
   });
 });
