@@ -21,7 +21,7 @@ import { eachInWords, inWords, inWordsOfMachine } from './in-words.ts';
 import { diskGbFor } from './instance-body.ts';
 import { deleteCommand, type InstanceRef, readInstanceRef } from './instance-ref.ts';
 import { launchInstance } from './launch-instance.ts';
-import { listMachines } from './list-instances.ts';
+import { listOfAccounts } from './list-accounts.ts';
 import type { LoginUser } from './login-user.ts';
 import { orderId } from './order-id.ts';
 import { terminateInstance } from './terminate-instance.ts';
@@ -142,24 +142,11 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       return termination;
     },
 
-    /** In every project that machines were made in from this computer, and in the one that the environment names; one that fails is told of last. */
+    /** In every project that machines were made in from this computer, and in the one that the environment names. */
     async *list(owner, signal) {
       signal?.throwIfAborted();
-      const seen = new Set<string>();
       const own: Account[] = (await parts.hasCredentials()) ? [{ project: null, credentialsFile: null }] : [];
-      const failures: unknown[] = [];
-      for (const account of [...own, ...accounts.remembered()]) {
-        try {
-          const api = await apiOrNull(accounts, account);
-          if (api === null || seen.has(api.project)) continue;
-          seen.add(api.project);
-          yield* eachInWords(listMachines(api, account, owner, signal), { project: api.project });
-        } catch (error) {
-          signal?.throwIfAborted();
-          failures.push(error);
-        }
-      }
-      if (failures.length > 0) throw failures[0];
+      yield* listOfAccounts(accounts, [...own, ...accounts.remembered()], owner, signal);
     },
 
     async check(need, signal) {
@@ -204,16 +191,6 @@ async function beforeOrder<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     const { code, message, hints, retry, elsewhere } = toGpuRunError(error);
     throw new GpuRunError(code, message, { hints, retry, elsewhere, leftBehind: 'nothing', cause: error });
-  }
-}
-
-/** null: credentials that name no project, and nobody else does; no machine was ever made with those alone. */
-async function apiOrNull(accounts: Accounts, account: Account): Promise<GceApi | null> {
-  try {
-    return await inWords(() => accounts.api(account));
-  } catch (error) {
-    if (account.project === null && error instanceof GpuRunError && error.code === 'bad-input') return null;
-    throw error;
   }
 }
 
