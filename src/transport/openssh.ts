@@ -2,7 +2,7 @@
  * The `Transport` for the user's own hosts: the system's `ssh`, with its config, agent, jump hosts and known_hosts.
  * May import core and this folder.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ import { diagnoseOpenssh } from './openssh-diagnose.ts';
 import { spawnGuarded } from './openssh-guard.ts';
 import { type Master, startMaster } from './openssh-master.ts';
 import { type OpensshAccess, type SshArguments, sshArguments } from './openssh-options.ts';
+import { answers, guardFolder, outcomeOf } from './openssh-shared.ts';
 import { orInterrupted } from './or-interrupted.ts';
 import type { ConnectOptions, Transport } from './transport.ts';
 
@@ -36,8 +37,10 @@ export function connectOpenssh(options: ConnectOptions): Transport {
 export function createOpensshConnector(options: ConnectOptions): Connector {
   const access = opensshAccess(options);
   const closing = new AbortController();
+  const timeoutMs = options.timeoutMs ?? 15_000;
   const children = new Set<ChildProcess>();
   let folder: Promise<string> | null = null;
+  let guarded = false;
   let current: Promise<Route> | null = null;
 
   const track = <T extends ChildProcess>(child: T): T => {
@@ -46,15 +49,19 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
     return child;
   };
 
-  const open = async (): Promise<Route> => {
+  /** `mayShare`: false when the user's connection was found to be dead. */
+  const open = async (mayShare: boolean): Promise<Route> => {
     folder ??= privateFolder(options.scratch);
     const path = await folder;
     const log = join(path, 'log');
     const ssh = await sshArguments(access, options, path, closing.signal);
     const common = [...ssh.options, '-E', log];
     if (process.platform === 'win32') return { ssh, master: null, argv: common, log }; // there it can't share connections
-    if (ssh.userMayHaveMaster && (await answers(ssh.options, ssh.host, closing.signal)))
+    if (mayShare && ssh.userMayHaveMaster && (await answers(ssh.options, ssh.host, timeoutMs, closing.signal))) {
+      if (!guarded) track(guardFolder(path)); // a connection of our own would take the folder with it
+      guarded = true;
       return { ssh, master: null, argv: [...common, '-o', 'ControlMaster=no'], log };
+    }
     const master = await startMaster(ssh, options, path, closing.signal);
     return { ssh, master, argv: [...common, ...master.options], log };
   };
@@ -64,8 +71,15 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
     const attempt = current;
     const made = await attempt?.catch(() => null);
     if (made && made.master?.alive() !== false) return made;
-    if (current === attempt) current = open();
+    if (current === attempt) current = open(true);
     return await (current as Promise<Route>);
+  };
+
+  /** A connection of our own instead of one of the user's that hangs. */
+  const replace = async (dead: Route): Promise<Route> => {
+    const attempt = current;
+    if ((await attempt?.catch(() => null)) === dead && current === attempt) current = open(false);
+    return await route();
   };
 
   /** Without a connection of ours the next command looks again whether the user's still stands. */
@@ -80,7 +94,16 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
   return {
     connect: async (signal) => {
       const used = await orInterrupted(route(), signal);
-      if (used.master === null) await checkRoute(used, options, track);
+      if (used.master !== null) return;
+      // A connection that is not ours to hold is tried out.
+      const child = track(spawnPiped([...used.argv, '-T', used.ssh.host, 'exit 0']));
+      child.stdin.end();
+      child.stdout.resume();
+      child.stderr.resume();
+      const outcome = await outcomeOf(child, timeoutMs, signal);
+      if (signal?.aborted) throw new GpuRunError('interrupted', 'Connecting was interrupted.', { cause: signal.reason });
+      if (outcome === 'timeout' && process.platform !== 'win32') await orInterrupted(replace(used), signal);
+      else if (outcome !== 'done') throw diagnoseOpenssh(await readFile(used.log, 'utf8').catch(() => ''), options);
     },
     start: async (argv, signal) => {
       const { line, mark } = reportingCommand(argv);
@@ -95,7 +118,8 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
       const child = track(spawnGuarded(call, { stdio: [stdin, stdout, stderr], detached: false }));
       const code = await exitCode(child);
       // On a terminal nothing marks a 255 as the command's own: it is, where the connection still stands.
-      if (code === null || (code === 255 && used.master !== null && !(await answers(used.argv, access.host, closing.signal)))) throw await explain(used);
+      if (code === null || (code === 255 && used.master !== null && !(await answers(used.argv, access.host, timeoutMs, closing.signal))))
+        throw await explain(used);
       return statusFromShell(code);
     },
     dial: async (remote) => {
@@ -120,21 +144,6 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
  */
 function spawnPiped(argv: readonly string[]): PipedSsh {
   return spawnGuarded(['ssh', ...argv], { stdio: ['pipe', 'pipe', 'pipe'], detached: true }) as PipedSsh;
-}
-
-/** A connection that is not ours to hold is tried out. */
-async function checkRoute(used: Route, options: ConnectOptions, track: (child: PipedSsh) => PipedSsh): Promise<void> {
-  const child = track(spawnPiped([...used.argv, '-T', used.ssh.host, 'exit 0']));
-  child.stdin.end();
-  child.stdout.resume();
-  child.stderr.resume();
-  if ((await exitCode(child)) !== 0) throw diagnoseOpenssh(await readFile(used.log, 'utf8').catch(() => ''), options);
-}
-
-/** Whether a shared connection stands behind the socket that the options name. */
-async function answers(options: readonly string[], host: string, signal: AbortSignal): Promise<boolean> {
-  const child = spawn('ssh', [...options, '-O', 'check', host], { stdio: 'ignore', signal });
-  return (await exitCode(child)) === 0;
 }
 
 /** The path of a socket may have some 100 bytes, of which ssh needs 20: where ours would be longer, the system's folder for such things. */

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { GpuRunError } from '../../../src/core/errors.ts';
 import type { Access } from '../../../src/core/machine.ts';
 import { fingerprint, generateKeyPair } from '../../../src/transport/host-keys.ts';
@@ -51,6 +51,19 @@ describe.skipIf(spawnSync('ssh', ['-V']).error !== undefined)('the ssh program',
       .catch((error: GpuRunError) => error);
     return outcome ?? expect.unreachable('it connected');
   }
+  /** Another process of ours, connected. */
+  async function connectedElsewhere(given: ConnectOptions): Promise<ChildProcess> {
+    const program = `
+      import { connectOpenssh } from ${JSON.stringify(join(import.meta.dirname, '../../../src/transport/openssh.ts'))};
+      const machine = connectOpenssh(${JSON.stringify(given)});
+      const command = machine.exec(['sleep', '1000']);
+      await machine.connect();
+      console.log('connected');`;
+    const owner: ChildProcess = spawn(process.execPath, ['--input-type=module-typescript', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void owner.kill('SIGKILL'));
+    await once(owner.stdout as NodeJS.ReadableStream, 'data');
+    return owner;
+  }
   const toOutput = async (machine: Transport, ...argv: string[]) => (await run(machine.exec(argv))).stdout.toString();
 
   test("a command gets the machine's variables as they are, whatever they are called", async () => {
@@ -66,15 +79,7 @@ describe.skipIf(spawnSync('ssh', ['-V']).error !== undefined)('the ssh program',
   });
 
   test('the connection dies with us, even when we are killed, and so do its files', async () => {
-    const program = `
-      import { connectOpenssh } from ${JSON.stringify(join(import.meta.dirname, '../../../src/transport/openssh.ts'))};
-      const machine = connectOpenssh(${JSON.stringify(options())});
-      const command = machine.exec(['sleep', '1000']);
-      await machine.connect();
-      console.log('connected');`;
-    const owner: ChildProcess = spawn(process.execPath, ['--input-type=module-typescript', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
-    onTestFinished(() => void owner.kill('SIGKILL'));
-    await once(owner.stdout as NodeJS.ReadableStream, 'data');
+    const owner = await connectedElsewhere(options());
     expect(server.connections()).toBe(1);
     owner.kill('SIGKILL');
     while (server.connections() > 0 || readdirSync(scratch()).length > 0) await pause(10);
@@ -93,11 +98,29 @@ describe.skipIf(spawnSync('ssh', ['-V']).error !== undefined)('the ssh program',
     expect(server.connections()).toBe(1);
     await machine.close();
     execFileSync('ssh', ['-F', configFile, '-O', 'check', 'box'], { stdio: 'pipe' });
+    (await connectedElsewhere(given)).kill('SIGKILL');
+    while (readdirSync(scratch()).length > 0) await pause(10);
 
     users.kill();
     await once(users, 'exit');
     const alone = transport(given);
     expect(await toOutput(alone, 'echo', 'alone')).toBe('alone\n');
+  });
+
+  test("a connection of the user's that is dead without knowing it: one of our own instead, or an end with the caller's patience", async () => {
+    const path = process.env['PATH'] ?? '';
+    // `-O check` is answered by the local process; what would go over the wire hangs.
+    const hangs = 'case " $* " in *" -O check "*) exit 0;; *" -S "* | *" -G "*) PATH=$PATH_BEFORE; exec ssh "$@";; esac\nexec sleep 20';
+    writeFileSync(join(server.folder, 'ssh'), `#!/bin/sh\n${hangs}\n`, { mode: 0o755 });
+    vi.stubEnv('PATH_BEFORE', path);
+    vi.stubEnv('PATH', `${server.folder}:${path}`);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const given = { ...options([`ControlPath ${join(server.folder, 'users.sock')}`]), timeoutMs: 1_500 };
+    const machine = transport(given);
+    await Promise.all([machine.connect(), machine.connect()]);
+    expect(await toOutput(machine, 'echo', 'hello')).toBe('hello\n');
+    expect(server.connections()).toBe(1);
+    await expect(transport({ ...given, timeoutMs: 60_000 }).connect(AbortSignal.timeout(300))).rejects.toMatchObject({ code: 'interrupted' });
   });
 
   test("what the user's config adds for sessions by hand does not get in the way", async () => {
