@@ -28,7 +28,8 @@ export function keepsFor(input: TrainInput, job: JobEntry, outputs: readonly Pul
 }
 
 export async function reachedDeadline(machine: MachineEntry, context: RunContext): Promise<boolean> {
-  if (context.clock.now() < machine.deadline || machine.ref === null) return false;
+  const { deadline } = context.ledger.get(machine.id) ?? machine; // it may have been moved while the job ran
+  if (context.clock.now() < deadline || machine.ref === null) return false;
   const provider = await context.providers.get(machine.provider);
   return (await provider.describe(machine.ref)).state !== 'running';
 }
@@ -73,19 +74,26 @@ export function explainWhatStays(error: unknown, job: JobEntry | null, takeDown:
   });
 }
 
+/** Each job tells its own part; the last one on a machine that was rented for jobs also what lies before, between and behind them: together that is the bill. */
 export function jobCost(job: JobEntry, machine: MachineEntry, context: RunContext): JobCost {
   const now = context.clock.now();
-  const seconds = Math.max(0, (job.endedAt ?? now) - (job.startedAt ?? job.endedAt ?? now)) / 1000;
+  const seconds = secondsOf(job, now);
   const whole = machine.state === 'gone' && machine.forOneJob;
-  const billed = whole ? billedSeconds(machine, now) : seconds;
+  const others = whole ? context.ledger.listJobs({ machineId: machine.id }).filter(({ id }) => id !== job.id) : [];
+  const othersSeconds = others.reduce((sum, other) => sum + secondsOf(other, now), 0);
+  const billed = whole ? Math.max(0, billedSeconds(machine, now) - othersSeconds) : seconds;
   const usd = costOf(machine.offer.price, billed);
-  const text = `${machine.offer.provider} ${machine.offer.type}, ${Math.round(billed)} s at $${machine.offer.price.perHour.toFixed(2)}/h`;
+  const text = `${machine.offer.provider} ${machine.offer.type}, ${Math.round(billed)} s at $${machine.offer.price.perHour.toFixed(2)}/h${others.length > 0 ? ', what its other jobs have left of the bill' : ''}`;
   const gpuSeconds = seconds * (machine.offer.gpu?.count ?? 0);
   const time = { text, usd };
   const { egress } = machine.offer;
   if (egress === undefined) return { usd, gpuSeconds, items: [time] };
   const { pulled = {} } = context.ledger.get(machine.id) ?? machine; // the entry here is from before the job
-  const bytes = pulledBytes(pulled, whole ? undefined : job.id);
+  const bytes = whole ? pulledBytes(pulled) - others.reduce((sum, { id }) => sum + pulledBytes(pulled, id), 0) : pulledBytes(pulled, job.id);
   const out = { text: `egress, an estimate: ${formatSize(bytes)} at $${egress.perGb.toFixed(2)}/GB`, usd: costOfBytes(egress.perGb, bytes) };
   return { usd: usd + out.usd, gpuSeconds, items: [time, out] };
+}
+
+function secondsOf({ startedAt, endedAt }: JobEntry, now: number): number {
+  return Math.max(0, (endedAt ?? now) - (startedAt ?? endedAt ?? now)) / 1000;
 }

@@ -48,12 +48,21 @@ async function saveAndEnd(entry: MachineEntry, context: RunContext): Promise<End
   return endClaimed(entry, downReason, context);
 }
 
+/** Whoever holds a machine that is ready moves its deadline: that is soon done, and must not keep the machine from being ended. */
+const extendWithinMs = 30_000;
+const lookAgainMs = 200;
+
 /** Takes the claim, ends the machine, gives the claim back. */
 export async function endClaimed(entry: MachineEntry, reason: string, context: RunContext): Promise<EndedMachine> {
-  const { ledger, self } = context;
-  if (!ledger.claim(entry.id, self)) {
+  const { ledger, self, clock } = context;
+  const until = clock.now() + extendWithinMs;
+  while (!ledger.claim(entry.id, self)) {
     const now = ledger.get(entry.id);
     if (now === null || now.state === 'gone') return { machine: now ?? entry, leftovers: [] };
+    if (now.state === 'ready' && clock.now() < until) {
+      await clock.sleep(lookAgainMs, context.signal);
+      continue;
+    }
     throw new GpuRunError('conflict', `Another gpu-run (process ${now.holder?.pid}) is working on '${entry.name}' (${now.state}).`, {
       hints: ['Wait for it or stop it with Ctrl-C; then try again.'],
     });

@@ -133,7 +133,8 @@ export async function isMachineOver(machine: MachineEntry, context: RunContext, 
 const watchdogLeadMs = 90_000;
 
 /** `preempted`; `budget` or `deadline` when its time was over; else `lost`. `reason`: as `endReasonOf` puts it. */
-export function goneError(machine: MachineEntry, reason: string | null, context: Pick<RunContext, 'clock'>, cause?: unknown): GpuRunError {
+export function goneError(seen: MachineEntry, reason: string | null, context: Pick<RunContext, 'clock' | 'ledger'>, cause?: unknown): GpuRunError {
+  const machine = context.ledger.get(seen.id) ?? seen; // its deadline may have been moved since
   const hints = [`gpu-run up ${machine.name}   makes a new one`];
   if (saysPreempted(reason)) {
     const spared = machine.offer.spot ? ['Spot machines cost less because of that; one without --spot stays.'] : [];

@@ -27,7 +27,8 @@ export async function settleGone(machine: MachineEntry, reason: string, context:
     leftovers = await terminateAndWait(machine.ref, provider, context); // a no-op when it is gone; else it was no ending by itself
   }
   closeJobs(machine, reason, context);
-  const entry = context.ledger.note(machine.id, { fact: 'gone', reason, at: Math.min(context.clock.now(), machine.deadline), leftovers });
+  const { deadline } = context.ledger.get(machine.id) ?? machine; // it may have been moved meanwhile
+  const entry = context.ledger.note(machine.id, { fact: 'gone', reason, at: Math.min(context.clock.now(), deadline), leftovers });
   forgetKeys(machine, context);
   return entry;
 }

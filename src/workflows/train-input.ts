@@ -35,7 +35,7 @@ export interface CostItem {
 }
 
 export interface JobCost {
-  /** What the machine cost while the job ran; the whole machine's bill when it was rented for this job and is gone. */
+  /** What the machine cost while the job ran; when it was rented for this job and is gone, its whole bill but for what its other jobs cost. */
   readonly usd: number;
   readonly gpuSeconds: number;
   readonly items: readonly CostItem[];

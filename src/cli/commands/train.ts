@@ -1,10 +1,12 @@
 import type { Settings } from '../../config/settings.ts';
 import { GpuRunError } from '../../core/errors.ts';
 import type { JobCommand } from '../../core/job.ts';
+import { formatUsd } from '../../core/money.ts';
+import type { TrainResult } from '../../workflows/train-input.ts';
 import { BaseCommand } from '../base-command.ts';
 import { dryRunFlag, jobFlags, machineFlags, nameArg, toggle } from '../flags.ts';
 import { createJobOutput } from '../job-output.ts';
-import { verdictOf } from '../job-verdict.ts';
+import { type Verdict, verdictOf } from '../job-verdict.ts';
 import { splitCommand } from '../output-mode.ts';
 import { planDocument, trainDocument } from '../render/documents.ts';
 import { endLine } from '../render/job-view.ts';
@@ -55,16 +57,20 @@ The exit code is the command's own. A machine that was rented for it goes down a
       const output = createJobOutput(this.screen, progress, { states: true });
       const done = await train(input, context, output.onEvent);
       const { id } = done.job;
-      await output.print(
-        flags.detach
-          ? `${id} was accepted on ${name}: gpu-run logs ${id} --follow, then gpu-run pull ${name} before it ends`
-          : endLine(done.job, done.machine.provider, done.cost.usd),
-      );
-      return done;
+      const verdict = verdictOf(done.job, done.leftovers);
+      if (flags.detach) await output.print(`${id} was accepted on ${name}: gpu-run logs ${id} --follow, then gpu-run pull ${name} before it ends`);
+      else await output.print(lastLine(done, verdict));
+      return { ...done, verdict };
     });
-    const verdict = verdictOf(result.job, result.leftovers);
+    const { verdict } = result;
     return this.finish(trainDocument(result), null, verdict.failure) || verdict.exitCode;
   }
+}
+
+/** Why it was cut short is said once, by the error that follows. */
+function lastLine({ job, machine, cost, leftovers }: TrainResult, { failure }: Verdict): string {
+  const where = machine.provider;
+  return failure === null || leftovers.length > 0 ? endLine(job, where, cost.usd) : `${job.id} cost ${formatUsd(cost.usd)} on ${where}`;
 }
 
 function jobCommand(words: readonly string[] | null, settings: Settings): JobCommand {

@@ -1,13 +1,16 @@
 /** What ends a machine if nobody comes back: told from what was armed; and how its deadline is moved. */
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
 import type { MachineRef } from '../../../src/core/machine.ts';
+import { identifyProcess } from '../../../src/core/process-identity.ts';
 import type { Provider, ProviderTraits } from '../../../src/providers/provider.ts';
 import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
+import { endClaimed } from '../../../src/workflows/down.ts';
 import { extend } from '../../../src/workflows/extend.ts';
 import { up } from '../../../src/workflows/up.ts';
 import { buildRunner, kill, pipeTransport, processesHolding, until } from '../../support/runner.ts';
@@ -139,4 +142,53 @@ test('extend that fails half-way leaves the earlier deadline in the ledger, and 
   await expect(extend({ name: 'cats', bySeconds: 3600 }, broken)).rejects.toMatchObject({ code: 'connection' });
   expect(context.ledger.get(machine.id)?.deadline).toBe(machine.deadline);
   expect((await extend({ name: 'cats', bySeconds: 3600 }, context)).machine.deadline).toBe(machine.deadline + hour);
+});
+
+test('extend of a host whose deadline has passed counts from now', async () => {
+  prepare({ deadline: 'watchdog', borrowed: true });
+  await up(fakeInput, context);
+  await fake.clock.jump(10 * hour);
+  const { machine } = await extend({ name: 'cats', bySeconds: 3600 }, context);
+  expect(machine.deadline).toBe(fake.clock.now() + hour);
+  expect(armed(machine.id)).toMatchObject({ deadline: machine.deadline });
+});
+
+test('two extends at once, and an end: one is refused, all places know one deadline, the end waits', async () => {
+  let moved = 0;
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  prepare(
+    {},
+    {
+      extend: async (_ref: MachineRef, deadline: number) => {
+        moved = deadline;
+        asked.resolve();
+        await answer.promise;
+      },
+    },
+  );
+  const { machine } = await up(fakeInput, context);
+  const first = extend({ name: 'cats', bySeconds: 3 * 3600 }, context);
+  await asked.promise;
+  await expect(extend({ name: 'cats', bySeconds: 3600 }, context)).rejects.toMatchObject({ code: 'conflict' });
+  const other = spawn('sleep', ['60']); // lives: another gpu-run
+  try {
+    const self = identifyProcess(other.pid ?? 0);
+    if (self === null) throw new Error('no sleep');
+    let ended = false;
+    const ending = endClaimed(machine, 'down', { ...context, self }).then((result) => {
+      ended = true;
+      return result;
+    });
+    await fake.clock.advance(1_000);
+    expect(ended).toBe(false);
+    answer.resolve();
+    await first;
+    const places = [moved, armed(machine.id).deadline, context.ledger.get(machine.id)?.deadline];
+    expect(places).toEqual(Array(3).fill(machine.deadline + 3 * hour));
+    await fake.clock.advance(1_000);
+    expect((await ending).machine.state).toBe('gone');
+  } finally {
+    other.kill();
+  }
 });
