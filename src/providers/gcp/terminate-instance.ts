@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { GpuRunError } from '../../core/errors.ts';
 import { labelKeys, type Termination } from '../../core/machine.ts';
 import { removeRuleWhenLast } from './access/firewall.ts';
+import { deleteDisksOf, deleteKeptDisks, keptDisks, orderDeletion } from './delete-disks.ts';
 import type { GceApi } from './gce-api.ts';
 import { GceError } from './gce-error.ts';
 import type { Instance } from './gce-resources.ts';
@@ -10,7 +11,7 @@ import { deleteCommand, type InstanceRef, isInstanceName } from './instance-ref.
 import { unfinishedOrder } from './unfinished-order.ts';
 
 /**
- * Returns once Google has accepted the order.
+ * Returns once Google has accepted the order; where a disk of ours would stay, once that is deleted too, or named.
  * @throws GpuRunError `still-billing` with the exact command when Google refuses or can't be asked
  */
 export async function terminateInstance(api: GceApi, ref: InstanceRef, signal?: AbortSignal): Promise<Termination> {
@@ -21,14 +22,19 @@ export async function terminateInstance(api: GceApi, ref: InstanceRef, signal?: 
       return { state: 'gone', leftovers: [] }; // or a machine has come that needs it
     }
     if (ref.disk !== null) {
-      const deletion = await api.deleteDisk(ref.zone, ref.disk, randomUUID(), signal);
-      return { state: deletion === null || deletion.status === 'DONE' ? 'gone' : 'ending', leftovers: [] };
+      const deletion = await orderDeletion(api, ref.zone, ref.disk, signal);
+      return { state: deletion === null ? 'gone' : 'ending', leftovers: [] }; // gone when it is not listed any more
     }
     const there = await api.getInstance(ref.zone, ref.name, signal);
-    if (there === null) return { state: (await isUnderWay(api, ref, signal)) ? 'ending' : 'gone', leftovers: [] };
+    if (there === null) {
+      if (await isUnderWay(api, ref, signal)) return { state: 'ending', leftovers: [] };
+      return { state: 'gone', leftovers: await disksLeft(api, ref, signal) };
+    }
     if (!isMeant(there, ref)) return { state: 'gone', leftovers: [] };
     const deletion = await api.deleteInstance(ref.zone, ref.name, randomUUID(), signal);
-    return { state: deletion === null ? 'gone' : 'ending', leftovers: [] };
+    if (deletion === null) return { state: 'gone', leftovers: await disksLeft(api, ref, signal) };
+    const kept = keptDisks(there);
+    return { state: 'ending', leftovers: kept.length === 0 ? [] : await deleteKeptDisks(api, ref, kept, deletion, signal) };
   } catch (error) {
     if (!(error instanceof GceError)) throw error;
     throw new GpuRunError('still-billing', `Google did not take the order to end '${ref.name}' in ${ref.zone}: ${error.message}`, {
@@ -36,6 +42,16 @@ export async function terminateInstance(api: GceApi, ref: InstanceRef, signal?: 
       retry: 'same',
       hints: [deleteCommand(ref)],
     });
+  }
+}
+
+/** A machine that is gone is gone, whoever may list disks: `reap` finds one that stayed. */
+async function disksLeft(api: GceApi, ref: InstanceRef, signal?: AbortSignal): Promise<readonly string[]> {
+  try {
+    return await deleteDisksOf(api, ref, signal);
+  } catch (error) {
+    if (error instanceof GceError) return [];
+    throw error;
   }
 }
 
