@@ -62,9 +62,9 @@ export async function terminateAndWait(ref: MachineRef, provider: Provider, cont
   return termination.leftovers;
 }
 
-/** The machine's keys are useless now. */
+/** The machine's keys are useless now. The file without a suffix goes last: by it `forgetKeysOfGone` finds what is left. */
 export function forgetKeys(machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'home' | 'program'>): void {
-  for (const suffix of ['', '.pub', '.known_hosts']) rmSync(join(context.home.keys, `${machine.id}${suffix}`), { force: true });
+  for (const suffix of ['.pub', '.known_hosts', '']) rmSync(join(context.home.keys, `${machine.id}${suffix}`), { force: true });
   writeSshConfig(context);
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -48,10 +48,10 @@ async function abandon(name: string, { context, clock }: FakeContext, provider: 
   await provider.launch(plan);
 }
 
-function open() {
+function open(endMs = 0) {
   let provider: FakeProvider | null = null;
   const fake = createFakeContext((clock) => {
-    provider = createFakeProvider({ clock });
+    provider = createFakeProvider({ clock, endMs });
     return { fake: provider };
   });
   return { fake, provider: provider as unknown as FakeProvider };
@@ -123,4 +123,52 @@ test('what another process is clearing up is left to it; what it has brought to 
   await recover({ ...fake.context, ledger: { ...ledger, claim } });
   expect(provider.calls).not.toContain('terminate');
   expect(ledger.get('cats-abcdef')).toMatchObject({ state: 'gone', holder: null });
+});
+
+test('machines whose end their provider does not confirm are told to end, side by side, and then keep nobody waiting', async () => {
+  const { fake, provider } = open(10 * 3_600_000);
+  using _ = fake;
+  const { context, clock } = fake;
+  for (const name of ['cats', 'dogs']) await abandon(name, fake, provider);
+  const from = clock.now();
+  let over = 0;
+  const work = besideRecovery(context, async () => 'synced').then(() => {
+    over = clock.now() - from;
+  });
+  for (let n = 0; n < 200 && over === 0; n++) await clock.advance(1_000);
+  await work;
+  expect(over / 1000).toBeLessThan(30);
+  expect(provider.calls.filter((call) => call === 'terminate')).toHaveLength(2);
+  expect(context.ledger.list({ live: true })).toMatchObject([
+    { state: 'ending', holder: null },
+    { state: 'ending', holder: null },
+  ]);
+  expect(JSON.stringify(fake.reports)).toMatch(/dogs-abcdef[^"]* may still be running and billing: it was not done within 20 seconds/);
+});
+
+test('an interruption ends the waiting for what was left', async () => {
+  const { fake, provider } = open(10 * 3_600_000);
+  using _ = fake;
+  await abandon('cats', fake, provider);
+  const recovered = recover(fake.context);
+  fake.abort.abort();
+  await recovered; // the clock stands
+  expect(fake.context.ledger.list({ live: true })).toMatchObject([{ holder: null }]);
+});
+
+test('keys of which only a part was thrown away are thrown away by the next one', async () => {
+  const { fake, provider } = open();
+  using _ = fake;
+  const { context } = fake;
+  await abandon('cats', fake, provider);
+  mkdirSync(context.home.keys, { recursive: true });
+  for (const suffix of ['', '.pub', '.known_hosts']) writeFileSync(join(context.home.keys, `cats-abcdef${suffix}`), '');
+  // A folder in place of a file: it ends there, as a process that is killed does.
+  rmSync(join(context.home.keys, 'cats-abcdef.known_hosts'));
+  mkdirSync(join(context.home.keys, 'cats-abcdef.known_hosts'));
+  await recover(context);
+  rmdirSync(join(context.home.keys, 'cats-abcdef.known_hosts'));
+  writeFileSync(join(context.home.keys, 'cats-abcdef.known_hosts'), '');
+  await recover(context);
+  expect(readdirSync(context.home.keys)).toEqual([]);
 });
