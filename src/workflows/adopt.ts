@@ -1,5 +1,5 @@
 /** Machines that carry our label and are not in the ledger are written down: what a lost ledger, or another computer, knew. */
-import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { labelKeys, type MachineRef, type MachineStatus } from '../core/machine.ts';
 import type { Offer } from '../core/offer.ts';
 import { checkMachineName } from '../core/run-id.ts';
@@ -17,10 +17,10 @@ export interface Unreachable {
 export async function adoptFound(options: ProviderOptions, context: RunContext): Promise<readonly Unreachable[]> {
   const failures = await Promise.all(context.providers.ids.map((id) => adoptAt(id, options, context)));
   context.signal.throwIfAborted();
-  return failures.filter((failure) => failure !== null);
+  return failures.flat();
 }
 
-async function adoptAt(id: string, options: ProviderOptions, context: RunContext): Promise<Unreachable | null> {
+async function adoptAt(id: string, options: ProviderOptions, context: RunContext): Promise<readonly Unreachable[]> {
   const failed = (failure: GpuRunError): Unreachable => {
     context.reporter.report({ type: 'note', level: 'warn', text: `${id} did not show everything: ${failure.message}` });
     return { provider: id, failure };
@@ -29,13 +29,20 @@ async function adoptAt(id: string, options: ProviderOptions, context: RunContext
     const provider = await context.providers.get(id);
     const { machines, leftovers, failure } = await listOurs(provider, options, context);
     const unknown = machines.filter((ref) => !isKnown(ref, context));
-    const said = await Promise.all(unknown.map((ref) => adopt(ref, provider, context)));
-    const left = [...said.filter((text) => text !== null), ...leftovers.map((ref) => `${ref.leftover}, of '${ref.name}', is left`)];
+    const looks = await Promise.allSettled(unknown.map((ref) => adopt(ref, provider, context)));
+    const said = looks.flatMap((look) => (look.status === 'fulfilled' && look.value !== null ? [look.value] : []));
+    const failures = looks.flatMap((look, index) => (look.status === 'rejected' ? [unseen(unknown[index] as MachineRef, look.reason)] : []));
+    const left = [...said, ...leftovers.map((ref) => `${ref.leftover}, of '${ref.name}', is left`)];
     for (const text of left) context.reporter.report({ type: 'note', level: 'warn', text: `${text} (${id}); gpu-run reap ends it` });
-    return failure === null ? null : failed(failure);
+    return [...(failure === null ? [] : [failure]), ...failures].map(failed);
   } catch (error) {
-    return failed(toGpuRunError(error));
+    return [failed(toGpuRunError(error))];
   }
+}
+
+function unseen(ref: MachineRef, cause: unknown): GpuRunError {
+  const { code, message, hints } = toGpuRunError(cause);
+  return new GpuRunError(code, `'${ref.id}' could not be looked at: ${message}`, { hints, cause });
 }
 
 /** In the ledger; a deadline that was moved from another computer is taken over. */

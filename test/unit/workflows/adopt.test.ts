@@ -122,6 +122,21 @@ test('what was noted as gone, and what a provider could not show, is said; the r
   expect(said).toContain('broken did not show everything: 503');
 });
 
+test('one that can not be looked at does not hide the others, nor what is said of them', async () => {
+  for (const name of ['cats', 'dogs', 'owls']) await made(`${name}-abcdef`, name);
+  const { describe } = provider;
+  Object.assign(provider, {
+    describe: async (ref: MachineRef) => {
+      if (ref.name === 'cats') throw new Error('503 of one zone');
+      for (let n = 0; n < 20; n++) await Promise.resolve(); // an answer that takes longer
+      return ref.name === 'owls' ? { state: 'ending', access: null, detail: null, deadline: null } : await describe(ref);
+    },
+  });
+  expect(await adopt()).toMatchObject([{ provider: 'fake', failure: { message: "'cats-abcdef' could not be looked at: 503 of one zone" } }]);
+  expect(live().map(({ name }) => name)).toEqual(['dogs']);
+  expect(fake.reports).toContainEqual(expect.objectContaining({ type: 'note', text: expect.stringContaining("'owls-abcdef' has stopped") }));
+});
+
 test('without its key nobody tries to log in, and it is said what can be done; with the key it is used', async () => {
   await made('cats-abcdef', 'cats');
   await adopt();
