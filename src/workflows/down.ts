@@ -24,7 +24,7 @@ export interface DownResult {
  * @throws GpuRunError `not-found`, `conflict` (another gpu-run is working on it), `still-billing`
  */
 export async function down(input: DownInput, context: RunContext): Promise<DownResult> {
-  const entries = input.all ? context.ledger.list({ live: true }) : input.names.flatMap((name) => liveOrGone(name, context));
+  const entries = input.all ? context.ledger.list({ live: true }) : [...new Set(input.names)].flatMap((name) => liveOrGone(name, context));
   const [outcomes] = await Promise.all([
     Promise.allSettled(entries.map((entry) => saveAndEnd(entry, context))),
     recover(context, new Set(entries.map(({ id }) => id))),

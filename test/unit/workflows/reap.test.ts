@@ -183,3 +183,8 @@ test('down ends what a dead gpu-run has left half made, whatever its name; anoth
   expect(provider.machines.filter(({ goneAt }) => goneAt === null).map(({ plan }) => plan.name)).toEqual(['mice']);
   expect(fake.context.ledger.list({ live: true }).map(({ name }) => name)).toEqual(['mice']);
 });
+
+test('down of one name given twice ends it, and counts its cost, once', async () => {
+  await launched('cats', 'ready');
+  expect((await down({ names: ['cats', 'cats'], all: false }, fake.context)).machines.map(({ name }) => name)).toEqual(['cats']);
+});
