@@ -29,6 +29,7 @@ export async function arm(order: Calls['arm']['params'], machine: MachineFolder,
   writeWithBallast(machine, () => writeDurably(machine.armed, JSON.stringify(armed)));
   // An end that was begun under the order before this one does not count any more, also where it is not removed.
   for (const file of [machine.over, machine.warning]) rmSync(file, { force: true });
+  watching.start(); // in place of one of another version
   await watching.alive();
   return { pid: liveHolder(machine.watchLock)?.pid ?? 0, powerOff: commands[0]?.join(' ') ?? null, problem };
 }

@@ -2,7 +2,6 @@
  * One process a connection: speaks the protocol on stdin and stdout, answers calls from the machine's files, and makes sure that
  * the serving process lives. It ends with its client.
  */
-import { existsSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import type { Call } from '../src/protocol/call-state.ts';
 import type { Calls } from '../src/protocol/calls.ts';
@@ -18,6 +17,7 @@ import { preflight } from './preflight.ts';
 import { explainSystemError, RunnerError } from './runner-error.ts';
 import { createStarter, type Starter } from './start-serve.ts';
 import { syncCalls } from './sync-calls.ts';
+import { armedOrder } from './watch-order.ts';
 
 export interface Connection {
   readonly input: Readable;
@@ -36,7 +36,8 @@ export async function connect(machine: MachineFolder, { input, output, script, v
   const watching = createStarter(machine, 'watch', script, version);
   const ensure = () => {
     serving.ensure();
-    if (existsSync(machine.armed)) watching.ensure();
+    // A watchdog of another version may still hold an order that we can't read: it stays until there is one that we can.
+    if (armedOrder(machine) !== null) watching.ensure();
   };
   const answers = answerTable(machine, serving, watching, version);
   const prepare = () => {
@@ -57,7 +58,7 @@ export async function connect(machine: MachineFolder, { input, output, script, v
   });
   const ensuring = setInterval(() => attempt(() => prepared && ensure()), ensureEveryMs);
   try {
-    output.write(magicLine(version));
+    output.write(magicLine({ version, isWatched: armedOrder(machine) !== null }));
     attempt(prepare);
     await Promise.race([feedAll(input, peer), closed(output)]);
   } finally {

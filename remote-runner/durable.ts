@@ -1,5 +1,5 @@
 /** Files that are whole or absent, whatever dies when: written beside, synced, renamed. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 let counter = 0;
@@ -52,6 +52,17 @@ export function readText(file: string): string | null {
 export function readJson<T>(file: string): T | null {
   const text = readText(file);
   return text === null ? null : (JSON.parse(text) as T);
+}
+
+/** True only when the system says so: what can't be looked at may be there. @throws what the system says otherwise */
+export function isAbsent(path: string): boolean {
+  try {
+    statSync(path);
+    return false;
+  } catch (error) {
+    if (isMissing(error)) return true;
+    throw error;
+  }
 }
 
 export function isMissing(error: unknown): boolean {

@@ -15,6 +15,8 @@ export interface ServeHolder extends ProcessIdentity {
 export interface ServeLock {
   /** False once another process has taken over, or the machine's folder is gone. */
   stillOurs(): boolean;
+  /** True once another process that lives has it. Whatever was removed or damaged is no reason. */
+  isTakenOver(): boolean;
 }
 
 /** null: another process serves. */
@@ -31,7 +33,8 @@ export function takeServeLock(folder: string, version: string): ServeLock | null
       const number = (newest ?? 0) + 1;
       if (!tryLink(mine, join(folder, String(number)))) continue;
       for (const older of numbers(folder)) if (older < number) rmSync(join(folder, String(older)), { force: true });
-      return { stillOurs: () => newestNumber(folder) === number };
+      const isTakenOver = () => (liveHolder(folder)?.pid ?? process.pid) !== process.pid;
+      return { stillOurs: () => newestNumber(folder) === number, isTakenOver };
     }
   } finally {
     rmSync(mine, { force: true });

@@ -6,7 +6,7 @@ import { readText } from './durable.ts';
 import { cookieName } from './job-env.ts';
 import type { MachineFolder } from './machine-folder.ts';
 import { RunnerError } from './runner-error.ts';
-import { liveHolder } from './serve-lock.ts';
+import { liveHolder, type ServeHolder } from './serve-lock.ts';
 
 export interface Starter {
   /** Starts it unless it lives. */
@@ -28,12 +28,15 @@ export function createStarter(machine: MachineFolder, kind: 'serve' | 'watch', s
   const [lock, logFile] = kind === 'serve' ? [machine.lock, machine.serveLog] : [machine.watchLock, machine.watchLog];
   let child: ChildProcess | null = null;
   let replaced = !replaces;
+  /** Killed, but perhaps not gone yet. */
+  let dying: ServeHolder | null = null;
   let ended = 0;
 
   const start = () => {
     const holder = liveHolder(lock);
     if (holder !== null && (replaced || holder.version === version)) return;
     if (holder !== null) process.kill(holder.pid, 'SIGKILL');
+    dying = holder;
     replaced = true;
     if (child !== null || !existsSync(machine.root)) return;
     child = startDetached(machine, kind, script, logFile);
@@ -56,7 +59,8 @@ export function createStarter(machine: MachineFolder, kind: 'serve' | 'watch', s
     async alive() {
       const most = ended + mostFailures;
       for (const until = Date.now() + comesUpWithinMs; Date.now() < until && ended < most; await sleep(20)) {
-        if (liveHolder(lock) !== null) return;
+        const holder = liveHolder(lock);
+        if (holder !== null && (holder.pid !== dying?.pid || holder.started !== dying.started)) return;
         start();
       }
       throw new RunnerError('internal', `The runner's ${kind === 'serve' ? 'serving process' : 'watchdog'} does not start. ${lastLines(logFile)}`);

@@ -8,6 +8,8 @@ export interface Sight {
   readonly now: Moment;
   /** Jobs that have not ended. */
   readonly jobs: number;
+  /** Ids of those of them that wait for nobody. */
+  readonly running: readonly string[];
   /** Bytes that jobs have written so far; any change is a sign of life. */
   readonly written: number;
   /** Asked only when the rest does not settle it. */
@@ -20,12 +22,13 @@ export interface Memory {
   readonly idleSince: Moment | null;
   readonly stillSince: Moment | null;
   readonly written: number;
+  readonly running: readonly string[];
   readonly lookedAt: Moment | null;
   /** For whoever follows the job, as long as it holds; null: nothing to tell. */
   readonly warning: string | null;
 }
 
-export const nothingSeen: Memory = { idleSince: null, stillSince: null, written: -1, lookedAt: null, warning: null };
+export const nothingSeen: Memory = { idleSince: null, stillSince: null, written: -1, running: [], lookedAt: null, warning: null };
 
 export interface Decision {
   readonly memory: Memory;
@@ -61,9 +64,10 @@ async function decideIdle({ idleSeconds, onEnd }: ArmedOrder, { now, somebody, g
   return { memory: { ...memory, idleSince }, end: passedMs(idleSince, now) >= idleSeconds * 1000 ? 'idle' : null };
 }
 
-async function decideStall({ stallSeconds }: ArmedOrder, { now, written, gpus }: Sight, memory: Memory): Promise<Decision> {
-  const going: Decision = { memory: { ...memory, stillSince: null, written, warning: null }, end: null };
-  if (stallSeconds === null || written !== memory.written || (await gpus()) !== 'idle') return going;
+async function decideStall({ stallSeconds }: ArmedOrder, { now, running, written, gpus }: Sight, memory: Memory): Promise<Decision> {
+  const going: Decision = { memory: { ...memory, stillSince: null, running, written, warning: null }, end: null };
+  const isAsBefore = written === memory.written && running.join() === memory.running.join(); // no job pays for the silence of another
+  if (stallSeconds === null || !isAsBefore || (await gpus()) !== 'idle') return going;
   const stillSince = memory.stillSince ?? now;
   const stillMs = passedMs(stillSince, now);
   const limitMs = stallSeconds * 1000;

@@ -1,7 +1,7 @@
 /** What the watchdog does once it has begun to end jobs and perhaps the machine: it sees to it that the serving process does its part, or does it. */
 import { clientIsHere } from './busy.ts';
 import { endRequest } from './end-request.ts';
-import { type QueueEntry, queueEntries } from './job-files.ts';
+import { queueEntries } from './job-files.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
 import { jobFolder, type MachineFolder } from './machine-folder.ts';
 import { type ArmedOrder, lateMs, type Over, passedMs, remainingMs, thisMoment } from './watch-order.ts';
@@ -14,20 +14,21 @@ const serveMs = 5_000;
 /** `switch-off`: the time has come for it. `take-back`: it is over no longer. */
 export type Next = 'wait' | 'switch-off' | 'take-back';
 
-export async function enforce(machine: MachineFolder, order: ArmedOrder, over: Over): Promise<Next> {
+/** `lastSeen`: ids of the jobs that were in the queue when it could last be read. */
+export async function enforce(machine: MachineFolder, order: ArmedOrder, over: Over, lastSeen: readonly string[]): Promise<Next> {
   const now = thisMoment();
   const passed = passedMs(over.at, now);
   const remaining = remainingMs(order, now);
-  const entries = unfinished(machine, over);
-  if (over.why === 'idle') return remaining > 0 && (entries.length > 0 || clientIsHere(machine.root)) ? 'take-back' : 'switch-off';
-  if (entries.length > 0) {
+  const jobs = unfinished(machine, over, lastSeen);
+  if (over.why === 'idle') return remaining > 0 && (jobs.length > 0 || clientIsHere(machine.root)) ? 'take-back' : 'switch-off';
+  if (jobs.length > 0) {
     if (remaining > 0 && passed < over.graceMs + serveMs) {
-      if (passed >= Math.min(serveMs, over.graceMs / 3)) await endUntold(machine, entries, over);
+      if (passed >= Math.min(serveMs, over.graceMs / 3)) await endUntold(machine, jobs, over);
       return 'wait';
     }
-    await endAll(entries, () => 0);
+    await endAll(jobs, () => 0);
   }
-  if (order.onEnd === 'leave') return over.jobs !== null && entries.length === 0 ? 'take-back' : 'wait'; // the host stays, and may take other jobs
+  if (order.onEnd === 'leave') return over.jobs !== null && jobs.length === 0 ? 'take-back' : 'wait'; // the host stays, and may take other jobs
   return mayGo(machine, order, over, passed, remaining) ? 'switch-off' : 'wait';
 }
 
@@ -37,18 +38,24 @@ function mayGo({ root }: MachineFolder, order: ArmedOrder, { why, graceMs }: Ove
   return remaining <= 0 || (why === 'stalled' && passed >= graceMs + fetchMs) || !clientIsHere(root);
 }
 
-/** A queue that can't be read any more keeps no machine alive. */
-function unfinished(machine: MachineFolder, over: Over): QueueEntry[] {
+/** Ids. A queue that can't be read any more keeps no machine alive, and no job: then those that have processes are left. */
+function unfinished(machine: MachineFolder, over: Over, lastSeen: readonly string[]): string[] {
+  const ids = queuedIds(machine) ?? lastSeen.filter((id) => jobProcesses(id, []).length > 0);
+  return ids.filter((id) => over.jobs?.includes(id) ?? true);
+}
+
+/** null: it can't be read. */
+export function queuedIds(machine: MachineFolder): string[] | null {
   try {
-    return queueEntries(machine).filter(({ id }) => over.jobs?.includes(id) ?? true);
+    return queueEntries(machine).map(({ id }) => id);
   } catch {
-    return [];
+    return null;
   }
 }
 
 /** The serving process is deaf, or can't be had: the jobs get their signal and the rest of their grace from us. */
-async function endUntold(machine: MachineFolder, entries: readonly QueueEntry[], { at, graceMs }: Over): Promise<void> {
-  const untold = entries.filter(({ id }) => !wasTold(machine, id));
+async function endUntold(machine: MachineFolder, jobs: readonly string[], { at, graceMs }: Over): Promise<void> {
+  const untold = jobs.filter((id) => !wasTold(machine, id));
   await endAll(untold, () => graceMs - passedMs(at, thisMoment()));
 }
 
@@ -61,6 +68,6 @@ function wasTold(machine: MachineFolder, id: string): boolean {
 }
 
 /** All at once: one that is stuck in the kernel holds up none. */
-async function endAll(entries: readonly QueueEntry[], graceMs: () => number): Promise<void> {
-  await Promise.all(entries.map(({ id }) => endJobProcesses({ find: () => jobProcesses(id, []), shims: [], graceMs })));
+async function endAll(jobs: readonly string[], graceMs: () => number): Promise<void> {
+  await Promise.all(jobs.map((id) => endJobProcesses({ find: () => jobProcesses(id, []), shims: [], graceMs })));
 }

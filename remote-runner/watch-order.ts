@@ -2,9 +2,11 @@
  * The watchdog's order on the disk, and how much of its time is left. The machine's wall clock may be wrong, and set right at any
  * moment: so time is counted by the clock that runs since the boot, sleep included, and by the wall clock across a reboot alone.
  */
+import { linkSync, rmSync } from 'node:fs';
 import { uptime } from 'node:os';
 import type { WatchdogOrder, WatchdogReason } from '../src/protocol/watchdog.ts';
-import { readText } from './durable.ts';
+import { writeWithBallast } from './ballast.ts';
+import { readText, syncFolder, writeDurably } from './durable.ts';
 import type { MachineFolder } from './machine-folder.ts';
 import { bootId } from './processes.ts';
 
@@ -72,9 +74,21 @@ export function lateMs(order: Pick<WatchdogOrder, 'remainingMs' | 'deletedByProv
   return order.deletedByProvider ? Math.min(mostLateMs, leadMs(order)) : 0;
 }
 
-/** null: nobody has ordered anything, or what lies there is no order. */
+/** null: nobody has ordered anything, or what lies there is no order; also one of another version that we can't read. */
 export function armedOrder(machine: MachineFolder): ArmedOrder | null {
   return readChecked<ArmedOrder>(machine.armed, isOrder);
+}
+
+/** Writes down again what was removed. An order that somebody gives meanwhile stays. @throws what the system says, also when one is there */
+export function restoreOrder(machine: MachineFolder, order: ArmedOrder): void {
+  const hidden = `${machine.armed}.${process.pid}`;
+  try {
+    writeWithBallast(machine, () => writeDurably(hidden, JSON.stringify(order)));
+    linkSync(hidden, machine.armed);
+    syncFolder(machine.root);
+  } finally {
+    rmSync(hidden, { force: true });
+  }
 }
 
 /** null: it goes on. */

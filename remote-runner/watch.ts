@@ -7,22 +7,25 @@
 import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeWithBallast } from './ballast.ts';
-import { gpuUse, somebodyIsHere } from './busy.ts';
-import { writeDurably } from './durable.ts';
-import { fileSize, queueEntries, readStanding, wakeServe } from './job-files.ts';
-import { jobFolder, type MachineFolder } from './machine-folder.ts';
+import { isAbsent, writeDurably } from './durable.ts';
+import { queueEntries, wakeServe } from './job-files.ts';
+import type { MachineFolder } from './machine-folder.ts';
 import { powerOff } from './power-off.ts';
-import { takeServeLock } from './serve-lock.ts';
+import { type ServeLock, takeServeLock } from './serve-lock.ts';
 import { createStarter } from './start-serve.ts';
-import { decide, type Memory, nothingSeen, type Sight } from './watch-decide.ts';
-import { enforce } from './watch-end.ts';
-import { type ArmedOrder, armedOrder, leadMs, type Over, overOf, thisMoment, warningOf } from './watch-order.ts';
+import { decide, type Memory, nothingSeen } from './watch-decide.ts';
+import { enforce, queuedIds } from './watch-end.ts';
+import { look } from './watch-look.ts';
+import { type ArmedOrder, armedOrder, leadMs, type Over, overOf, restoreOrder, thisMoment, warningOf } from './watch-order.ts';
 
 const lookEveryMs = 1_000;
 /** A stalled job's; at a deadline it is half of the time that is left. */
 const stallGraceMs = 60_000;
 
-/** Resolves when nothing is ordered any more, the machine goes away otherwise, or another process watches. `complain` gets what went wrong. */
+/**
+ * Resolves when the machine goes away otherwise, when another process watches, and, before an order was read, when there is none.
+ * `complain` gets what went wrong.
+ */
 export async function watch(machine: MachineFolder, script: string, version: string, complain: (text: string) => void): Promise<void> {
   if (!existsSync(machine.watchLock) || existsSync(machine.shutdown)) return;
   const lock = writeWithBallast(machine, () => takeServeLock(machine.watchLock, version));
@@ -30,43 +33,59 @@ export async function watch(machine: MachineFolder, script: string, version: str
   // Versions are replaced by connections alone: else an old watchdog and a new serving process would end each other.
   const serving = createStarter(machine, 'serve', script, version, false);
   const say = oncePerCause(complain);
-  const isOurs = () => lock.stillOurs() && existsSync(machine.root) && !existsSync(machine.shutdown);
-  let known: Known = { order: null, over: null, memory: nothingSeen };
-  while (attempt(isOurs, say) ?? true) {
+  const isDismissed = (order: ArmedOrder | null) => isReleased(machine, lock, order, say);
+  let known: Known = { order: null, jobs: [], over: null, memory: nothingSeen };
+  for (let wasMissing = false; !isDismissed(known.order); await sleep(lookEveryMs)) {
     try {
-      if (!existsSync(machine.armed)) return;
       attempt(() => serving.ensure(), say);
       const order = armedOrder(machine) ?? known.order; // what was read once holds, whatever has become of the file
+      known = { ...known, order, jobs: queuedIds(machine) ?? known.jobs };
       if (order === null) say('The order can not be read.');
-      else known = await step(machine, order, known, isOurs, say);
+      else known = { ...known, ...(await step(machine, order, known, () => !isDismissed(order), say)) };
     } catch (error) {
       say(textOf(error));
     }
-    await sleep(lookEveryMs);
+    const { order } = known;
+    const isMissing = order !== null && attempt(() => isAbsent(machine.armed) && !isAbsent(machine.root)) === true;
+    // Not at once: the whole folder may just be being removed.
+    if (isMissing && wasMissing) attempt(() => restoreOrder(machine, order), say);
+    wasMissing = isMissing;
   }
+}
+
+/** What is missing, or can't be looked at, dismisses nobody who has an order; but a host that stays may have been cleared of all that is ours. */
+function isReleased(machine: MachineFolder, lock: ServeLock, order: ArmedOrder | null, say: (text: string) => void): boolean {
+  const isGone = (path: string) => attempt(() => isAbsent(path), say) === true;
+  if (existsSync(machine.shutdown) || attempt(() => lock.isTakenOver(), say) === true) return true;
+  if (order === null) return isGone(machine.armed);
+  return order.onEnd === 'leave' && isGone(machine.root);
 }
 
 interface Known {
   readonly order: ArmedOrder | null;
+  /** Ids of the jobs that were in the queue when it could last be read. */
+  readonly jobs: readonly string[];
   /** Also where it could not be written down: the disk may be full. */
   readonly over: Over | null;
   readonly memory: Memory;
 }
 
-async function step(machine: MachineFolder, order: ArmedOrder, before: Known, isOurs: () => boolean, say: (text: string) => void): Promise<Known> {
+type Learned = Pick<Known, 'over' | 'memory'>;
+
+async function step(machine: MachineFolder, order: ArmedOrder, before: Known, isOurs: () => boolean, say: (text: string) => void): Promise<Learned> {
   const over = before.over?.order === order.id ? before.over : overOf(machine, order);
-  if (over === null) return { order, ...(await watchOver(machine, order, before.memory, say)) };
-  const next = await enforce(machine, order, over);
+  if (over === null) return await watchOver(machine, order, before.memory, say);
+  const next = await enforce(machine, order, over, before.jobs);
   if (next === 'take-back') rmSync(machine.over, { force: true });
   if (next === 'switch-off') await powerOff(order.powerOff, () => isOurs() && !isReplaced(machine, order), say);
-  return { order, over: next === 'take-back' ? null : over, memory: nothingSeen };
+  return { over: next === 'take-back' ? null : over, memory: nothingSeen };
 }
 
 function isReplaced(machine: MachineFolder, { id }: ArmedOrder): boolean {
   return (armedOrder(machine)?.id ?? id) !== id;
 }
 
-async function watchOver(machine: MachineFolder, order: ArmedOrder, before: Memory, say: (text: string) => void): Promise<Omit<Known, 'order'>> {
+async function watchOver(machine: MachineFolder, order: ArmedOrder, before: Memory, say: (text: string) => void): Promise<Learned> {
   const { end, memory } = await decide(order, thisMoment(), () => look(machine), before);
   attempt(() => tell(machine, end === null ? memory.warning : null), say);
   if (end === null) return { memory, over: null };
@@ -79,19 +98,6 @@ async function watchOver(machine: MachineFolder, order: ArmedOrder, before: Memo
     wakeServe(machine);
   }, say);
   return { memory: nothingSeen, over };
-}
-
-function look(machine: MachineFolder): Sight {
-  const jobs = queueEntries(machine).map(({ id }) => jobFolder(machine, id));
-  // A job whose state can't be read may well run.
-  const live = jobs.filter((job) => attempt(() => readStanding(job)?.state) !== 'ended');
-  return {
-    now: thisMoment(),
-    jobs: live.length,
-    written: live.reduce((sum, job) => sum + fileSize(job.log) + fileSize(job.metrics), 0),
-    somebody: () => somebodyIsHere(machine.root),
-    gpus: () => gpuUse(),
-  };
 }
 
 /** What holds no more is taken back: it would be told to the followers of the next job. */

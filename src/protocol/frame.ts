@@ -20,8 +20,17 @@ export const blockBytes = 256 * 1024;
 
 const magicPrefix = 'GPU-RUN-RUNNER/';
 
-export function magicLine(version: string): string {
-  return `\n${magicPrefix}${protocolVersion} ${version}\n`;
+const watchedWord = ' watched';
+
+/** What the runner says of itself. */
+export interface Introduction {
+  readonly version: string;
+  /** The watchdog has an order that this version can read. */
+  readonly isWatched: boolean;
+}
+
+export function magicLine({ version, isWatched }: Introduction): string {
+  return `\n${magicPrefix}${protocolVersion} ${version}${isWatched ? watchedWord : ''}\n`;
 }
 
 /** `size` is the length of the body in bytes: what the frame weighs in flow control. */
@@ -144,10 +153,10 @@ export class MagicScanner {
   }
 
   /**
-   * null until the whole line has been seen; then the runner's version and the bytes after the line.
+   * null until the whole line has been seen; then what it says and the bytes after it.
    * @throws FrameError when the peer speaks another protocol version, or after 1 MiB without the line.
    */
-  push(chunk: Uint8Array): { readonly version: string; readonly rest: Uint8Array } | null {
+  push(chunk: Uint8Array): (Introduction & { readonly rest: Uint8Array }) | null {
     this.#seen += chunk.length;
     this.#tail = concat([this.#tail, chunk]);
     const match = /\nGPU-RUN-RUNNER\/(\d+) ([^\n]*)\n/.exec(new TextDecoder('latin1').decode(this.#tail));
@@ -161,7 +170,10 @@ export class MagicScanner {
       throw new FrameError(`the runner speaks protocol ${match[1]}, this gpu-run speaks ${protocolVersion}`);
     }
     this.#introduced = true;
-    return { version: match[2] ?? '', rest: this.#tail.subarray(match.index + match[0].length) };
+    const words = match[2] ?? '';
+    const isWatched = words.endsWith(watchedWord);
+    const version = isWatched ? words.slice(0, -watchedWord.length) : words;
+    return { version, isWatched, rest: this.#tail.subarray(match.index + match[0].length) };
   }
 }
 

@@ -2,15 +2,14 @@
 import { type ErrorCode, GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { type Part, PeerClosedError, RemoteError } from '../protocol/call-state.ts';
 import type { CallName, Calls } from '../protocol/calls.ts';
-import { FrameError, MagicScanner } from '../protocol/frame.ts';
+import { FrameError, type Introduction, MagicScanner } from '../protocol/frame.ts';
 import { type OpenCall, Peer } from '../protocol/peer.ts';
 import type { RemoteProcess, Transport } from '../transport/transport.ts';
 import type { InstalledRunner } from './install.ts';
 import { firstWordWithinMs, silentMachine } from './silence.ts';
 
-export interface RunnerClient {
-  /** The runner's version, as it introduced itself. */
-  readonly version: string;
+/** `version`, `isWatched`: as the runner introduced itself. */
+export interface RunnerClient extends Introduction {
   /** @throws GpuRunError under the runner's own code, or `connection` when the connection broke first */
   call<Op extends CallName>(op: Op, params: Calls[Op]['params']): Promise<Calls[Op]['result']>;
   /** A call with parts. `parts()`, `result` and the sending methods fail as `call` does. */
@@ -34,9 +33,9 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
   remote.stdin.on('error', () => {}); // the process may be gone; its exit says so
   const scanner = new MagicScanner();
   const peer = new Peer((bytes) => write(remote, bytes), null);
-  const { promise: introduced, resolve: onVersion, reject: onFailure } = Promise.withResolvers<string>();
+  const { promise: introduced, resolve: onIntroduced, reject: onFailure } = Promise.withResolvers<Introduction>();
 
-  const reading = read(remote, scanner, peer, onVersion);
+  const reading = read(remote, scanner, peer, onIntroduced);
   const over = reading.then(
     () => describeEnd(remote, scanner, said, signal),
     (error: unknown) => (error instanceof FrameError ? brokenProtocol(error, scanner, said) : describeEnd(remote, scanner, said, signal)),
@@ -51,8 +50,10 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
     remote.kill();
   }, withinMs);
 
+  const { version, isWatched } = await introduced.finally(() => clearTimeout(silent));
   return {
-    version: await introduced.finally(() => clearTimeout(silent)),
+    version,
+    isWatched,
     call: async (op, params) => (await openMapped(peer, op, params).result) as never,
     open: (op, params) => openMapped(peer, op, params),
     close: async () => {
@@ -65,7 +66,7 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
   };
 }
 
-async function read(remote: RemoteProcess, scanner: MagicScanner, peer: Peer, onVersion: (version: string) => void): Promise<void> {
+async function read(remote: RemoteProcess, scanner: MagicScanner, peer: Peer, onIntroduced: (runner: Introduction) => void): Promise<void> {
   let introduced = false;
   for await (const chunk of remote.stdout as AsyncIterable<Uint8Array>) {
     if (introduced) {
@@ -75,7 +76,7 @@ async function read(remote: RemoteProcess, scanner: MagicScanner, peer: Peer, on
     const found = scanner.push(chunk);
     if (found === null) continue;
     introduced = true;
-    onVersion(found.version);
+    onIntroduced(found);
     await peer.feed(found.rest);
   }
 }

@@ -34,6 +34,23 @@ export async function armWatchdog(machine: MachineEntry, traits: ProviderTraits,
   }
 }
 
+/**
+ * A watchdog whose order was lost, or was written by a version of the runner that put it otherwise, protects nothing: it is set
+ * again to what the ledger says. Where the order can be read it stays: another computer may have moved the deadline since.
+ * @throws GpuRunError `connection`, `interrupted`
+ */
+export async function rearmWatchdog(machineId: string, runner: RunnerClient, context: RunContext): Promise<void> {
+  const machine = runner.isWatched ? null : context.ledger.get(machineId);
+  if (machine?.state !== 'ready' || machine.watchdog?.endsJobs !== true) return;
+  const { traits } = await context.providers.get(machine.provider);
+  const watchdog = await armWatchdog(machine, traits, runner, context);
+  context.ledger.note(machineId, { fact: 'armed', watchdog });
+  const isAsGood = watchdog.endsJobs && (watchdog.powersOff || !machine.watchdog.powersOff);
+  if (isAsGood) return;
+  const text = `The watchdog on '${machine.name}' had lost its order, and can't be set again as it was: ${watchdog.problem ?? 'it does not say why'}.`;
+  context.reporter.report({ type: 'note', level: 'warn', text });
+}
+
 /** Who ends what if nobody comes back, in words. Empty: nobody ends anything. */
 export function protectionOf({ provider, idleSeconds, watchdog }: MachineEntry, traits: ProviderTraits): string[] {
   const idle = idleSeconds === null ? '' : ` after ${idleSpan(idleSeconds)}`;
@@ -43,8 +60,9 @@ export function protectionOf({ provider, idleSeconds, watchdog }: MachineEntry, 
   if (traits.borrowed) return [...own, 'the watchdog on the host ends jobs at the deadline; the host is your own and stays, idle or not'];
   const jobs = 'the watchdog on the machine ends jobs shortly before its deadline, so that they can save their work';
   if (!watchdog.powersOff) return [...own, jobs];
-  if (isNative) return [...own, `${jobs}; it switches the machine off${idle === '' ? '' : `${idle}, and`} if ${provider} is late`];
-  return [...own, `${jobs}, and switches it off then${idle === '' ? '' : `, or${idle}`}`];
+  const bills = 'what is off still bills for its disk, until the next up, down or reap';
+  if (isNative) return [...own, `${jobs}; it switches the machine off${idle === '' ? '' : `${idle}, and`} if ${provider} is late; ${bills}`];
+  return [...own, `${jobs}, and switches it off then${idle === '' ? '' : `, or${idle}`}; ${bills}`];
 }
 
 function idleSpan(seconds: number): string {

@@ -11,6 +11,7 @@ import type { Transport } from '../transport/transport.ts';
 import { isBought } from './budget-deadline.ts';
 import type { RunContext } from './context.ts';
 import { endReasonOf, isOver, saysDeadline, saysPreempted } from './end-reason.ts';
+import { rearmWatchdog } from './protection.ts';
 import { settleGone } from './settle-gone.ts';
 
 export interface ReachedMachine extends AsyncDisposable {
@@ -61,6 +62,7 @@ export async function reachMachine(machine: MachineEntry, context: RunContext, s
       onProgress: (done, total) => context.reporter.report({ type: 'progress', phase: 'runner', done, total, unit: 'bytes' }),
     });
     const runner = await openRunner(transport, installed, { signal });
+    await rearmWatchdog(machine.id, runner, context);
     return {
       machine,
       transport,

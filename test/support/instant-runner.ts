@@ -40,7 +40,7 @@ function probed(hash: string): RemoteProcess {
 
 function serving(answer: InstantRunner['answer']): RemoteProcess {
   const process = newProcess();
-  process.stdout.write(magicLine('test-1'));
+  process.stdout.write(magicLine({ version: 'test-1', isWatched: true }));
   const peer = new Peer(
     async (bytes) => void process.stdout.write(bytes),
     async (call) => answer(call.op, call.params),

@@ -89,11 +89,11 @@ describe('the magic line', () => {
   test('is found behind any noise and in any pieces, and nothing behind it is lost', () => {
     const noise = fc.string({ unit: 'binary', maxLength: 9000 }).filter((text) => !text.includes('GPU-RUN-RUNNER'));
     fc.assert(
-      fc.property(noise, fc.uint8Array({ maxLength: 100 }), cuts, (before, rest, places) => {
+      fc.property(noise, fc.uint8Array({ maxLength: 100 }), cuts, fc.boolean(), (before, rest, places, isWatched) => {
         const scanner = new MagicScanner();
         const seen: Uint8Array[] = [];
         let version: string | null = null;
-        for (const piece of inPieces(Buffer.concat([Buffer.from(before), Buffer.from(magicLine('1.2.3-abc')), rest]), places)) {
+        for (const piece of inPieces(Buffer.concat([Buffer.from(before), Buffer.from(magicLine({ version: '1.2.3-abc', isWatched })), rest]), places)) {
           if (version !== null) {
             seen.push(new Uint8Array(piece));
             continue;
@@ -101,6 +101,7 @@ describe('the magic line', () => {
           const found = scanner.push(piece);
           if (found === null) continue;
           version = found.version;
+          expect(found.isWatched).toBe(isWatched);
           seen.push(new Uint8Array(found.rest));
         }
         expect(version).toBe('1.2.3-abc');

@@ -23,6 +23,7 @@ const orderOf = (more: Partial<ArmedOrder> = {}): ArmedOrder => ({
 
 interface World {
   readonly jobs?: number;
+  readonly running?: (ms: number) => readonly string[];
   readonly written?: (ms: number) => number;
   readonly somebody?: (ms: number) => boolean;
   readonly gpus?: (ms: number) => GpuUse;
@@ -34,8 +35,9 @@ async function run(order: ArmedOrder, world: World, untilMs: number) {
   let warnedAt: number | null = null;
   let calmedAt: number | null = null;
   for (let ms = 0; ms <= untilMs; ms += 1_000) {
-    const { jobs = 0, written = () => 0, somebody = () => false, gpus = () => 'none' } = world;
-    const look = () => ({ now: later(ms), jobs, written: written(ms), somebody: async () => somebody(ms), gpus: async () => gpus(ms) });
+    const { jobs = 0, running = () => ['a'], written = () => 0, somebody = () => false, gpus = () => 'none' } = world;
+    const asked = { somebody: async () => somebody(ms), gpus: async () => gpus(ms) };
+    const look = () => ({ now: later(ms), jobs, running: running(ms), written: written(ms), ...asked });
     const decision = await decide(order, later(ms), look, memory);
     memory = decision.memory;
     if (memory.warning !== null) warnedAt ??= ms / 1000;
@@ -120,6 +122,7 @@ describe('stall', () => {
   });
   test.each<[string, World]>([
     ['output', { gpus: () => 'idle', written: (ms) => Math.floor(ms / 500_000) }],
+    ['a silent job behind another', { gpus: () => 'idle', running: (ms) => [`job-${Math.floor(ms / 500_000)}`] }],
     ['a GPU that works now and then', { gpus: (ms) => (ms % 300_000 < 60_000 ? 'works' : 'idle') }],
     ['a machine without GPU', { gpus: () => 'none' }],
     ['a driver that does not say', { gpus: () => 'unknown' }],

@@ -1,12 +1,23 @@
 /** The watchdog ends jobs, and the machine where that was ordered, with nobody connected and whatever of ours is killed before. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { commandLines, isSshSession } from '../../../remote-runner/busy.ts';
 import type { WatchdogOrder } from '../../../src/protocol/watchdog.ts';
-import type { RunnerClient } from '../../../src/runner/client.ts';
-import { buildRunner, createMachine, followToEnd, kill, processesHolding, specOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+import { openRunner, type RunnerClient } from '../../../src/runner/client.ts';
+import {
+  buildRunner,
+  createMachine,
+  followToEnd,
+  kill,
+  pipeTransport,
+  processesHolding,
+  specOf,
+  summaryOf,
+  type TestMachine,
+  until,
+} from '../../support/runner.ts';
 
 let build: string;
 let script: string;
@@ -42,6 +53,7 @@ const orderOf = (remainingMs: number, more: Partial<WatchdogOrder> = {}): Watchd
   deletedByProvider: false,
   ...more,
 });
+const orderFile = () => join(machine.root, 'armed.json');
 const watchers = () => machine.pids('watch');
 const switchedOff = () => (existsSync(join(bin, 'off')) ? readFileSync(join(bin, 'off'), 'utf8') : '');
 const left = (id: string) => processesHolding(`GPU_RUN_JOB=${id}`);
@@ -105,17 +117,59 @@ test('jobs end even when the serving process can not be had', async () => {
 
 test('what is damaged on the machine keeps it from nothing', async () => {
   const id = await start();
-  await client.call('arm', orderOf(9_000, { onEnd: 'power-off' }));
+  const { pid } = await client.call('arm', orderOf(7_000, { onEnd: 'power-off' }));
   await client.close();
-  const [watcher = 0] = watchers();
-  writeFileSync(join(machine.root, 'armed.json'), '{"remainingMs":');
+  writeFileSync(orderFile(), '{"remainingMs":');
   writeFileSync(machine.jobFile(id, 'state.json'), 'null and void');
   writeFileSync(join(machine.root, 'warning.json'), '[]');
   mkdirSync(join(machine.root, 'over.json', 'in-the-way'), { recursive: true }); // as on a full disk, nothing can be written there
   await until(() => switchedOff() !== '', 'the end of the machine');
-  expect(watchers()).toEqual([watcher]);
+  expect(watchers()).toEqual([pid]);
   expect(left(id)).toEqual([]);
   expect(existsSync(join(machine.workdir, 'saved'))).toBe(true);
+});
+
+test('what is missing on the machine keeps it from nothing, either: its order, and then the whole folder', async () => {
+  const id = await start();
+  const { pid } = await client.call('arm', orderOf(8_000, { onEnd: 'power-off' }));
+  await client.close();
+  const order = readFileSync(orderFile());
+  await until(() => machine.pids('connect').length === 0, 'the end of the connection');
+  rmSync(orderFile());
+  await until(() => existsSync(orderFile()), 'the order to be written down again');
+  expect(readFileSync(orderFile())).toEqual(order);
+  renameSync(machine.root, join(bin, 'elsewhere'));
+  await until(() => switchedOff() !== '', 'the end of the machine');
+  expect(left(id)).toEqual([]);
+  expect(existsSync(join(bin, 'elsewhere', 'workdir', 'saved'))).toBe(true);
+  expect(watchers()).toEqual([pid]);
+});
+
+test('on a host that stays it goes with the folder', async () => {
+  await client.call('arm', orderOf(3_600_000));
+  await client.close();
+  renameSync(machine.root, join(bin, 'elsewhere'));
+  await until(() => watchers().length === 0, 'the end of the watchdog');
+});
+
+test('an order that this version can not read is said at once; who holds it goes on until there is another', async () => {
+  expect(client.isWatched).toBe(false);
+  const { pid } = await client.call('arm', orderOf(3_600_000));
+  expect((await machine.connect()).isWatched).toBe(true);
+  writeFileSync(orderFile(), JSON.stringify({ ...orderOf(3_600_000), of: 'another version' }));
+  const newer = createMachine(buildRunner(build, 'test-2'));
+  try {
+    const other = await openRunner(pipeTransport(), { ...newer.installed, root: machine.root }, { signal: new AbortController().signal });
+    expect(other).toMatchObject({ version: 'test-2', isWatched: false });
+    await other.call('hello', {});
+    expect(processesHolding(machine.root)).toContain(pid);
+    const after = await other.call('arm', orderOf(3_600_000));
+    expect(after.pid).not.toBe(pid);
+    await until(() => !processesHolding(machine.root).includes(pid), 'the end of the watchdog before it');
+    await other.close();
+  } finally {
+    await newer[Symbol.asyncDispose]();
+  }
 });
 
 test('an order that comes when the end has begun takes it back', async () => {

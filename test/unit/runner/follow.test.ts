@@ -64,7 +64,7 @@ function clientOf(script: Script): RunnerClient {
       block: (offset, bytes) => call.block(offset, bytes),
     };
   };
-  return { version: 'fake', open, call: () => Promise.reject(new Error('not used here')), close: async () => cut() };
+  return { version: 'fake', isWatched: true, open, call: () => Promise.reject(new Error('not used here')), close: async () => cut() };
 }
 
 const bytes = (text: string) => Buffer.from(text);

@@ -8,10 +8,13 @@ import { GpuRunError } from '../../../src/core/errors.ts';
 import type { MachineRef } from '../../../src/core/machine.ts';
 import { identifyProcess } from '../../../src/core/process-identity.ts';
 import type { Provider, ProviderTraits } from '../../../src/providers/provider.ts';
+import type { RunnerClient } from '../../../src/runner/client.ts';
 import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
 import { endClaimed } from '../../../src/workflows/down.ts';
 import { extend } from '../../../src/workflows/extend.ts';
+import { rearmWatchdog } from '../../../src/workflows/protection.ts';
+import { reachMachine } from '../../../src/workflows/reach-machine.ts';
 import { up } from '../../../src/workflows/up.ts';
 import { buildRunner, kill, pipeTransport, processesHolding, until } from '../../support/runner.ts';
 import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
@@ -58,7 +61,7 @@ test('a machine whose provider has a timer, and which may switch itself off, has
   const { machine, protection } = await up(fakeInput, context);
   expect(protection).toEqual([
     'fake ends it at its deadline',
-    'the watchdog on the machine ends jobs shortly before its deadline, so that they can save their work; it switches the machine off after 15 idle minutes, and if fake is late',
+    'the watchdog on the machine ends jobs shortly before its deadline, so that they can save their work; it switches the machine off after 15 idle minutes, and if fake is late; what is off still bills for its disk, until the next up, down or reap',
   ]);
   expect(armed(machine.id)).toMatchObject({
     onEnd: 'power-off',
@@ -69,6 +72,29 @@ test('a machine whose provider has a timer, and which may switch itself off, has
     stallSeconds: 3600,
   });
   expect((await up(fakeInput, context)).protection).toEqual(protection); // when it is used again, too
+});
+
+test('a watchdog whose order can not be read is set again by whatever connects; one that can be read stays as it is', async () => {
+  prepare({ deadline: 'native', switchesOff: true });
+  const { machine } = await up(fakeInput, context);
+  const file = join(home, '.gpu-run', 'machines', machine.id, 'armed.json');
+  const connectOnce = async () => {
+    await using reached = await reachMachine(machine, context);
+    expect(reached.machine.id).toBe(machine.id);
+  };
+  const moved = JSON.stringify({ ...armed(machine.id), deadline: machine.deadline + hour }); // by another computer
+  writeFileSync(file, moved);
+  await connectOnce();
+  expect(readFileSync(file, 'utf8')).toBe(moved);
+  await fake.clock.advance(hour);
+  writeFileSync(file, '{"of":"another version"}');
+  await connectOnce();
+  expect(armed(machine.id)).toMatchObject({ onEnd: 'power-off', deadline: machine.deadline, remainingMs: 3 * hour, idleSeconds: 900 });
+  expect(fake.reports.filter(({ type }) => type === 'note')).toEqual([]);
+  const cannot = { isWatched: false, call: async () => Promise.reject(new GpuRunError('disk-full', 'The disk is full.')) } as unknown as RunnerClient;
+  await rearmWatchdog(machine.id, cannot, context);
+  expect(fake.reports.at(-1)).toMatchObject({ type: 'note', level: 'warn', text: expect.stringContaining('The disk is full.') });
+  expect(context.ledger.get(machine.id)?.watchdog).toMatchObject({ endsJobs: false });
 });
 
 test('a budget that sets the deadline is told to the watchdog', async () => {
