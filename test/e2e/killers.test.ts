@@ -102,8 +102,8 @@ test.concurrent(
   'a local machine ends when it is idle',
   async () => {
     await using project = createProject({ label: 'local', config: 'provider: local' });
-    const { document } = await project.json(['up', '--idle', '2s']);
-    expect(document.machine.protection.join()).toContain('after 2 idle seconds');
+    const { document } = await project.json(['up', '--idle', '6s']); // less may pass on a busy computer while it is made
+    expect(document.machine.protection.join()).toContain('after 6 idle seconds');
     await until(() => processesWith(project.home).length === 0, 'the end of the machine', within);
     expect((await project.json(['status', '--refresh'])).document.machines).toEqual([]);
   },
