@@ -44,10 +44,20 @@ export async function judgeMachine(ref: MachineRef, judgement: Judgement): Promi
   if (deadline > 0 && deadline < context.clock.now() && status.queued !== true) return { end: true, why: 'past its deadline' };
   if (entry !== null) return { end: true, why: 'the ledger says that it is gone' };
   if (status.state === 'gone' || status.state === 'ending') return { end: true, why: 'it has stopped, and something of it is left' };
-  const home = ref.labels[labelKeys.home];
-  if (home === undefined || home === context.homeLabel) return { end: true, why: 'not in the ledger of this computer' };
+  const home = otherHome(ref, context);
+  if (home === null) return { end: true, why: 'not in the ledger of this computer' };
   if (input.elsewhere === true) return { end: true, why: `not in the ledger of this computer, but made from ${home}` };
-  return { end: false, why: `made from ${home}, with time until ${moment(deadline)}; --elsewhere ends it` };
+  return { end: false, why: keptFor(home, deadline === 0 ? null : deadline) };
+}
+
+/** From which other state folder it was made; null: from this one, or nobody knows. */
+function otherHome({ labels }: MachineRef, { homeLabel }: RunContext): string | null {
+  const home = labels[labelKeys.home];
+  return home === undefined || home === homeLabel ? null : home;
+}
+
+function keptFor(home: string, deadline: number | null): string {
+  return `made from ${home}, ${deadline === null ? 'until when is not known' : `with time until ${moment(deadline)}`}; --elsewhere ends it`;
 }
 
 async function judgeKnown(entry: MachineEntry, ref: MachineRef, judgement: Judgement): Promise<Verdict> {
@@ -62,14 +72,18 @@ async function judgeKnown(entry: MachineEntry, ref: MachineRef, judgement: Judge
 }
 
 /** A disk or a rule. Disks of machines that are being made, or that somebody is at, are left alone. */
-export async function judgeLeftover(ref: MachineRef, { provider, context }: Judgement): Promise<Verdict> {
+export async function judgeLeftover(ref: MachineRef, { input, provider, context }: Judgement): Promise<Verdict> {
   const what = ref.leftover ?? '';
   const entry = context.ledger.get(ref.id);
   const now = context.clock.now();
   if (entry !== null && entry.state !== 'gone' && !isAbandoned(entry)) return { end: false, why: `${what}: the machine is ${entry.state}` };
   const age = ref.createdAt === null ? null : now - ref.createdAt;
-  const late = (labelledDeadline(ref) ?? now) < now;
-  if (entry === null && !late && age !== null && age < youngMs) return { end: false, why: `${what} is new: its machine may be on its way` };
+  const deadline = labelledDeadline(ref);
+  if (entry === null && (deadline === null || deadline >= now)) {
+    if (age !== null && age < youngMs) return { end: false, why: `${what} is new: its machine may be on its way` };
+    const home = otherHome(ref, context);
+    if (home !== null && input.elsewhere !== true) return { end: false, why: `${what}: ${keptFor(home, deadline)}` };
+  }
   return { end: true, why: `${what} was left behind at ${provider.id}` };
 }
 

@@ -47,9 +47,10 @@ function mustEnd(thing: Thing, elsewhere: boolean): boolean {
   if (thing.ledger === 'held') return false; // somebody is at it
   if (thing.ledger === 'abandoned') return true;
   // Of a disk that is listed by itself there is no machine: the ledger's has vanished.
-  if (thing.kind === 'disk') return thing.ledger !== 'none' || isPast || !thing.young;
+  if (thing.kind === 'disk' && thing.ledger !== 'none') return true;
+  if (thing.kind === 'disk' && thing.young && !isPast) return false;
   if (thing.ledger === 'ready') return isPast;
-  if (thing.copied) return false;
+  if (thing.copied && thing.kind === 'machine') return false;
   return isPast || thing.ledger === 'gone' || thing.home !== 'elsewhere' || elsewhere;
 }
 

@@ -77,21 +77,25 @@ test('other people and other tools are left alone, however much their machines l
   expect(names().toSorted()).toEqual(['alive-abcdef', 'cats-ghjkmn', 'clone-1', 'gpu-run-abcdef', 'marked-abcdef']);
 });
 
-test('disks that machines have left behind go; those of machines that are there, and of other people, stay', async () => {
-  await made('cats-abcdef', { keepsDisk: true });
+test('disks that machines have left behind go; those of machines that are there, and of other people, stay, and those of another computer that have time left', async () => {
+  await made('cats-abcdef', { keepsDisk: true, home: 'this-laptop-abc123' });
   await made('dogs-abcdef', { keepsDisk: true });
+  await made('owls-abcdef', { keepsDisk: true });
   await made('theirs-abcdef', { keepsDisk: true, owner: 'somebody-else' });
-  for (const name of ['cats-abcdef', 'theirs-abcdef']) await rig.emulator.vanish(name);
-  expect(rig.emulator.disks()).toHaveLength(3);
+  for (const name of ['cats-abcdef', 'owls-abcdef', 'theirs-abcdef']) await rig.emulator.vanish(name);
+  expect(rig.emulator.disks()).toHaveLength(4);
   const { ended, kept, leftovers } = await reap({ dryRun: false }, context);
   expect(ended).toMatchObject([{ id: 'cats-abcdef', why: 'its disk cats-abcdef was left behind at gcp' }]);
-  expect(idsOf(kept)).toEqual(['dogs-abcdef']);
+  expect(idsOf(kept)).toEqual(['dogs-abcdef', 'owls-abcdef']);
+  expect(kept.map(({ why }) => why)).toContainEqual(expect.stringMatching(/^its disk owls-abcdef: made from other-laptop-abc123, with time until /));
   expect(leftovers).toEqual([]);
-  expect(rig.emulator.disks().toSorted()).toEqual([`${zone}/dogs-abcdef`, `${zone}/theirs-abcdef`]);
+  expect(rig.emulator.disks()).toContain(`${zone}/owls-abcdef`);
+  expect(await reap({ dryRun: false, elsewhere: true }, context)).toMatchObject({ leftovers: [] });
+  expect(rig.emulator.disks().toSorted()).toEqual([`${zone}/theirs-abcdef`]);
 });
 
 test('a disk that can not be deleted is named with the exact command, and keeps nothing else alive', async () => {
-  await made('cats-abcdef', { keepsDisk: true });
+  await made('cats-abcdef', { keepsDisk: true, home: 'this-laptop-abc123' });
   await rig.emulator.vanish('cats-abcdef');
   await made('past-abcdef', { expiresIn: -60 });
   rig.emulator.faults.permissionDenied({ calls: /^disks\.delete$/, permission: 'compute.disks.delete' });
