@@ -75,6 +75,8 @@ export interface Provider {
   readonly alsoListIn?: (providerOptions: Readonly<Record<string, unknown>>) => void;
   /** What a machine that `list` has found is, at the price of now, for a ledger that does not know it. null: that can't be told. */
   readonly appraise?: (ref: MachineRef, signal?: AbortSignal) => Promise<Offer | null>;
+  /** Where a machine is, as text: two of one id in two places are two machines. null: not known. Absent: an id is in one place only. */
+  readonly placeOf?: (ref: MachineRef) => string | null;
   /** The exact command that ends a machine without us, for when we can't. */
   readonly endByHand?: (ref: MachineRef) => string;
   /** Lets SSH in from where the caller is now, where somebody keeps it out. False: there was nothing to change, or it could not be. Never makes things worse. */

@@ -1,6 +1,7 @@
 /** What a provider has that carries our label, whether the ledger knows it or not. */
 import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { labelKeys, type MachineRef } from '../core/machine.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
 
@@ -23,7 +24,7 @@ export async function listOurs(provider: Provider, options: ProviderOptions, con
   let failure: GpuRunError | null = null;
   for (const owner of owners) {
     try {
-      for await (const ref of provider.list(owner, context.signal)) found.set(`${ref.id} ${ref.leftover ?? ''}`, ref);
+      for await (const ref of provider.list(owner, context.signal)) found.set(JSON.stringify([ref.id, ref.leftover, provider.placeOf?.(ref)]), ref);
     } catch (error) {
       context.signal.throwIfAborted();
       failure ??= toGpuRunError(error);
@@ -35,6 +36,13 @@ export async function listOurs(provider: Provider, options: ProviderOptions, con
     leftovers: all.filter(({ leftover }) => leftover !== undefined),
     failure,
   };
+}
+
+/** Whether it is the one that the ledger means: a start that was given up in one zone may have left another one of the same id. */
+export function isEntrys(ref: MachineRef, entry: Pick<MachineEntry, 'id' | 'ref'>, provider: Provider): boolean {
+  if (ref.id !== entry.id) return false;
+  const [here = null, known = null] = [provider.placeOf?.(ref), entry.ref === null ? null : provider.placeOf?.(entry.ref)];
+  return here === null || known === null || here === known;
 }
 
 /** As its label says, milliseconds since the epoch; null: it says nothing that is a time. */

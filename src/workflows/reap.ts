@@ -7,7 +7,7 @@ import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { type Judgement, judgeLeftover, judgeMachine, type ReapInput, type Verdict } from './judge.ts';
-import { listOurs } from './list-ours.ts';
+import { isEntrys, listOurs } from './list-ours.ts';
 import { isAbandoned } from './recover.ts';
 import { forgetKeys, forgetKeysOfGone, terminateAndWait } from './settle-gone.ts';
 
@@ -50,9 +50,10 @@ async function reapProvider(judgement: Judgement, result: Sorted): Promise<void>
   const { input, provider, context } = judgement;
   const { machines, leftovers, failure } = await listOurs(provider, input.providerOptions ?? {}, context);
   if (failure !== null) result.unreachable.push({ provider: provider.id, code: failure.code, message: failure.message });
-  const seen = new Set(machines.map(({ id }) => id));
   await judgeAll(machines, judgement, result, judgeMachine);
-  const unlisted = context.ledger.list({ live: true }).filter((entry) => entry.provider === provider.id && !seen.has(entry.id));
+  const unlisted = context.ledger
+    .list({ live: true })
+    .filter((entry) => entry.provider === provider.id && !machines.some((ref) => isEntrys(ref, entry, provider)));
   await sideBySide(unlisted, result, async (entry, part) => {
     try {
       await settleUnlisted(entry, failure !== null, judgement, part);
@@ -116,7 +117,8 @@ async function endOrSay(
 
 async function end(ref: MachineRef, provider: Provider, why: string, context: RunContext): Promise<readonly string[]> {
   const entry = context.ledger.get(ref.id);
-  if (ref.leftover === undefined && entry !== null && entry.state !== 'gone') return (await endClaimed(entry, `reap: ${why}`, context)).leftovers;
+  if (ref.leftover === undefined && entry !== null && entry.state !== 'gone' && isEntrys(ref, entry, provider))
+    return (await endClaimed(entry, `reap: ${why}`, context)).leftovers;
   const leftovers = await terminateAndWait(ref, provider, context);
   if (entry?.state === 'gone') forgetKeys(entry, context);
   return leftovers;

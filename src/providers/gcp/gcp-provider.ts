@@ -162,6 +162,7 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       if (account.project !== null || account.credentialsFile !== null) accounts.remember(account);
     },
     appraise: (ref, signal) => inWords(() => appraiseInstance(ref, catalogue(accountOfRef(ref)), clock.now(), signal)),
+    placeOf: ({ data: { project, zone } }) => (typeof project === 'string' && typeof zone === 'string' ? `${project}/${zone}` : null),
     endByHand: (ref) => deleteCommand(readInstanceRef(ref)),
     async letIn(ref, signal) {
       const instance = readInstanceRef(ref);

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { labelKeys } from '../../../../src/core/machine.ts';
 import { ruleName } from '../../../../src/providers/gcp/access/rule-name.ts';
 import { refOfInstance } from '../../../../src/providers/gcp/list-instances.ts';
+import { adoptFound } from '../../../../src/workflows/adopt.ts';
 import type { RunContext } from '../../../../src/workflows/context.ts';
 import { reap } from '../../../../src/workflows/reap.ts';
 import { askGce, type GceAsk, instanceBody } from '../../../support/gce-emulator.ts';
@@ -30,10 +31,14 @@ interface Made {
   readonly home?: string;
   /** Its disk stays when it is deleted. */
   readonly keepsDisk?: boolean;
+  readonly in?: string;
 }
 
 /** As gpu-run labels them, unless told otherwise. */
-async function made(name: string, { owner = context.owner, labels, expiresIn = 3600, home = 'other-laptop-abc123', keepsDisk = false }: Made = {}) {
+async function made(
+  name: string,
+  { owner = context.owner, labels, expiresIn = 3600, home = 'other-laptop-abc123', keepsDisk = false, in: zone = 'us-central1-a' }: Made = {},
+) {
   const all = labels ?? {
     [labelKeys.owner]: owner,
     [labelKeys.machine]: name,
@@ -92,6 +97,20 @@ test('disks that machines have left behind go; those of machines that are there,
   expect(rig.emulator.disks()).toContain(`${zone}/owls-abcdef`);
   expect(await reap({ dryRun: false, elsewhere: true }, context)).toMatchObject({ leftovers: [] });
   expect(rig.emulator.disks().toSorted()).toEqual([`${zone}/theirs-abcdef`]);
+});
+
+test('two machines of one id, in two zones: both are found, and each is ended where it is', async () => {
+  const zones = ['us-central1-a', 'europe-west4-a'];
+  for (const place of zones) await made('twin-abcdef', { expiresIn: -60, in: place });
+  for (const place of zones) await made('known-abcdef', { in: place });
+  await adoptFound({}, context); // the ledger means one of the two
+  const known = context.ledger.get('known-abcdef');
+  await reap({ dryRun: false }, context);
+  expect(names()).toEqual(['known-abcdef', 'known-abcdef']); // with time left
+  const late = { ...context, clock: { ...hastyClock, now: () => Date.now() + 2 * 3_600_000 } };
+  expect(known?.state).toBe('ready');
+  expect(await reap({ dryRun: false }, late)).toMatchObject({ ended: [{ id: 'known-abcdef' }, { id: 'known-abcdef' }], kept: [], leftovers: [] });
+  expect(names()).toEqual([]);
 });
 
 test('a disk that can not be deleted is named with the exact command, and keeps nothing else alive', async () => {
