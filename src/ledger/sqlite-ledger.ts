@@ -6,7 +6,7 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { Clock } from '../core/clock.ts';
 import { GpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
-import { isAlive, type ProcessIdentity } from '../core/process-identity.ts';
+import { mayBeAlive, type ProcessIdentity } from '../core/process-identity.ts';
 import { applyFact, type MachineRecord, recordOf, recordOfFound } from './apply-fact.ts';
 import { billQueries } from './bill-queries.ts';
 import type { FoundMachine, JobFilter, Ledger, MachineEntry, MachineFact, MachineFilter, MachineIntent } from './ledger.ts';
@@ -141,7 +141,7 @@ function machineTable(db: DatabaseSync, clock: Clock) {
     claim: (id: string, holder: ProcessIdentity) =>
       inTransaction(db, () => {
         const present = existing(id).holder;
-        if (present !== null && !isSame(present, holder) && isAlive(present)) return false;
+        if (present !== null && !isSame(present, holder) && mayBeAlive(present)) return false;
         setHolder(id, holder);
         return true;
       }),

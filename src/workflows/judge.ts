@@ -1,6 +1,6 @@
 /** Whether something that carries our label goes or stays. Looks, and changes nothing. */
 import { labelKeys, type MachineRef, type MachineStatus } from '../core/machine.ts';
-import { isAlive } from '../core/process-identity.ts';
+import { mayBeAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
@@ -62,7 +62,7 @@ function keptFor(home: string, deadline: number | null): string {
 
 async function judgeKnown(entry: MachineEntry, ref: MachineRef, judgement: Judgement): Promise<Verdict> {
   const { clock } = judgement.context;
-  if (entry.holder !== null && isAlive(entry.holder)) return { end: false, why: `${entry.state}, process ${entry.holder.pid} is at it` };
+  if (entry.holder !== null && mayBeAlive(entry.holder)) return { end: false, why: `${entry.state}, process ${entry.holder.pid} is at it` };
   // It may have been moved from another computer.
   if (Math.max(entry.deadline, labelledDeadline(ref) ?? 0) < clock.now()) return { end: true, why: 'past its deadline' };
   if (isAbandoned(entry)) return { end: true, why: 'the gpu-run that was starting or ending it died' };

@@ -1,7 +1,7 @@
 /** `reap`: finds everything with our label at every provider, and ends what is past its deadline or belongs to nobody. */
 import { type ErrorCode, toGpuRunError } from '../core/errors.ts';
 import type { MachineRef } from '../core/machine.ts';
-import { isAlive } from '../core/process-identity.ts';
+import { mayBeAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
@@ -129,7 +129,7 @@ async function settleUnlisted(entry: MachineEntry, partly: boolean, judgement: J
   const { provider, context } = judgement;
   const late = entry.deadline < context.clock.now();
   const keep = (why: string) => void result.kept.push({ provider: provider.id, id: entry.id, name: entry.name, why });
-  if (entry.holder !== null && isAlive(entry.holder)) return keep(`${entry.state}, process ${entry.holder.pid} is at it`);
+  if (entry.holder !== null && mayBeAlive(entry.holder)) return keep(`${entry.state}, process ${entry.holder.pid} is at it`);
   if (!late && !isAbandoned(entry)) {
     if (provider.traits.borrowed) return keep('your own host');
     try {

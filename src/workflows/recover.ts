@@ -1,7 +1,7 @@
 /** Crash recovery, at the start of each command that changes things: what a dead gpu-run left half done is ended. */
 import type { Clock } from '../core/clock.ts';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
-import { isAlive } from '../core/process-identity.ts';
+import { mayBeAlive } from '../core/process-identity.ts';
 import type { MachineEntry, MachineEntryState } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { endMachine } from './end-machine.ts';
@@ -14,7 +14,7 @@ const unfinished: ReadonlySet<MachineEntryState> = new Set(['intent', 'launched'
 
 /** Half-made and half-ended machines whose process is gone. Ready machines are not touched: their jobs go on. */
 export function isAbandoned(entry: MachineEntry): boolean {
-  return unfinished.has(entry.state) && (entry.holder === null || !isAlive(entry.holder));
+  return unfinished.has(entry.state) && (entry.holder === null || !mayBeAlive(entry.holder));
 }
 
 /**
