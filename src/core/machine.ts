@@ -75,6 +75,8 @@ export interface MachineStatus {
   readonly detail: string | null;
   /** Of a machine that is ending or gone, where the provider tells. */
   readonly cause?: EndCause;
+  /** Of a machine that is ending or gone: from when on its time is not billed any more, milliseconds since the epoch by the provider's clock, where that tells. */
+  readonly endedAt?: number | null;
   /** The provider's own timer, where there is one: milliseconds since the epoch. */
   readonly deadline: number | null;
 }

@@ -62,6 +62,12 @@ export function createFakeProvider(options: FakeProviderOptions): FakeProvider {
   const isGone = ({ plan, goneAt }: FakeMachine) => plan.deadline <= clock.now() || (goneAt !== null && goneAt <= clock.now());
   const find = (id: string) => machines.find((machine) => machine.ref.id === id && !isGone(machine));
 
+  /** null: there never was such a machine. */
+  function endOf(id: string): number | null {
+    const last = machines.findLast(({ ref }) => ref.id === id);
+    return last === undefined ? null : Math.min(last.plan.deadline, last.goneAt ?? last.plan.deadline);
+  }
+
   async function answer<T>(call: FakeCall, signal: AbortSignal | undefined, work: () => T): Promise<T> {
     signal?.throwIfAborted();
     calls.push(call);
@@ -98,7 +104,7 @@ export function createFakeProvider(options: FakeProviderOptions): FakeProvider {
 
   function describe(id: string): MachineStatus {
     const machine = find(id);
-    if (machine === undefined) return { state: 'gone', access: null, detail: null, deadline: null };
+    if (machine === undefined) return { state: 'gone', access: null, detail: null, deadline: null, endedAt: endOf(id) };
     const { deadline } = machine.plan;
     if (machine.goneAt !== null) return { state: 'ending', access: null, detail: null, deadline };
     return clock.now() < machine.launchedAt + bootMs

@@ -29,7 +29,8 @@ type Known = Pick<RunContext, 'ledger' | 'clock'>;
 /** US dollars. Each machine knows what was spent before it, so that the newest tells of all. */
 export function spentByRun(name: string, context: Known): number {
   const [last] = context.ledger.list({ name, made: true, limit: 1 });
-  if (last === undefined || last.endedAt === null || context.clock.now() - last.endedAt > sameRunMs) return 0;
+  // From when its end became known: a computer that slept meanwhile goes on with the same run.
+  if (last === undefined || last.endedAt === null || context.clock.now() - Math.max(last.endedAt, last.asOf) > sameRunMs) return 0;
   return wasCutShort(last, last.endedAt, context) ? spentBy(last, context) : 0;
 }
 

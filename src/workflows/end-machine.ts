@@ -10,10 +10,12 @@ import type { RunContext } from './context.ts';
 import { closeJobs } from './keep-job.ts';
 import { reachMachine } from './reach-machine.ts';
 import { retryConnection } from './retry-connection.ts';
-import { forgetKeys, terminateAndWait } from './settle-gone.ts';
+import { forgetKeys, noteGone, terminateAndWait } from './settle-gone.ts';
 
 /** For jobs on a borrowed host to end by themselves. */
 const jobGraceMs = 10_000;
+/** Of a machine that was seen running so short a time ago nobody asks when it ended, milliseconds. */
+const freshMs = 60_000;
 
 export interface EndedMachine {
   readonly machine: MachineEntry;
@@ -31,23 +33,36 @@ export async function endMachine(entry: MachineEntry, reason: string, context: R
   ledger.note(entry.id, { fact: 'ending', reason });
   const provider = await context.providers.get(entry.provider);
   let leftovers: readonly string[] = [];
+  let endedAt: number | null = null;
   try {
     if (provider.traits.borrowed) await leaveHost(entry, context);
-    for (const ref of await refsOf(entry, provider)) leftovers = [...leftovers, ...(await terminateAndWait(ref, provider, context))];
+    else endedAt = await endBefore(entry, provider, context);
+    for (const ref of await refsOf(entry, provider)) {
+      const ended = await terminateAndWait(ref, provider, context);
+      leftovers = [...leftovers, ...ended.leftovers];
+      endedAt ??= ended.endedAt;
+    }
   } catch (error) {
     if (provider.traits.borrowed) throw toGpuRunError(error);
     throw stillBilling(entry, error, provider);
   }
   closeJobs(entry, reason, context); // before: of what is gone nobody looks for jobs any more, should we die here
-  const machine = ledger.note(entry.id, {
-    fact: 'gone',
-    reason,
-    leftovers,
-    at: provider.traits.borrowed ? context.clock.now() : Math.min(context.clock.now(), Math.max(entry.deadline, entry.createdAt)),
-  });
+  const machine = noteGone(entry, reason, { leftovers, endedAt }, context);
   forgetKeys(entry, context);
   reporter.report({ type: 'phase', phase: 'teardown', status: 'end', text: `'${entry.name}' is gone` });
   return { machine, leftovers };
+}
+
+/** When it had ended already, should it have; null: it had not, as far as can be told. One that runs is noted as seen: it is billed until now. */
+async function endBefore({ id, ref, asOf }: MachineEntry, provider: Provider, { ledger, clock }: RunContext): Promise<number | null> {
+  if (ref === null || clock.now() - asOf < freshMs) return null;
+  try {
+    const look = await provider.describe(ref);
+    if (look.state === 'running') ledger.note(id, { fact: 'seen' });
+    return look.endedAt ?? null;
+  } catch {
+    return null; // whoever can't be asked now is told to end it all the same
+  }
 }
 
 /** An intent without a ref may or may not have reached the provider: look for its id among all that is ours. */

@@ -119,7 +119,7 @@ async function end(ref: MachineRef, provider: Provider, why: string, context: Ru
   const entry = context.ledger.get(ref.id);
   if (ref.leftover === undefined && entry !== null && entry.state !== 'gone' && isEntrys(ref, entry, provider))
     return (await endClaimed(entry, `reap: ${why}`, context)).leftovers;
-  const leftovers = await terminateAndWait(ref, provider, context);
+  const { leftovers } = await terminateAndWait(ref, provider, context);
   if (entry?.state === 'gone') forgetKeys(entry, context);
   return leftovers;
 }

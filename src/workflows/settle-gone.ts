@@ -20,27 +20,43 @@ const secondLookMs = 300;
 /** `reason`: as `endReasonOf` puts it. The entry as gone; null when a second look shows that the machine is there. @throws GpuRunError what `terminate` throws */
 export async function settleGone(machine: MachineEntry, reason: string, context: RunContext): Promise<MachineEntry | null> {
   const provider = await context.providers.get(machine.provider);
-  let leftovers: readonly string[] = [];
+  let ended: Ended = { leftovers: [], endedAt: null };
   if (machine.ref !== null && !provider.traits.borrowed) {
     await context.clock.sleep(secondLookMs);
-    if (!isOver(await provider.describe(machine.ref))) return null;
-    leftovers = await terminateAndWait(machine.ref, provider, context); // a no-op when it is gone; else it was no ending by itself
+    const look = await provider.describe(machine.ref);
+    if (!isOver(look)) return null;
+    const { leftovers, endedAt } = await terminateAndWait(machine.ref, provider, context); // a no-op when it is gone; else it was no ending by itself
+    ended = { leftovers, endedAt: look.endedAt ?? endedAt };
   }
   closeJobs(machine, reason, context);
-  const { deadline } = context.ledger.get(machine.id) ?? machine; // it may have been moved meanwhile
-  const entry = context.ledger.note(machine.id, { fact: 'gone', reason, at: Math.min(context.clock.now(), deadline), leftovers });
+  const entry = noteGone(machine, reason, ended, context);
   forgetKeys(machine, context);
   return entry;
 }
 
-/** Returns what is left. @throws GpuRunError `still-billing` when it isn't gone in time */
-export async function terminateAndWait(ref: MachineRef, provider: Provider, context: RunContext): Promise<readonly string[]> {
+/** What ended long before anybody looked is booked to its end, and not to the look. */
+export function noteGone(machine: MachineEntry, reason: string, { leftovers, endedAt }: Ended, { ledger, clock }: Pick<RunContext, 'ledger' | 'clock'>) {
+  const { deadline, createdAt, asOf, access } = ledger.get(machine.id) ?? machine; // its deadline may have been moved meanwhile
+  const last = Math.min(clock.now(), access?.kind === 'openssh' ? Number.POSITIVE_INFINITY : Math.max(deadline, createdAt));
+  // The provider's clock may be off: it counts only between the last time that the machine was seen and now.
+  return ledger.note(machine.id, { fact: 'gone', reason, at: Math.min(Math.max(endedAt ?? last, asOf), last), leftovers });
+}
+
+export interface Ended {
+  /** What may still bill or exist, with the command to end it. */
+  readonly leftovers: readonly string[];
+  /** As in `MachineStatus`; null: its provider does not tell, or was not asked. */
+  readonly endedAt: number | null;
+}
+
+/** @throws GpuRunError `still-billing` when it isn't gone in time */
+export async function terminateAndWait(ref: MachineRef, provider: Provider, context: RunContext): Promise<Ended> {
   const { clock } = context;
   const until = clock.now() + goneWithinMs;
   const termination = await provider.terminate(ref);
   let ordered = clock.now();
   let why: GpuRunError | null = null;
-  let { state }: { state: MachineStatus['state'] } = termination;
+  let { state, endedAt = null }: Pick<MachineStatus, 'state' | 'endedAt'> = termination;
   for (let pause = 100; state !== 'gone'; pause = Math.min(pause * 2, 5_000)) {
     if (clock.now() > until) {
       const said = why === null ? '' : `: ${why.message}`;
@@ -50,7 +66,7 @@ export async function terminateAndWait(ref: MachineRef, provider: Provider, cont
       });
     }
     await clock.sleep(pause);
-    ({ state } = await provider.describe(ref));
+    ({ state, endedAt = null } = await provider.describe(ref));
     if (!(state === 'running' || state === 'pending') || clock.now() - ordered < orderAgainMs) continue;
     ordered = clock.now(); // the order was taken, and came to nothing
     try {
@@ -59,7 +75,7 @@ export async function terminateAndWait(ref: MachineRef, provider: Provider, cont
       why = toGpuRunError(error);
     }
   }
-  return termination.leftovers;
+  return { leftovers: termination.leftovers, endedAt };
 }
 
 /** The machine's keys are useless now. The file without a suffix goes last: by it `forgetKeysOfGone` finds what is left. */

@@ -23,6 +23,8 @@ export interface Instance {
   readonly machineType: string;
   /** RFC 3339. */
   readonly creationTimestamp: string;
+  /** RFC 3339. */
+  readonly lastStopTimestamp?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly networkInterfaces?: readonly {
     readonly name?: string;

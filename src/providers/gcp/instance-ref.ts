@@ -88,3 +88,9 @@ export function lastOf(url: string): string {
 export function regionOf(zone: string): string {
   return zone.replace(/-[a-z]+$/, '');
 }
+
+/** Milliseconds since the epoch; null: it is not said, or no time. */
+export function timeOf(text: string | undefined): number | null {
+  const at = Date.parse(text ?? '');
+  return Number.isNaN(at) ? null : at;
+}

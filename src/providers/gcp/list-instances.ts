@@ -8,7 +8,7 @@ import { GceError } from './gce-error.ts';
 import type { Disk, Firewall, Instance } from './gce-resources.ts';
 import type { Account } from './gcp-account.ts';
 import { networkTag } from './instance-body.ts';
-import { lastOf } from './instance-ref.ts';
+import { lastOf, timeOf } from './instance-ref.ts';
 
 /**
  * Machines first. A disk that some machine has is that machine's; firewall rules carry no labels, and are known by their names, which
@@ -89,9 +89,4 @@ function refOfRule({ name, network }: Firewall, owner: string, project: string, 
   // A rule is in no zone; a ref has one.
   const data = { project, zone: 'global', rule: name, network: network === undefined ? null : lastOf(network), credentialsFile };
   return { provider: 'gcp', id: name, name, labels: { [labelKeys.owner]: owner }, createdAt: null, leftover: `the firewall rule ${name}`, data };
-}
-
-function timeOf(text: string | undefined): number | null {
-  const time = Date.parse(text ?? '');
-  return Number.isNaN(time) ? null : time;
 }

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineStatus } from '../../core/machine.ts';
 import { isAlive } from '../../core/process-identity.ts';
-import { deadlineOf, folderOf, logName, type MachineOrder, readMachineFile } from './machine-folder.ts';
+import { deadlineOf, folderOf, logName, type MachineEnd, type MachineOrder, readMachineFile } from './machine-folder.ts';
 import { findProcesses } from './process-tree.ts';
 
 export function describeMachine(home: string, id: string): MachineStatus {
@@ -14,7 +14,7 @@ export function describeMachine(home: string, id: string): MachineStatus {
   const holder = readMachineFile(folder, 'process.json');
   // Before its first written word the process is known by the mark in its environment alone.
   const alive = holder === null ? findProcesses(id).length > 0 : isAlive(holder);
-  return alive ? living(folder, order) : gone(whyGone(folder, id));
+  return alive ? living(folder, order) : gone(whyGone(folder, id), endOf(folder)?.at ?? null);
 }
 
 function living(folder: string, order: MachineOrder): MachineStatus {
@@ -27,12 +27,17 @@ function living(folder: string, order: MachineOrder): MachineStatus {
   return { state: 'running', access, detail: null, deadline };
 }
 
-function gone(detail: string | null): MachineStatus {
-  return { state: 'gone', access: null, detail, deadline: null };
+function gone(detail: string | null, endedAt: number | null = null): MachineStatus {
+  return { state: 'gone', access: null, detail, deadline: null, endedAt };
+}
+
+/** null: it ended without a word. */
+function endOf(folder: string): MachineEnd | null {
+  return readMachineFile(folder, 'ended.json') ?? readMachineFile(folder, 'ending.json');
 }
 
 function whyGone(folder: string, id: string): string {
-  const end = readMachineFile(folder, 'ended.json') ?? readMachineFile(folder, 'ending.json');
+  const end = endOf(folder);
   if (end !== null) return end.why;
   const said = complaint(folder);
   const left = findProcesses(id).length;

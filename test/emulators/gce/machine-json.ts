@@ -32,6 +32,7 @@ export function instanceJson(world: World, instance: InstanceRecord): Json {
     id: instance.id,
     creationTimestamp: timestamp(instance.createdAt),
     ...(instance.startedAt === null ? {} : { lastStartTimestamp: timestamp(instance.startedAt) }),
+    ...(instance.stoppedAt === null ? {} : { lastStopTimestamp: timestamp(instance.stoppedAt) }),
     status: instance.status,
     zone: `${base}/zones/${zone}`,
     selfLink: self,

@@ -33,6 +33,7 @@ export function orderInstance(world: World, zone: string, body: InstanceBody, re
     address: world.options.outside?.nextAddress() ?? '127.0.0.1',
     status: 'PROVISIONING',
     startedAt: null,
+    stoppedAt: null,
     terminatesAt: null,
     labels,
     metadata,
@@ -148,7 +149,10 @@ export async function stop(world: World, instance: InstanceRecord): Promise<void
   instance.terminatesAt = null;
   cancelPlans(instance);
   await endGuest(instance);
-  if (isThere(world, instance)) instance.status = 'TERMINATED';
+  if (isThere(world, instance)) {
+    instance.status = 'TERMINATED';
+    instance.stoppedAt = world.clock.now();
+  }
   endRun(world, instance);
 }
 

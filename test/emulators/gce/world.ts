@@ -79,6 +79,8 @@ export interface InstanceRecord {
   readonly address: string;
   status: string;
   startedAt: number | null;
+  /** It was switched off then, and is TERMINATED. */
+  stoppedAt: number | null;
   /** Milliseconds since the epoch; null: it may run for ever. */
   terminatesAt: number | null;
   labels: Readonly<Record<string, string>>;

@@ -10,6 +10,7 @@ import { openLedgerOn } from '../../../src/ledger/sqlite-ledger.ts';
 import { wholeCost } from '../../../src/workflows/cost-egress.ts';
 import { costGroupings } from '../../../src/workflows/cost-spans.ts';
 import { billedSeconds, reportCost } from '../../../src/workflows/report-cost.ts';
+import { noteGone } from '../../../src/workflows/settle-gone.ts';
 import { someIntent } from '../../contract/ledger-intent.ts';
 import { type CostMeter, createCostMeter, type MeterRules } from '../../support/cost-meter.ts';
 
@@ -19,7 +20,8 @@ const access: Access = { kind: 'own', host: '127.0.0.1', port: 9, user: 'u', hos
 
 type Step =
   | { readonly step: 'order'; readonly outcome: 'made' | 'refused' | 'unknown'; readonly price: number; readonly before: number; readonly after: number }
-  | { readonly step: 'ready' | 'end' | 'extend' | 'job' | 'job-end'; readonly pick: number }
+  | { readonly step: 'ready' | 'extend' | 'job' | 'job-end'; readonly pick: number }
+  | { readonly step: 'end'; readonly pick: number; readonly noticedAfterMs: number }
   | { readonly step: 'pull'; readonly pick: number; readonly bytes: number; readonly ofJob: boolean }
   | { readonly step: 'pass'; readonly ms: number };
 
@@ -33,7 +35,8 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     before: fc.nat({ max: 20_000 }),
     after: fc.nat({ max: 20_000 }),
   }),
-  fc.record({ step: fc.constantFrom('ready' as const, 'end' as const, 'extend' as const, 'job' as const, 'job-end' as const), pick: fc.nat() }),
+  fc.record({ step: fc.constantFrom('ready' as const, 'extend' as const, 'job' as const, 'job-end' as const), pick: fc.nat() }),
+  fc.record({ step: fc.constant('end' as const), pick: fc.nat(), noticedAfterMs: someMs }),
   fc.record({ step: fc.constant('pull' as const), pick: fc.nat(), bytes: fc.nat({ max: 2_000_000_000 }), ofJob: fc.boolean() }),
   fc.record({ step: fc.constant('pass' as const), ms: someMs }),
 );
@@ -109,7 +112,9 @@ function take(world: World, step: Step, billing: MeterRules): void {
   }
   if (step.step === 'end') {
     meter.end(machine.id);
-    ledger.note(machine.id, { fact: 'gone', reason: 'ended', leftovers: [], at: Math.min(world.now, machine.deadline) });
+    const endedAt = Math.min(world.now, machine.deadline);
+    pass(world, step.noticedAfterMs);
+    noteGone(machine, 'ended', { leftovers: [], endedAt }, { ledger, clock: { now: () => world.now, sleep: () => Promise.resolve() } });
   }
   if (step.step === 'pull' && machine.readyAt !== null) {
     meter.leave(machine.id, step.bytes);

@@ -58,3 +58,25 @@ test('one that was ended, one that was taken away, one that runs: the same to a 
     ['runs', true],
   ]);
 });
+
+test.each([
+  ['deleted by somebody', ({ emulator }: UpRig, name: string) => emulator.deleteByOther(name), 'somebody ended it', 0.002],
+  ['switched off', ({ emulator }: UpRig, name: string) => emulator.stop(name), 'switched off', 0.002],
+  // Nothing tells how long it took to shut down: half a minute is booked.
+  ['preempted', ({ emulator }: UpRig, name: string) => emulator.preempt(name), 'preempted', 0.01],
+])('%s, and noticed hours later: booked to its end, and its deadline is not what ended it', async (_how, end, reason, within) => {
+  const rig = await openRig({ skipsBoot: true });
+  const { context } = rig;
+  await up({ ...fakeInput, providers: ['gcp'], need: { ...fakeInput.need, spot: reason === 'preempted', regions: ['us-central1'] } }, context);
+  const id = context.ledger.list()[0]?.id ?? '';
+  await pass(rig, 20 * minute);
+  await end(rig, id);
+  await pass(rig, 9 * 60 * minute); // beyond its deadline
+  await status({ refresh: true, all: false }, context);
+  expect(context.ledger.get(id)).toMatchObject({ state: 'gone', endReason: expect.stringContaining(reason) });
+  const usd = metered(rig);
+  const { totalUsd } = reportCost({ by: 'machine', since: null }, context);
+  expect(usd).toBeGreaterThan(0.005);
+  expect(totalUsd - usd).toBeGreaterThan(-0.001);
+  expect(totalUsd - usd).toBeLessThan(within);
+});
