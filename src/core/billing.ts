@@ -19,6 +19,8 @@ export interface BilledLife {
   readonly launchedAt: number | null;
   /** When it was made, by the provider's clock; null: it doesn't say. */
   readonly providerCreatedAt: number | null;
+  /** When it began to run after it had waited in a queue of its provider, which costs nothing; null: it did not wait. */
+  readonly begunAt: number | null;
   readonly endedAt: number | null;
   readonly deadline: number;
   /** The user's own host: nobody ends it at a deadline. */
@@ -46,7 +48,8 @@ export function billedSpan(life: BilledLife, now: number): BilledSpan {
 }
 
 /** The provider's clock may be off: it counts only between our order and our knowing. */
-function beginOf({ createdAt, launchedAt, providerCreatedAt }: BilledLife): number {
+function beginOf({ createdAt, launchedAt, providerCreatedAt, begunAt }: BilledLife): number {
+  if (begunAt !== null) return Math.max(begunAt, createdAt);
   if (launchedAt === null || providerCreatedAt === null) return createdAt;
   return Math.min(Math.max(providerCreatedAt, createdAt), Math.max(launchedAt, createdAt));
 }

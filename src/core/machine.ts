@@ -69,6 +69,8 @@ export interface MachineStatus {
   readonly state: ProviderMachineState;
   /** It waits its turn at the provider, which costs nothing and is no sign that anything is wrong. Absent: no. */
   readonly queued?: boolean;
+  /** When it began to run, milliseconds since the epoch by the provider's clock, where that tells. */
+  readonly startedAt?: number | null;
   /** Set once it can be reached. */
   readonly access: Access | null;
   /** Why it is as it is, in words, where the provider says. */

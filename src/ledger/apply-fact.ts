@@ -38,6 +38,8 @@ export function applyFact(record: MachineRecord, fact: MachineFact, now: number)
       return { ...record, access: fact.access, readyAt: record.readyAt ?? now, state: record.state === 'ending' ? 'ending' : 'ready', asOf: now };
     case 'seen':
       return { ...record, access: fact.access === undefined ? record.access : pinned(record, fact.access), asOf: now };
+    case 'begun':
+      return { ...record, begunAt: fact.at };
     case 'ending':
       return { ...record, state: 'ending', endReason: record.endReason ?? fact.reason };
     case 'gone':

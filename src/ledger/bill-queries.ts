@@ -10,7 +10,7 @@ const never = Number.MAX_SAFE_INTEGER;
 
 export const billQuery = `
   SELECT created_at, id, name, state, provider, type, zone, spot, template, user, branch, git_commit, launched_at, provider_created_at, ready_at,
-    ended_at, deadline, access_kind, per_hour, price_source, price_as_of, minimum_seconds, increment_seconds, egress_per_gb, pulled
+    ended_at, deadline, access_kind, per_hour, price_source, price_as_of, minimum_seconds, increment_seconds, egress_per_gb, pulled, begun_at
   FROM machines INDEXED BY machine_bills
   WHERE never_made IS NULL AND created_at < :until AND ifnull(ended_at, ${never}) >= :since
   ORDER BY created_at`;
@@ -65,6 +65,7 @@ type BillRow = readonly [
   incrementSeconds: Time,
   perGb: Time,
   pulled: Text,
+  begunAt: Time,
 ];
 
 function billOf(row: BillRow): MachineBill {
@@ -86,6 +87,7 @@ function billOf(row: BillRow): MachineBill {
     launchedAt: row[12],
     providerCreatedAt: row[13],
     readyAt: row[14],
+    begunAt: row[25],
     endedAt: row[15],
     deadline: row[16] ?? createdAt,
     borrowed: row[17] === 'openssh',

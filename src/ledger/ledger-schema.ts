@@ -96,4 +96,12 @@ export const migrations: readonly string[] = [
     ended_at, deadline, access_kind, per_hour, price_source, price_as_of, minimum_seconds, increment_seconds, egress_per_gb, pulled, never_made
   ) WHERE never_made IS NULL;
   `,
+  `
+  ALTER TABLE machines ADD COLUMN begun_at REAL AS (record ->> '$.begunAt');
+  DROP INDEX machine_bills;
+  CREATE INDEX machine_bills ON machines (
+    created_at, id, name, state, provider, type, zone, spot, template, user, branch, git_commit, launched_at, provider_created_at, ready_at, begun_at,
+    ended_at, deadline, access_kind, per_hour, price_source, price_as_of, minimum_seconds, increment_seconds, egress_per_gb, pulled, never_made
+  ) WHERE never_made IS NULL;
+  `,
 ];

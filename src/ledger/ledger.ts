@@ -87,6 +87,8 @@ export interface MachineEntry extends Omit<MachineIntent, 'holder' | 'ref'> {
   /** When we knew that it exists. Absent: we never did, or it was before this was written down. */
   readonly launchedAt?: number;
   readonly readyAt: number | null;
+  /** When it began to run, after it had waited in a queue of its provider. Absent: it did not wait, or waits. */
+  readonly begunAt?: number;
   readonly endedAt: number | null;
   readonly endReason: string | null;
   /** When a provider last confirmed what stands here. */
@@ -106,6 +108,8 @@ export type MachineFact =
   | { readonly fact: 'launched'; readonly ref: MachineRef }
   | { readonly fact: 'ready'; readonly access: Access }
   | { readonly fact: 'seen'; readonly access?: Access }
+  /** It has waited in a queue of its provider until `at`, which costs nothing. */
+  | { readonly fact: 'begun'; readonly at: number }
   | { readonly fact: 'ending'; readonly reason: string }
   /** `at`: when it ended, where that is known better than now. */
   | { readonly fact: 'gone'; readonly reason: string; readonly at?: number; readonly leftovers: readonly string[] }

@@ -4,7 +4,7 @@ import type { Offer } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 
 type Budgeted = Pick<MachineEntry, 'budgetUsd' | 'spentBeforeUsd'>;
-type Bought = Budgeted & Pick<MachineEntry, 'offer' | 'createdAt'>;
+type Bought = Budgeted & Pick<MachineEntry, 'offer' | 'createdAt' | 'begunAt'>;
 
 /** What of the run's budget is left for this machine, US dollars; infinite without a budget. */
 export function budgetLeft({ budgetUsd, spentBeforeUsd = 0 }: Budgeted): number {
@@ -18,7 +18,7 @@ export function affordableMs(budget: Budgeted, { price }: Pick<Offer, 'price'>):
 
 /** Until when the budget lasts, milliseconds since the epoch; infinite without a budget, and where nothing is billed. */
 export function affordableUntil(machine: Bought): number {
-  return machine.createdAt + affordableMs(machine, machine.offer);
+  return (machine.begunAt ?? machine.createdAt) + affordableMs(machine, machine.offer);
 }
 
 /** The deadline is reckoned a moment before the order is written down, milliseconds. */

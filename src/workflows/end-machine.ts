@@ -59,6 +59,7 @@ async function endBefore({ id, ref, asOf }: MachineEntry, provider: Provider, { 
   try {
     const look = await provider.describe(ref);
     if (look.state === 'running') ledger.note(id, { fact: 'seen' });
+    if (look.queued === true) ledger.note(id, { fact: 'begun', at: clock.now() }); // it has cost nothing
     return look.endedAt ?? null;
   } catch {
     return null; // whoever can't be asked now is told to end it all the same

@@ -83,29 +83,41 @@ async function waitForAccess(machine: MachineEntry, provider: Provider, context:
   if (machine.ref === null) throw new GpuRunError('internal', 'a launched machine has no ref');
   const mostMs = context.clock.now() + queueMs;
   let until = context.clock.now() + bootMs;
-  let queued = false;
+  let queuedAt: number | null = null;
+  let waits = false;
   let said: string | null = null;
   for (let pause = 25; ; pause = Math.min(pause * 2, 3_000)) {
     const status = await lookOnce(machine.ref, provider, context);
     if (status.queued === true) {
-      queued = true;
-      until = Math.min(context.clock.now() + bootMs, mostMs);
+      waits = true;
+      queuedAt = context.clock.now();
+      until = Math.min(queuedAt + bootMs, mostMs);
+    } else if (waits && queuedAt !== null) {
+      waits = false; // or nobody could tell just now; then the next look does
+      noteBegun(machine, status, queuedAt, context);
     }
     if (status.state === 'running' && status.access !== null) {
       // The provider's timer begins when the machine does: it has its whole time after the queue, and is paid for no more than that.
-      if (queued && status.deadline !== null) context.ledger.note(machine.id, { fact: 'deadline', deadline: status.deadline });
+      if (queuedAt !== null && status.deadline !== null) context.ledger.note(machine.id, { fact: 'deadline', deadline: status.deadline });
       return context.ledger.note(machine.id, { fact: 'seen', access: status.access });
     }
     throwIfEnded(machine, status);
-    if (context.clock.now() > until) {
-      const detail = status.detail === null ? '' : ` (${status.detail})`;
-      throw new GpuRunError('unfit', `'${machine.name}' did not start within ${minutes(bootMs)} minutes${detail}.`, { retry: 'elsewhere' });
-    }
+    if (context.clock.now() > until) throw notStarted(machine, status, bootMs);
     if (status.detail !== said && status.detail !== null)
       context.reporter.report({ type: 'phase', phase: 'launch', status: 'begin', text: `Waiting for '${machine.name}': ${status.detail}` });
     said = status.detail;
     await context.clock.sleep(pause, context.signal);
   }
+}
+
+function notStarted({ name }: MachineEntry, { detail }: MachineStatus, bootMs: number): GpuRunError {
+  const why = detail === null ? '' : ` (${detail})`;
+  return new GpuRunError('unfit', `'${name}' did not start within ${minutes(bootMs)} minutes${why}.`, { retry: 'elsewhere' });
+}
+
+/** Its provider's clock may be off: it counts only between the last look that saw it wait, and now. */
+function noteBegun({ id }: MachineEntry, { startedAt }: MachineStatus, queuedAt: number, { ledger, clock }: RunContext): void {
+  ledger.note(id, { fact: 'begun', at: Math.min(Math.max(startedAt ?? queuedAt, queuedAt), clock.now()) });
 }
 
 /** A provider that does not answer once says nothing about the machine: whoever asks asks again, within the same limit. */

@@ -81,8 +81,8 @@ export function billedSeconds(machine: MachineEntry, now: number): number {
 
 /** From when to when one machine is billed by now, milliseconds since the epoch. */
 export function spanOf(machine: MachineEntry, now: number): BilledSpan {
-  const { createdAt, launchedAt = null, ref, endedAt, deadline, access, billing: rule = plainBilling } = machine;
-  const life = { createdAt, launchedAt, providerCreatedAt: ref?.createdAt ?? null, endedAt, deadline, borrowed: access?.kind === 'openssh', rule };
+  const { createdAt, launchedAt = null, ref, begunAt = null, endedAt, deadline, access, billing: rule = plainBilling } = machine;
+  const life = { createdAt, launchedAt, providerCreatedAt: ref?.createdAt ?? null, begunAt, endedAt, deadline, borrowed: access?.kind === 'openssh', rule };
   return billedSpan(life, now);
 }
 

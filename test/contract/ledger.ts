@@ -281,7 +281,7 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
           ...price,
         };
         expect(ledger.bills()).toEqual([
-          { ...cats, launchedAt: 4_000, providerCreatedAt: ref.createdAt, readyAt: 5_000, endedAt: 100_000 },
+          { ...cats, launchedAt: 4_000, begunAt: null, providerCreatedAt: ref.createdAt, readyAt: 5_000, endedAt: 100_000 },
           expect.objectContaining({ id: 'mice-1', state: 'intent', commit: null, launchedAt: null, providerCreatedAt: null, readyAt: null, endedAt: null }),
         ]);
         expect(ledger.bills({ until: 3_000 }).map(({ id }) => id)).toEqual(['cats-1']);

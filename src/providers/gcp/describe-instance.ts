@@ -32,9 +32,10 @@ export async function describeInstance(look: Look): Promise<MachineStatus> {
   if (instance.status !== 'RUNNING') {
     return { state: 'pending', access: null, detail: instance.statusMessage ?? `Google says ${instance.status}`, deadline: ends };
   }
+  const startedAt = timeOf(instance.lastStartTimestamp);
   const [access, takenBack] = await Promise.all([accessOf(look, instance), isTakenBack(api, ref, instance, signal)]);
   if (takenBack) return { state: 'ending', access: null, detail: takenBackText, cause: 'preempted', deadline: ends };
-  return { state: 'running', access, detail: access === null ? 'it boots, and has not published its host keys yet' : null, deadline: ends };
+  return { state: 'running', access, detail: access === null ? 'it boots, and has not published its host keys yet' : null, deadline: ends, startedAt };
 }
 
 async function endingStatus({ api, ref, deadline, now, signal }: Look, instance: Instance, timer: number | null): Promise<MachineStatus> {

@@ -24,6 +24,8 @@ export interface Instance {
   /** RFC 3339. */
   readonly creationTimestamp: string;
   /** RFC 3339. */
+  readonly lastStartTimestamp?: string;
+  /** RFC 3339. */
   readonly lastStopTimestamp?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly networkInterfaces?: readonly {

@@ -11,6 +11,7 @@ import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake
 import type { Transport } from '../../../src/transport/transport.ts';
 import { harmlessLines } from '../../../src/workflows/console-tail.ts';
 import { readyLimits } from '../../../src/workflows/make-ready.ts';
+import { billedSeconds } from '../../../src/workflows/report-cost.ts';
 import { up } from '../../../src/workflows/up.ts';
 import { createFakeGpus, findCompiler } from '../../support/fake-gpu/fake-gpu.ts';
 import { buildRunner, kill, pipeTransport, processesHolding, until } from '../../support/runner.ts';
@@ -133,7 +134,11 @@ describe('a machine in a queue', () => {
     timer = fake.clock.now() + 3_600_000;
     turn = true;
     await passUntil(() => attempts() === 1);
-    expect((await going).machine).toMatchObject({ state: 'ready', deadline: timer });
+    const { machine } = await going;
+    expect(machine).toMatchObject({ state: 'ready', deadline: timer });
+    // The time in the queue costs nothing, and no budget is used up by it.
+    expect(billedSeconds(machine, timer - 3_600_000 + 60_000)).toBeLessThan(120);
+    expect(fake.context.ledger.bills()[0]?.begunAt).toBe(machine.begunAt);
   });
 
   test('does not wait for ever', async () => {
@@ -144,6 +149,9 @@ describe('a machine in a queue', () => {
     await passUntil(() => told().includes('it waits in the queue'));
     await fake.clock.advance(readyLimits.queueMs + 10_000);
     await expect(going).rejects.toMatchObject({ code: 'unfit', message: expect.stringContaining('did not start') });
+    const [machine] = fake.context.ledger.list();
+    expect(machine).toMatchObject({ state: 'gone' });
+    if (machine !== undefined) expect(billedSeconds(machine, fake.clock.now())).toBeLessThan(60);
   });
 });
 
