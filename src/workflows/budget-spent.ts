@@ -64,13 +64,13 @@ export function withinBudget(
   return { offers: [], refusal: budgetReached(budget, cheapest, billing) };
 }
 
-function budgetReached(budget: Budget, { price }: Offer, { minimumSeconds }: BillingRule): GpuRunError {
+function budgetReached(budget: Budget, { price }: Offer, { minimumSeconds, incrementSeconds }: BillingRule): GpuRunError {
   const { name, spentBeforeUsd: spent } = budget;
   const whole = formatUsd(budget.budgetUsd ?? 0);
   const left = budgetLeft(budget);
   const said = spent > 0 ? `Of the budget of ${whole} for '${name}' earlier attempts have spent ${formatUsd(spent)}` : `The budget for '${name}' is ${whole}`;
   const buys = Math.floor((left / price.perHour) * 3600);
-  const least = Math.max(1, minimumSeconds);
+  const least = Math.max(minimumSeconds, incrementSeconds, 1);
   const rest = left === 0 ? 'nothing is left' : `at ${formatUsd(price.perHour)} an hour the rest buys ${buys} s, and ${least} s are billed at least`;
   return new GpuRunError('budget', `${said}: ${rest}. Nothing more was ordered.`, {
     retry: 'elsewhere',
