@@ -73,6 +73,8 @@ export interface Provider {
   readonly check?: (need: ResourceNeed, signal?: AbortSignal) => Promise<string>;
   /** `list` looks there, too: what the config says of the provider. @throws GpuRunError `bad-input` */
   readonly alsoListIn?: (providerOptions: Readonly<Record<string, unknown>>) => void;
+  /** False: nothing here says where `list` should look, so that it finds nothing. Absent: it always knows. */
+  readonly isSetUp?: () => Promise<boolean>;
   /** What a machine that `list` has found is, at the price of now, for a ledger that does not know it. null: that can't be told. */
   readonly appraise?: (ref: MachineRef, signal?: AbortSignal) => Promise<Offer | null>;
   /** Where a machine is, as text: two of one id in two places are two machines. null: not known. Absent: an id is in one place only. */

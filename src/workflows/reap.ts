@@ -26,13 +26,15 @@ export interface ReapResult {
   readonly unreachable: readonly { readonly provider: string; readonly code: ErrorCode; readonly message: string }[];
   /** What may still bill, with the command that ends it. */
   readonly leftovers: readonly string[];
+  /** Providers of which nothing here says where to look: they were not asked. */
+  readonly notSetUp: readonly string[];
 }
 
 type Sorted = { readonly [Key in keyof ReapResult]: ReapResult[Key] extends readonly (infer Item)[] ? Item[] : never };
 
 /** A provider that can't be asked is reported and does not keep the others from being reaped. */
 export async function reap(input: ReapInput, context: RunContext): Promise<ReapResult> {
-  const result: Sorted = { found: [], ended: [], kept: [], unreachable: [], leftovers: [] };
+  const result: Sorted = { found: [], ended: [], kept: [], unreachable: [], leftovers: [], notSetUp: [] };
   if (!input.dryRun) forgetKeysOfGone(context);
   for (const id of context.providers.ids) {
     try {
@@ -49,6 +51,7 @@ export async function reap(input: ReapInput, context: RunContext): Promise<ReapR
 async function reapProvider(judgement: Judgement, result: Sorted): Promise<void> {
   const { input, provider, context } = judgement;
   const { machines, leftovers, failure } = await listOurs(provider, input.providerOptions ?? {}, context);
+  if ((await provider.isSetUp?.()) === false) result.notSetUp.push(provider.id);
   if (failure !== null) result.unreachable.push({ provider: provider.id, code: failure.code, message: failure.message });
   await judgeAll(machines, judgement, result, judgeMachine);
   const unlisted = context.ledger
@@ -88,7 +91,7 @@ async function judgeAll(refs: readonly MachineRef[], judgement: Judgement, resul
 
 /** What is said keeps the order of the items. All are waited for, also when one throws: what is being ended is reported. */
 async function sideBySide<T>(items: readonly T[], result: Sorted, work: (item: T, part: Sorted) => Promise<void>): Promise<void> {
-  const parts = items.map((): Sorted => ({ found: [], ended: [], kept: [], unreachable: [], leftovers: [] }));
+  const parts = items.map((): Sorted => ({ found: [], ended: [], kept: [], unreachable: [], leftovers: [], notSetUp: [] }));
   const outcomes = await Promise.allSettled(items.map((item, index) => work(item, parts[index] as Sorted)));
   for (const part of parts) for (const key of Object.keys(part) as (keyof Sorted)[]) (result[key] as unknown[]).push(...part[key]);
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;

@@ -20,8 +20,9 @@ export interface View {
   readonly width: number;
 }
 
-export function renderStatus({ machines, jobs }: StatusResult, view: View): string {
-  const parts = [machines.length === 0 ? 'Nothing is up.' : renderMachines(machines, view)];
+export function renderStatus({ machines, jobs, unreachable = [] }: StatusResult, view: View): string {
+  const nothingUp = unreachable.length === 0 ? 'Nothing is up.' : 'Nothing is known to be up.';
+  const parts = [machines.length === 0 ? nothingUp : renderMachines(machines, view)];
   if (jobs.length > 0) parts.push(renderJobs(jobs, view));
   const warnings = machines.flatMap(({ budget, state }) => (budget?.warning == null || state === 'gone' ? [] : [budget.warning]));
   if (warnings.length > 0) parts.push(warnings.map((text) => `${view.style.yellow('Warning:')} ${harmless(text)}`).join('\n'));

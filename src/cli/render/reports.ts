@@ -16,14 +16,15 @@ export function renderDown({ machines }: DownResult): string {
   return machines.map(({ name, state, costUsd }) => harmless(`${name} is ${state} (cost ${formatUsd(costUsd)})`)).join('\n');
 }
 
-export function renderReap({ found, ended, kept, unreachable }: ReapResult, dryRun: boolean): string {
+export function renderReap({ found, ended, kept, unreachable, notSetUp }: ReapResult, dryRun: boolean): string {
   const lines = [
     ...ended.map(({ provider, name, id, why }) => `${dryRun ? 'would end' : 'ended'}  ${name} (${provider} ${id}): ${why}`),
     ...kept.map(({ provider, name, id, why }) => `kept  ${name} (${provider} ${id}): ${why}`),
     ...unreachable.map(({ provider, message }) => `not asked  ${provider}: ${message}`),
   ];
-  if (found.length === 0 && lines.length === 0) return 'Nothing of ours was found.';
-  return lines.map(harmless).join('\n');
+  const notAsked = notSetUp.map((provider) => `${provider} was not asked: no credentials and no project are set up here.`);
+  const nothing = found.length === 0 && lines.length === 0 ? ['Nothing of ours was found.'] : [];
+  return [...lines.map(harmless), ...nothing, ...notAsked].join('\n');
 }
 
 export function renderChecks(checks: readonly Check[], style: Style): string {

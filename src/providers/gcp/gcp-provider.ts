@@ -35,6 +35,8 @@ export interface GcpProviderParts {
   readonly catalogue: (account: Account) => Catalogue;
   /** Whether the environment has credentials of its own. */
   readonly hasCredentials: () => Promise<boolean>;
+  /** Whether the environment names a project. */
+  readonly namesProject: () => boolean;
   /** What the user should know and nothing fails for. */
   readonly warn: (text: string) => void;
   readonly clock: Clock;
@@ -74,6 +76,12 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
       image.catch(() => images.delete(key));
     }
     return image;
+  };
+
+  /** Whoever names a project wants it looked at, with or without credentials: that these are missing must not look like an empty project. */
+  const toList = async (): Promise<readonly Account[]> => {
+    const own: Account[] = parts.namesProject() || (await parts.hasCredentials()) ? [{ project: null, credentialsFile: null }] : [];
+    return [...own, ...accounts.remembered()];
   };
 
   return {
@@ -145,9 +153,10 @@ export function createGcpProvider(parts: GcpProviderParts): Provider {
     /** In every project that machines were made in from this computer, and in the one that the environment names. */
     async *list(owner, signal) {
       signal?.throwIfAborted();
-      const own: Account[] = (await parts.hasCredentials()) ? [{ project: null, credentialsFile: null }] : [];
-      yield* listOfAccounts(accounts, [...own, ...accounts.remembered()], owner, signal);
+      yield* listOfAccounts(accounts, await toList(), owner, signal, !parts.namesProject());
     },
+
+    isSetUp: async () => (await toList()).length > 0,
 
     async check(need, signal) {
       const account = accountOf(readGcpOptions(need.providerOptions));

@@ -14,9 +14,15 @@ interface Failure {
 
 /**
  * A project is listed with one account after another until one sees all of it. What is found twice comes once.
- * @throws GpuRunError at the end, with what could not be seen of every project
+ * `mayLackProject`: nothing names one, and that is no failure. @throws GpuRunError at the end, with what could not be seen of every project
  */
-export async function* listOfAccounts(accounts: Accounts, all: readonly Account[], owner: string, signal?: AbortSignal): AsyncIterable<MachineRef> {
+export async function* listOfAccounts(
+  accounts: Accounts,
+  all: readonly Account[],
+  owner: string,
+  signal?: AbortSignal,
+  mayLackProject = true,
+): AsyncIterable<MachineRef> {
   const seen = new Set<string>();
   const given = new Set<string>();
   let failures: readonly Failure[] = [];
@@ -24,7 +30,7 @@ export async function* listOfAccounts(accounts: Accounts, all: readonly Account[
     let { project } = account;
     if (project !== null && seen.has(project)) continue;
     try {
-      const api = await apiOrNull(accounts, account);
+      const api = await apiOrNull(accounts, account, mayLackProject);
       if (api === null || seen.has(api.project)) continue;
       ({ project } = api);
       for await (const ref of eachInWords(listMachines(api, account, owner, signal), { project })) {
@@ -43,11 +49,11 @@ export async function* listOfAccounts(accounts: Accounts, all: readonly Account[
 }
 
 /** null: credentials that name no project, and nobody else does; no machine was ever made with those alone. */
-async function apiOrNull(accounts: Accounts, account: Account): Promise<GceApi | null> {
+async function apiOrNull(accounts: Accounts, account: Account, mayLackProject: boolean): Promise<GceApi | null> {
   try {
     return await inWords(() => accounts.api(account));
   } catch (error) {
-    if (account.project === null && error instanceof GpuRunError && error.code === 'bad-input') return null;
+    if (mayLackProject && account.project === null && error instanceof GpuRunError && error.code === 'bad-input') return null;
     throw error;
   }
 }

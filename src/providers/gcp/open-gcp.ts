@@ -5,7 +5,7 @@ import type { Provider } from '../provider.ts';
 import { callerAddress } from './access/caller-address.ts';
 import { openTunnel } from './access/open-tunnel.ts';
 import { createGceApi } from './api/create-gce-api.ts';
-import { namesCredentials, projectOf, readCredentialsFile } from './api/credentials-file.ts';
+import { namesCredentials, namesProject, projectOf, readCredentialsFile } from './api/credentials-file.ts';
 import { endpointVariable, originOf } from './api/endpoint.ts';
 import { createFetch } from './api/proxied-fetch.ts';
 import { createAgents } from './api/proxy.ts';
@@ -73,6 +73,7 @@ export function openGcp(parts: GcpParts): Provider {
     project,
     catalogue,
     hasCredentials: () => hasCredentials(null),
+    namesProject: () => namesProject(env),
     clock,
     warn: parts.warn,
     wayIn: createWayIn({ clock, callerAddress: address, warn: parts.warn }),

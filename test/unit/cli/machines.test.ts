@@ -77,10 +77,14 @@ test('a plan says what it could cost at most, and that nothing was ordered', () 
 
 test('down, reap, sync', () => {
   expect(renderDown({ machines: [{ name: 'cats', id: 'x', state: 'gone', costUsd: 0.5 }], leftovers: [] })).toBe('cats is gone (cost $0.50)');
-  expect(renderReap({ found: [], ended: [], kept: [], unreachable: [], leftovers: [] }, false)).toBe('Nothing of ours was found.');
+  expect(renderReap({ found: [], ended: [], kept: [], unreachable: [], leftovers: [], notSetUp: [] }, false)).toBe('Nothing of ours was found.');
+  expect(renderReap({ found: [], ended: [], kept: [], unreachable: [], leftovers: [], notSetUp: ['gcp'] }, false)).toContain('gcp was not asked');
   const one = { provider: 'gcp', id: 'x-1', name: 'x', why: 'past its deadline' };
   expect(
-    renderReap({ found: [one], ended: [one], kept: [], unreachable: [{ provider: 'ssh', code: 'connection', message: 'no\u001b[2J' }], leftovers: [] }, true),
+    renderReap(
+      { found: [one], ended: [one], kept: [], unreachable: [{ provider: 'ssh', code: 'connection', message: 'no\u001b[2J' }], leftovers: [], notSetUp: [] },
+      true,
+    ),
   ).toBe('would end  x (gcp x-1): past its deadline\nnot asked  ssh: no\\e[2J');
   expect(renderSync({ files: 2, bytes: 3_400_000, sentBytes: 1_200_000, ms: 840 })).toBe('2 files, 3.4MB; sent 1.2MB in 0.8s');
 });

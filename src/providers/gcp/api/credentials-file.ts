@@ -73,6 +73,8 @@ function read(path: string, namedBy: string): CredentialsFile {
   return { path, namedBy, content: content as Readonly<Record<string, unknown>> };
 }
 
+const projectVariables = ['GOOGLE_CLOUD_PROJECT', 'GCLOUD_PROJECT', 'CLOUDSDK_CORE_PROJECT'] as const;
+
 const projectId = /^([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]$/;
 
 /**
@@ -82,7 +84,7 @@ const projectId = /^([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]$/;
 export function projectOf(configured: string | null, env: Environment, { content, path }: CredentialsFile): string {
   const sources: readonly (readonly [string, unknown])[] = [
     ['gcp.project', configured],
-    ...['GOOGLE_CLOUD_PROJECT', 'GCLOUD_PROJECT', 'CLOUDSDK_CORE_PROJECT'].map((name) => [name, env[name]] as const),
+    ...projectVariables.map((name) => [name, env[name]] as const),
     [`project_id in ${path}`, content['project_id']],
     [`quota_project_id in ${path}`, content['quota_project_id']],
   ];
@@ -97,6 +99,11 @@ export function projectOf(configured: string | null, env: Environment, { content
   throw new GpuRunError('bad-input', `It is not known in which Google Cloud project to rent: ${sources.map(([source]) => source).join(', ')} have none.`, {
     hints,
   });
+}
+
+/** Whether the environment names a project, a good name or not. */
+export function namesProject(env: Environment): boolean {
+  return projectVariables.some((name) => (env[name] ?? '') !== '');
 }
 
 /** Whether somebody has set up credentials at all, good ones or not. */
