@@ -1,6 +1,6 @@
 /** `down`: ends machines and what belongs to them; returns when the providers say gone. */
 import { GpuRunError } from '../core/errors.ts';
-import type { MachineEntry } from '../ledger/ledger.ts';
+import type { MachineEntry, MachineEntryState } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { wholeCost } from './cost-egress.ts';
 import { type EndedMachine, endMachine } from './end-machine.ts';
@@ -44,22 +44,26 @@ export async function down(input: DownInput, context: RunContext): Promise<DownR
 }
 
 async function saveAndEnd(entry: MachineEntry, context: RunContext): Promise<EndedMachine> {
-  if (context.ledger.listJobs({ machineId: entry.id }).length > 0) await (await import('./save-logs.ts')).saveLogs(entry, context);
+  const isEnding = entry.state === 'ending'; // whoever began with it has seen to its logs
+  if (!isEnding && context.ledger.listJobs({ machineId: entry.id }).length > 0) await (await import('./save-logs.ts')).saveLogs(entry, context);
   return endClaimed(entry, downReason, context);
 }
 
-/** Whoever holds a machine that is ready moves its deadline: that is soon done, and must not keep the machine from being ended. */
-const extendWithinMs = 30_000;
+/**
+ * How long somebody else's work on a machine is waited for, by the machine's state. Whoever holds one that is ready moves its deadline:
+ * that is soon done, and must not keep it from being ended. One that is ending is gone soon, or was given up and can be tried again.
+ */
+const patienceMs: Readonly<Partial<Record<MachineEntryState, number>>> = { ready: 30_000, ending: 360_000 };
 const lookAgainMs = 200;
 
 /** Takes the claim, ends the machine, gives the claim back. */
 export async function endClaimed(entry: MachineEntry, reason: string, context: RunContext): Promise<EndedMachine> {
   const { ledger, self, clock } = context;
-  const until = clock.now() + extendWithinMs;
+  const since = clock.now();
   while (!ledger.claim(entry.id, self)) {
     const now = ledger.get(entry.id);
     if (now === null || now.state === 'gone') return { machine: now ?? entry, leftovers: [] };
-    if (now.state === 'ready' && clock.now() < until) {
+    if (clock.now() - since < (patienceMs[now.state] ?? 0)) {
       await clock.sleep(lookAgainMs, context.signal);
       continue;
     }

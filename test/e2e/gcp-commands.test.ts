@@ -48,9 +48,9 @@ describe('what is loaded', () => {
 test('a project that is named is asked for: without credentials, or by a name that is none, reap is not through; where nothing is named it says that Google was not asked', async () => {
   const nobody = { GOOGLE_APPLICATION_CREDENTIALS: '', CLOUDSDK_CONFIG: project.folder };
   const reap = async (env: Readonly<Record<string, string>>) => {
-    const { code, stdout } = await project.run(['reap', '--json'], { env });
-    const { unreachable, notSetUp } = JSON.parse(stdout);
-    return { code, asked: unreachable.map(({ code: why }: { code: string }) => why), notSetUp };
+    const { run, document } = await project.json(['reap'], { env });
+    const { unreachable, notSetUp } = document;
+    return { code: run.code, asked: unreachable.map(({ code: why }: { code: string }) => why), notSetUp };
   };
   expect(await reap(nobody)).toEqual({ code: 77, asked: ['not-allowed'], notSetUp: [] });
   expect(await reap({ GOOGLE_CLOUD_PROJECT: 'nope' })).toEqual({ code: 76, asked: ['bad-input'], notSetUp: [] });
