@@ -37,7 +37,9 @@ export async function settleGone(machine: MachineEntry, reason: string, context:
 /** What ended long before anybody looked is booked to its end, and not to the look. */
 export function noteGone(machine: MachineEntry, reason: string, { leftovers, endedAt }: Ended, { ledger, clock }: Pick<RunContext, 'ledger' | 'clock'>) {
   const { deadline, createdAt, asOf, access } = ledger.get(machine.id) ?? machine; // its deadline may have been moved meanwhile
-  const last = Math.min(clock.now(), access?.kind === 'openssh' ? Number.POSITIVE_INFINITY : Math.max(deadline, createdAt));
+  // What was seen alive after its deadline has outlived it, and bills until now.
+  const outlives = access?.kind === 'openssh' || asOf > deadline;
+  const last = Math.min(clock.now(), outlives ? Number.POSITIVE_INFINITY : Math.max(deadline, createdAt));
   // The provider's clock may be off: it counts only between the last time that the machine was seen and now.
   return ledger.note(machine.id, { fact: 'gone', reason, at: Math.min(Math.max(endedAt ?? last, asOf), last), leftovers });
 }
