@@ -16,7 +16,7 @@ export function parseDuration(text: string): number {
   const counts = trimmed === '' ? null : pattern.exec(trimmed);
   if (counts === null) throw notADuration(trimmed);
   const seconds = units.reduce((sum, [, size], index) => sum + Number(counts[index + 1] ?? 0) * size, 0);
-  if (seconds === 0) throw new GpuRunError('bad-input', `'${trimmed}' is no time at all.`, { hints: ['Write a span above zero, as in 15m.'] });
+  if (seconds === 0) throw noTime(trimmed);
   if (seconds > longestSeconds) throw new GpuRunError('bad-input', `'${trimmed}' is longer than a year.`, { hints: ['Write at most 366d.'] });
   return seconds;
 }
@@ -32,7 +32,12 @@ export function formatDuration(seconds: number): string {
   return parts.length === 0 ? '0s' : parts.join(' ');
 }
 
+function noTime(text: string): GpuRunError {
+  return new GpuRunError('bad-input', `'${text}' is no time at all.`, { hints: ['Write a span above zero, as in 15m.'] });
+}
+
 function notADuration(text: string): GpuRunError {
+  if (/^0+$/.test(text)) return noTime(text);
   if (/^\d+$/.test(text)) {
     return new GpuRunError('bad-input', `'${text}' has no unit.`, {
       hints: [`Write ${text}s, ${text}m, ${text}h or ${text}d for seconds, minutes, hours or days.`],

@@ -11,12 +11,12 @@ import { GpuRunError } from '../core/errors.ts';
 import { statusFromShell } from './exit-status.ts';
 import type { RemoteAddress } from './forward.ts';
 import { type Connector, lazyTransport } from './lazy-transport.ts';
+import { answers, guardFolder, outcomeOf } from './openssh-check.ts';
 import { exitCode, opensshCommand, type PipedSsh, reportingCommand } from './openssh-command.ts';
 import { diagnoseOpenssh } from './openssh-diagnose.ts';
 import { spawnGuarded } from './openssh-guard.ts';
 import { type Master, startMaster } from './openssh-master.ts';
 import { type OpensshAccess, type SshArguments, sshArguments } from './openssh-options.ts';
-import { answers, guardFolder, outcomeOf } from './openssh-shared.ts';
 import { orInterrupted } from './or-interrupted.ts';
 import type { ConnectOptions, Transport } from './transport.ts';
 

@@ -53,8 +53,8 @@ function isKnown(ref: MachineRef, { ledger }: RunContext): boolean {
   return entry !== null && entry.state !== 'gone';
 }
 
-/** Returns what the user should know of one that was not adopted. */
-async function adopt(ref: MachineRef, provider: Provider, context: RunContext): Promise<string | null> {
+/** Writes one down that the ledger doesn't know. Returns what the user should know of one that was not adopted. */
+export async function adopt(ref: MachineRef, provider: Provider, context: RunContext): Promise<string | null> {
   if (isCopied(ref)) return null;
   const status = await provider.describe(ref, context.signal);
   if (status.state === 'gone') return null;

@@ -10,7 +10,7 @@ import { installRunner } from '../runner/install.ts';
 import type { Transport } from '../transport/transport.ts';
 import { isBought } from './budget-deadline.ts';
 import type { RunContext } from './context.ts';
-import { endReasonOf, isOver, saysDeadline, saysPreempted } from './end-reason.ts';
+import { downReason, endReasonOf, isOver, saysDeadline, saysPreempted } from './end-reason.ts';
 import { rearmWatchdog } from './protection.ts';
 import { settleGone } from './settle-gone.ts';
 
@@ -138,6 +138,7 @@ const watchdogLeadMs = 90_000;
 export function goneError(seen: MachineEntry, reason: string | null, context: Pick<RunContext, 'clock' | 'ledger'>, cause?: unknown): GpuRunError {
   const machine = context.ledger.get(seen.id) ?? seen; // its deadline may have been moved since
   const hints = [`gpu-run up ${machine.name}   makes a new one`];
+  if (reason === downReason) return new GpuRunError('lost', `The machine '${machine.name}' was ended by \`gpu-run down\`.`, { cause, hints });
   if (saysPreempted(reason)) {
     const spared = machine.offer.spot ? ['Spot machines cost less because of that; one without --spot stays.'] : [];
     return new GpuRunError('preempted', `${machine.provider} took the machine '${machine.name}' back: it was preempted.`, {

@@ -4,6 +4,7 @@ import type { MachineRef } from '../core/machine.ts';
 import { mayBeAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
+import { adopt } from './adopt.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { type Judgement, judgeLeftover, judgeMachine, type ReapInput, type Verdict } from './judge.ts';
@@ -113,18 +114,30 @@ async function endOrSay(
     if (failure.code === 'conflict') result.kept.push({ ...reaped, why: failure.message });
     else {
       const byHand = ref === null ? [] : [provider.endByHand?.(ref) ?? []].flat();
-      result.leftovers.push([...new Set([`${reaped.name} (${reaped.id}): ${failure.message}`, ...failure.hints, ...byHand])].join(' '));
+      result.leftovers.push([...new Set([`${reaped.name} (${reaped.id}): ${failure.message}`, ...byHand, ...failure.hints])].join(' | '));
     }
   }
 }
 
 async function end(ref: MachineRef, provider: Provider, why: string, context: RunContext): Promise<readonly string[]> {
+  if (ref.leftover === undefined && context.ledger.get(ref.id) === null) await writeDown(ref, provider, context);
   const entry = context.ledger.get(ref.id);
   if (ref.leftover === undefined && entry !== null && entry.state !== 'gone' && isEntrys(ref, entry, provider))
     return (await endClaimed(entry, `reap: ${why}`, context)).leftovers;
   const { leftovers } = await terminateAndWait(ref, provider, context);
   if (entry?.state === 'gone') forgetKeys(entry, context);
   return leftovers;
+}
+
+/** What it has cost is booked. Nothing that fails here keeps it from being ended. */
+async function writeDown(ref: MachineRef, provider: Provider, context: RunContext): Promise<void> {
+  try {
+    await adopt(ref, provider, context);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    const { message } = toGpuRunError(error);
+    context.reporter.report({ type: 'note', level: 'warn', text: `What '${ref.id}' has cost is not booked: ${message}` });
+  }
 }
 
 /** In the ledger, but not listed by its provider: gone, unless it is just being made, the user's own host, or there when asked for by itself. */

@@ -37,7 +37,7 @@ async function recoverOne(entry: MachineEntry, context: RunContext): Promise<voi
   } catch (error) {
     if (signal.aborted) return;
     const failure = toGpuRunError(error);
-    reporter.report({ type: 'note', level: 'warn', text: [failure.message, ...failure.hints].join(' ') });
+    reporter.report({ type: 'note', level: 'warn', text: [failure.message, ...failure.hints].join(' | ') });
   } finally {
     ledger.release(entry.id, self);
   }

@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core';
+import { GpuRunError } from '../../core/errors.ts';
 import { BaseCommand } from '../base-command.ts';
 import { option, toggle, variableOf } from '../flags.ts';
 import { parseCount, parseSince, parseUntil } from '../numbers.ts';
@@ -36,6 +37,11 @@ Machines and jobs that run now are counted up to now. Asks nobody: it is what th
     const now = Date.now();
     const since = flags.since === undefined ? null : parseSince(flags.since, now);
     const until = flags.until === undefined ? null : parseUntil(flags.until, now);
+    if (since !== null && until !== null && since >= until) {
+      throw new GpuRunError('bad-input', '--since is not before --until: there is no time between them.', {
+        hints: ['As in: --since 2026-11-01 --until 2026-11-30'],
+      });
+    }
     const { mode, out } = this.screen;
     const all = mode.json || csv ? null : shownLines;
     const limit = flags.limit === undefined ? all : parseCount(flags.limit, '--limit');

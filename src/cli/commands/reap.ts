@@ -1,7 +1,7 @@
 import { GpuRunError } from '../../core/errors.ts';
 import type { ReapResult } from '../../workflows/reap.ts';
 import { BaseCommand } from '../base-command.ts';
-import { configFlags, dryRunFlag, toggle } from '../flags.ts';
+import { configFlags, toggle } from '../flags.ts';
 import { failureOfLeftovers } from '../job-verdict.ts';
 import { renderReap } from '../render/reports.ts';
 
@@ -11,7 +11,7 @@ What is up and known stays up, and so does what another computer made, until its
   static override examples = ['<%= config.bin %> reap --dry-run', '<%= config.bin %> reap'];
   static override flags = {
     ...configFlags,
-    'dry-run': dryRunFlag,
+    'dry-run': toggle('dry-run', 'Only show what would be ended'),
     elsewhere: toggle('elsewhere', 'Also what was made from another computer or state folder and has time left'),
   };
 

@@ -25,7 +25,7 @@ export function renderStatus({ machines, jobs, unreachable = [] }: StatusResult,
   const parts = [machines.length === 0 ? nothingUp : renderMachines(machines, view)];
   if (jobs.length > 0) parts.push(renderJobs(jobs, view));
   const warnings = machines.flatMap(({ budget, state }) => (budget?.warning == null || state === 'gone' ? [] : [budget.warning]));
-  if (warnings.length > 0) parts.push(warnings.map((text) => `${view.style.yellow('Warning:')} ${harmless(text)}`).join('\n'));
+  if (warnings.length > 0) parts.push(warnings.flatMap((text) => wrap(`${view.style.yellow('Warning:')} ${harmless(text)}`, view.width)).join('\n'));
   return parts.join('\n\n');
 }
 
@@ -120,11 +120,12 @@ export function renderPlan(name: string, plan: UpPlan, view: View): string {
 }
 
 export function renderUp({ machine, reused, protection }: UpResult, { style, now, width }: View): string {
-  const { name, offer, access, deadline } = machine;
+  const { name, offer, access, deadline, budgetUsd } = machine;
   const gpu = offer.gpu === null ? '' : `, ${gpuOf(offer)}`;
   return [
     `${style.bold(name)} is up${reused ? ' already' : ''}: ${harmless(`${placeOf(offer)}, ${offer.type}${gpu}`)}, ${perHour(offer.price)}`,
     `  ends      in ${span((deadline - now) / 1000)}, at ${moment(deadline)}`,
+    ...(budgetUsd === null ? [] : [`  budget    ${formatUsd(budgetUsd)} for the whole run`]),
     ...safetyLines(protection, width),
     ...(access === null
       ? []

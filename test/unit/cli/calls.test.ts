@@ -74,8 +74,10 @@ test('flags by environment reach the command', async () => {
 });
 
 test('cost as CSV; --json goes before; a day ends the window with its last minute; a limit is a number', async () => {
-  const header = 'day,seconds,usd,live,usd_per_hour,price_source,price_as_of\r\n';
+  const header = 'day,seconds,usd,live,usd_per_hour,price_source,price_as_of,egress_usd\r\n';
   expect(await place.call(['cost', '--csv', '--by', 'day'])).toMatchObject({ code: 0, stdout: header, stderr: '' });
+  const backwards = await place.call(['cost', '--json', '--since', '2026-11-22', '--until', '2026-11-20']);
+  expect(backwards.document?.error).toMatchObject({ code: 'bad-input', message: expect.stringContaining('no time between') });
   const { document } = await place.call(['cost', '--csv', '--json', '--until', '2026-11-30']);
   expect(document).toMatchObject({ outcome: 'ok', until: '2026-12-01T00:00:00.000Z', total: { usd: 0 }, failed: { count: 0 } });
   expect(await place.call(['cost', '--limit', 'few'])).toMatchObject({ code: 64, stderr: expect.stringContaining('--limit') });

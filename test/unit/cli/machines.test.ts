@@ -60,6 +60,8 @@ test('up', () => {
       '  next      gpu-run train cats   gpu-run ssh cats   gpu-run down cats',
     ].join('\n'),
   );
+  const bought = { ...machineEntry(), budgetUsd: 3 };
+  expect(renderUp({ machine: bought, reused: false, attempts: [], protection }, view)).toContain('\n  budget    $3.00 for the whole run\n');
 });
 
 test('a plan says what it could cost at most, and that nothing was ordered', () => {

@@ -23,6 +23,10 @@ describe('parseDuration', () => {
     expect(refusal(() => parseDuration('4'))).toMatchObject({ code: 'bad-input', message: "'4' has no unit.", hints: [expect.stringContaining('4h')] });
   });
 
+  it("doesn't offer a unit for a zero that it refuses with any", () => {
+    expect(refusal(() => parseDuration('0')).message).toBe("'0' is no time at all.");
+  });
+
   it.each(['', ' ', 'h', '4hours', '4 h', '-4h', '1.5h', '30m1h', '4h4h', '1e3s', '٤h', '4h\n4m\nx'])('refuses %j and shows how to write it', (text) => {
     const { code, hints } = refusal(() => parseDuration(text));
     expect(code).toBe('bad-input');

@@ -5,6 +5,7 @@ import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { jobCost, reachedDeadline } from '../../../src/workflows/after-job.ts';
 import { wholeCost } from '../../../src/workflows/cost-egress.ts';
+import { downReason } from '../../../src/workflows/end-reason.ts';
 import { goneError } from '../../../src/workflows/reach-machine.ts';
 import { billedSeconds } from '../../../src/workflows/report-cost.ts';
 import { settleGone } from '../../../src/workflows/settle-gone.ts';
@@ -36,6 +37,7 @@ test('it is booked to its real end, and its end is told as it was', async () => 
   await fake.clock.advance(1_000);
   const gone = await settling;
   expect(goneError(before, 'the computer that it ran on failed', fake.context).code).toBe('lost');
+  expect(goneError(before, downReason, fake.context)).toMatchObject({ code: 'lost', message: expect.stringContaining('was ended by `gpu-run down`') });
   if (gone === null) throw new Error('it is there');
   expect(billedSeconds(gone, clock.now()) / 3600).toBeCloseTo(2, 2);
 });
