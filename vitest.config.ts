@@ -4,16 +4,12 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** Name the longest files first, or one of them goes on alone at the end. Without this, a fresh clone goes by the files' sizes. */
 const longest = [
   'e2e/hard-times',
-  'e2e/gcp-hard-times',
   'remote-runner/watchdog',
+  'e2e/gcp-hard-times',
   'gcp/up-failures-unknown',
-  'e2e/rebuild',
-  'e2e/killers',
-  'e2e/budget',
   'e2e/local.',
   'runner/install',
   'e2e/gcp-commands',
-  'e2e/gcp-access',
   'remote-runner/survival',
   'unit/cli/calls',
   'providers/local-provider',
@@ -24,6 +20,9 @@ const longest = [
 
 /** Tests that try something at random many times: a part of the rounds in `npm test`, all in the lab. */
 const inRounds = ['test/unit/providers/local-launch.test.ts', 'test/unit/sync/push-model.test.ts'];
+
+/** What needs only Node, but takes long and repeats with other faults what `npm test` shows once: the lab runs it. */
+const inLab = ['killers', 'unprotected', 'rebuild', 'budget', 'gcp-access'].map((name) => `test/e2e/${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -45,12 +44,12 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts', 'test/boundaries/**/*.test.ts'] } },
-      { extends: true, test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 120_000, fileParallelism: true } },
+      { extends: true, test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], exclude: inLab, testTimeout: 120_000, fileParallelism: true } },
       {
         extends: true,
         test: {
           name: 'lab',
-          include: ['test/lab/**/*.test.ts', ...inRounds],
+          include: ['test/lab/**/*.test.ts', ...inRounds, ...inLab],
           env: { TEST_ROUNDS: 'all' },
           testTimeout: 300_000,
           hookTimeout: 300_000,
