@@ -5,8 +5,6 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const longest = [
   'e2e/hard-times',
   'remote-runner/watchdog',
-  'e2e/gcp-hard-times',
-  'gcp/up-failures-unknown',
   'e2e/local.',
   'runner/install',
   'e2e/gcp-commands',
@@ -15,14 +13,17 @@ const longest = [
   'providers/local-provider',
   'workflows/crash-matrix',
   'examples/iris-train',
-  'workflows/api-failures',
 ];
 
 /** Tests that try something at random many times: a part of the rounds in `npm test`, all in the lab. */
 const inRounds = ['test/unit/providers/local-launch.test.ts', 'test/unit/sync/push-model.test.ts'];
 
 /** What needs only Node, but takes long and repeats with other faults what `npm test` shows once: the lab runs it. */
-const inLab = ['killers', 'unprotected', 'rebuild', 'budget', 'gcp-access'].map((name) => `test/e2e/${name}.test.ts`);
+const inLab = [
+  ...['killers', 'unprotected', 'rebuild', 'budget', 'gcp-access', 'gcp-hard-times'].map((name) => `test/e2e/${name}.test.ts`),
+  'test/unit/providers/gcp/up-failures-unknown.test.ts',
+  'test/unit/workflows/api-failures.test.ts',
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -43,7 +44,10 @@ export default defineConfig({
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts', 'test/boundaries/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts', 'test/boundaries/**/*.test.ts'], exclude: inLab },
+      },
       { extends: true, test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], exclude: inLab, testTimeout: 120_000, fileParallelism: true } },
       {
         extends: true,
