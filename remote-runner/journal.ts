@@ -74,7 +74,7 @@ export function openJournal(file: string, now: () => number = Date.now): Journal
 
 function learn(facts: JournalFacts, record: JobRecord): JournalFacts {
   if (record.type === 'metric') return record.source === 'file' ? { ...facts, fileMetricsAt: record.at } : { ...facts, logMetricsAt: record.at };
-  if (record.type === 'note') return facts;
+  if (record.type !== 'state') return facts;
   if (record.state === 'ended') return { ...facts, state: 'ended', end: record.end, endedAt: record.t };
   const starts = record.state === 'setup' || record.state === 'running';
   return { ...facts, state: record.state, startedAt: starts ? (facts.startedAt ?? record.t) : facts.startedAt };

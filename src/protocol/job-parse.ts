@@ -1,8 +1,8 @@
 /** Checks what a runner tells of a job before anybody acts on it or keeps it. Imports its own folder only. */
 import { FrameError } from './frame.ts';
-import type { EndReason, JobEnd, JobRecord, JobState } from './job.ts';
-
-type Fields = Readonly<Record<string, unknown>>;
+import type { EndReason, JobEnd, JobRecord, JobState, MetricSource } from './job.ts';
+import { type Fields, isCount, isFields, isNullOr, isNumber, isText } from './shape.ts';
+import { isTelemetrySpan } from './telemetry-parse.ts';
 
 const states: ReadonlySet<unknown> = new Set<JobState>(['queued', 'setup', 'running', 'cancelling', 'ended']);
 const reasons: ReadonlySet<unknown> = new Set<EndReason>([
@@ -17,7 +17,7 @@ const reasons: ReadonlySet<unknown> = new Set<EndReason>([
   'stalled',
   'preempted',
 ]);
-const sources: ReadonlySet<unknown> = new Set(['file', 'json', 'regex']);
+const sources: ReadonlySet<unknown> = new Set<MetricSource>(['file', 'json', 'regex', 'hugging-face', 'keras', 'lightning', 'tqdm', 'pairs']);
 
 /** The record in an event of `follow`; null: a sign of life, or a kind of event that a later runner has. @throws FrameError */
 export function parseFollowEvent(event: unknown): JobRecord | null {
@@ -40,6 +40,10 @@ function isKnown(record: Fields): boolean {
       return isMetric(record);
     case 'note':
       return (record['level'] === 'info' || record['level'] === 'warn') && typeof record['text'] === 'string';
+    case 'telemetry':
+      return isTelemetrySpan(record['span']);
+    case 'checkpoint':
+      return isText(record['path']) && isCount(record['bytes']) && isNumber(record['beganAt']) && isNumber(record['endedAt']);
     default:
       return false;
   }
@@ -59,27 +63,6 @@ function isEnd(value: unknown): value is JobEnd {
     reasons.has(value['reason']) &&
     isNullOr(isText, value['detail'])
   );
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string';
-}
-
-function isNumber(value: unknown): value is number {
-  return Number.isFinite(value);
-}
-
-/** A whole number from 0 on. */
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function isNullOr(is: (value: unknown) => boolean, value: unknown): boolean {
-  return value === null || is(value);
 }
 
 function check(holds: boolean, what: string): asserts holds {

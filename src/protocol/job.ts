@@ -1,4 +1,5 @@
-/** A job as the laptop orders it and as the runner reports on it. Imports nothing. */
+/** A job as the laptop orders it and as the runner reports on it. Imports its own folder only. */
+import type { TelemetrySpan } from './telemetry.ts';
 
 export type JobCommand =
   | { readonly kind: 'argv'; readonly argv: readonly string[] }
@@ -58,13 +59,29 @@ export type JobRecord = { readonly n: number; readonly t: number } & (
       readonly values: Readonly<Record<string, number>>;
       readonly step: number | null;
       readonly epoch: number | null;
-      /** Which reader found it: the metrics file, a JSON line of the log, or a regular expression. */
-      readonly source: 'file' | 'json' | 'regex';
+      readonly source: MetricSource;
       /** Offset behind the line in its source, where reading goes on after a restart. */
       readonly at: number;
     }
   | { readonly type: 'note'; readonly level: 'info' | 'warn'; readonly text: string }
+  /** What the machine's GPUs and CPUs did while the job ran, span after span. */
+  | { readonly type: 'telemetry'; readonly span: TelemetrySpan }
+  /** A checkpoint that was written to its end. */
+  | ({ readonly type: 'checkpoint' } & Checkpoint)
 );
+
+/** Which reader found it: the metrics file; in the log a JSON line, a regular expression of the user's, or a framework's own words. */
+export type MetricSource = 'file' | 'json' | 'regex' | 'hugging-face' | 'keras' | 'lightning' | 'tqdm' | 'pairs';
+
+/** Files that were written together and have not changed since. */
+export interface Checkpoint {
+  /** The file or folder, relative to the workdir. */
+  readonly path: string;
+  readonly bytes: number;
+  /** Milliseconds since the epoch on the machine: when the first of its bytes came, and the last. */
+  readonly beganAt: number;
+  readonly endedAt: number;
+}
 
 export interface JobSummary {
   readonly id: string;

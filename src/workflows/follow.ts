@@ -152,6 +152,10 @@ function toEvent(record: JobRecord): Parameters<OnJobEvent>[0] {
       return { type: 'metric', at, values: record.values, step: record.step, epoch: record.epoch };
     case 'note':
       return { type: 'note', at, level: record.level, text: record.text };
+    case 'telemetry':
+      return { type: 'gpu', at, span: record.span };
+    case 'checkpoint':
+      return { type: 'checkpoint', at, path: record.path, bytes: record.bytes, beganAt: record.beganAt, endedAt: record.endedAt };
     case 'state':
       return { type: 'state', at, state: record.state, end: record.state === 'ended' ? record.end : null };
   }

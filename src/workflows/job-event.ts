@@ -1,5 +1,5 @@
 /** What a follower of a job sees, in order. The same events in the SDK, in `--json` and behind what the terminal shows. */
-import type { JobEnd, JobState } from '../core/job.ts';
+import type { Checkpoint, JobEnd, JobState, TelemetrySpan } from '../core/job.ts';
 
 export type JobEvent =
   /** Raw bytes of the job's log. Offsets are contiguous over reconnects. */
@@ -12,7 +12,9 @@ export type JobEvent =
       readonly epoch: number | null;
     }
   | { readonly type: 'state'; readonly at: number; readonly state: JobState; readonly end: JobEnd | null }
-  | { readonly type: 'note'; readonly at: number; readonly level: 'info' | 'warn'; readonly text: string };
+  | { readonly type: 'note'; readonly at: number; readonly level: 'info' | 'warn'; readonly text: string }
+  | { readonly type: 'gpu'; readonly at: number; readonly span: TelemetrySpan }
+  | ({ readonly type: 'checkpoint'; readonly at: number } & Checkpoint);
 
 /** Awaited for each event: a slow reader slows the stream down, nothing is buffered without bound. */
 export type OnJobEvent = (event: JobEvent) => void | Promise<void>;

@@ -22,6 +22,10 @@ function toJson(event: Exclude<JobEvent, { type: 'log' }>): object {
   switch (event.type) {
     case 'metric':
       return { type: 'metric', at, values: event.values, step: event.step, epoch: event.epoch };
+    case 'gpu':
+      return { type: 'gpu', at, span: { ...event.span, from: isoTime(event.span.from), to: isoTime(event.span.to) } };
+    case 'checkpoint':
+      return { type: 'checkpoint', at, path: event.path, bytes: event.bytes, beganAt: isoTime(event.beganAt), endedAt: isoTime(event.endedAt) };
     case 'note':
       return { type: 'note', at, level: event.level, text: event.text };
     case 'state':

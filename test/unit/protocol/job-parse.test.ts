@@ -8,9 +8,42 @@ const state: JobRecord = { n: 1, t: 5, type: 'state', state: 'running', logOffse
 const ended: JobRecord = { n: 2, t: 6.5, type: 'state', state: 'ended', logOffset: 9, end };
 const metric: JobRecord = { n: 3, t: 7, type: 'metric', values: { loss: -0.5 }, step: 1, epoch: null, source: 'json', at: 12 };
 const note: JobRecord = { n: 4, t: 8, type: 'note', level: 'warn', text: 'careful' };
+const gpu = {
+  index: 0,
+  name: 'NVIDIA L4',
+  utilization: Array.from({ length: 20 }, () => 0),
+  utilizationMean: null,
+  memoryPeakBytes: 1,
+  memoryMeanBytes: 1,
+  memoryTotalBytes: 2,
+  powerMeanWatts: 30.5,
+  powerLimitWatts: 72,
+  temperatureMaxC: 60,
+  smClockMeanMhz: null,
+  smClockMaxMhz: null,
+  throttled: { 'power-cap': 1 },
+  starved: 0,
+  eccUncorrected: null,
+  xids: [79],
+} as const;
+const host = {
+  cpus: 2,
+  cpuMean: 50,
+  busiestCpuMean: 90,
+  memoryPeakBytes: 1,
+  memoryTotalBytes: 2,
+  diskReadBytes: null,
+  diskWriteBytes: null,
+  diskFreeBytes: null,
+  netReceivedBytes: null,
+  netSentBytes: null,
+};
+const span = { from: 1, to: 2, samples: 1, source: 'nvml', gpus: [gpu], host } as const;
+const telemetry: JobRecord = { n: 5, t: 9, type: 'telemetry', span };
+const checkpoint: JobRecord = { n: 6, t: 9, type: 'checkpoint', path: 'checkpoints/1.pt', bytes: 3, beganAt: 1, endedAt: 2 };
 
 describe('parseJobRecord', () => {
-  test.each([state, ended, metric, note])('takes $type $n as it is', (record) => {
+  test.each([state, ended, metric, note, telemetry, checkpoint])('takes $type $n as it is', (record) => {
     expect(parseJobRecord(record)).toBe(record);
   });
 
@@ -30,6 +63,11 @@ describe('parseJobRecord', () => {
     ['a step that is none', { ...metric, step: 'one' }],
     ['an unknown source', { ...metric, source: 'guess' }],
     ['an unknown level', { ...note, level: 'fatal' }],
+    ['a span without a host', { ...telemetry, span: { ...span, host: null } }],
+    ['a GPU with too few counts', { ...telemetry, span: { ...span, gpus: [{ ...gpu, utilization: [1] }] } }],
+    ['a GPU slowed down for an unknown reason', { ...telemetry, span: { ...span, gpus: [{ ...gpu, throttled: { boredom: 1 } }] } }],
+    ['a GPU whose memory is a text', { ...telemetry, span: { ...span, gpus: [{ ...gpu, memoryPeakBytes: '1' }] } }],
+    ['a checkpoint without a path', { ...checkpoint, path: null }],
     ['a text that is none', { ...note, text: { toString: 'x' } }],
   ])('refuses %s', (_, record) => {
     expect(() => parseJobRecord(record)).toThrow(FrameError);

@@ -1,0 +1,62 @@
+/** Checks what a machine tells of itself before anybody acts on it or keeps it. Imports its own folder only. */
+import { type Fields, isCount, isFields, isNullOr, isNumber, isText } from './shape.ts';
+import { type TelemetrySample, type TelemetrySpan, type ThrottleReason, utilizationBins } from './telemetry.ts';
+
+const sources: ReadonlySet<unknown> = new Set<TelemetrySample['source']>(['nvml', 'nvidia-smi', 'none']);
+const reasons: ReadonlySet<unknown> = new Set<ThrottleReason>([
+  'power-cap',
+  'hw-slowdown',
+  'sw-thermal',
+  'hw-thermal',
+  'hw-power-brake',
+  'sync-boost',
+  'application-clocks',
+  'display-clocks',
+]);
+
+const gpuSpanNumbers = [
+  'utilizationMean',
+  'memoryPeakBytes',
+  'memoryMeanBytes',
+  'memoryTotalBytes',
+  'powerMeanWatts',
+  'powerLimitWatts',
+  'temperatureMaxC',
+  'smClockMeanMhz',
+  'smClockMaxMhz',
+  'eccUncorrected',
+];
+const hostSpanNumbers = [
+  'cpuMean',
+  'busiestCpuMean',
+  'memoryPeakBytes',
+  'memoryTotalBytes',
+  'diskReadBytes',
+  'diskWriteBytes',
+  'diskFreeBytes',
+  'netReceivedBytes',
+  'netSentBytes',
+];
+
+export function isTelemetrySpan(value: unknown): value is TelemetrySpan {
+  if (!isFields(value) || !isFields(value['host'])) return false;
+  const { from, to, samples, source, gpus, host } = value;
+  const isHost = isCount(host['cpus']) && haveNumbers(host, hostSpanNumbers);
+  return isNumber(from) && isNumber(to) && isCount(samples) && sources.has(source) && isHost && isListOf(isGpuSpan, gpus);
+}
+
+function isGpuSpan(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const { index, name, utilization, throttled, starved, xids } = value;
+  const isCounted = isListOf(isCount, utilization) && (utilization as unknown[]).length === utilizationBins;
+  const isThrottled = isFields(throttled) && Object.entries(throttled).every(([reason, count]) => reasons.has(reason) && isCount(count));
+  return isCount(index) && isText(name) && isCounted && isThrottled && isCount(starved) && isListOf(isCount, xids) && haveNumbers(value, gpuSpanNumbers);
+}
+
+function haveNumbers(fields: Fields, names: readonly string[]): boolean {
+  return names.every((name) => isNullOr(isNumber, fields[name]));
+}
+
+function isListOf(is: (value: unknown) => boolean, value: unknown): boolean {
+  return Array.isArray(value) && value.every(is);
+}
