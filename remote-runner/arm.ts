@@ -9,20 +9,12 @@ import { findPowerOff } from './power-off.ts';
 import { RunnerError } from './runner-error.ts';
 import { liveHolder } from './serve-lock.ts';
 import type { Starter } from './start-serve.ts';
-import { type ArmedOrder, thisMoment } from './watch-order.ts';
+import { type ArmedOrder, saysWhatToDo, thisMoment } from './watch-order.ts';
 
 /** @throws RunnerError bad-input */
 export async function arm(order: Calls['arm']['params'], machine: MachineFolder, watching: Starter): Promise<Calls['arm']['result']> {
   const { deadline, remainingMs, why, idleSeconds, stallSeconds, onEnd, deletedByProvider } = order;
-  const inOrder =
-    Number.isFinite(deadline) &&
-    Number.isFinite(remainingMs) &&
-    (why === 'deadline' || why === 'budget') &&
-    isLimit(idleSeconds) &&
-    isLimit(stallSeconds) &&
-    (onEnd === 'power-off' || onEnd === 'leave') &&
-    typeof deletedByProvider === 'boolean';
-  if (!inOrder) throw new RunnerError('bad-input', 'The order for the watchdog is not in order.');
+  if (!Number.isFinite(deadline) || !saysWhatToDo({ ...order })) throw new RunnerError('bad-input', 'The order for the watchdog is not in order.');
   const at = thisMoment(); // before anything that takes time
   const { commands, problem } = onEnd === 'power-off' ? await findPowerOff() : { commands: [], problem: null };
   const armed: ArmedOrder = { id: randomUUID(), deadline, remainingMs, why, idleSeconds, stallSeconds, onEnd, deletedByProvider, at, powerOff: commands };
@@ -32,9 +24,4 @@ export async function arm(order: Calls['arm']['params'], machine: MachineFolder,
   watching.start(); // in place of one of another version
   await watching.alive();
   return { pid: liveHolder(machine.watchLock)?.pid ?? 0, powerOff: commands[0]?.join(' ') ?? null, problem };
-}
-
-/** Seconds, or none. */
-function isLimit(value: unknown): boolean {
-  return value === null || (typeof value === 'number' && Number.isFinite(value) && value > 0);
 }

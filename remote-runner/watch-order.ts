@@ -114,17 +114,20 @@ function readChecked<T>(file: string, isOne: (fields: Fields) => boolean): T | n
   }
 }
 
-function isOrder({ id, remainingMs, why, idleSeconds, stallSeconds, onEnd, deletedByProvider, at, powerOff }: Fields): boolean {
+function isOrder(fields: Fields): boolean {
+  const { id, at, powerOff } = fields;
+  const isPowerOff = Array.isArray(powerOff) && powerOff.every((command) => isTexts(command) && command.length > 0);
+  return isText(id) && isMoment(at) && isPowerOff && saysWhatToDo(fields);
+}
+
+/** What of an order comes from the laptop, all but its deadline by the wall clock, which is only for people. */
+export function saysWhatToDo({ remainingMs, why, idleSeconds, stallSeconds, onEnd, deletedByProvider }: Fields): boolean {
   return (
-    isText(id) &&
     Number.isFinite(remainingMs) &&
     (why === 'deadline' || why === 'budget') &&
     [idleSeconds, stallSeconds].every((seconds) => seconds === null || (Number.isFinite(seconds) && Number(seconds) > 0)) &&
     (onEnd === 'power-off' || onEnd === 'leave') &&
-    typeof deletedByProvider === 'boolean' &&
-    isMoment(at) &&
-    Array.isArray(powerOff) &&
-    powerOff.every((command) => isTexts(command) && command.length > 0)
+    typeof deletedByProvider === 'boolean'
   );
 }
 

@@ -11,6 +11,16 @@ export interface BillingRule {
 /** To the millisecond, nothing at least: for machines of which nothing else was written down. */
 export const plainBilling: BillingRule = { minimumSeconds: 0, incrementSeconds: 0 };
 
+/** As a provider's traits say it. */
+export function billingOf(traits: { readonly billingMinimumSeconds?: number; readonly billingIncrementSeconds: number }): BillingRule {
+  return { minimumSeconds: traits.billingMinimumSeconds ?? 0, incrementSeconds: traits.billingIncrementSeconds };
+}
+
+/** What is billed of a machine that existed at all, seconds; more than nothing. */
+export function leastSeconds({ minimumSeconds, incrementSeconds }: BillingRule): number {
+  return Math.max(minimumSeconds, incrementSeconds, 1);
+}
+
 /** What decides. All times are milliseconds since the epoch, by the clock of this computer unless it says otherwise. */
 export interface BilledLife {
   /** When the order was written down, before the provider heard of it. */

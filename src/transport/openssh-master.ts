@@ -5,7 +5,7 @@ import { GpuRunError } from '../core/errors.ts';
 import { diagnoseOpenssh } from './openssh-diagnose.ts';
 import { spawnGuarded } from './openssh-guard.ts';
 import type { SshArguments } from './openssh-options.ts';
-import type { ConnectOptions } from './transport.ts';
+import { answersWithinMs, type ConnectOptions } from './transport.ts';
 
 export interface Master {
   /** Options that make a further `ssh` go through this connection. */
@@ -47,7 +47,7 @@ export async function startMaster(ssh: SshArguments, options: ConnectOptions, fo
     await ended;
   };
 
-  const limitMs = options.timeoutMs ?? 15_000;
+  const limitMs = options.timeoutMs ?? answersWithinMs;
   const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
   const outcome = await Promise.race([ready, ended, aborted(limit)]);
   stdout.resume();

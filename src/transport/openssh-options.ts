@@ -6,7 +6,7 @@ import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { Access } from '../core/machine.ts';
 import { parsePublicKey } from './host-keys.ts';
 import { diagnoseOpenssh } from './openssh-diagnose.ts';
-import type { ConnectOptions } from './transport.ts';
+import { answersWithinMs, type ConnectOptions } from './transport.ts';
 
 export type OpensshAccess = Extract<Access, { kind: 'openssh' }>;
 
@@ -38,7 +38,7 @@ export async function sshArguments(access: OpensshAccess, options: ConnectOption
       ...place,
       // Nobody is there to answer: whatever would be asked is refused instead.
       ...['-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=yes'],
-      ...['-o', `ConnectTimeout=${seconds(options.timeoutMs ?? 15_000)}`],
+      ...['-o', `ConnectTimeout=${seconds(options.timeoutMs ?? answersWithinMs)}`],
       ...['-o', `ServerAliveInterval=${seconds(options.keepaliveMs ?? 5_000)}`, '-o', 'ServerAliveCountMax=3'],
       // What the user set up for sessions by hand: not for each of our commands.
       ...['-o', 'LogLevel=ERROR', '-o', 'ClearAllForwardings=yes', '-o', 'RemoteCommand=none', '-o', 'ForwardX11=no'],

@@ -18,7 +18,7 @@ import { spawnGuarded } from './openssh-guard.ts';
 import { type Master, startMaster } from './openssh-master.ts';
 import { type OpensshAccess, type SshArguments, sshArguments } from './openssh-options.ts';
 import { orInterrupted } from './or-interrupted.ts';
-import type { ConnectOptions, Transport } from './transport.ts';
+import { answersWithinMs, type ConnectOptions, type Transport } from './transport.ts';
 
 /** Where `ssh` may be started: its arguments, and the connection that it goes through. */
 interface Route {
@@ -37,7 +37,7 @@ export function connectOpenssh(options: ConnectOptions): Transport {
 export function createOpensshConnector(options: ConnectOptions): Connector {
   const access = opensshAccess(options);
   const closing = new AbortController();
-  const timeoutMs = options.timeoutMs ?? 15_000;
+  const timeoutMs = options.timeoutMs ?? answersWithinMs;
   const children = new Set<ChildProcess>();
   let folder: Promise<string> | null = null;
   let guarded = false;

@@ -7,7 +7,7 @@ import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { Access } from '../core/machine.ts';
 import { fingerprintOfBlob, type ParsedKey, parsePublicKey } from './host-keys.ts';
 import { orInterrupted } from './or-interrupted.ts';
-import type { ConnectOptions } from './transport.ts';
+import { answersWithinMs, type ConnectOptions } from './transport.ts';
 
 export type OwnAccess = Extract<Access, { kind: 'own' }>;
 
@@ -29,7 +29,7 @@ export async function openSsh2(access: OwnAccess, options: ConnectOptions, signa
   const privateKey = await readIdentity(options.identityFile, access);
   const known = access.hostKeys.map(parsePublicKey);
   const serverHostKey = hostKeyAlgorithms(known, access);
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs ?? 15_000)]);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs ?? answersWithinMs)]);
   const dialled = options.dial === undefined ? null : await dialWithin(options.dial, access, options, signal, limit);
   const socket: Duplex = dialled ?? connectTcp({ host: access.host, port: access.port, noDelay: true, keepAlive: true });
   const client = new ssh2.Client();
@@ -118,7 +118,7 @@ async function dialWithin(
   }
 }
 
-function noAnswer({ timeoutMs = 15_000 }: ConnectOptions): string {
+function noAnswer({ timeoutMs = answersWithinMs }: ConnectOptions): string {
   return `no answer within ${Math.round(timeoutMs / 1000)} seconds`;
 }
 

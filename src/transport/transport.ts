@@ -85,11 +85,14 @@ export interface ConnectOptions {
   readonly scratch: string;
   /** For `own` machines: the stream that SSH runs over, connected, instead of TCP to the access's host and port. Asked anew for each connection. */
   readonly dial?: (signal: AbortSignal) => Promise<Duplex>;
-  /** Milliseconds for TCP, handshake and authentication together; default 15,000. */
+  /** Milliseconds for TCP, handshake and authentication together; default: `answersWithinMs`. */
   readonly timeoutMs?: number;
   /** Milliseconds between keepalives; the connection counts as dead after three unanswered; default 5,000. */
   readonly keepaliveMs?: number;
 }
+
+/** A host that has not let us in by then will not, milliseconds. */
+export const answersWithinMs = 15_000;
 
 /** Turns what SSH said into the right kind of error: the message names the host and what to do. */
 export type Diagnose = (said: string, options: ConnectOptions) => GpuRunError;

@@ -1,9 +1,10 @@
 /** Machines that carry our label and are not in the ledger are written down: what a lost ledger, or another computer, knew. */
+import { billingOf } from '../core/billing.ts';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { labelKeys, type MachineRef, type MachineStatus } from '../core/machine.ts';
 import type { Offer } from '../core/offer.ts';
 import { checkMachineName } from '../core/run-id.ts';
-import type { FoundMachine } from '../ledger/ledger.ts';
+import type { FoundMachine, MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
 import { isCopied, labelledDeadline, listOurs, type ProviderOptions } from './list-ours.ts';
@@ -28,7 +29,9 @@ async function adoptAt(id: string, options: ProviderOptions, context: RunContext
   try {
     const provider = await context.providers.get(id);
     const { machines, leftovers, failure } = await listOurs(provider, options, context);
-    const unknown = machines.filter((ref) => !isKnown(ref, context));
+    const known = new Map(machines.map((ref) => [ref, context.ledger.get(ref.id)] as const));
+    for (const [ref, entry] of known) takeOverDeadline(ref, entry, context);
+    const unknown = machines.filter((ref) => !isLive(known.get(ref) ?? null));
     const looks = await Promise.allSettled(unknown.map((ref) => adopt(ref, provider, context)));
     const said = looks.flatMap((look) => (look.status === 'fulfilled' && look.value !== null ? [look.value] : []));
     const failures = looks.flatMap((look, index) => (look.status === 'rejected' ? [unseen(unknown[index] as MachineRef, look.reason)] : []));
@@ -45,12 +48,14 @@ function unseen(ref: MachineRef, cause: unknown): GpuRunError {
   return new GpuRunError(code, `'${ref.id}' could not be looked at: ${message}`, { hints, cause });
 }
 
-/** In the ledger; a deadline that was moved from another computer is taken over. */
-function isKnown(ref: MachineRef, { ledger }: RunContext): boolean {
-  const entry = ledger.get(ref.id);
-  const deadline = labelledDeadline(ref);
-  if (entry !== null && entry.state !== 'gone' && deadline !== null && deadline > entry.deadline) ledger.note(ref.id, { fact: 'deadline', deadline });
+function isLive(entry: MachineEntry | null): entry is MachineEntry {
   return entry !== null && entry.state !== 'gone';
+}
+
+/** It may have been moved from another computer. */
+function takeOverDeadline(ref: MachineRef, entry: MachineEntry | null, { ledger }: RunContext): void {
+  const deadline = labelledDeadline(ref);
+  if (isLive(entry) && deadline !== null && deadline > entry.deadline) ledger.note(ref.id, { fact: 'deadline', deadline });
 }
 
 /** Writes one down that the ledger doesn't know. Returns what the user should know of one that was not adopted. */
@@ -72,7 +77,6 @@ async function foundMachine(ref: MachineRef, status: MachineStatus, provider: Pr
   const { labels } = ref;
   const now = context.clock.now();
   const owner = labels[labelKeys.owner] ?? context.owner;
-  const { billingMinimumSeconds: minimumSeconds = 0, billingIncrementSeconds: incrementSeconds } = provider.traits;
   return {
     id: ref.id,
     name: isName(ref.name) ? ref.name : ref.id,
@@ -88,7 +92,7 @@ async function foundMachine(ref: MachineRef, status: MachineStatus, provider: Pr
     forOneJob: false,
     user: owner,
     branch: null,
-    billing: { minimumSeconds, incrementSeconds },
+    billing: billingOf(provider.traits),
     ref,
     access: status.access,
     adopted: { home: labels[labelKeys.home] ?? null, madeAt: ref.createdAt ?? now },

@@ -1,5 +1,5 @@
 /** What a budget says about a machine's deadline. */
-import type { BillingRule } from '../core/billing.ts';
+import { type BillingRule, leastSeconds } from '../core/billing.ts';
 import type { Offer } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 
@@ -30,6 +30,6 @@ export function isBought(machine: Bought & Pick<MachineEntry, 'deadline'>): bool
 }
 
 /** The rest of the budget buys what would be billed at least, and more than nothing. */
-export function isAffordable(budget: Budgeted, offer: Pick<Offer, 'price'>, { minimumSeconds, incrementSeconds }: BillingRule): boolean {
-  return affordableMs(budget, offer) >= Math.max(minimumSeconds, incrementSeconds, 1) * 1000;
+export function isAffordable(budget: Budgeted, offer: Pick<Offer, 'price'>, billing: BillingRule): boolean {
+  return affordableMs(budget, offer) >= leastSeconds(billing) * 1000;
 }

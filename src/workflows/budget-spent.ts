@@ -2,20 +2,18 @@
  * What a run has cost before its next machine is ordered. A run is what one `up` or `train` orders until it has a machine, and goes on with
  * the next call for the same name where that machine, or the start of it, was cut short by nobody's wish.
  */
-import type { BillingRule } from '../core/billing.ts';
+import { type BillingRule, leastSeconds } from '../core/billing.ts';
 import { GpuRunError } from '../core/errors.ts';
 import { costOf, formatUsd } from '../core/money.ts';
 import type { Offer } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { budgetLeft, isAffordable } from './budget-deadline.ts';
 import type { RunContext } from './context.ts';
-import { saysAsked, saysDeadline, saysPreempted } from './end-reason.ts';
+import { deadlineLeadMs, saysAsked, saysDeadline, saysPreempted } from './end-reason.ts';
 import { billedSeconds } from './report-cost.ts';
 
 /** Who calls later than that begins another run. */
 const sameRunMs = 12 * 3_600_000;
-/** So long before its deadline a machine may be ended because of it. */
-const deadlineLeadMs = 90_000;
 
 interface Budget {
   readonly name: string;
@@ -64,14 +62,14 @@ export function withinBudget(
   return { offers: [], refusal: budgetReached(budget, cheapest, billing) };
 }
 
-function budgetReached(budget: Budget, { price }: Offer, { minimumSeconds, incrementSeconds }: BillingRule): GpuRunError {
+function budgetReached(budget: Budget, { price }: Offer, billing: BillingRule): GpuRunError {
   const { name, spentBeforeUsd: spent } = budget;
   const whole = formatUsd(budget.budgetUsd ?? 0);
   const left = budgetLeft(budget);
   const said = spent > 0 ? `Of the budget of ${whole} for '${name}' earlier attempts have spent ${formatUsd(spent)}` : `The budget for '${name}' is ${whole}`;
   const buys = Math.floor((left / price.perHour) * 3600);
-  const least = Math.max(minimumSeconds, incrementSeconds, 1);
-  const rest = left === 0 ? 'nothing is left' : `at ${formatUsd(price.perHour)} an hour the rest buys ${buys} s, and ${least} s are billed at least`;
+  const rest =
+    left === 0 ? 'nothing is left' : `at ${formatUsd(price.perHour)} an hour the rest buys ${buys} s, and ${leastSeconds(billing)} s are billed at least`;
   return new GpuRunError('budget', `${said}: ${rest}. Nothing more was ordered.`, {
     retry: 'elsewhere',
     leftBehind: 'nothing',

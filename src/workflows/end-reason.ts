@@ -3,6 +3,8 @@ import type { MachineStatus } from '../core/machine.ts';
 
 export const preemptedReason = 'its provider took it back (preempted)';
 const deadlineReason = 'its time was over';
+/** So long before its deadline a machine may be ended because of it, by the watchdog on it: milliseconds. */
+export const deadlineLeadMs = 90_000;
 /** By `gpu-run down`. */
 export const downReason = 'down';
 const offReason = 'it was switched off, by its watchdog (idle, or its job had stalled) or from inside';

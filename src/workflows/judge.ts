@@ -1,4 +1,5 @@
 /** Whether something that carries our label goes or stays. Looks, and changes nothing. */
+import { formatMoment } from '../core/duration.ts';
 import { labelKeys, type MachineRef, type MachineStatus } from '../core/machine.ts';
 import { mayBeAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
@@ -6,6 +7,7 @@ import type { Provider } from '../providers/provider.ts';
 import type { RunContext } from './context.ts';
 import { isCopied, labelledDeadline, type ProviderOptions } from './list-ours.ts';
 import { isAbandoned } from './recover.ts';
+import { secondLookMs } from './settle-gone.ts';
 
 export interface ReapInput {
   readonly dryRun: boolean;
@@ -29,9 +31,6 @@ export interface Verdict {
 
 /** A disk without a machine may be that of a machine which is just being made, for so long, milliseconds. */
 const youngMs = 10 * 60_000;
-
-/** Lists and looks of clouds flap: before one "gone" of what was listed a moment ago is believed, milliseconds. */
-const secondLookMs = 300;
 
 export async function judgeMachine(ref: MachineRef, judgement: Judgement): Promise<Verdict> {
   const { input, context } = judgement;
@@ -57,7 +56,7 @@ function otherHome({ labels }: MachineRef, { homeLabel }: RunContext): string | 
 }
 
 function keptFor(home: string, deadline: number | null): string {
-  return `made from ${home}, ${deadline === null ? 'until when is not known' : `with time until ${moment(deadline)}`}; --elsewhere ends it`;
+  return `made from ${home}, ${deadline === null ? 'until when is not known' : `with time until ${formatMoment(deadline)}`}; --elsewhere ends it`;
 }
 
 async function judgeKnown(entry: MachineEntry, ref: MachineRef, judgement: Judgement): Promise<Verdict> {
@@ -92,9 +91,4 @@ async function look(ref: MachineRef, { provider, context }: Judgement): Promise<
   if (first.state !== 'gone') return first;
   await context.clock.sleep(secondLookMs, context.signal);
   return await provider.describe(ref, context.signal);
-}
-
-/** ISO 8601 in UTC, to the second. */
-function moment(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }

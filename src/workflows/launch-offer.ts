@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BillingRule } from '../core/billing.ts';
+import { billingOf } from '../core/billing.ts';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { labelKeys, type MachineRef } from '../core/machine.ts';
 import type { Offer } from '../core/offer.ts';
@@ -64,7 +64,7 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
     user,
     branch,
     commit,
-    billing: billingOf(provider),
+    billing: billingOf(provider.traits),
     ref,
   };
   if (!ledger.open({ ...intent, holder: self }).opened) return { machine: null, failure: null };
@@ -92,11 +92,6 @@ export async function launchOffer(input: LaunchInput, context: RunContext): Prom
 export function placeOf({ provider, region, zone }: Pick<Offer, 'provider' | 'region' | 'zone'>): string {
   const place = zone ?? region;
   return place === null ? provider : `${provider} ${place}`;
-}
-
-/** How a provider counts time, as it is kept with each order. */
-export function billingOf({ traits }: Provider): BillingRule {
-  return { minimumSeconds: traits.billingMinimumSeconds ?? 0, incrementSeconds: traits.billingIncrementSeconds };
 }
 
 function planFor({ name, offer, need, deadline, idleSeconds }: LaunchInput, keys: KeyPair, context: RunContext): LaunchPlan {

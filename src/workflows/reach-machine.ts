@@ -10,7 +10,7 @@ import { installRunner } from '../runner/install.ts';
 import type { Transport } from '../transport/transport.ts';
 import { isBought } from './budget-deadline.ts';
 import type { RunContext } from './context.ts';
-import { downReason, endReasonOf, isOver, saysDeadline, saysPreempted } from './end-reason.ts';
+import { deadlineLeadMs, downReason, endReasonOf, isOver, saysDeadline, saysPreempted } from './end-reason.ts';
 import { rearmWatchdog } from './protection.ts';
 import { settleGone } from './settle-gone.ts';
 
@@ -131,9 +131,6 @@ export async function isMachineOver(machine: MachineEntry, context: RunContext, 
   return isOver(await provider.describe(machine.ref, signal));
 }
 
-/** So long before the deadline the watchdog on a machine may have begun to end it. */
-const watchdogLeadMs = 90_000;
-
 /** `preempted`; `budget` or `deadline` when its time was over; else `lost`. `reason`: as `endReasonOf` puts it. */
 export function goneError(seen: MachineEntry, reason: string | null, context: Pick<RunContext, 'clock' | 'ledger'>, cause?: unknown): GpuRunError {
   const machine = context.ledger.get(seen.id) ?? seen; // its deadline may have been moved since
@@ -147,7 +144,7 @@ export function goneError(seen: MachineEntry, reason: string | null, context: Pi
       hints: [...hints, ...spared],
     });
   }
-  if (context.clock.now() < machine.deadline - (machine.watchdog?.powersOff === true ? watchdogLeadMs : 0) && !saysDeadline(reason)) {
+  if (context.clock.now() < machine.deadline - (machine.watchdog?.powersOff === true ? deadlineLeadMs : 0) && !saysDeadline(reason)) {
     return new GpuRunError('lost', `The machine '${machine.name}' no longer exists: ${reason ?? 'it ended by itself'}.`, { cause, hints });
   }
   const bought = isBought(machine);

@@ -1,10 +1,11 @@
 /** From a need to a machine that is ready: provider by provider, offer by offer, each failure deciding what is tried next. */
+import { billingOf } from '../core/billing.ts';
 import { type Attempt, type GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { Offer } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { spentByRun, withinBudget } from './budget-spent.ts';
 import type { RunContext } from './context.ts';
-import { billingOf, type LaunchInput, launchOffer } from './launch-offer.ts';
+import { type LaunchInput, launchOffer } from './launch-offer.ts';
 import { coolDown, offersLeft } from './offers-left.ts';
 import { attemptAt, giveUp, nothingFits, type Verdict, verdictOf, whyNot } from './up-failure.ts';
 import { deadlineFor, type UpInput } from './up-input.ts';
@@ -54,7 +55,7 @@ async function rentAt(provider: string, input: UpInput, attempts: Attempt[], con
   } catch (error) {
     return nothingAt(provider, stopUnlessNext(error, input, attempts), [], attempts);
   }
-  const billing = billingOf(await context.providers.get(provider));
+  const billing = billingOf((await context.providers.get(provider)).traits);
   const failures: GpuRunError[] = [];
   let replaced = 0;
   let unanswered = 0;

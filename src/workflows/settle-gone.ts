@@ -14,8 +14,8 @@ import { writeSshConfig } from './ssh-config.ts';
 const goneWithinMs = 5 * 60_000;
 /** A machine that goes on as if nobody had ended it is ended again after so long. */
 const orderAgainMs = 30_000;
-/** Before one "gone" is believed: lists and looks of clouds flap. */
-const secondLookMs = 300;
+/** Lists and looks of clouds flap: before one "gone" is believed, milliseconds. */
+export const secondLookMs = 300;
 
 /** `reason`: as `endReasonOf` puts it. The entry as gone; null when a second look shows that the machine is there. @throws GpuRunError what `terminate` throws */
 export async function settleGone(machine: MachineEntry, reason: string, context: RunContext): Promise<MachineEntry | null> {

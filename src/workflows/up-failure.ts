@@ -15,9 +15,9 @@ export interface Verdict {
 /** As many as a person reads. */
 const mostHints = 8;
 
-/** Nothing is left to try there. Money and quota come first: they are what one can do something about. */
+/** Nothing is left to try there. */
 export function verdictOf(provider: string, failures: readonly [GpuRunError, ...GpuRunError[]] | readonly GpuRunError[]): Verdict {
-  const failure = byCode(failures, 'budget') ?? byCode(failures, 'quota') ?? byCode(failures, 'no-capacity') ?? failures.at(-1);
+  const failure = mostTelling(failures) ?? failures.at(-1);
   if (failure === undefined) throw new GpuRunError('internal', `${provider} failed without a failure`);
   return { provider, failure, failures };
 }
@@ -27,8 +27,7 @@ export function giveUp(input: UpInput, verdicts: readonly Verdict[], attempts: r
   const failures = verdicts.flatMap(({ failures: each }) => each);
   const decisive = verdicts.map(({ failure }) => failure);
   const tried = verdicts.flatMap(({ failure, failures: each }) => (each.length === 0 ? [] : [failure]));
-  const main =
-    byCode(tried, 'budget') ?? byCode(tried, 'quota') ?? byCode(tried, 'no-capacity') ?? tried[0] ?? decisive[0] ?? nothingFits(input, input.providers);
+  const main = mostTelling(tried) ?? tried[0] ?? decisive[0] ?? nothingFits(input, input.providers);
   const hints = [...new Set([...main.hints, ...decisive.flatMap((each) => each.hints), ...failures.flatMap((each) => each.hints)])];
   const message = messageFor(input, verdicts, main);
   return new GpuRunError(main.code, message, {
@@ -96,6 +95,8 @@ export function nothingFits({ need }: UpInput, providers: readonly string[]): Gp
   });
 }
 
-function byCode(failures: readonly GpuRunError[], code: ErrorCode): GpuRunError | undefined {
-  return failures.find((failure) => failure.code === code);
+/** Money and quota come first: they are what one can do something about. */
+function mostTelling(failures: readonly GpuRunError[]): GpuRunError | undefined {
+  const codes: readonly ErrorCode[] = ['budget', 'quota', 'no-capacity'];
+  return codes.map((code) => failures.find((failure) => failure.code === code)).find((failure) => failure !== undefined);
 }

@@ -1,4 +1,5 @@
 /** `up`: from a need to a machine that is ready. Reuses a live machine of the same name. */
+import { billingOf } from '../core/billing.ts';
 import { type Attempt, toGpuRunError } from '../core/errors.ts';
 import { costOf } from '../core/money.ts';
 import type { Offer } from '../core/offer.ts';
@@ -6,7 +7,6 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import { spentByRun, withinBudget } from './budget-spent.ts';
 import type { RunContext } from './context.ts';
 import { checkFits, reuse, settleExisting } from './existing-machine.ts';
-import { billingOf } from './launch-offer.ts';
 import { protectionOf } from './protection.ts';
 import { recover } from './recover.ts';
 import { rent } from './rent.ts';
@@ -53,27 +53,27 @@ export async function up(input: UpInput, context: RunContext): Promise<UpResult>
 
 /** `--dry-run`: what `up` would do. Costs nothing and changes nothing. @throws GpuRunError `no-capacity` when nothing fits, `budget` */
 export async function planUp(input: UpInput, context: RunContext): Promise<UpPlan> {
-  const offers = await findOffers(input, context);
+  const spentBeforeUsd = spentByRun(input.name, context);
+  const offers = await findOffers(input, spentBeforeUsd, context);
   const best = offers[0];
   const now = context.clock.now();
-  const deadline = best === undefined ? now : deadlineFor(input, best, now, spentByRun(input.name, context));
+  const deadline = best === undefined ? now : deadlineFor(input, best, now, spentBeforeUsd);
   const existing = context.ledger.list({ name: input.name, live: true })[0] ?? null;
   if (best === undefined && existing === null) throw nothingFits(input, input.providers);
   return { offers, deadline, worstCaseUsd: best === undefined ? null : costOf(best.price, (deadline - now) / 1000), existing };
 }
 
 /** A provider that can't be asked keeps no other from being asked. */
-async function findOffers(input: UpInput, context: RunContext): Promise<readonly Offer[]> {
+async function findOffers(input: UpInput, spentBeforeUsd: number, context: RunContext): Promise<readonly Offer[]> {
   context.reporter.report({ type: 'phase', phase: 'offers', status: 'begin', text: 'Looking for a machine' });
   const offers: Offer[] = [];
   const verdicts: Verdict[] = [];
-  const budget = { ...input, spentBeforeUsd: spentByRun(input.name, context) };
   for (const id of input.providers) {
     try {
       const provider = await context.providers.get(id);
       const found: Offer[] = [];
       for await (const offer of provider.offers(input.need, context.signal)) found.push(offer);
-      const within = withinBudget(found, budget, billingOf(provider));
+      const within = withinBudget(found, { ...input, spentBeforeUsd }, billingOf(provider.traits));
       if (within.refusal !== null) throw within.refusal;
       offers.push(...within.offers);
     } catch (error) {
