@@ -5,9 +5,10 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Call } from '../src/protocol/call-state.ts';
 import type { Calls } from '../src/protocol/calls.ts';
-import { magicLine } from '../src/protocol/frame.ts';
-import { Peer } from '../src/protocol/peer.ts';
+import { magicLine } from '../src/protocol/magic.ts';
+import { type CallHandler, Peer, type Write } from '../src/protocol/peer.ts';
 import { arm } from './arm.ts';
+import { crc32 } from './checksum.ts';
 import { follow } from './follow.ts';
 import { askForGpus } from './gpu-report.ts';
 import { cancel, listJobs, shutDown, submit } from './job-calls.ts';
@@ -46,7 +47,7 @@ export async function connect(machine: MachineFolder, { input, output, script, v
     prepared = true;
     ensure();
   };
-  const peer = new Peer(writerTo(output), async (call) => {
+  const answerCall: CallHandler = async (call) => {
     const answer = answers[call.op];
     if (answer === undefined) throw new RunnerError('protocol', `This runner (${version}) knows no call '${call.op}'.`);
     try {
@@ -55,7 +56,8 @@ export async function connect(machine: MachineFolder, { input, output, script, v
     } catch (error) {
       throw explainSystemError(error);
     }
-  });
+  };
+  const peer = new Peer(writerTo(output), answerCall, crc32);
   const ensuring = setInterval(() => attempt(() => prepared && ensure()), ensureEveryMs);
   try {
     output.write(magicLine({ version, isWatched: armedOrder(machine) !== null }));
@@ -110,9 +112,13 @@ function closed(output: Writable): Promise<void> {
   });
 }
 
-function writerTo(output: Writable): (bytes: Uint8Array) => Promise<void> {
-  return (bytes) =>
+/** All parts leave in one system call. */
+function writerTo(output: Writable): Write {
+  return (...parts) =>
     new Promise((resolve, reject) => {
-      output.write(bytes, (error) => (error ? reject(error) : resolve()));
+      const last = parts.length - 1;
+      output.cork();
+      for (const [index, part] of parts.entries()) output.write(part, index === last ? (error) => (error ? reject(error) : resolve()) : undefined);
+      output.uncork();
     });
 }

@@ -4,6 +4,8 @@ import { FrameError } from './frame.ts';
 export interface Block {
   readonly offset: number;
   readonly bytes: Uint8Array;
+  /** CRC-32 of the bytes, checked. */
+  readonly crc: number;
 }
 export type Part = { readonly kind: 'event'; readonly value: unknown } | { readonly kind: 'block'; readonly block: Block };
 

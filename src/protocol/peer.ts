@@ -5,14 +5,15 @@
  *   {id, op, params}   opens a call          {id, event}         one streamed value, either way
  *   {id, end: true}    opener sends no more  {id, result}        the call succeeded
  *   {id, error: {code, message}}             {id, cancel: true}  opener wants no more
- *   {id, ack: bytes}   so much was read
+ *   {id, ack: bytes}   so much was read      {id: 0, beat: true} a sign of life
  * Blocks carry the call's id and flow either way while the call is open.
  *
  * Each call has its own window each way: a sender waits while more than `windowBytes` are unread at the other end. So a
  * call whose parts nobody reads holds up itself and no other call.
  */
 import { type Call, CallState, PeerClosedError, RemoteError } from './call-state.ts';
-import { blockBytes, encodeBlock, encodeJson, type Frame, FrameDecoder, FrameError } from './frame.ts';
+import type { Crc32 } from './crc32.ts';
+import { blockBytes, encodeBlockHeader, encodeJson, type Frame, FrameDecoder, FrameError, headerBytes } from './frame.ts';
 
 export type { Call, Part } from './call-state.ts';
 
@@ -26,26 +27,49 @@ export interface OpenCall extends Call {
 /** Answers calls: the returned value is the result; a thrown error with a string `code` is passed on under it. */
 export type CallHandler = (call: Call) => Promise<unknown>;
 
-/** Sends bytes; resolves when more may be sent. */
-export type Write = (bytes: Uint8Array) => Promise<void>;
+/** Sends the parts, one right behind the other; resolves when more may be sent, and their bytes are not looked at any more. */
+export type Write = (...parts: readonly Uint8Array[]) => Promise<void>;
+
+/** So much is cheaper to copy than to send on its own. */
+const joinedBytes = 8 * 1024;
+
+/** Calls count from 1. */
+const beatId = 0;
 
 export class Peer {
   readonly #write: Write;
   readonly #answer: CallHandler | null;
-  readonly #decoder = new FrameDecoder();
+  readonly #crc32: Crc32;
+  readonly #decoder: FrameDecoder;
   readonly #calls = new Map<number, CallState>();
   #nextId = 1;
   #closed: Error | null = null;
+  #heard = false;
 
   /** `answer` is null at the end that only opens calls. */
-  constructor(write: Write, answer: CallHandler | null) {
+  constructor(write: Write, answer: CallHandler | null, crc32: Crc32) {
     this.#write = write;
     this.#answer = answer;
+    this.#crc32 = crc32;
+    this.#decoder = new FrameDecoder(crc32);
+  }
+
+  /** Whole frames have come: at the other end is somebody who speaks the protocol. */
+  get heard(): boolean {
+    return this.#heard;
   }
 
   /** Takes bytes from the connection. @throws FrameError when the peer breaks the protocol. */
   async feed(bytes: Uint8Array): Promise<void> {
-    for (const frame of this.#decoder.push(bytes)) this.#take(frame);
+    for (const frame of this.#decoder.push(bytes)) {
+      this.#heard = true;
+      this.#take(frame);
+    }
+  }
+
+  /** A sign of life that asks for nothing. */
+  async beat(): Promise<void> {
+    await this.#send({ id: beatId, beat: true });
   }
 
   /** The connection ended: every open call fails with `reason`. */
@@ -80,10 +104,12 @@ export class Peer {
 
   #newCall(id: number, op: string, params: unknown): CallState {
     return new CallState(op, params, {
-      event: (value, claim) => this.#sendClaimed(encodeJson({ id, event: value }), claim),
+      event: (value, claim) => this.#sendClaimed(claim, encodeJson({ id, event: value }, this.#crc32)),
       block: async (offset, bytes, claim) => {
         for (let at = 0; at < bytes.length || at === 0; at += blockBytes) {
-          await this.#sendClaimed(encodeBlock(id, offset + at, bytes.subarray(at, at + blockBytes)), claim);
+          const piece = bytes.subarray(at, at + blockBytes);
+          const head = encodeBlockHeader(id, offset + at, piece, this.#crc32);
+          await (piece.length <= joinedBytes ? this.#sendClaimed(claim, joined(head, piece)) : this.#sendClaimed(claim, head, piece));
         }
       },
       ack: (size) => void this.#send({ id, ack: size }).catch(() => {}),
@@ -91,20 +117,20 @@ export class Peer {
   }
 
   /** Waits for room in the call's window, then sends. */
-  async #sendClaimed(frame: Uint8Array, claim: (size: number) => Promise<void>): Promise<void> {
-    await claim(frame.length - 5);
+  async #sendClaimed(claim: (size: number) => Promise<void>, ...parts: readonly Uint8Array[]): Promise<void> {
+    await claim(parts.reduce((sum, part) => sum + part.length, -headerBytes));
     if (this.#closed !== null) throw this.#closed;
-    await this.#write(frame);
+    await this.#write(...parts);
   }
 
   async #send(message: unknown): Promise<void> {
     if (this.#closed !== null) throw this.#closed;
-    await this.#write(encodeJson(message));
+    await this.#write(encodeJson(message, this.#crc32));
   }
 
   #take(frame: Frame): void {
     if (frame.kind === 'block') {
-      this.#calls.get(frame.call)?.push({ kind: 'block', block: { offset: frame.offset, bytes: frame.bytes } }, frame.size);
+      this.#calls.get(frame.call)?.push({ kind: 'block', block: { offset: frame.offset, bytes: frame.bytes, crc: frame.crc } }, frame.size);
       return;
     }
     const message = frame.value;
@@ -152,6 +178,13 @@ export class Peer {
       await this.#send({ id, error: { code: 'internal', message: `the answer can't be sent: ${error.message}` } });
     }
   }
+}
+
+function joined(head: Uint8Array, body: Uint8Array): Uint8Array {
+  const out = new Uint8Array(head.length + body.length);
+  out.set(head);
+  out.set(body, head.length);
+  return out;
 }
 
 function codeOf(error: unknown): string {

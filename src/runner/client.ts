@@ -1,9 +1,11 @@
 /** An open connection to the runner on a machine. May import core, protocol and the transport interface. */
+import { crc32 } from 'node:zlib';
 import { type ErrorCode, GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { type Part, PeerClosedError, RemoteError } from '../protocol/call-state.ts';
 import type { CallName, Calls } from '../protocol/calls.ts';
-import { FrameError, type Introduction, MagicScanner } from '../protocol/frame.ts';
-import { type OpenCall, Peer } from '../protocol/peer.ts';
+import { DamagedFrameError, FrameError } from '../protocol/frame.ts';
+import { type Introduction, MagicScanner } from '../protocol/magic.ts';
+import { type OpenCall, Peer, type Write } from '../protocol/peer.ts';
 import type { RemoteProcess, Transport } from '../transport/transport.ts';
 import type { InstalledRunner } from './install.ts';
 import { firstWordWithinMs, silentMachine } from './silence.ts';
@@ -32,13 +34,16 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
   const said = keepTail(remote);
   remote.stdin.on('error', () => {}); // the process may be gone; its exit says so
   const scanner = new MagicScanner();
-  const peer = new Peer((bytes) => write(remote, bytes), null);
+  const peer = new Peer(writerTo(remote), null, crc32);
   const { promise: introduced, resolve: onIntroduced, reject: onFailure } = Promise.withResolvers<Introduction>();
 
   const reading = read(remote, scanner, peer, onIntroduced);
   const over = reading.then(
     () => describeEnd(remote, scanner, said, signal),
-    (error: unknown) => (error instanceof FrameError ? brokenProtocol(error, scanner, said) : describeEnd(remote, scanner, said, signal)),
+    (error: unknown) => {
+      if (error instanceof DamagedFrameError && peer.heard) return damaged(error);
+      return error instanceof FrameError ? brokenProtocol(error, scanner, said) : describeEnd(remote, scanner, said, signal);
+    },
   );
   const closing = over.then((reason) => {
     onFailure(reason);
@@ -81,10 +86,12 @@ async function read(remote: RemoteProcess, scanner: MagicScanner, peer: Peer, on
   }
 }
 
-function write(remote: RemoteProcess, bytes: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    remote.stdin.write(bytes, (error) => (error ? reject(new PeerClosedError('the connection ended')) : resolve()));
-  });
+function writerTo({ stdin }: RemoteProcess): Write {
+  return (...parts) =>
+    new Promise((resolve, reject) => {
+      const written = (error?: Error | null) => (error ? reject(new PeerClosedError('the connection ended')) : resolve());
+      for (const [index, part] of parts.entries()) stdin.write(part, index === parts.length - 1 ? written : undefined);
+    });
 }
 
 const keptBytes = 4096;
@@ -115,6 +122,11 @@ async function describeEnd(remote: RemoteProcess, scanner: MagicScanner, said: (
   // Before it introduced itself a runner that was not killed never worked; to try again would not help.
   if (!scanner.introduced && status.code <= 128) return new GpuRunError('protocol', `The runner did not start on the machine; it ended ${how}${told}`);
   return new GpuRunError('connection', `The connection to the runner broke: it ended ${how}${told}`, { retry: 'same' });
+}
+
+/** Up to then it spoke as the runner does: something between us has changed bytes. */
+function damaged(error: FrameError): GpuRunError {
+  return new GpuRunError('connection', `The connection to the runner was given up: ${error.message}.`, { cause: error, retry: 'same' });
 }
 
 function brokenProtocol(error: FrameError, scanner: MagicScanner, said: () => string): GpuRunError {

@@ -1,7 +1,8 @@
 /** A machine behind a transport without network, process or disk: the runner there answers at once what a test lets it answer. */
 import { createHash } from 'node:crypto';
 import { PassThrough } from 'node:stream';
-import { magicLine } from '../../src/protocol/frame.ts';
+import { crc32 } from '../../src/protocol/crc32.ts';
+import { magicLine } from '../../src/protocol/magic.ts';
 import { Peer } from '../../src/protocol/peer.ts';
 import type { ExitStatus, RemoteProcess, Transport } from '../../src/transport/transport.ts';
 
@@ -42,8 +43,9 @@ function serving(answer: InstantRunner['answer']): RemoteProcess {
   const process = newProcess();
   process.stdout.write(magicLine({ version: 'test-1', isWatched: true }));
   const peer = new Peer(
-    async (bytes) => void process.stdout.write(bytes),
+    async (...parts) => void process.stdout.write(Buffer.concat(parts)),
     async (call) => answer(call.op, call.params),
+    crc32,
   );
   process.stdin.on('data', (bytes: Uint8Array) => void peer.feed(bytes));
   process.stdin.on('end', process.end);

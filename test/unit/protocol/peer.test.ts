@@ -1,16 +1,19 @@
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PeerClosedError, windowBytes } from '../../../src/protocol/call-state.ts';
-import { encodeBlock, encodeJson, FrameError } from '../../../src/protocol/frame.ts';
+import { encodeBlockHeader, encodeJson, FrameError } from '../../../src/protocol/frame.ts';
 import { type Call, type CallHandler, Peer } from '../../../src/protocol/peer.ts';
+
+const block = (call: number, offset: number, bytes: Uint8Array) => Buffer.concat([encodeBlockHeader(call, offset, bytes, crc32), bytes]);
 
 /** Two peers joined as by a socket: bytes arrive later, in order, cut anywhere. */
 function joined(answer: CallHandler, pieceBytes = 1000) {
   const errors: unknown[] = [];
   const pipe = (to: () => Peer) => {
     let last = Promise.resolve();
-    return (bytes: Uint8Array): Promise<void> => {
-      const copy = new Uint8Array(bytes);
+    return (...parts: readonly Uint8Array[]): Promise<void> => {
+      const copy = new Uint8Array(Buffer.concat(parts));
       last = last.then(async () => {
         for (let at = 0; at < copy.length; at += pieceBytes) await to().feed(copy.subarray(at, at + pieceBytes));
       });
@@ -21,10 +24,12 @@ function joined(answer: CallHandler, pieceBytes = 1000) {
   const laptop: Peer = new Peer(
     pipe(() => runner),
     null,
+    crc32,
   );
   const runner: Peer = new Peer(
     pipe(() => laptop),
     answer,
+    crc32,
   );
   return { laptop, runner, errors };
 }
@@ -159,16 +164,16 @@ describe('back-pressure', () => {
   });
 
   test('a peer that ignores the window, or acknowledges what was never sent, is cut off', async () => {
-    const peer = new Peer(async () => {}, null);
+    const peer = new Peer(async () => {}, null, crc32);
     peer.open('read', {});
     const flood = async () => {
-      for (let i = 0; i < 40; i++) await peer.feed(encodeBlock(1, 0, new Uint8Array(262_144)));
+      for (let i = 0; i < 40; i++) await peer.feed(block(1, 0, new Uint8Array(262_144)));
     };
     await expect(flood()).rejects.toThrow(FrameError);
-    const other = new Peer(async () => {}, null);
+    const other = new Peer(async () => {}, null, crc32);
     other.open('read', {});
-    await expect(other.feed(encodeJson({ id: 1, ack: 1 }))).rejects.toThrow(FrameError);
-    await expect(other.feed(encodeJson({ id: 1, ack: 'all' }))).rejects.toThrow(FrameError);
+    await expect(other.feed(encodeJson({ id: 1, ack: 1 }, crc32))).rejects.toThrow(FrameError);
+    await expect(other.feed(encodeJson({ id: 1, ack: 'all' }, crc32))).rejects.toThrow(FrameError);
   });
 });
 
@@ -220,23 +225,23 @@ describe('ends', () => {
     ['an id that is no whole number', { id: 1.5, op: 'x' }],
     ['a call where none is answered', { id: 1, op: 'x' }],
   ])('a message with %s breaks the connection', async (_, message) => {
-    await expect(new Peer(async () => {}, null).feed(encodeJson(message))).rejects.toThrow(FrameError);
+    await expect(new Peer(async () => {}, null, crc32).feed(encodeJson(message, crc32))).rejects.toThrow(FrameError);
   });
 
   test('messages for calls that have ended are ignored', async () => {
     const sent: Uint8Array[] = [];
-    const peer = new Peer(async (bytes) => void sent.push(bytes), null);
+    const peer = new Peer(async (bytes) => void sent.push(bytes), null, crc32);
     for (const message of [
       { id: 9, event: 1 },
       { id: 9, ack: 5 },
       { id: 9, result: 1 },
       { id: 9, cancel: true },
     ])
-      await peer.feed(encodeJson(message));
-    await peer.feed(encodeBlock(9, 0, new Uint8Array(1)));
+      await peer.feed(encodeJson(message, crc32));
+    await peer.feed(block(9, 0, new Uint8Array(1)));
     expect(sent).toEqual([]);
     const call = peer.open('still works', {});
-    await peer.feed(encodeJson({ id: 1, result: 'yes' }));
+    await peer.feed(encodeJson({ id: 1, result: 'yes' }, crc32));
     expect(await call.result).toBe('yes');
   });
 });

@@ -46,7 +46,7 @@ describe('the runner introduces itself', () => {
     ['nothing at all', 'exit 0', /exit code 0/],
     ['another protocol', 'printf "\\nGPU-RUN-RUNNER/99 x\\n"; cat', /protocol 99/],
     ['a flood', 'yes', /1 MiB/],
-    ['frames that are none', 'printf "\\nGPU-RUN-RUNNER/1 x\\n"; printf "\\377\\377\\377\\377"; cat', /bytes long/],
+    ['frames that are none', 'printf "\\nGPU-RUN-RUNNER/2 x\\n"; printf "\\377\\377\\377\\377"; cat', /bytes long/],
   ])('%s is a protocol error that shows what came', async (_, program, words) => {
     const failing = async () => {
       const client = await answering(program);

@@ -1,4 +1,5 @@
 /** Following over connections that break, hang and lie: exact, patient, and with an end. */
+import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
 import type { Clock } from '../../../src/core/clock.ts';
 import { GpuRunError } from '../../../src/core/errors.ts';
@@ -34,10 +35,11 @@ function clientOf(script: Script): RunnerClient {
     laptop.close(reason);
     runner.close(reason);
   };
-  const laptop: Peer = new Peer((bytes) => runner.feed(bytes), null);
+  const laptop: Peer = new Peer((...parts) => runner.feed(Buffer.concat(parts)), null, crc32);
   const runner: Peer = new Peer(
-    (bytes) => laptop.feed(bytes),
+    (...parts) => laptop.feed(Buffer.concat(parts)),
     (call) => script(call, cut),
+    crc32,
   );
   const map = (error: unknown) => Promise.reject(error instanceof PeerClosedError ? new GpuRunError('connection', error.message) : error);
   const open = (op: string, params: unknown): OpenCall => {

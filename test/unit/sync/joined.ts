@@ -1,6 +1,7 @@
 /** A laptop's and a machine's end of the protocol in one process, over memory; the wire can be cut after any number of bytes. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { syncCalls } from '../../../remote-runner/sync-calls.ts';
 import { PeerClosedError } from '../../../src/protocol/call-state.ts';
 import { Peer } from '../../../src/protocol/peer.ts';
@@ -23,18 +24,21 @@ export function joinPeers(machine: { root: string; workdir: string }, cutAfter =
   const running = new Set<Promise<unknown>>();
   let lastDirection = '';
   let cut = false;
-  const carry = (direction: 'up' | 'down', to: () => Peer) => async (bytes: Uint8Array) => {
-    if (lastDirection !== direction) traffic.turns += 1;
-    lastDirection = direction;
-    traffic[direction] += bytes.length;
-    if (!cut && traffic.up + traffic.down > cutAfter) {
-      cut = true;
-      laptop.close(new PeerClosedError('cut'));
-      remote.close(new PeerClosedError('cut'));
-    }
-    if (cut) throw new PeerClosedError('cut');
-    await to().feed(bytes.slice());
-  };
+  const carry =
+    (direction: 'up' | 'down', to: () => Peer) =>
+    async (...parts: readonly Uint8Array[]) => {
+      const bytes = Buffer.concat(parts);
+      if (lastDirection !== direction) traffic.turns += 1;
+      lastDirection = direction;
+      traffic[direction] += bytes.length;
+      if (!cut && traffic.up + traffic.down > cutAfter) {
+        cut = true;
+        laptop.close(new PeerClosedError('cut'));
+        remote.close(new PeerClosedError('cut'));
+      }
+      if (cut) throw new PeerClosedError('cut');
+      await to().feed(bytes);
+    };
   const remote: Peer = new Peer(
     carry('down', () => laptop),
     (call) => {
@@ -45,10 +49,12 @@ export function joinPeers(machine: { root: string; workdir: string }, cutAfter =
       void run.catch(() => {}).finally(() => running.delete(run));
       return run;
     },
+    crc32,
   );
   const laptop: Peer = new Peer(
     carry('up', () => remote),
     null,
+    crc32,
   );
   return {
     open: (op, params) => laptop.open(op, params),

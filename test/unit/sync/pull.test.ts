@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PeerClosedError } from '../../../src/protocol/call-state.ts';
 import { type Call, Peer } from '../../../src/protocol/peer.ts';
@@ -192,10 +193,11 @@ describe('a hostile machine', () => {
     };
 
   async function pullFrom(reply: Reply, paths = ['runs']): Promise<unknown> {
-    const remote: Peer = new Peer(async (bytes) => laptop.feed(bytes.slice()), reply);
-    const laptop: Peer = new Peer(async (bytes) => {
-      remote.feed(bytes.slice()).catch(() => laptop.close(new PeerClosedError('broken')));
-    }, null);
+    const remote: Peer = new Peer(async (...parts) => laptop.feed(Buffer.concat(parts)), reply, crc32);
+    const send = async (...parts: readonly Uint8Array[]) => {
+      remote.feed(Buffer.concat(parts)).catch(() => laptop.close(new PeerClosedError('broken')));
+    };
+    const laptop: Peer = new Peer(send, null, crc32);
     return pullOutputs({ open: (op, params) => laptop.open(op, params), paths, into: lab.source });
   }
 
