@@ -4,7 +4,6 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** Name the longest files first, or one of them goes on alone at the end. Without this, a fresh clone goes by the files' sizes. */
 const longest = [
   'e2e/hard-times',
-  'remote-runner/watchdog',
   'e2e/local.',
   'runner/install',
   'e2e/gcp-commands',
@@ -21,6 +20,7 @@ const inRounds = ['test/unit/providers/local-launch.test.ts', 'test/unit/sync/pu
 /** What needs only Node, but takes long and repeats with other faults what `npm test` shows once: the lab runs it. */
 const inLab = [
   ...['killers', 'unprotected', 'rebuild', 'budget', 'gcp-access', 'gcp-hard-times'].map((name) => `test/e2e/${name}.test.ts`),
+  'test/unit/remote-runner/watchdog.test.ts',
   'test/unit/providers/gcp/up-failures-unknown.test.ts',
   'test/unit/workflows/api-failures.test.ts',
 ];
