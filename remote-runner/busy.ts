@@ -1,7 +1,7 @@
 /** Whether anybody or anything uses the machine, as far as an ordinary user can see. What can't be seen counts as use. */
 import { existsSync, readdirSync } from 'node:fs';
-import { delimiter } from 'node:path';
 import { boundedRun } from './bounded-run.ts';
+import { toolEnv } from './driver-tool.ts';
 import { readText } from './durable.ts';
 
 /** Percent: an idle GPU with a desktop or a driver daemon on it shows one or two. */
@@ -13,9 +13,8 @@ const whoWithinMs = 5_000;
 export type GpuUse = 'none' | 'idle' | 'works' | 'unknown';
 
 export async function gpuUse(env: NodeJS.ProcessEnv = process.env): Promise<GpuUse> {
-  const path = [env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin', '/usr/local/nvidia/bin'].join(delimiter);
   const query = ['--query-gpu=utilization.gpu', '--format=csv,noheader,nounits'];
-  const end = await boundedRun('nvidia-smi', query, { env: { ...env, PATH: path, LC_ALL: 'C' }, withinMs: smiWithinMs });
+  const end = await boundedRun('nvidia-smi', query, { env: toolEnv(env), withinMs: smiWithinMs });
   if (end.kind === 'not-found') return 'none';
   return end.kind === 'ended' && end.code === 0 ? parseUse(end.stdout) : 'unknown';
 }

@@ -18,6 +18,7 @@ import { preflight } from './preflight.ts';
 import { explainSystemError, RunnerError } from './runner-error.ts';
 import { createStarter, type Starter } from './start-serve.ts';
 import { syncCalls } from './sync-calls.ts';
+import { watchTelemetry } from './telemetry.ts';
 import { armedOrder } from './watch-order.ts';
 
 export interface Connection {
@@ -92,6 +93,7 @@ function answerTable(machine: MachineFolder, serving: Starter, watching: Starter
     submit: (call) => submit(params<'submit'>(call), machine, serving),
     jobs: async () => listJobs(machine),
     follow: (call) => follow(call, machine),
+    telemetry: (call) => watchTelemetry(call, machine),
     cancel: (call) => cancel(params<'cancel'>(call), machine, serving, call.signal),
     arm: (call) => arm(params<'arm'>(call), machine, watching),
     shutdown: (call) => shutDown(params<'shutdown'>(call), machine, serving, call.signal),

@@ -6,6 +6,7 @@
  */
 import type { JobRecord, JobSpec, JobSummary } from './job.ts';
 import type { PreflightReport } from './preflight.ts';
+import type { TelemetrySample } from './telemetry.ts';
 import type { WatchdogOrder, WatchdogState } from './watchdog.ts';
 
 export interface MachineFacts {
@@ -59,6 +60,8 @@ export interface Calls {
     result: { logBytes: number; records: number };
     event: { type: 'record'; record: JobRecord } | { type: 'heartbeat'; now: number };
   };
+  /** Looks at the machine again and again, every `everyMs` milliseconds (at least 500), until it is cancelled. */
+  telemetry: { params: { everyMs: number }; result: Record<string, never>; event: TelemetrySample };
   /** Signal, grace, SIGKILL of the whole process tree. Ends when no process of the job is left. */
   cancel: { params: { id: string; graceMs: number | null }; result: JobSummary; event: never };
   /** Sets the watchdog, in place of what was ordered before. Returns when the order is on the disk and the watchdog lives; it then needs nobody. */

@@ -37,6 +37,30 @@ const hostSpanNumbers = [
   'netReceivedBytes',
   'netSentBytes',
 ];
+const gpuSampleNumbers = [
+  'utilization',
+  'memoryUtilization',
+  'memoryUsedBytes',
+  'memoryTotalBytes',
+  'powerWatts',
+  'powerLimitWatts',
+  'temperatureC',
+  'smClockMhz',
+  'smClockMaxMhz',
+  'eccUncorrected',
+  'xid',
+];
+const hostSampleNumbers = [
+  'cpu',
+  'busiestCpu',
+  'memoryUsedBytes',
+  'memoryTotalBytes',
+  'diskReadBytesPerSecond',
+  'diskWriteBytesPerSecond',
+  'diskFreeBytes',
+  'netReceivedBytesPerSecond',
+  'netSentBytesPerSecond',
+];
 
 export function isTelemetrySpan(value: unknown): value is TelemetrySpan {
   if (!isFields(value) || !isFields(value['host'])) return false;
@@ -45,12 +69,31 @@ export function isTelemetrySpan(value: unknown): value is TelemetrySpan {
   return isNumber(from) && isNumber(to) && isCount(samples) && sources.has(source) && isHost && isListOf(isGpuSpan, gpus);
 }
 
+export function isTelemetrySample(value: unknown): value is TelemetrySample {
+  if (!isFields(value) || !isFields(value['host'])) return false;
+  const { t, source, problem, gpus, processes, host } = value;
+  const isHost = isCount(host['cpus']) && haveNumbers(host, hostSampleNumbers);
+  return isNumber(t) && sources.has(source) && isNullOr(isText, problem) && isHost && isListOf(isGpuSample, gpus) && isListOf(isGpuProcess, processes);
+}
+
 function isGpuSpan(value: unknown): boolean {
   if (!isFields(value)) return false;
   const { index, name, utilization, throttled, starved, xids } = value;
   const isCounted = isListOf(isCount, utilization) && (utilization as unknown[]).length === utilizationBins;
   const isThrottled = isFields(throttled) && Object.entries(throttled).every(([reason, count]) => reasons.has(reason) && isCount(count));
   return isCount(index) && isText(name) && isCounted && isThrottled && isCount(starved) && isListOf(isCount, xids) && haveNumbers(value, gpuSpanNumbers);
+}
+
+function isGpuSample(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const { index, uuid, name, throttle } = value;
+  return isCount(index) && isText(uuid) && isText(name) && isListOf((reason) => reasons.has(reason), throttle) && haveNumbers(value, gpuSampleNumbers);
+}
+
+function isGpuProcess(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const { gpu, pid, name, memoryUsedBytes, job } = value;
+  return isCount(gpu) && isCount(pid) && isNullOr(isText, name) && isNullOr(isNumber, memoryUsedBytes) && isNullOr(isText, job);
 }
 
 function haveNumbers(fields: Fields, names: readonly string[]): boolean {

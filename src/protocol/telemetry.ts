@@ -67,7 +67,7 @@ export interface TelemetrySample {
   /** Milliseconds since the epoch, on the machine. */
   readonly t: number;
   readonly source: 'nvml' | 'nvidia-smi' | 'none';
-  /** Why there are no GPUs in it, in words without a full stop; null: there are, or the machine has none. */
+  /** What is wrong with the GPUs, or why they can't be told of, in words without a full stop; null: nothing, or the machine has none. */
   readonly problem: string | null;
   readonly gpus: readonly GpuSample[];
   readonly processes: readonly GpuProcess[];

@@ -1,0 +1,92 @@
+/**
+ * GPUs through one nvidia-smi that goes on and on: to start one for each look takes seconds on machines with many GPUs. It is
+ * started again when it ends, and ends by itself with its reader: by the signal that whoever writes into an abandoned pipe gets.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import type { GpuProcess, GpuSample } from '../src/protocol/telemetry.ts';
+import { boundedRun } from './bounded-run.ts';
+import { explainTool, noTool, notStarted, silentTool, toolEnv } from './driver-tool.ts';
+import { againAfterMs, type GpuFeed, type GpuFeedOptions, type GpuReading } from './gpu-feed.ts';
+import { fullQuery, isLost, parseProcesses, processArguments, type Query, unknownField, withoutField } from './smi-parse.ts';
+import { giveUp, runTool, type ToolEnd } from './smi-run.ts';
+
+const processesEveryMs = 10_000;
+const processesWithinMs = 30_000;
+
+export function openSmiFeed({ env, everyMs, withProcesses }: GpuFeedOptions): GpuFeed {
+  let query = fullQuery();
+  let latest: GpuReading | null = null;
+  let child: ChildProcess | null = null;
+  let closed = false;
+  let pause: number = againAfterMs[0];
+  let timer: NodeJS.Timeout | undefined;
+  let processes: readonly Omit<GpuProcess, 'job'>[] = [];
+  const asking = withProcesses ? setInterval(() => void askForProcesses(), processesEveryMs) : undefined;
+  asking?.unref();
+
+  const tell = (problem: string | null, gpus: readonly GpuSample[]) => {
+    const isFirst = latest === null || latest.gpus.length === 0;
+    latest = { source: gpus.length > 0 ? 'nvidia-smi' : 'none', problem, gpus, processes: gpus.length > 0 ? processes : [] };
+    if (isFirst && gpus.length > 0 && withProcesses) void askForProcesses();
+  };
+  const askForProcesses = async () => {
+    const gpus = latest?.gpus ?? [];
+    if (gpus.length === 0) return;
+    const end = await boundedRun('nvidia-smi', processArguments, { env: toolEnv(env), withinMs: processesWithinMs });
+    processes = end.kind === 'ended' && end.code === 0 ? parseProcesses(end.stdout, gpus) : [];
+  };
+  const later = () => {
+    if (closed) return;
+    timer = setTimeout(start, pause);
+    timer.unref();
+    pause = Math.min(pause * 2, againAfterMs[1]);
+  };
+  const start = () => {
+    const run = runTool(query, { env, everyMs }, (gpus) => {
+      pause = againAfterMs[0];
+      tell(gpus.some(isLost) ? 'a GPU does not answer' : null, gpus);
+    });
+    child = run.child;
+    run.silent.then((withinMs) => tell(silentTool(withinMs).problem, []));
+    run.end.then((end) => {
+      child = null;
+      if (closed) return;
+      const other = askedLess(query, end);
+      if (other !== null) {
+        query = other;
+        start();
+        return;
+      }
+      if (!(end.kind === 'ended' && end.wasSilent)) tell(problemOf(end), []);
+      later();
+    });
+  };
+  start();
+  return {
+    latest: () => latest,
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      clearInterval(asking);
+      if (child !== null) giveUp(child);
+    },
+  };
+}
+
+/** What else to ask, when it does not know a field. */
+function askedLess(query: Query, end: ToolEnd): Query | null {
+  const unknown = end.kind === 'ended' ? unknownField(`${end.stdout}\n${end.stderr}`) : null;
+  return unknown === null ? null : withoutField(query, unknown);
+}
+
+/** null: there is no driver, and so no GPU. */
+function problemOf(end: ToolEnd): string | null {
+  if (end.kind === 'not-found') return hasDriver() ? noTool.problem : null;
+  return (end.kind === 'not-started' ? notStarted(end.problem) : explainTool(end.code, end.stdout, end.stderr)).problem;
+}
+
+/** A driver is loaded: then the machine has GPUs, whether its tool is found or not. */
+function hasDriver(): boolean {
+  return existsSync('/proc/driver/nvidia/version') || existsSync('/dev/nvidiactl');
+}

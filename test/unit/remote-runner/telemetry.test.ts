@@ -1,0 +1,80 @@
+/** The call `telemetry`, through a real runner; the driver is a fake. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { TelemetrySample } from '../../../src/protocol/telemetry.ts';
+import { watchTelemetry } from '../../../src/runner/telemetry.ts';
+import { createFakeDriver, type FakeDriver, fakeGpu } from '../../support/fake-gpu/fake-driver.ts';
+import { buildRunner, createMachine, processesHolding, until } from '../../support/runner.ts';
+
+let folder: string;
+let script: string;
+let driver: FakeDriver;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'gpu-run-telemetry-'));
+  script = buildRunner(folder);
+  driver = createFakeDriver(folder, [], null);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Samples until one of them is `enough`. */
+async function samplesUntil(env: NodeJS.ProcessEnv, enough: (sample: TelemetrySample, all: readonly TelemetrySample[]) => boolean): Promise<TelemetrySample[]> {
+  await using machine = createMachine(script, { env });
+  const client = await machine.connect();
+  const samples: TelemetrySample[] = [];
+  for await (const sample of watchTelemetry(client, 500)) {
+    samples.push(sample);
+    if (enough(sample, samples)) break;
+  }
+  return samples;
+}
+
+test('GPUs, what runs on them, and the host around them, again and again', async () => {
+  await using machine = createMachine(script, { env: { ...driver.env, GPU_RUN_JOB: 'job-a' } });
+  const busy = { pid: process.pid, memoryMiB: 1_024, name: '/usr/bin/python3, a, b' };
+  driver.become(
+    [
+      { utilization: 12, processes: [busy] },
+      { name: 'NVIDIA L4', throttle: 0x25, unsupported: ['ecc', 'powerMilliwatts'] },
+    ],
+    {
+      unknownFields: ['clocks_event_reasons.active', 'enforced.power.limit', 'ecc.errors.uncorrected.volatile.total'],
+    },
+  );
+  const client = await machine.connect();
+  const samples = watchTelemetry(client, 500);
+  const first = (await samples.next()).value as TelemetrySample;
+  expect(first).toMatchObject({ source: 'nvidia-smi', problem: null, host: { cpu: null, netReceivedBytesPerSecond: null } });
+  const [one, two] = first.gpus;
+  expect(one).toMatchObject({ index: 0, uuid: fakeGpu(0).uuid, utilization: 12, memoryUsedBytes: 61_440 * 2 ** 20, powerWatts: 612.34, powerLimitWatts: 700 });
+  expect(two).toMatchObject({ index: 1, name: 'NVIDIA L4', powerWatts: null, eccUncorrected: null, throttle: ['power-cap', 'sw-thermal'] });
+
+  driver.become([{ utilization: 55, processes: [busy] }, { lost: true }]);
+  for await (const sample of samples) {
+    if (sample.gpus[0]?.utilization !== 55 || sample.processes.length === 0) continue;
+    expect(sample.problem).toBe('a GPU does not answer');
+    expect(sample.gpus[1]).toMatchObject({ utilization: null, memoryTotalBytes: null, temperatureC: null });
+    expect(sample.processes).toEqual([{ gpu: 0, ...busy, memoryMiB: undefined, memoryUsedBytes: 2 ** 30, job: null }]);
+    expect(sample.host.cpu).toBeTypeOf('number');
+    expect(sample.host.memoryTotalBytes).toBeGreaterThan(sample.host.memoryUsedBytes ?? Number.POSITIVE_INFINITY);
+    expect(sample.host.diskFreeBytes).toBeGreaterThan(0);
+    break;
+  }
+  await until(() => processesHolding(`fake-smi.js ${folder}/gpus.txt`).length === 0, 'the end of nvidia-smi');
+});
+
+test('a driver that fails is told in words; without one there is nothing to tell', async () => {
+  driver.become([], { fail: 'Failed to initialize NVML: Driver/library version mismatch' });
+  const [failing] = await samplesUntil(driver.env, ({ problem }) => problem !== 'the NVIDIA driver has not answered yet');
+  expect(failing?.gpus).toEqual([]);
+  expect(failing?.problem).toContain('of different versions');
+  const [none] = await samplesUntil({ ...process.env, PATH: '/nowhere' }, () => true);
+  expect(none).toMatchObject({ source: 'none', problem: null, gpus: [], processes: [] });
+});
+
+test('looking more often than it may is refused', async () => {
+  await using machine = createMachine(script);
+  const client = await machine.connect();
+  await expect(watchTelemetry(client, 100).next()).rejects.toMatchObject({ code: 'bad-input' });
+});
