@@ -10,6 +10,7 @@ import Logs from './commands/logs.ts';
 import Offers from './commands/offers.ts';
 import Pull from './commands/pull.ts';
 import Reap from './commands/reap.ts';
+import Report from './commands/report.ts';
 import Ssh from './commands/ssh.ts';
 import Status from './commands/status.ts';
 import Sync from './commands/sync.ts';
@@ -31,6 +32,7 @@ export const commands = {
   offers: Offers,
   pull: Pull,
   reap: Reap,
+  report: Report,
   ssh: Ssh,
   status: Status,
   sync: Sync,

@@ -75,7 +75,7 @@ export function explainWhatStays(error: unknown, job: JobEntry | null, takeDown:
 }
 
 /** Each job tells its own part; the last one on a machine that was rented for jobs also what lies before, between and behind them: together that is the bill. */
-export function jobCost(job: JobEntry, machine: MachineEntry, context: RunContext): JobCost {
+export function jobCost(job: JobEntry, machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'clock'>): JobCost {
   const now = context.clock.now();
   const seconds = secondsOf(job, now);
   const whole = machine.state === 'gone' && machine.forOneJob;

@@ -6,6 +6,7 @@ import type { TrainResult } from '../../workflows/train-input.ts';
 import { BaseCommand } from '../base-command.ts';
 import { dryRunFlag, jobFlags, machineFlags, nameArg, toggle } from '../flags.ts';
 import { createJobOutput } from '../job-output.ts';
+import { jobSummary } from '../job-summary.ts';
 import { type Verdict, verdictOf } from '../job-verdict.ts';
 import { splitCommand } from '../output-mode.ts';
 import { planDocument, trainDocument } from '../render/documents.ts';
@@ -59,7 +60,7 @@ The exit code is the command's own. A machine that was rented for it goes down a
       const { id } = done.job;
       const verdict = verdictOf(done.job, done.leftovers);
       if (flags.detach) await output.print(`${id} was accepted on ${name}: gpu-run logs ${id} --follow, then gpu-run pull ${name} before it ends`);
-      else await output.print(lastLine(done, verdict));
+      else for (const line of [lastLine(done, verdict), ...(await jobSummary(done, context))]) await output.print(line);
       return { ...done, verdict };
     });
     const { verdict } = result;

@@ -21,6 +21,7 @@ const promised: Readonly<Record<string, readonly string[]>> = {
   templates: [],
   'templates:show': [],
   reap: ['dry-run'],
+  report: ['html', 'config'],
   doctor: ['provider', 'config'],
   forward: ['config'],
   tunnel: [],

@@ -1,0 +1,180 @@
+/** What a job's plots show: points over time and over steps, at most so many that a page can hold them all. */
+import type { JobRecord, TelemetrySpan } from '../core/job.ts';
+
+export type Point = readonly [x: number, y: number];
+
+export interface Curve {
+  readonly name: string;
+  readonly points: readonly Point[];
+}
+
+/** Curves that share a unit. */
+export interface Plot {
+  readonly title: string;
+  readonly unit: 'percent' | 'bytes' | 'watts' | 'celsius' | 'rate' | 'plain';
+  /** Seconds since the first record, or the step, or the epoch. */
+  readonly x: 'time' | 'step' | 'epoch';
+  readonly curves: readonly Curve[];
+  /** The top of the scale, where there is one: a card's memory, 100 per cent. */
+  readonly limit: number | null;
+}
+
+export interface Mark {
+  readonly kind: 'attempt' | 'checkpoint';
+  /** Seconds since the first record. */
+  readonly at: number;
+  /** The last step that was told before; null: none was. */
+  readonly step: number | null;
+  readonly text: string;
+}
+
+export interface Curves {
+  /** Of the first record, milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly seconds: number;
+  readonly machine: readonly Plot[];
+  readonly metrics: readonly Plot[];
+  readonly marks: readonly Mark[];
+}
+
+const mostPoints = 400;
+const mostMetrics = 24;
+
+export function curvesOf(records: readonly JobRecord[]): Curves {
+  const startedAt = records[0]?.t ?? 0;
+  const end = records.reduce((latest, { t }) => Math.max(latest, t), startedAt);
+  const spans = records.flatMap((record) => (record.type === 'telemetry' ? [record.span] : []));
+  return {
+    startedAt,
+    seconds: (end - startedAt) / 1000,
+    machine: machinePlots(spans, startedAt),
+    metrics: metricPlots(records, startedAt),
+    marks: marksOf(records, startedAt),
+  };
+}
+
+type GpuSpan = TelemetrySpan['gpus'][number];
+
+function machinePlots(spans: readonly TelemetrySpan[], startedAt: number): Plot[] {
+  const names = new Map<number, string>();
+  for (const span of spans) for (const { index, name } of span.gpus) names.set(index, `GPU ${index} ${name}`);
+  const middle = ({ from, to }: TelemetrySpan) => ((from + to) / 2 - startedAt) / 1000;
+  const gpu = (pick: (gpu: GpuSpan) => number | null) =>
+    [...names].sort(([a], [b]) => a - b).map(([index, name]) => curve(name, spans, middle, (span) => pickFrom(span, index, pick)));
+  const host = (name: string, pick: (host: TelemetrySpan['host'], span: TelemetrySpan) => number | null) =>
+    curve(name, spans, middle, (span) => pick(span.host, span));
+  const most = (values: readonly (number | null)[]) =>
+    values.reduce<number | null>((best, value) => (value !== null && value > (best ?? 0) ? value : best), null);
+  const perSecond = (bytes: number | null, { from, to }: TelemetrySpan) => (bytes === null || to <= from ? null : (bytes * 1000) / (to - from));
+  const capacity = most(spans.flatMap((span) => span.gpus.map(({ memoryTotalBytes }) => memoryTotalBytes)));
+  const power = most(spans.flatMap((span) => span.gpus.map(({ powerLimitWatts }) => powerLimitWatts)));
+  const plots: Plot[] = [
+    { title: 'GPU utilisation', unit: 'percent', x: 'time', curves: gpu((each) => each.utilizationMean), limit: 100 },
+    { title: 'GPU memory', unit: 'bytes', x: 'time', curves: gpu((each) => each.memoryPeakBytes), limit: capacity },
+    { title: 'GPU power', unit: 'watts', x: 'time', curves: gpu((each) => each.powerMeanWatts), limit: power },
+    { title: 'GPU temperature', unit: 'celsius', x: 'time', curves: gpu((each) => each.temperatureMaxC), limit: null },
+    {
+      title: 'CPU',
+      unit: 'percent',
+      x: 'time',
+      curves: [host('All CPUs', ({ cpuMean }) => cpuMean), host('Busiest CPU', ({ busiestCpuMean }) => busiestCpuMean)],
+      limit: 100,
+    },
+    {
+      title: 'Memory of the machine',
+      unit: 'bytes',
+      x: 'time',
+      curves: [host('Used', ({ memoryPeakBytes }) => memoryPeakBytes)],
+      limit: most(spans.map((span) => span.host.memoryTotalBytes)),
+    },
+    {
+      title: 'Disk and network, bytes a second',
+      unit: 'rate',
+      x: 'time',
+      curves: [
+        host('Read', ({ diskReadBytes }, span) => perSecond(diskReadBytes, span)),
+        host('Written', ({ diskWriteBytes }, span) => perSecond(diskWriteBytes, span)),
+        host('Received', ({ netReceivedBytes }, span) => perSecond(netReceivedBytes, span)),
+        host('Sent', ({ netSentBytes }, span) => perSecond(netSentBytes, span)),
+      ],
+      limit: null,
+    },
+  ];
+  return drawable(plots);
+}
+
+function pickFrom(span: TelemetrySpan, index: number, pick: (gpu: GpuSpan) => number | null): number | null {
+  const gpu = span.gpus.find((each) => each.index === index);
+  return gpu === undefined ? null : pick(gpu);
+}
+
+function curve(name: string, spans: readonly TelemetrySpan[], x: (span: TelemetrySpan) => number, y: (span: TelemetrySpan) => number | null): Curve {
+  return { name, points: thin(spans.flatMap((span): Point[] => pointAt(x(span), y(span)))) };
+}
+
+function pointAt(x: number | null, y: number | null): Point[] {
+  return x === null || y === null || !Number.isFinite(y) ? [] : [[x, y]];
+}
+
+/** `loss` and `val_loss`, `eval_loss`, `test/loss` are drawn together; losses come first. */
+function metricPlots(records: readonly JobRecord[], startedAt: number): Plot[] {
+  const metrics = records.filter((record) => record.type === 'metric');
+  const steps = metrics.filter(({ step }) => step !== null).length;
+  const epochs = metrics.filter(({ epoch }) => epoch !== null).length;
+  const x = steps >= 2 && steps >= epochs / 2 ? 'step' : epochs >= 2 ? 'epoch' : 'time';
+  const plots = new Map<string, Curve[]>();
+  for (const [name, points] of pointsByName(metrics, (record) => (x === 'time' ? (record.t - startedAt) / 1000 : record[x]))) {
+    const title = name.replace(/^(train|val|valid|validation|eval|test|dev)[_/.]/i, '');
+    plots.set(title, [...(plots.get(title) ?? []), { name, points: thin(points) }]);
+  }
+  const inOrder = [...plots].sort(([a], [b]) => Number(!/loss/i.test(a)) - Number(!/loss/i.test(b)));
+  return drawable(inOrder.map(([title, curves]) => ({ title, unit: 'plain' as const, x, curves, limit: null })));
+}
+
+type MetricRecord = Extract<JobRecord, { readonly type: 'metric' }>;
+
+function pointsByName(metrics: readonly MetricRecord[], x: (record: MetricRecord) => number | null): Map<string, Point[]> {
+  const points = new Map<string, Point[]>();
+  for (const record of metrics) {
+    for (const [name, value] of Object.entries(record.values)) {
+      const [point] = pointAt(x(record), value);
+      const known = points.get(name);
+      if (point === undefined) continue;
+      if (known !== undefined) known.push(point);
+      else if (points.size < mostMetrics) points.set(name, [point]);
+    }
+  }
+  return points;
+}
+
+/** A single point is no curve. */
+function drawable(plots: readonly Plot[]): Plot[] {
+  return plots.map((plot) => ({ ...plot, curves: plot.curves.filter(({ points }) => points.length >= 2) })).filter(({ curves }) => curves.length > 0);
+}
+
+function marksOf(records: readonly JobRecord[], startedAt: number): Mark[] {
+  const marks: Mark[] = [];
+  let step: number | null = null;
+  let attempt = 0;
+  for (const record of records) {
+    const at = (record.t - startedAt) / 1000;
+    if (record.type === 'metric') step = record.step ?? step;
+    if (record.type === 'checkpoint') marks.push({ kind: 'checkpoint', at, step, text: record.path });
+    if (record.type === 'state' && record.state === 'running' && ++attempt > 1) marks.push({ kind: 'attempt', at, step, text: `attempt ${attempt}` });
+  }
+  return marks;
+}
+
+/** Of each stretch of points the lowest and the highest, in their order: no peak is lost. */
+export function thin(points: readonly Point[]): readonly Point[] {
+  if (points.length <= mostPoints) return points;
+  const size = Math.ceil(points.length / (mostPoints / 2));
+  const kept: Point[] = [];
+  for (let at = 0; at < points.length; at += size) {
+    const stretch = points.slice(at, at + size);
+    const low = stretch.reduce((best, point) => (point[1] < best[1] ? point : best));
+    const high = stretch.reduce((best, point) => (point[1] > best[1] ? point : best));
+    kept.push(...(low === high ? [low] : stretch.filter((point) => point === low || point === high)));
+  }
+  return kept;
+}

@@ -1,0 +1,79 @@
+/** How a job's time was spent: from its changes of state, its checkpoints and what lies before it. */
+import type { Checkpoint, JobEntry, JobRecord, TelemetrySpan } from '../core/job.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { CheckpointFigures, TimeFigures } from './report-figures.ts';
+import { secondsOf } from './report-gpus.ts';
+
+/** A stretch of time on the machine, milliseconds since the epoch. */
+interface Stretch {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** While the command itself ran, one stretch an attempt; a job that is still running runs until its newest record. */
+export function runStretches(records: readonly JobRecord[]): Stretch[] {
+  const joined: Stretch[] = [];
+  for (const { from, to, state } of stretches(records)) {
+    const last = joined.at(-1);
+    if (state === 'running') joined.push({ from, to });
+    else if (state === 'cancelling' && last?.to === from) joined[joined.length - 1] = { from: last.from, to };
+  }
+  return joined;
+}
+
+/** Spans that lie in the time in which the command ran; all of them where that is not known. */
+export function spansWhileRunning(spans: readonly TelemetrySpan[], runs: readonly Stretch[]): TelemetrySpan[] {
+  if (runs.length === 0) return [...spans];
+  return spans.filter(({ from, to }) => runs.some((run) => (from + to) / 2 >= run.from && (from + to) / 2 <= run.to));
+}
+
+/** `jobs`: all of the machine. */
+export function timeFigures(
+  records: readonly JobRecord[],
+  watched: readonly TelemetrySpan[],
+  { job, machine, jobs }: { readonly job: JobEntry; readonly machine: MachineEntry; readonly jobs: readonly JobEntry[] },
+  longestSilence: number | null,
+): TimeFigures {
+  const all = stretches(records);
+  const spent = (state: string) => all.reduce((sum, each) => sum + (each.state === state ? (each.to - each.from) / 1000 : 0), 0);
+  const first = machine.forOneJob && machine.readyAt !== null && jobs.every(({ createdAt }) => createdAt >= job.createdAt);
+  return {
+    startUp: first && machine.readyAt !== null ? Math.max(0, machine.readyAt - (machine.begunAt ?? machine.createdAt)) / 1000 : null,
+    sync: first && machine.readyAt !== null ? Math.max(0, job.createdAt - machine.readyAt) / 1000 : null,
+    queue: spent('queued'),
+    setup: spent('setup'),
+    run: spent('running') + spent('cancelling'),
+    watched: secondsOf(watched),
+    longestSilence,
+  };
+}
+
+export function checkpointFigures(records: readonly JobRecord[], runSeconds: number): CheckpointFigures {
+  const checkpoints = records.flatMap((record) => (record.type === 'checkpoint' ? [record] : []));
+  const seconds = unionSeconds(checkpoints);
+  const [first, last] = [checkpoints[0], checkpoints.at(-1)];
+  return {
+    count: checkpoints.length,
+    bytes: checkpoints.reduce((sum, { bytes }) => sum + bytes, 0),
+    seconds,
+    shareOfRun: runSeconds > 0 ? Math.min(1, seconds / runSeconds) : null,
+    interval: first === undefined || last === undefined || checkpoints.length < 2 ? null : (last.endedAt - first.endedAt) / 1000 / (checkpoints.length - 1),
+  };
+}
+
+/** Two that are written at the same time count once. */
+function unionSeconds(checkpoints: readonly Checkpoint[]): number {
+  let total = 0;
+  let until = Number.NEGATIVE_INFINITY;
+  for (const { beganAt, endedAt } of checkpoints.toSorted((a, b) => a.beganAt - b.beganAt)) {
+    total += Math.max(0, endedAt - Math.max(beganAt, until));
+    until = Math.max(until, endedAt);
+  }
+  return total / 1000;
+}
+
+function stretches(records: readonly JobRecord[]): (Stretch & { readonly state: string })[] {
+  const states = records.flatMap((record) => (record.type === 'state' ? [record] : []));
+  const end = records.reduce((latest, { t }) => Math.max(latest, t), 0);
+  return states.map(({ t, state }, at) => ({ state, from: t, to: Math.max(t, states[at + 1]?.t ?? end) }));
+}

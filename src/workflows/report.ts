@@ -1,0 +1,98 @@
+/** `report`: how well a job used its machine, from its records: of a running job as far as they go, of one whose machine is gone from the copy here. */
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
+import type { JobEntry, JobRecord } from '../core/job.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import { jobCost } from './after-job.ts';
+import type { RunContext } from './context.ts';
+import { machineOf } from './find.ts';
+import { followFrom } from './follow.ts';
+import { copiedBytes, copiedRecords, hasCopy } from './job-copy.ts';
+import { isGone, reachOrLose } from './reach-machine.ts';
+import { adviceFor, unknownOf } from './report-advice.ts';
+import { type CostFigures, type Evidence, type GpuFigures, type JobReport, spansOf } from './report-figures.ts';
+import { gpuFigures, hostFigures } from './report-gpus.ts';
+import { checkpointFigures, runStretches, spansWhileRunning, timeFigures } from './report-times.ts';
+import { trainingFigures } from './report-training.ts';
+
+/** A machine that does not answer in this time is reported on from what is here. */
+const fetchWithinMs = 60_000;
+
+/** @throws GpuRunError `not-found`; `lost` when its machine is gone and nothing of the job is here */
+export async function report(jobId: string, context: RunContext): Promise<JobReport> {
+  const known = context.ledger.getJob(jobId);
+  if (known === null) throw new GpuRunError('not-found', `There is no job '${jobId}'.`, { hints: ['gpu-run status --all   lists jobs'] });
+  const machine = machineOf(known, context);
+  const job = await fetchMissing(known, machine, context);
+  if (!hasCopy(context.home.jobs, job.id) && job.state === 'ended') {
+    throw new GpuRunError('lost', `The machine of ${job.id} is gone, and nobody followed the job from this computer: there is nothing to report on.`);
+  }
+  return reportFromCopy(job, context.ledger.get(machine.id) ?? machine, context);
+}
+
+/** From what is on this computer, at once. */
+export function reportFromCopy(job: JobEntry, machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'clock' | 'home'>): JobReport {
+  const records = copiedRecords(context.home.jobs, job.id);
+  const jobs = context.ledger.listJobs({ machineId: machine.id });
+  return reportOn({ job, machine, jobs, records, usd: jobCost(job, machine, context).usd });
+}
+
+export interface ReportParts {
+  readonly job: JobEntry;
+  readonly machine: MachineEntry;
+  /** All of the machine, this one among them. */
+  readonly jobs: readonly JobEntry[];
+  readonly records: readonly JobRecord[];
+  /** What the job cost. */
+  readonly usd: number;
+}
+
+export function reportOn({ job, machine, jobs, records, usd }: ReportParts): JobReport {
+  const runs = runStretches(records);
+  const spans = spansWhileRunning(spansOf(records), runs);
+  const gpus = gpuFigures(spans);
+  const training = trainingFigures(records);
+  const times = timeFigures(records, spans, { job, machine, jobs }, null);
+  const evidence: Evidence = {
+    job,
+    machine,
+    attempts: Math.max(1, job.attempts, runs.length),
+    times,
+    gpus,
+    host: hostFigures(spans),
+    training,
+    checkpoints: checkpointFigures(records, times.run),
+    cost: costFigures(machine, gpus, training.secondsPerEpoch, usd),
+  };
+  return { ...evidence, asOf: records.at(-1)?.t ?? null, records, advice: adviceFor(evidence), unknown: unknownOf(evidence) };
+}
+
+function costFigures({ offer }: MachineEntry, gpus: readonly GpuFigures[], secondsPerEpoch: number | null, usd: number): CostFigures {
+  const { perHour } = offer.price;
+  const count = Math.max(offer.gpu?.count ?? 0, gpus.length);
+  const tells = gpus.filter(({ idleShare }) => idleShare !== null);
+  const idleSeconds = tells.reduce((sum, { idleShare, seconds }) => sum + (idleShare ?? 0) * seconds, 0);
+  return {
+    pricePerHour: perHour,
+    usd,
+    idleUsd: tells.length === 0 ? null : ((idleSeconds / 3600) * perHour) / count,
+    perEpochUsd: secondsPerEpoch === null ? null : (secondsPerEpoch / 3600) * perHour,
+  };
+}
+
+/** What has been written since and nobody here has followed. A report on what is here is better than none. */
+async function fetchMissing(job: JobEntry, machine: MachineEntry, context: RunContext): Promise<JobEntry> {
+  const { jobs } = context.home;
+  const last = copiedRecords(jobs, job.id).at(-1);
+  if ((last?.type === 'state' && last.state === 'ended') || machine.state !== 'ready') return job;
+  const limited: RunContext = { ...context, signal: AbortSignal.any([context.signal, AbortSignal.timeout(fetchWithinMs)]) };
+  try {
+    const first = await reachOrLose(machine, limited);
+    return await followFrom({ job, machine, logOffset: copiedBytes(jobs, job.id), record: last?.n ?? 0, follow: false, first }, limited, () => {});
+  } catch (error) {
+    if (context.signal.aborted) throw error;
+    const { message } = toGpuRunError(error);
+    const here = last === undefined ? 'nothing of it is here' : 'this is from what is here';
+    context.reporter.report({ type: 'note', level: 'warn', text: `What ${job.id} wrote last could not be fetched, ${here}: ${message}` });
+    return isGone(error) ? (context.ledger.getJob(job.id) ?? job) : job;
+  }
+}
