@@ -56,11 +56,9 @@ export function curvesOf(records: readonly JobRecord[]): Curves {
 type GpuSpan = TelemetrySpan['gpus'][number];
 
 function machinePlots(spans: readonly TelemetrySpan[], startedAt: number): Plot[] {
-  const names = new Map<number, string>();
-  for (const span of spans) for (const { index, name } of span.gpus) names.set(index, `GPU ${index} ${name}`);
+  const indexes = [...new Set(spans.flatMap(({ gpus }) => gpus.map(({ index }) => index)))].sort((a, b) => a - b);
   const middle = ({ from, to }: TelemetrySpan) => ((from + to) / 2 - startedAt) / 1000;
-  const gpu = (pick: (gpu: GpuSpan) => number | null) =>
-    [...names].sort(([a], [b]) => a - b).map(([index, name]) => curve(name, spans, middle, (span) => pickFrom(span, index, pick)));
+  const gpu = (pick: (gpu: GpuSpan) => number | null) => indexes.map((index) => curve(`GPU ${index}`, spans, middle, (span) => pickFrom(span, index, pick)));
   const host = (name: string, pick: (host: TelemetrySpan['host'], span: TelemetrySpan) => number | null) =>
     curve(name, spans, middle, (span) => pick(span.host, span));
   const most = (values: readonly (number | null)[]) =>

@@ -17,7 +17,7 @@ header code{display:block;margin-top:8px;padding:8px 10px;background:var(--card)
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));gap:16px 20px}
 figure{margin:0;min-width:0;break-inside:avoid}figcaption{font-weight:600;font-size:14px}.by{font-weight:400}
 .keys{display:flex;flex-wrap:wrap;gap:2px 12px;font-size:12.5px;color:var(--soft)}.keys i{display:inline-block;width:14px;height:3px;border-radius:2px;margin-right:5px;vertical-align:middle}
-svg{display:block;width:100%;height:auto}.grid{stroke:var(--grid);fill:none}.tick{fill:var(--soft);font:10.5px system-ui,sans-serif;font-variant-numeric:tabular-nums}
+.marks{font-size:12.5px;margin:-8px 0 10px}svg{display:block;width:100%;height:auto}.grid{stroke:var(--grid);fill:none}.tick{fill:var(--soft);font:10.5px system-ui,sans-serif;font-variant-numeric:tabular-nums}
 .tick.y{text-anchor:end}.tick.x{text-anchor:middle}.tick.first{text-anchor:start}.tick.last{text-anchor:end}
 .line{fill:none;stroke-width:1.6;stroke-linejoin:round}.limit{stroke:var(--soft);stroke-dasharray:2 3;fill:none}
 .attempt{stroke:var(--warn);stroke-dasharray:4 3;stroke-width:1.5;fill:none}.checkpoint{fill:var(--soft);stroke:none}

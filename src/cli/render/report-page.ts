@@ -75,7 +75,13 @@ function adviceCard({ level, text, evidence, actions }: Advice): string {
 }
 
 function charts(plots: readonly Plot[], marks: readonly Mark[], seconds: number): string {
-  return plots.length === 0 ? '' : `<div class="plots">${plots.map((plot) => renderChart(plot, marks, seconds)).join('')}</div>`;
+  if (plots.length === 0) return '';
+  const keys = [
+    ...(marks.some(({ kind }) => kind === 'checkpoint') ? ['▲ a checkpoint'] : []),
+    ...(marks.some(({ kind }) => kind === 'attempt') ? ['┊ a new attempt'] : []),
+    ...(plots.some(({ limit, unit }) => limit !== null && unit !== 'percent') ? ['⋯ what there is'] : []),
+  ];
+  return `${keys.length === 0 ? '' : `<p class="soft marks">${keys.join(' &nbsp; ')}</p>`}<div class="plots">${plots.map((plot) => renderChart(plot, marks, seconds)).join('')}</div>`;
 }
 
 function gpuTable(gpus: readonly GpuFigures[]): string {

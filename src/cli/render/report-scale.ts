@@ -68,7 +68,8 @@ function label(unit: Plot['unit']): (value: number, step: number) => string {
 }
 
 function plainNumber(value: number, step: number): string {
-  if (value !== 0 && (Math.abs(value) >= 1e6 || Math.abs(step) < 1e-4)) return value.toExponential(1).replace('e+', 'e');
+  if (Math.abs(value) < step / 2) return '0';
+  if (Math.abs(value) >= 1e6 || Math.abs(step) < 1e-4) return value.toExponential(1).replace('e+', 'e');
   if (step >= 1000 && value % 1000 === 0) return value === 0 ? '0' : `${value / 1000}k`;
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   return value.toFixed(Math.min(digits, 6));

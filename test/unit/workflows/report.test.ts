@@ -219,8 +219,8 @@ describe('curves', () => {
     );
     expect(curves.machine.map(({ title }) => title).slice(0, 2)).toEqual(['GPU utilisation', 'GPU memory']);
     expect(curves.machine[0]?.curves.map(({ name, points }) => [name, points.length])).toEqual([
-      ['GPU 0 NVIDIA L4', 2],
-      ['GPU 1 NVIDIA L4', 2],
+      ['GPU 0', 2],
+      ['GPU 1', 2],
     ]);
     expect(curves.metrics.map(({ title, x, curves: lines }) => [title, x, lines.map(({ name }) => name)])).toEqual([
       ['loss', 'step', ['loss', 'val_loss']],
