@@ -20,6 +20,8 @@ export function checkSpec(value: unknown): JobSpec {
   for (const [name, pattern] of Object.entries(spec.metrics)) need(isPattern(pattern), `metrics ${JSON.stringify(name)}`);
   need(Number.isFinite(spec.graceMs) && spec.graceMs >= 0, 'graceMs');
   need(spec.resumeFrom === null || isText(spec.resumeFrom), 'resumeFrom');
+  need(spec.splitLog === undefined || typeof spec.splitLog === 'boolean', 'splitLog');
+  need(spec.logLimit === undefined || (Number.isSafeInteger(spec.logLimit) && spec.logLimit > 0), 'logLimit');
   return spec;
 }
 

@@ -16,6 +16,7 @@ import { machineFacts } from './machine-facts.ts';
 import { type MachineFolder, prepareMachineFolder } from './machine-folder.ts';
 import { preflight } from './preflight.ts';
 import { explainSystemError, RunnerError } from './runner-error.ts';
+import { seek } from './seek.ts';
 import { createStarter, type Starter } from './start-serve.ts';
 import { syncCalls } from './sync-calls.ts';
 import { watchTelemetry } from './telemetry.ts';
@@ -94,6 +95,7 @@ function answerTable(machine: MachineFolder, serving: Starter, watching: Starter
     jobs: async () => listJobs(machine),
     follow: (call) => follow(call, machine),
     telemetry: (call) => watchTelemetry(call, machine),
+    seek: (call) => seek(params<'seek'>(call), machine),
     cancel: (call) => cancel(params<'cancel'>(call), machine, serving, call.signal),
     arm: (call) => arm(params<'arm'>(call), machine, watching),
     shutdown: (call) => shutDown(params<'shutdown'>(call), machine, serving, call.signal),

@@ -26,7 +26,12 @@ export function writeDurably(file: string, text: string, mode = 0o600): void {
 
 /** Makes names in a folder (created, renamed, removed) survive a power cut. */
 export function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r');
+  syncFile(folder);
+}
+
+/** Makes what somebody else has written to it survive a power cut. */
+export function syncFile(file: string): void {
+  const fd = openSync(file, 'r');
   try {
     fsyncSync(fd);
   } finally {

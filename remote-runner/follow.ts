@@ -1,10 +1,10 @@
 /** The `follow` call: log bytes by offset and records by number, what is there and what comes, from the files alone. */
 import { closeSync, existsSync, openSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import type { Call } from '../src/protocol/call-state.ts';
 import type { Calls } from '../src/protocol/calls.ts';
 import { blockBytes } from '../src/protocol/frame.ts';
 import type { JobRecord } from '../src/protocol/job.ts';
+import { type Logs, openLogs } from './follow-logs.ts';
 import { fileSize } from './job-files.ts';
 import { wholeRecords } from './journal.ts';
 import { existingJob, type JobFolder, type MachineFolder } from './machine-folder.ts';
@@ -12,7 +12,6 @@ import { RunnerError } from './runner-error.ts';
 import { type Wake, wakeOn } from './wake.ts';
 
 const heartbeatMs = 5_000;
-const lookAgainMs = 250;
 
 /** @throws RunnerError `bad-input` for an offset that is no place in the log; a follower who comes back may know bytes that a power cut has taken */
 export async function follow(call: Call, machine: MachineFolder): Promise<Calls['follow']['result']> {
@@ -20,35 +19,36 @@ export async function follow(call: Call, machine: MachineFolder): Promise<Calls[
   const job = existingJob(machine, params.id);
   checkPlace(params, fileSize(job.log));
   const wake = wakeOn([job.path]);
-  const log = openLog(job, params.logOffset, call);
+  const logs = openLogs(call, params, job);
   try {
-    return await sendAll(call, params, job, log, wake);
+    return await sendAll(call, params, job, logs, wake);
   } finally {
     wake.close();
-    await log.close();
+    await logs.close();
   }
 }
 
-function checkPlace({ logOffset, record, follow: goesOn }: Calls['follow']['params'], size: number): void {
-  if (!Number.isSafeInteger(logOffset) || logOffset < 0) throw new RunnerError('bad-input', `${logOffset} is no offset in a log: it counts bytes from 0.`);
+function checkPlace({ logOffset, errOffset = 0, times, record, follow: goesOn }: Calls['follow']['params'], size: number): void {
+  for (const offset of [logOffset, errOffset, times?.out ?? 0, times?.err ?? 0])
+    if (!Number.isSafeInteger(offset) || offset < 0) throw new RunnerError('bad-input', `${offset} is no offset in a log: it counts bytes from 0.`);
   const comesBack = goesOn && record > 0;
   if (logOffset > size && !comesBack) throw new RunnerError('bad-input', `The log has ${size} bytes; there is no offset ${logOffset} in it.`);
   if (!Number.isSafeInteger(record) || record < 0) throw new RunnerError('bad-input', `${record} is no record's number.`);
 }
 
-async function sendAll(call: Call, params: Calls['follow']['params'], job: JobFolder, log: Log, wake: Wake): Promise<Calls['follow']['result']> {
+async function sendAll(call: Call, params: Calls['follow']['params'], job: JobFolder, logs: Logs, wake: Wake): Promise<Calls['follow']['result']> {
   const journal: JournalPlace = { at: 0, newest: 0, ended: false };
   const beat = heartbeat(call);
   while (!call.signal.aborted) {
-    const someRecords = await sendRecords(call, params.record, job, log, journal);
+    const someRecords = await sendRecords(call, params.record, job, logs, journal);
     if (journal.ended) break;
     // What was there when the call began, for one that does not follow; else one portion, then a look at the records again.
-    const someBytes = await log.sendUpTo(params.follow ? log.at + portionBytes : fileSize(job.log));
+    const someBytes = await logs.sendPortion(params.follow ? portionBytes : Number.MAX_SAFE_INTEGER);
     if (!params.follow && !someRecords) break;
     await beat();
-    if (!someRecords && !someBytes) await wake.wait(lookAgainMs, call.signal);
+    if (!someRecords && !someBytes) await wake.wait(logs.lookAgainMs(), call.signal);
   }
-  return { logBytes: log.at, records: journal.newest };
+  return { logBytes: logs.at, records: journal.newest };
 }
 
 const portionBytes = 4 * blockBytes;
@@ -64,13 +64,13 @@ interface JournalPlace {
 }
 
 /** True when there were any. A record that says where in the log it stands comes just there; the last one comes behind every byte. */
-async function sendRecords(call: Call, known: number, job: JobFolder, log: Log, journal: JournalPlace): Promise<boolean> {
+async function sendRecords(call: Call, known: number, job: JobFolder, logs: Logs, journal: JournalPlace): Promise<boolean> {
   const fresh = readRecords(job, journal.at);
   for (const { record, end } of fresh) {
     journal.at = end;
     journal.newest = record.n;
     journal.ended = record.type === 'state' && record.state === 'ended';
-    if (record.type === 'state') await log.sendUpTo(journal.ended ? Number.MAX_SAFE_INTEGER : record.logOffset);
+    if (record.type === 'state') await logs.sendUpTo(journal.ended ? null : record);
     // The end is told in any case: a power cut may have taken records that were known already, and their numbers are used again.
     if (record.n > known || journal.ended) await call.event({ type: 'record', record });
   }
@@ -97,34 +97,4 @@ function readRecords(job: JobFolder, offset: number): { readonly record: JobReco
   } finally {
     closeSync(fd);
   }
-}
-
-interface Log {
-  readonly at: number;
-  /** Sends what is there up to this offset; true when anything was sent. */
-  sendUpTo(offset: number): Promise<boolean>;
-  close(): Promise<void>;
-}
-
-function openLog(job: JobFolder, from: number, call: Call): Log {
-  const piece = Buffer.alloc(blockBytes);
-  let file: FileHandle | null = null;
-  let at = from;
-  return {
-    get at() {
-      return at;
-    },
-    async sendUpTo(offset) {
-      if (file === null && existsSync(job.log)) file = await open(job.log, 'r');
-      const begun = at;
-      while (file !== null && at < offset && !call.signal.aborted) {
-        const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, offset - at), at);
-        if (bytesRead === 0) break;
-        await call.block(at, piece.subarray(0, bytesRead));
-        at += bytesRead;
-      }
-      return at > begun;
-    },
-    close: async () => file?.close(),
-  };
 }

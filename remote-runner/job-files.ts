@@ -107,13 +107,28 @@ export function readStanding(job: JobFolder): JobStanding | null {
 }
 
 export function summarize(job: JobFolder): JobSummary {
-  const { id, attempt, command, createdAt } = readOrder(job);
+  const { id, attempt, command, createdAt, splitLog } = readOrder(job);
   const standing = readStanding(job) ?? { state: 'queued', end: null, startedAt: null, endedAt: null };
   const newest = newestRecord(job);
   // The record comes first: a follower who has seen the end must find it here, too.
   const ended = newest?.type === 'state' && newest.state === 'ended' ? { state: newest.state, end: newest.end, endedAt: newest.t } : null;
   const words = command.kind === 'shell' ? command.text : command.argv.join(' ');
-  return { id, attempt, ...standing, ...ended, command: words, createdAt, logBytes: fileSize(job.log), records: newest?.n ?? 0 };
+  return {
+    id,
+    attempt,
+    ...standing,
+    ...ended,
+    command: words,
+    createdAt,
+    logBytes: fileSize(job.log),
+    ...(splitLog === true ? { errBytes: fileSize(job.err) } : {}),
+    records: newest?.n ?? 0,
+  };
+}
+
+/** Where the job's logs stand now, for a record. */
+export function logPlace(job: JobFolder): { readonly logOffset: number; readonly errOffset?: number } {
+  return { logOffset: fileSize(job.log), ...(existsSync(job.err) ? { errOffset: fileSize(job.err) } : {}) };
 }
 
 /** 0 when there is no such file yet. */

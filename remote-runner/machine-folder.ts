@@ -1,6 +1,7 @@
 /** Where everything of one machine lies, below one folder that only its owner can read. Nothing of a machine is kept elsewhere. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { LogStream } from '../src/protocol/log.ts';
 import { makePrivateFolder, readText, writeDurably } from './durable.ts';
 import { RunnerError } from './runner-error.ts';
 import { shimText } from './shim.ts';
@@ -68,8 +69,10 @@ export interface JobFolder {
   readonly order: string;
   /** Until the job has started. */
   readonly secrets: string;
-  /** stdout and stderr of setup and command. */
+  /** stdout and stderr of setup and command; stdout alone in a job that keeps them apart. */
   readonly log: string;
+  /** stderr, of a job that keeps it apart. */
+  readonly err: string;
   readonly journal: string;
   /** The newest state in short, for lists: `JobStanding`. */
   readonly standing: string;
@@ -90,6 +93,7 @@ export function jobFolder(machine: MachineFolder, id: string): JobFolder {
     order: join(path, 'job.json'),
     secrets: join(path, 'secrets.json'),
     log: join(path, 'log'),
+    err: join(path, 'err'),
     journal: join(path, 'journal.jsonl'),
     standing: join(path, 'state.json'),
     metrics: join(path, 'metrics.jsonl'),
@@ -97,6 +101,22 @@ export function jobFolder(machine: MachineFolder, id: string): JobFolder {
     setup: join(path, 'setup'),
     setupHash: join(path, 'setup.hash'),
   };
+}
+
+/** One stream of a job's log, with what is known of it. */
+export interface LogFiles {
+  readonly stream: LogStream;
+  /** The bytes, just as they were written. */
+  readonly bytes: string;
+  /** When they came: lines of `formatMark`. */
+  readonly times: string;
+  /** `LogGap`, once the disk was too small for all of it. */
+  readonly gap: string;
+}
+
+export function logFiles(job: JobFolder, stream: LogStream): LogFiles {
+  const bytes = stream === 'out' ? job.log : job.err;
+  return { stream, bytes, times: `${bytes}.times`, gap: `${bytes}.gap` };
 }
 
 /** Ids become folder names: nothing that could leave the folder or hide in it gets through. */

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { makePrivateFolder, readText } from './durable.ts';
+import { makePrivateFolder, readText, syncFile, syncFolder } from './durable.ts';
 import type { Env } from './job-env.ts';
 import { bootId, identify, isAlive, type ProcessIdentity, readPidFile } from './processes.ts';
 import { shimDidNothing } from './shim.ts';
@@ -22,7 +22,10 @@ export interface PhaseStart {
   readonly argv: readonly string[];
   readonly env: Env;
   readonly cwd: string;
+  /** Where its stdout goes. */
   readonly log: string;
+  /** Where its stderr goes; the same file: in the order in which both were written. */
+  readonly err: string;
 }
 
 export interface Phase {
@@ -63,7 +66,10 @@ export function openPhase(folder: string, start: PhaseStart | null, wake: Wake):
     },
     look() {
       const ended = readExit(folder);
-      if (ended !== null) return ended;
+      if (ended !== null) {
+        syncExit(folder);
+        return ended;
+      }
       if (child === null) return lookAtOthers();
       const { exit } = child;
       if (exit === null) return null;
@@ -81,15 +87,17 @@ interface WatchedChild {
   readonly exit: PhaseEnd | null;
 }
 
-function startShim(folder: string, { shim, argv, env, cwd, log }: PhaseStart, wake: Wake): WatchedChild {
-  const fd = openSync(log, 'a', 0o600);
+function startShim(folder: string, { shim, argv, env, cwd, log, err }: PhaseStart, wake: Wake): WatchedChild {
+  const out = openSync(log, 'a', 0o600);
+  const errors = err === log ? out : openSync(err, 'a', 0o600);
   try {
-    return watchChild(spawn('/bin/sh', [shim, folder, ...argv], { cwd, env, detached: true, stdio: ['ignore', fd, fd] }), wake);
+    return watchChild(spawn('/bin/sh', [shim, folder, ...argv], { cwd, env, detached: true, stdio: ['ignore', out, errors] }), wake);
   } catch (error) {
     // Thrown, not emitted, for such as E2BIG: more words than the system passes to a program.
     return { pid: undefined, identity: null, exit: { kind: 'not-started', problem: error instanceof Error ? error.message : String(error) } };
   } finally {
-    closeSync(fd);
+    closeSync(out);
+    if (errors !== out) closeSync(errors);
   }
 }
 
@@ -115,6 +123,12 @@ function readExit(folder: string): PhaseEnd | null {
   const text = readText(join(folder, 'exit.json'));
   const code = text === null ? undefined : /^\{"code":(\d{1,3}),/.exec(text)?.[1];
   return code === undefined ? null : { kind: 'exited', code: Number(code) };
+}
+
+/** The shim has no way to do so: how the command ended is not to be lost in a power cut once it was told. */
+function syncExit(folder: string): void {
+  syncFile(join(folder, 'exit.json'));
+  syncFolder(folder);
 }
 
 function vanishedDetail(shim: ProcessIdentity): string {

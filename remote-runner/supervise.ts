@@ -1,5 +1,5 @@
 /** One job from the queue to its `ended` record. Every step can be interrupted by kill -9 of this process and is taken up again from the files. */
-import { closeSync, existsSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobEnd } from '../src/protocol/job.ts';
@@ -7,7 +7,8 @@ import { isDiskFull, writeWhenThereIsRoom } from './ballast.ts';
 import { readJson, readText, writeDurably } from './durable.ts';
 import { type EndRequest, endRequest, reasonOf } from './end-request.ts';
 import { type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
-import { fileSize, type JobOrder, readOrder, writeStanding } from './job-files.ts';
+import { type JobOrder, logPlace, readOrder, writeStanding } from './job-files.ts';
+import { type JobLog, logsOf, openJobLog } from './job-log.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
 import { type Journal, type NewRecord, openJournal } from './journal.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
@@ -24,6 +25,7 @@ interface Course {
   readonly order: JobOrder;
   readonly journal: Journal;
   readonly metrics: MetricReader;
+  readonly log: JobLog;
   readonly wake: Wake;
   /** Shims whose group is known to be this job's. */
   readonly shims: ProcessIdentity[];
@@ -55,13 +57,15 @@ export async function superviseJob(machine: MachineFolder, job: JobFolder, aroun
   const journal = openJournal(job.journal);
   const wake = wakeOn([job.path]);
   const metrics = openMetrics(job, order.metrics, journal.facts);
-  const course: Course = { machine, job, order, journal, metrics, wake, shims: [], unwritten: [], around, told: new Set(), ending: null };
+  const log = openJobLog(job, order);
+  const course: Course = { machine, job, order, journal, metrics, log, wake, shims: [], unwritten: [], around, told: new Set(), ending: null };
   try {
     if (journal.facts.state === 'ended') writeStanding(job, journal.facts);
     else await finish(course, await knowingWhy(course, await runPhases(course)));
   } finally {
     wake.close();
     metrics.close();
+    log.close();
     journal.close();
   }
 }
@@ -78,13 +82,13 @@ async function runPhases(course: Course): Promise<JobEnd> {
   const env = adopted ? {} : await envOf(course);
   const program = adopted ? { argv: [] } : programOf(order.command, env, machine.workdir);
   if ('problem' in program) {
-    writeLog(job, `gpu-run: ${program.problem}\n`);
+    course.log.say(`gpu-run: ${program.problem}\n`);
     return { code: program.code, signal: null, reason: 'not-started', detail: program.problem };
   }
-  if (!adopted) await note(course, { type: 'state', state: 'running', logOffset: fileSize(job.log) });
-  const phase = openPhase(job.path, adopted ? null : { shim: machine.shim, argv: program.argv, env, cwd: machine.workdir, log: job.log }, course.wake);
+  if (!adopted) await note(course, { type: 'state', state: 'running', ...logPlace(job) });
+  const phase = openPhase(job.path, adopted ? null : { shim: machine.shim, argv: program.argv, env, cwd: machine.workdir, ...logsOf(job, order) }, course.wake);
   const end = await watchPhase(course, phase);
-  if (end.kind === 'not-started') writeLog(job, `gpu-run: ${end.problem}\n`);
+  if (end.kind === 'not-started') course.log.say(`gpu-run: ${end.problem}\n`);
   return describeEnd(end, requestOf(course));
 }
 
@@ -95,18 +99,18 @@ async function knowingWhy({ around }: Course, end: JobEnd): Promise<JobEnd> {
 
 /** null: the machine is set up. */
 async function runSetup(course: Course, setup: string): Promise<JobEnd | null> {
-  const { machine, job } = course;
+  const { machine, job, order } = course;
   const adopted = wasStarted(job.setup);
   if (!adopted) {
     const hash = setupHash(setup, machine.workdir);
     if (isSetUp(machine, hash)) return null;
     clearSetupStamp(machine);
     await writeWhenThereIsRoom(machine, () => writeDurably(job.setupHash, hash));
-    await note(course, { type: 'state', state: 'setup', logOffset: fileSize(job.log) });
+    await note(course, { type: 'state', state: 'setup', ...logPlace(job) });
   }
   const env = await envOf(course);
   const argv = shellArgv(setup, env, machine.workdir);
-  const phase = openPhase(job.setup, adopted ? null : { shim: machine.shim, argv, env, cwd: machine.workdir, log: job.log }, course.wake);
+  const phase = openPhase(job.setup, adopted ? null : { shim: machine.shim, argv, env, cwd: machine.workdir, ...logsOf(job, order) }, course.wake);
   const end = describeEnd(await watchPhase(course, phase), requestOf(course));
   if (end.reason === 'exit' && end.code === 0) {
     const begun = readText(job.setupHash); // the files that it names may have changed since
@@ -127,6 +131,7 @@ async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
   let syncedAt = Date.now();
   for (;;) {
     const end = phase.look();
+    course.log.look();
     if (phase.shim !== null && !course.shims.includes(phase.shim)) course.shims.push(phase.shim);
     if (wasStarted(job.path)) rmSync(job.secrets, { force: true });
     if (end !== null) return end;
@@ -135,7 +140,7 @@ async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
     const more = readMetrics(course, false);
     if (Date.now() - syncedAt >= syncEveryMs) {
       journal.sync();
-      syncLog(job);
+      course.log.sync();
       syncedAt = Date.now();
     }
     await wake.wait(more ? 0 : lookAgainMs);
@@ -164,7 +169,7 @@ function beginEnding(course: Course): void {
   course.ending = endJobProcesses({ find: () => jobProcesses(job.id, shims), shims, graceMs }).finally(() => course.wake.poke());
   if (journal.facts.state === 'cancelling') return;
   try {
-    journal.append([...course.unwritten, { type: 'state', state: 'cancelling', logOffset: fileSize(job.log) }]);
+    journal.append([...course.unwritten, { type: 'state', state: 'cancelling', ...logPlace(job) }]);
     course.unwritten = [];
     writeStanding(job, journal.facts);
   } catch (error) {
@@ -180,9 +185,9 @@ async function finish(course: Course, end: JobEnd): Promise<void> {
     warn(course, `${stuck.length} processes of the job could not be ended: ${stuck.map(({ pid }) => pid).join(', ')}.`);
   }
   while (readMetrics(course, true));
-  syncLog(job);
+  course.log.finish();
   rmSync(job.secrets, { force: true });
-  await note(course, { type: 'state', state: 'ended', logOffset: fileSize(job.log), end });
+  await note(course, { type: 'state', state: 'ended', ...logPlace(job), end });
 }
 
 async function endLeftovers(course: Course): Promise<ProcessRow[]> {
@@ -199,7 +204,7 @@ async function endLeftovers(course: Course): Promise<ProcessRow[]> {
 export function endQueuedJob(job: JobFolder, request: EndRequest): void {
   const journal = openJournal(job.journal);
   try {
-    if (journal.facts.state !== 'ended') journal.append([{ type: 'state', state: 'ended', logOffset: fileSize(job.log), end: endedOnRequest(request, null) }]);
+    if (journal.facts.state !== 'ended') journal.append([{ type: 'state', state: 'ended', ...logPlace(job), end: endedOnRequest(request, null) }]);
     rmSync(job.secrets, { force: true });
     writeStanding(job, journal.facts);
   } finally {
@@ -273,17 +278,4 @@ function tellOnce(course: Course, text: string): void {
   if (course.told.has(text)) return;
   course.told.add(text);
   warn(course, text);
-}
-
-function writeLog(job: JobFolder, text: string): void {
-  const fd = openSync(job.log, 'a', 0o600);
-  writeSync(fd, text);
-  closeSync(fd);
-}
-
-function syncLog(job: JobFolder): void {
-  if (!existsSync(job.log)) return;
-  const fd = openSync(job.log, 'r');
-  fdatasyncSync(fd);
-  closeSync(fd);
 }

@@ -13,7 +13,7 @@ export function look(machine: MachineFolder): Sight {
     now: thisMoment(),
     jobs: live.length,
     running: live.flatMap(({ job, state }) => (state === 'queued' ? [] : [job.id])),
-    written: live.reduce((sum, { job }) => sum + fileSize(job.log) + fileSize(job.metrics), 0),
+    written: live.reduce((sum, { job }) => sum + fileSize(job.log) + fileSize(job.err) + fileSize(job.metrics), 0),
     somebody: () => somebodyIsHere(machine.root),
     gpus: () => gpuUse(),
   };

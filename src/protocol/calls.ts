@@ -5,6 +5,7 @@
  * Sync has calls of its own in `sync.ts`.
  */
 import type { JobRecord, JobSpec, JobSummary } from './job.ts';
+import type { LogStream, TimeMark } from './log.ts';
 import type { PreflightReport } from './preflight.ts';
 import type { TelemetrySample } from './telemetry.ts';
 import type { WatchdogOrder, WatchdogState } from './watchdog.ts';
@@ -54,14 +55,36 @@ export interface Calls {
    * Replays and follows. Blocks carry log bytes by offset from `logOffset` on; events carry records with n > `record`,
    * a heartbeat at least every 5 s. Ends after the `ended` record and the last byte were sent, or at once when `follow` is false
    * and everything there is was sent.
+   * `errOffset`: where to begin in stderr, of a job that keeps it apart; absent: it is not wanted. `times`: marks behind these
+   * offsets are wanted, all of them in order; absent: none.
    */
   follow: {
-    params: { id: string; logOffset: number; record: number; follow: boolean };
+    params: {
+      id: string;
+      logOffset: number;
+      record: number;
+      follow: boolean;
+      errOffset?: number;
+      times?: Readonly<Record<LogStream, number>>;
+    };
     result: { logBytes: number; records: number };
-    event: { type: 'record'; record: JobRecord } | { type: 'heartbeat'; now: number };
+    event:
+      | { type: 'record'; record: JobRecord }
+      | { type: 'heartbeat'; now: number }
+      /** The blocks that come now belong to this stream; those at the beginning to `out`. */
+      | { type: 'stream'; stream: LogStream }
+      /** When what was written: also of bytes that come later. */
+      | { type: 'times'; stream: LogStream; marks: readonly TimeMark[] }
+      /** The next bytes of this stream are gone for good: it goes on at `to`. */
+      | { type: 'gap'; stream: LogStream; from: number; to: number };
   };
   /** Looks at the machine again and again, every `everyMs` milliseconds (at least 500), until it is cancelled. */
   telemetry: { params: { everyMs: number }; result: Record<string, never>; event: TelemetrySample };
+  /**
+   * Where in a log to begin, at the start of a line: with lines that began at `sinceMs` (machine's clock) or later, and with the last
+   * `lines` of them at most. null: whenever, all. `bytes`: the log's present length.
+   */
+  seek: { params: { id: string; stream: LogStream; sinceMs: number | null; lines: number | null }; result: { offset: number; bytes: number }; event: never };
   /** Signal, grace, SIGKILL of the whole process tree. Ends when no process of the job is left. */
   cancel: { params: { id: string; graceMs: number | null }; result: JobSummary; event: never };
   /** Sets the watchdog, in place of what was ordered before. Returns when the order is on the disk and the watchdog lives; it then needs nobody. */

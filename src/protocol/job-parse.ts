@@ -1,6 +1,8 @@
 /** Checks what a runner tells of a job before anybody acts on it or keeps it. Imports its own folder only. */
+import type { Calls } from './calls.ts';
 import { FrameError } from './frame.ts';
 import type { EndReason, JobEnd, JobRecord, JobState, MetricSource } from './job.ts';
+import type { LogStream, TimeMark } from './log.ts';
 import { type Fields, isCount, isFields, isNullOr, isNumber, isText } from './shape.ts';
 import { isTelemetrySpan } from './telemetry-parse.ts';
 
@@ -19,10 +21,34 @@ const reasons: ReadonlySet<unknown> = new Set<EndReason>([
 ]);
 const sources: ReadonlySet<unknown> = new Set<MetricSource>(['file', 'json', 'regex', 'hugging-face', 'keras', 'lightning', 'tqdm', 'pairs']);
 
-/** The record in an event of `follow`; null: a sign of life, or a kind of event that a later runner has. @throws FrameError */
-export function parseFollowEvent(event: unknown): JobRecord | null {
+export type FollowEvent = Exclude<Calls['follow']['event'], { readonly type: 'heartbeat' }>;
+
+/** An event of `follow`; null: a sign of life, or a kind of event that a later runner has. @throws FrameError */
+export function parseFollowEvent(event: unknown): FollowEvent | null {
   check(isFields(event) && typeof event['type'] === 'string', 'an event');
-  return event['type'] === 'record' ? parseJobRecord(event['record']) : null;
+  switch (event['type']) {
+    case 'record':
+      return { type: 'record', record: parseJobRecord(event['record']) };
+    case 'stream':
+      check(isStream(event['stream']), 'a stream');
+      return { type: 'stream', stream: event['stream'] };
+    case 'times':
+      check(isStream(event['stream']) && Array.isArray(event['marks']) && event['marks'].every(isMark), 'times');
+      return { type: 'times', stream: event['stream'], marks: event['marks'] };
+    case 'gap':
+      check(isStream(event['stream']) && isCount(event['from']) && isCount(event['to']) && event['from'] < event['to'], 'a gap');
+      return { type: 'gap', stream: event['stream'], from: event['from'], to: event['to'] };
+    default:
+      return null;
+  }
+}
+
+function isStream(value: unknown): value is LogStream {
+  return value === 'out' || value === 'err';
+}
+
+function isMark(value: unknown): value is TimeMark {
+  return Array.isArray(value) && value.length === 2 && value.every(isCount);
 }
 
 /** @throws FrameError when it is none */
@@ -35,7 +61,12 @@ export function parseJobRecord(value: unknown): JobRecord {
 function isKnown(record: Fields): boolean {
   switch (record['type']) {
     case 'state':
-      return states.has(record['state']) && isCount(record['logOffset']) && (record['state'] !== 'ended' || isEnd(record['end']));
+      return (
+        states.has(record['state']) &&
+        isCount(record['logOffset']) &&
+        isCount(record['errOffset'] ?? 0) &&
+        (record['state'] !== 'ended' || isEnd(record['end']))
+      );
     case 'metric':
       return isMetric(record);
     case 'note':

@@ -24,6 +24,10 @@ export interface JobSpec {
   readonly graceMs: number;
   /** Where to resume from, as given in `retry.resume-from`; null on a first attempt. */
   readonly resumeFrom: string | null;
+  /** stderr goes to a log of its own; absent: into the same as stdout. */
+  readonly splitLog?: boolean;
+  /** Bytes that the log may take on the machine's disk; absent: as many as the runner finds right. */
+  readonly logLimit?: number;
 }
 
 export type JobState = 'queued' | 'setup' | 'running' | 'cancelling' | 'ended';
@@ -52,8 +56,8 @@ export interface JobEnd {
 
 /** One numbered line of a job's journal. `n` counts from 1 without gaps; `t` is milliseconds since the epoch on the machine. */
 export type JobRecord = { readonly n: number; readonly t: number } & (
-  | { readonly type: 'state'; readonly state: Exclude<JobState, 'ended'>; readonly logOffset: number }
-  | { readonly type: 'state'; readonly state: 'ended'; readonly logOffset: number; readonly end: JobEnd }
+  | { readonly type: 'state'; readonly state: Exclude<JobState, 'ended'>; readonly logOffset: number; readonly errOffset?: number }
+  | { readonly type: 'state'; readonly state: 'ended'; readonly logOffset: number; readonly errOffset?: number; readonly end: JobEnd }
   | {
       readonly type: 'metric';
       readonly values: Readonly<Record<string, number>>;
@@ -96,5 +100,7 @@ export interface JobSummary {
   readonly endedAt: number | null;
   /** Bytes in the log now, and the number of the newest record. */
   readonly logBytes: number;
+  /** Bytes in the log of stderr, of a job that keeps it apart. */
+  readonly errBytes?: number;
   readonly records: number;
 }

@@ -4,15 +4,20 @@
  */
 import type { Clock } from '../core/clock.ts';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
-import type { Part } from '../protocol/call-state.ts';
+import type { Block, Part } from '../protocol/call-state.ts';
 import { FrameError } from '../protocol/frame.ts';
 import type { JobRecord } from '../protocol/job.ts';
-import { parseFollowEvent } from '../protocol/job-parse.ts';
+import { type FollowEvent, parseFollowEvent } from '../protocol/job-parse.ts';
+import type { LogStream, TimeMark } from '../protocol/log.ts';
 import type { OpenCall } from '../protocol/peer.ts';
 import type { RunnerClient } from './client.ts';
 
 export type FollowPart =
-  | { readonly type: 'log'; readonly offset: number; readonly bytes: Uint8Array }
+  | { readonly type: 'log'; readonly stream: LogStream; readonly offset: number; readonly bytes: Uint8Array }
+  /** When what was written; comes before or behind the bytes. */
+  | { readonly type: 'times'; readonly stream: LogStream; readonly marks: readonly TimeMark[] }
+  /** The next bytes of the stream are gone from the machine; it goes on at `to`. */
+  | { readonly type: 'gap'; readonly stream: LogStream; readonly from: number; readonly to: number }
   | { readonly type: 'record'; readonly record: JobRecord };
 
 export interface FollowOptions {
@@ -23,6 +28,10 @@ export interface FollowOptions {
   readonly jobId: string;
   /** The first byte of the log that is wanted. */
   readonly logOffset: number;
+  /** The same for stderr, of a job that keeps it apart; absent: 0. */
+  readonly errOffset?: number;
+  /** Up to where the times of bytes are known already; absent: they are not wanted. */
+  readonly times?: Readonly<Record<LogStream, number>>;
   /** Records up to this number are known already. */
   readonly record: number;
   /** false: only what is there now. */
@@ -48,7 +57,9 @@ const lookEveryMs = 1_000;
 
 /** Where to go on: what has been handed out. */
 interface Place {
-  logOffset: number;
+  readonly offsets: Record<LogStream, number>;
+  /** Of the marks. */
+  readonly times: Record<LogStream, number> | null;
   record: number;
   ended: boolean;
 }
@@ -59,7 +70,7 @@ interface Place {
  */
 export async function* followJob(options: FollowOptions): AsyncGenerator<FollowPart> {
   const { connect, release, clock, signal, onLink, giveUpAfterMs = tenMinutesMs } = options;
-  const place: Place = { logOffset: options.logOffset, record: options.record, ended: false };
+  const place = startOf(options);
   let lostAt: number | null = null;
   let pause = firstPauseMs;
   for (;;) {
@@ -88,12 +99,29 @@ export async function* followJob(options: FollowOptions): AsyncGenerator<FollowP
   }
 }
 
+function startOf({ logOffset, errOffset = 0, times, record }: FollowOptions): Place {
+  return { offsets: { out: logOffset, err: errOffset }, times: times === undefined ? null : { ...times }, record, ended: false };
+}
+
 /** Yields null for signs of life that carry nothing. */
 async function* oneConnection(client: RunnerClient, place: Place, options: FollowOptions): AsyncGenerator<FollowPart | null> {
   const { jobId, follow } = options;
-  const call = client.open('follow', { id: jobId, logOffset: place.logOffset, record: place.record, follow });
+  const call = client.open('follow', {
+    id: jobId,
+    logOffset: place.offsets.out,
+    errOffset: place.offsets.err,
+    record: place.record,
+    follow,
+    ...(place.times === null ? {} : { times: place.times }),
+  });
   try {
-    for await (const part of withoutSilence(call, options)) yield advance(place, part);
+    let stream: LogStream = 'out';
+    for await (const part of withoutSilence(call, options)) {
+      const event = part.kind === 'event' ? eventIn(part.value) : null;
+      if (part.kind === 'block') yield advanceLog(place, stream, part.block);
+      else if (event?.type === 'stream') stream = event.stream;
+      else yield event === null ? null : advance(place, event);
+    }
     await call.result;
     if (follow && !place.ended) throw new GpuRunError('protocol', `The runner says that all of ${jobId} was told, but not how it ended.`);
   } finally {
@@ -101,23 +129,32 @@ async function* oneConnection(client: RunnerClient, place: Place, options: Follo
   }
 }
 
-function advance(place: Place, part: Part): FollowPart | null {
-  if (part.kind === 'block') {
-    const { offset, bytes } = part.block;
-    if (offset !== place.logOffset) throw new GpuRunError('protocol', `The runner sent the log from byte ${offset} on; byte ${place.logOffset} was next.`);
-    place.logOffset += bytes.length;
-    return { type: 'log', offset, bytes };
+function advanceLog({ offsets }: Place, stream: LogStream, { offset, bytes }: Block): FollowPart {
+  if (offset !== offsets[stream]) throw new GpuRunError('protocol', `The runner sent the log from byte ${offset} on; byte ${offsets[stream]} was next.`);
+  offsets[stream] += bytes.length;
+  return { type: 'log', stream, offset, bytes };
+}
+
+function advance(place: Place, event: Exclude<FollowEvent, { readonly type: 'stream' }>): FollowPart {
+  if (event.type === 'times') {
+    if (place.times !== null) place.times[event.stream] = event.marks.at(-1)?.[0] ?? place.times[event.stream];
+    return event;
   }
-  const record = recordIn(part.value);
-  if (record === null) return null;
+  if (event.type === 'gap') {
+    const next = place.offsets[event.stream];
+    if (event.from !== next) throw new GpuRunError('protocol', `The runner says that bytes from ${event.from} on are gone; byte ${next} was next.`);
+    place.offsets[event.stream] = event.to;
+    return event;
+  }
+  const { record } = event;
   place.record = record.n;
   place.ended = record.type === 'state' && record.state === 'ended';
   return { type: 'record', record };
 }
 
-function recordIn(event: unknown): JobRecord | null {
+function eventIn(value: unknown): FollowEvent | null {
   try {
-    return parseFollowEvent(event);
+    return parseFollowEvent(value);
   } catch (error) {
     throw error instanceof FrameError ? new GpuRunError('protocol', `The runner sent what makes no sense: ${error.message}.`, { cause: error }) : error;
   }

@@ -1,27 +1,21 @@
 /** `logs`: replays and follows a job, over dropped connections, and from the laptop's copy when the machine is gone. */
-import { GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { GpuRunError } from '../core/errors.ts';
 import type { JobEntry, JobRecord } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import type { LogStream } from '../protocol/log.ts';
 import type { RunnerClient } from '../runner/client.ts';
 import { followJob } from '../runner/follow.ts';
 import { warnOfBudget } from './budget-warnings.ts';
 import type { RunContext } from './context.ts';
 import { countPulled } from './cost-egress.ts';
 import { machineOf } from './find.ts';
-import { copiedBytes, copiedLog, copiedRecords, hasCopy, JobCopy } from './job-copy.ts';
-import type { OnJobEvent } from './job-event.ts';
+import { type FollowInput, refuseJoined, shows } from './follow-input.ts';
+import { type LogEvent, type OnJobEvent, toEvent } from './job-event.ts';
 import { keepJob } from './keep-job.ts';
+import { openCopy } from './open-copy.ts';
 import { isGone, isMachineOver, type ReachedMachine, reachOrLose } from './reach-machine.ts';
-
-export interface FollowInput {
-  readonly jobId: string;
-  /** Byte offset in the log to start from; negative: so many bytes before the present end. */
-  readonly after: number;
-  /** Only the last N lines of what is there; null: all. Not together with `after`. */
-  readonly tailLines: number | null;
-  /** Wait for more until the job has ended. */
-  readonly follow: boolean;
-}
+import { replayCopy } from './replay-copy.ts';
+import { createStamper } from './stamp-log.ts';
 
 /** @throws GpuRunError `not-found`, `bad-input` (offset beyond the end), `lost` (machine gone and no copy here), `connection` */
 export async function follow(input: FollowInput, context: RunContext, onEvent: OnJobEvent): Promise<JobEntry> {
@@ -36,14 +30,24 @@ export async function follow(input: FollowInput, context: RunContext, onEvent: O
     if (!isGone(error)) throw error;
     return replayCopy(context.ledger.getJob(job.id) ?? job, input, context, onEvent);
   }
-  const logOffset = await startOffset(first.runner, input);
-  return followFrom({ job, machine, logOffset, record: 0, follow: input.follow, first }, context, onEvent);
+  let start: Record<LogStream, number>;
+  try {
+    start = await startOffsets(first.runner, input);
+  } catch (error) {
+    await first[Symbol.asyncDispose]();
+    throw error;
+  }
+  const { follow: goesOn, streams = 'both', stamped = false } = input;
+  const from = { job, machine, logOffset: start.out, errOffset: start.err, record: 0, follow: goesOn, first, streams, stamped };
+  return followFrom(from, context, onEvent);
 }
 
-export interface FollowFrom {
+export interface FollowFrom extends Pick<FollowInput, 'streams' | 'stamped'> {
   readonly job: JobEntry;
   readonly machine: MachineEntry;
   readonly logOffset: number;
+  /** In stderr's own log; absent: 0. */
+  readonly errOffset?: number;
   /** Records up to this number are known already. */
   readonly record: number;
   readonly follow: boolean;
@@ -66,12 +70,18 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     return fresh.runner;
   };
   let current: ReachedMachine = from.first;
-  try {
-    const parts = followJob({
+  const stamper = createStamper(from.stamped === true);
+  const show = async (events: readonly LogEvent[]) => {
+    for (const event of events) if (shows(from, event.stream ?? 'out')) await tell(event);
+  };
+  const parts = () =>
+    followJob({
       connect,
       release: () => current[Symbol.asyncDispose](),
       jobId: job.id,
       logOffset: from.logOffset,
+      errOffset: from.errOffset ?? 0,
+      times: copy.times,
       record: from.record,
       follow: from.follow,
       clock: context.clock,
@@ -79,19 +89,32 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       isOver: () => isMachineOver(from.machine, context),
       onLink: (state, text) => context.reporter.report({ type: 'link', state, text }),
     });
-    for await (const part of parts) {
+  try {
+    for await (const part of parts()) {
       if (part.type === 'log') {
-        copy.keep((files) => files.writeLog(part.offset, part.bytes));
+        copy.keep((files) => files.writeLog(part.stream, part.offset, part.bytes));
         counted.add(part.bytes.length);
-        await tell(part);
+        await show(stamper.log(part.stream, part.offset, part.bytes));
+      } else if (part.type === 'times') {
+        copy.keep((files) => files.writeTimes(part.stream, part.marks));
+        await show(stamper.times(part.stream, part.marks));
+      } else if (part.type === 'gap') {
+        copy.keep((files) => files.writeGap(part.stream, part));
+        await show(stamper.rest());
+        if (shows(from, part.stream)) await tell(part);
       } else {
         const { record } = part;
         copy.keep((files) => files.writeRecord(record));
-        job = noteRecord(job, part.record, context);
-        await tell(toEvent(part.record));
+        job = noteRecord(job, record, context);
+        if (job.state === 'ended') await show(stamper.rest()); // all its times are known by now
+        await tell(toEvent(record));
       }
     }
+    await show(stamper.rest());
     return job;
+  } catch (error) {
+    await show(stamper.rest());
+    throw error;
   } finally {
     copy.close();
     await current[Symbol.asyncDispose]();
@@ -106,28 +129,6 @@ function inTurn(onEvent: OnJobEvent): OnJobEvent {
     last = turn.catch(() => {});
     return turn;
   };
-}
-
-/** The copy on this computer is a convenience: when it can't be written (a full disk) that is said once, and the job is followed all the same. */
-function openCopy(jobId: string, context: RunContext): { keep(write: (files: JobCopy) => void): void; close(): void } {
-  let files: JobCopy | null = null;
-  const keep = (write: (files: JobCopy) => void) => {
-    if (files === null) return;
-    try {
-      write(files);
-    } catch (error) {
-      files = null;
-      const text = `The log of ${jobId} is not kept on this computer any more: ${toGpuRunError(error).message}`;
-      context.reporter.report({ type: 'note', level: 'warn', text });
-    }
-  };
-  try {
-    files = new JobCopy(context.home.jobs, jobId);
-  } catch (error) {
-    context.reporter.report({ type: 'note', level: 'warn', text: `The log of ${jobId} can't be kept on this computer: ${toGpuRunError(error).message}` });
-  }
-  const opened = files;
-  return { keep, close: () => opened?.close() };
 }
 
 /** What a record says about the job, kept in the ledger. */
@@ -145,68 +146,16 @@ export function noteRecord(job: JobEntry, record: JobRecord, context: Pick<RunCo
   return keepJob(updated, context);
 }
 
-function toEvent(record: JobRecord): Parameters<OnJobEvent>[0] {
-  const at = record.t;
-  switch (record.type) {
-    case 'metric':
-      return { type: 'metric', at, values: record.values, step: record.step, epoch: record.epoch };
-    case 'note':
-      return { type: 'note', at, level: record.level, text: record.text };
-    case 'telemetry':
-      return { type: 'gpu', at, span: record.span };
-    case 'checkpoint':
-      return { type: 'checkpoint', at, path: record.path, bytes: record.bytes, beganAt: record.beganAt, endedAt: record.endedAt };
-    case 'state':
-      return { type: 'state', at, state: record.state, end: record.state === 'ended' ? record.end : null };
+async function startOffsets(runner: RunnerClient, input: FollowInput): Promise<Record<LogStream, number>> {
+  const { jobId: id, after, tailLines: lines, sinceMs = null, streams = 'both' } = input;
+  if (streams === 'err') {
+    const { jobs } = await runner.call('jobs', {});
+    if (jobs.find((job) => job.id === id)?.errBytes === undefined) refuseJoined(id, input);
   }
-}
-
-async function replayCopy(job: JobEntry, input: FollowInput, context: RunContext, onEvent: OnJobEvent): Promise<JobEntry> {
-  const folder = context.home.jobs;
-  if (!hasCopy(folder, job.id)) {
-    throw new GpuRunError('lost', `The machine of ${job.id} is gone, and nobody followed the job from this computer: there is no log.`);
-  }
-  let start = input.after < 0 ? Math.max(0, copiedBytes(folder, job.id) + input.after) : input.after;
-  if (input.tailLines !== null) start = tailStart([...copiedLog(folder, job.id, 0)], input.tailLines);
-  for (const record of copiedRecords(folder, job.id)) if (record.type !== 'state' || record.state !== 'ended') await onEvent(toEvent(record));
-  for (const piece of copiedLog(folder, job.id, start)) await onEvent({ type: 'log', ...piece });
-  await onEvent({ type: 'state', at: job.endedAt ?? job.asOf, state: 'ended', end: job.end });
-  return job;
-}
-
-async function startOffset(runner: RunnerClient, input: FollowInput): Promise<number> {
-  if (input.tailLines === null && input.after >= 0) return input.after;
-  const { jobs } = await runner.call('jobs', {});
-  const size = jobs.find((job) => job.id === input.jobId)?.logBytes ?? 0;
-  if (input.tailLines === null) return Math.max(0, size + input.after);
-  for (let window = 64 * 1024; ; window *= 4) {
-    const from = Math.max(0, size - window);
-    const pieces = await readLog(runner, input.jobId, from, size);
-    const start = tailStart(pieces, input.tailLines);
-    if (start > from || from === 0) return start;
-  }
-}
-
-async function readLog(runner: RunnerClient, id: string, from: number, to: number): Promise<{ offset: number; bytes: Uint8Array }[]> {
-  const call = runner.open('follow', { id, logOffset: from, record: Number.MAX_SAFE_INTEGER, follow: false });
-  const pieces: { offset: number; bytes: Uint8Array }[] = [];
-  for await (const part of call.parts()) if (part.kind === 'block' && part.block.offset < to) pieces.push(part.block);
-  await call.result;
-  return pieces;
-}
-
-/** Where the last `lines` lines begin; the first piece's offset when there are fewer. */
-export function tailStart(pieces: readonly { readonly offset: number; readonly bytes: Uint8Array }[], lines: number): number {
-  const last = pieces.at(-1);
-  if (last === undefined) return 0;
-  const end = last.offset + last.bytes.length;
-  let left = lines;
-  for (const piece of pieces.toReversed()) {
-    for (let at = piece.bytes.length - 1; at >= 0; at--) {
-      const offset = piece.offset + at;
-      // The newline that ends the last line begins no new one.
-      if (piece.bytes[at] === 0x0a && offset + 1 < end && --left === 0) return offset + 1;
-    }
-  }
-  return lines === 0 ? end : (pieces[0]?.offset ?? 0);
+  if (after >= 0 && lines === null && sinceMs === null) return streams === 'err' ? { out: 0, err: after } : { out: after, err: 0 };
+  const seek = async (stream: LogStream) => {
+    const { offset, bytes } = await runner.call('seek', { id, stream, sinceMs, lines });
+    return after < 0 ? Math.max(0, bytes + after) : offset;
+  };
+  return { out: await seek('out'), err: await seek('err') };
 }

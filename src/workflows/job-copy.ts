@@ -1,91 +1,151 @@
 /**
- * The laptop's copy of what a job sent: log bytes and records, one folder per job below `GPU_RUN_HOME/jobs`. `logs` reads it
- * when the machine is gone. Written by offset, so that several followers of one job write the same bytes to the same place.
+ * Reads the laptop's copy of what a job sent (see `write-copy.ts`): `logs` shows it when the machine is gone. Nothing is ever read
+ * into memory whole, however long the job was.
  */
-import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { GpuRunError } from '../core/errors.ts';
 import type { JobRecord } from '../core/job.ts';
+import { type LogGap, type LogStream, parseMarks, type TimeMark } from '../protocol/log.ts';
+import type { LogSource } from '../protocol/log-place.ts';
 
-export class JobCopy {
-  readonly #log: number;
-  readonly #records: number;
-  #lastRecord: number;
-
-  constructor(jobsFolder: string, jobId: string) {
-    const folder = join(jobsFolder, jobId);
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const flags = constants.O_RDWR | constants.O_CREAT;
-    this.#log = openSync(join(folder, 'log'), flags, 0o600);
-    this.#records = openSync(join(folder, 'journal.jsonl'), flags | constants.O_APPEND, 0o600);
-    this.#lastRecord = readRecords(join(folder, 'journal.jsonl')).at(-1)?.n ?? 0;
-  }
-
-  /** Bytes that are there without a gap. */
-  get logBytes(): number {
-    return fstatSync(this.#log).size;
-  }
-
-  /** Bytes beyond a gap are not kept: the copy never has holes. */
-  writeLog(offset: number, bytes: Uint8Array): void {
-    const size = this.logBytes;
-    if (offset > size || offset + bytes.length <= size) return;
-    for (let done = 0; done < bytes.length; ) done += writeSync(this.#log, bytes, done, bytes.length - done, offset + done);
-  }
-
-  writeRecord(record: JobRecord): void {
-    if (record.n !== this.#lastRecord + 1) return;
-    writeSync(this.#records, `${JSON.stringify(record)}\n`);
-    this.#lastRecord = record.n;
-  }
-
-  close(): void {
-    closeSync(this.#log);
-    closeSync(this.#records);
-  }
+/** Where the copy of one stream lies. `times`: lines of `formatMark`; `gaps`: lines `from to`. */
+export function copyFiles(folder: string, stream: LogStream): { readonly log: string; readonly times: string; readonly gaps: string } {
+  const log = join(folder, stream === 'out' ? 'log' : 'err');
+  return { log, times: `${log}.times`, gaps: `${log}.gaps` };
 }
 
 export function hasCopy(jobsFolder: string, jobId: string): boolean {
   return existsSync(join(jobsFolder, jobId, 'log'));
 }
 
-/** How much of the log is here. */
-export function copiedBytes(jobsFolder: string, jobId: string): number {
-  return statSync(join(jobsFolder, jobId, 'log'), { throwIfNoEntry: false })?.size ?? 0;
+/** How much of the log is here: up to there every byte, but for those in `copiedGaps`. */
+export function copiedBytes(jobsFolder: string, jobId: string, stream: LogStream): number {
+  return statSync(copyFiles(join(jobsFolder, jobId), stream).log, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** Records in order, each number once; a torn last line is left out. */
-export function copiedRecords(jobsFolder: string, jobId: string): JobRecord[] {
-  return readRecords(join(jobsFolder, jobId, 'journal.jsonl'));
-}
-
-function readRecords(file: string): JobRecord[] {
-  if (!existsSync(file)) return [];
-  const byNumber = new Map<number, JobRecord>();
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    try {
-      const record = JSON.parse(line) as JobRecord;
-      if (!byNumber.has(record.n)) byNumber.set(record.n, record);
-    } catch {
-      // a line that was being written when the laptop died
-    }
+/** Records in order, each number once, up to the first that is missing; a torn line is left out. */
+export function* copiedRecords(jobsFolder: string, jobId: string): Generator<JobRecord> {
+  let last = 0;
+  for (const line of linesOf(join(jobsFolder, jobId, 'journal.jsonl'))) {
+    const record = parseRecord(line);
+    if (record?.n !== last + 1) continue;
+    last = record.n;
+    yield record;
   }
-  return [...byNumber.values()].sort((a, b) => a.n - b.n);
 }
+
+/** The newest record, without a look at the others; null: there is none. */
+export function lastCopiedRecord(jobsFolder: string, jobId: string): JobRecord | null {
+  const file = join(jobsFolder, jobId, 'journal.jsonl');
+  if (!existsSync(file)) return null;
+  const fd = openSync(file, 'r');
+  try {
+    const { size } = fstatSync(fd);
+    const tail = Buffer.alloc(Math.min(size, pieceBytes));
+    const text = tail.toString('utf8', 0, readSync(fd, tail, 0, tail.length, size - tail.length));
+    for (const line of text.split('\n').toReversed()) {
+      const record = parseRecord(line);
+      if (record !== null) return record;
+    }
+    return null;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function parseRecord(line: string): JobRecord | null {
+  try {
+    return JSON.parse(line) as JobRecord;
+  } catch {
+    return null; // it was being written when the laptop died
+  }
+}
+
+/** When what was written, in order. */
+export function* copiedMarks(jobsFolder: string, jobId: string, stream: LogStream): Generator<TimeMark> {
+  let last: TimeMark | null = null;
+  for (const line of linesOf(copyFiles(join(jobsFolder, jobId), stream).times)) {
+    const [mark]: readonly TimeMark[] = parseMarks(`${line}\n`, last).marks;
+    if (mark === undefined) continue;
+    last = mark;
+    yield mark;
+  }
+}
+
+/** What the machine had given up before it could be copied; oldest first, none within another. */
+export function copiedGaps(jobsFolder: string, jobId: string, stream: LogStream): LogGap[] {
+  const gaps: LogGap[] = [];
+  for (const line of linesOf(copyFiles(join(jobsFolder, jobId), stream).gaps)) {
+    const [, from, to] = /^(\d{1,15}) (\d{1,15})$/.exec(line) ?? [];
+    if (from !== undefined) gaps.push({ from: Number(from), to: Number(to) });
+  }
+  gaps.sort((a, b) => a.from - b.from || b.to - a.to);
+  const joined: LogGap[] = [];
+  for (const gap of gaps) {
+    const last = joined.at(-1);
+    if (last === undefined || gap.from > last.to) joined.push(gap);
+    else joined[joined.length - 1] = { from: last.from, to: Math.max(last.to, gap.to) };
+  }
+  return joined;
+}
+
+const pieceBytes = 256 * 1024;
+
+export type CopiedPart = { readonly type: 'log'; readonly offset: number; readonly bytes: Uint8Array } | ({ readonly type: 'gap' } & LogGap);
 
 /** The copied log from `offset` on, in pieces. @throws GpuRunError bad-input beyond its end */
-export function* copiedLog(jobsFolder: string, jobId: string, offset: number): Generator<{ offset: number; bytes: Uint8Array }> {
-  const fd = openSync(join(jobsFolder, jobId, 'log'), 'r');
-  try {
-    const size = fstatSync(fd).size;
-    if (offset > size) throw new GpuRunError('bad-input', `The log of ${jobId} has ${size} bytes; it can't be read from ${offset}.`);
-    const buffer = new Uint8Array(256 * 1024);
-    for (let at = offset; at < size; ) {
-      const count = readSync(fd, buffer, 0, buffer.length, at);
-      if (count === 0) return;
-      yield { offset: at, bytes: buffer.slice(0, count) };
-      at += count;
+export function* copiedLog(jobsFolder: string, jobId: string, stream: LogStream, offset: number): Generator<CopiedPart> {
+  using source = openCopy(jobsFolder, jobId, stream);
+  const { size, gaps } = source;
+  if (offset > size) throw new GpuRunError('bad-input', `The log of ${jobId} has ${size} bytes; it can't be read from ${offset}.`);
+  for (let at = offset; at < size; ) {
+    const gap = gaps.find(({ to }) => to > at);
+    if (gap !== undefined && gap.from <= at) {
+      yield { type: 'gap', from: at, to: gap.to };
+      at = gap.to;
+      continue;
     }
+    const bytes = new Uint8Array(source.read(at, Math.min(pieceBytes, (gap?.from ?? size) - at)));
+    if (bytes.length === 0) return;
+    yield { type: 'log', offset: at, bytes };
+    at += bytes.length;
+  }
+}
+
+/** What `read` gives is overwritten by the next one. */
+export function openCopy(jobsFolder: string, jobId: string, stream: LogStream): LogSource & Disposable {
+  const file = copyFiles(join(jobsFolder, jobId), stream).log;
+  const fd = existsSync(file) ? openSync(file, 'r') : null;
+  const buffer = new Uint8Array(pieceBytes);
+  return {
+    size: fd === null ? 0 : fstatSync(fd).size,
+    gaps: copiedGaps(jobsFolder, jobId, stream),
+    read: (offset, length) => buffer.subarray(0, fd === null ? 0 : readSync(fd, buffer, 0, Math.min(length, buffer.length), offset)),
+    [Symbol.dispose]: () => fd !== null && closeSync(fd),
+  };
+}
+
+/** Without the newline. The last one too, when it has none. */
+function* linesOf(file: string): Generator<string> {
+  if (!existsSync(file)) return;
+  const fd = openSync(file, 'r');
+  try {
+    const buffer = Buffer.alloc(pieceBytes);
+    let pending: Buffer = Buffer.alloc(0);
+    for (let at = 0; ; ) {
+      const count = readSync(fd, buffer, 0, buffer.length, at);
+      if (count === 0) break;
+      at += count;
+      pending = Buffer.concat([pending, buffer.subarray(0, count)]);
+      let start = 0;
+      for (let end = pending.indexOf(0x0a); end >= 0; end = pending.indexOf(0x0a, start)) {
+        yield pending.toString('utf8', start, end);
+        start = end + 1;
+      }
+      pending = pending.subarray(start);
+    }
+    if (pending.length > 0) yield pending.toString('utf8');
   } finally {
     closeSync(fd);
   }

@@ -1,9 +1,22 @@
 /** What a follower of a job sees, in order. The same events in the SDK, in `--json` and behind what the terminal shows. */
-import type { Checkpoint, JobEnd, JobState, TelemetrySpan } from '../core/job.ts';
+import type { Checkpoint, JobEnd, JobRecord, JobState, TelemetrySpan } from '../core/job.ts';
+import type { LogGap, LogStream } from '../protocol/log.ts';
+
+/** Raw bytes of the job's log. Offsets are contiguous over reconnects, in each stream. */
+export interface LogEvent {
+  readonly type: 'log';
+  /** Absent: `out`, which holds stderr too unless the job keeps it apart. */
+  readonly stream?: LogStream;
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+  /** When the first of the bytes came, milliseconds since the epoch on the machine; absent or null: that is not known, or not yet. */
+  readonly at?: number | null;
+}
 
 export type JobEvent =
-  /** Raw bytes of the job's log. Offsets are contiguous over reconnects. */
-  | { readonly type: 'log'; readonly offset: number; readonly bytes: Uint8Array }
+  | LogEvent
+  /** The machine had to give these bytes of the log up before they were fetched: its disk is too small. The next ones are at `to`. */
+  | ({ readonly type: 'gap'; readonly stream?: LogStream } & LogGap)
   | {
       readonly type: 'metric';
       readonly at: number;
@@ -18,3 +31,19 @@ export type JobEvent =
 
 /** Awaited for each event: a slow reader slows the stream down, nothing is buffered without bound. */
 export type OnJobEvent = (event: JobEvent) => void | Promise<void>;
+
+export function toEvent(record: JobRecord): JobEvent {
+  const at = record.t;
+  switch (record.type) {
+    case 'metric':
+      return { type: 'metric', at, values: record.values, step: record.step, epoch: record.epoch };
+    case 'note':
+      return { type: 'note', at, level: record.level, text: record.text };
+    case 'telemetry':
+      return { type: 'gpu', at, span: record.span };
+    case 'checkpoint':
+      return { type: 'checkpoint', at, path: record.path, bytes: record.bytes, beganAt: record.beganAt, endedAt: record.endedAt };
+    case 'state':
+      return { type: 'state', at, state: record.state, end: record.state === 'ended' ? record.end : null };
+  }
+}

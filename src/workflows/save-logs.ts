@@ -1,30 +1,122 @@
 /** Before a machine goes: what its jobs have printed and nobody here has followed yet, so that `logs` works afterwards. */
 import { toGpuRunError } from '../core/errors.ts';
+import type { JobEntry } from '../core/job.ts';
+import { formatSize } from '../core/size.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import type { LogStream } from '../protocol/log.ts';
 import type { RunContext } from './context.ts';
 import { followFrom } from './follow.ts';
-import { copiedBytes, copiedRecords } from './job-copy.ts';
+import { copiedBytes, copiedRecords, lastCopiedRecord } from './job-copy.ts';
 import { reachMachine } from './reach-machine.ts';
 
-/** The machine is to end all the same when this takes longer. */
-const withinMs = 30_000;
+/** A machine that sends nothing for so long is as good as dead, and has to go. */
+const quietMs = 30_000;
+/** It costs money meanwhile: a log that takes longer is left behind. */
+const atMostMs = 1_800_000;
+const lookEveryMs = 1_000;
 
-/** Never fails: a log that can't be fetched is only a warning, the machine has to go. */
+/**
+ * Waits while bytes come, and says exactly what is missing when none do any more, or when the user does not want to wait. Never fails:
+ * the machine has to go.
+ */
 export async function saveLogs(machine: MachineEntry, context: RunContext): Promise<void> {
   if (machine.state !== 'ready') return;
-  const behind = context.ledger
-    .listJobs({ machineId: machine.id })
-    .filter((job) => copiedRecords(context.home.jobs, job.id).at(-1)?.type !== 'state' || job.state !== 'ended');
-  const limited: RunContext = { ...context, signal: AbortSignal.any([context.signal, AbortSignal.timeout(withinMs)]) };
+  const behind = context.ledger.listJobs({ machineId: machine.id }).filter((job) => !isCopied(job.id, context));
+  if (behind.length === 0) return;
+  const { reporter } = context;
+  let trouble: string | null = null;
+  const totals: Totals = new Map();
+  reporter.report({ type: 'phase', phase: 'logs', status: 'begin', text: 'Copying logs' });
   for (const job of behind) {
-    try {
-      const record = copiedRecords(context.home.jobs, job.id).at(-1)?.n ?? 0;
-      const logOffset = copiedBytes(context.home.jobs, job.id);
-      const first = await reachMachine(machine, limited);
-      await followFrom({ job, machine, logOffset, record, follow: false, first }, limited, () => {});
-    } catch (error) {
-      context.reporter.report({ type: 'note', level: 'warn', text: `The log of ${job.id} could not be saved: ${toGpuRunError(error).message}` });
-      return;
-    }
+    trouble ??= await copyLog(job, machine, totals, context);
+    if (trouble !== null) reporter.report({ type: 'note', level: 'warn', text: whatIsMissing(job, totals, trouble, context) });
   }
+  if (trouble === null) reporter.report({ type: 'phase', phase: 'logs', status: 'end', text: 'Logs are on this computer' });
+}
+
+/** Bytes of each job's logs, as far as the machine has told. */
+type Totals = Map<string, Readonly<Record<LogStream, number>>>;
+
+/** All is here, up to the end of the job. */
+function isCopied(jobId: string, { home }: RunContext): boolean {
+  const record = lastCopiedRecord(home.jobs, jobId);
+  if (record?.type !== 'state' || record.state !== 'ended') return false;
+  return copiedBytes(home.jobs, jobId, 'out') >= record.logOffset && copiedBytes(home.jobs, jobId, 'err') >= (record.errOffset ?? 0);
+}
+
+/** null: all that there was is here; else why not. */
+async function copyLog(job: JobEntry, machine: MachineEntry, totals: Totals, context: RunContext): Promise<string | null> {
+  const { home, reporter } = context;
+  using patience = createPatience(context);
+  const limited: RunContext = { ...context, signal: AbortSignal.any([context.signal, patience.signal]) };
+  try {
+    const first = await reachMachine(machine, limited);
+    const { jobs } = await first.runner.call('jobs', {});
+    for (const { id, logBytes, errBytes = 0 } of jobs) totals.set(id, { out: logBytes, err: errBytes });
+    patience.renew();
+    let record = 0;
+    for (const { n } of copiedRecords(home.jobs, job.id)) record = n;
+    const logOffset = copiedBytes(home.jobs, job.id, 'out');
+    const errOffset = copiedBytes(home.jobs, job.id, 'err');
+    const { out, err } = totals.get(job.id) ?? { out: logOffset, err: errOffset };
+    const total = Math.max(0, out - logOffset) + Math.max(0, err - errOffset);
+    let done = 0;
+    await followFrom({ job, machine, logOffset, errOffset, record, follow: false, first }, limited, (event) => {
+      patience.renew();
+      if (event.type === 'log') done += event.bytes.length;
+      else if (event.type === 'gap') done += event.to - event.from;
+      else return;
+      reporter.report({ type: 'progress', phase: 'logs', done, total: Math.max(total, done), unit: 'bytes' });
+    });
+    return null;
+  } catch (error) {
+    if (context.signal.aborted) return 'interrupted.';
+    return patience.why() ?? toGpuRunError(error).message;
+  }
+}
+
+interface Patience extends Disposable {
+  readonly signal: AbortSignal;
+  /** Something came. */
+  renew(): void;
+  /** null: it was not the end of our patience. */
+  why(): string | null;
+}
+
+function createPatience({ clock }: RunContext): Patience {
+  const over = new AbortController();
+  const done = new AbortController();
+  const begun = clock.now();
+  let last = begun;
+  let why: string | null = null;
+  const watch = async () => {
+    while (why === null) {
+      await clock.sleep(lookEveryMs, done.signal);
+      if (clock.now() - last >= quietMs) why = `the machine sent nothing for ${quietMs / 1000} s.`;
+      else if (clock.now() - begun >= atMostMs) why = `it took longer than ${atMostMs / 60_000} minutes.`;
+    }
+    over.abort();
+  };
+  watch().catch(() => {}); // done
+  return {
+    signal: over.signal,
+    renew: () => {
+      last = clock.now();
+    },
+    why: () => why,
+    [Symbol.dispose]: () => done.abort(),
+  };
+}
+
+function whatIsMissing({ id }: JobEntry, totals: Totals, trouble: string, { home }: RunContext): string {
+  const total = totals.get(id);
+  const missing = (['out', 'err'] as const).flatMap((stream) => {
+    const have = copiedBytes(home.jobs, id, stream);
+    const all = total?.[stream] ?? null;
+    const name = stream === 'err' ? ' of its stderr' : '';
+    if (all === null) return stream === 'out' ? [`whatever it wrote beyond byte ${have}`] : [];
+    return all > have ? [`bytes ${have} to ${all}${name} (${formatSize(all - have)})`] : [];
+  });
+  const what = missing.length === 0 ? 'is here, but not how it ended' : `is not whole on this computer, ${missing.join(' and ')} are missing`;
+  return `The log of ${id} ${what}: ${trouble}`;
 }

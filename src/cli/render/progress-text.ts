@@ -47,5 +47,6 @@ export const phaseTexts: Readonly<Record<Phase, string>> = {
   setup: 'Running setup',
   run: 'Starting the job',
   outputs: 'Pulling outputs',
+  logs: 'Copying logs',
   teardown: 'Ending the machine',
 };

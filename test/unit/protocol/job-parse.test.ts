@@ -76,7 +76,7 @@ describe('parseJobRecord', () => {
 
 describe('parseFollowEvent', () => {
   test('finds the record; other kinds of events are signs of life', () => {
-    expect(parseFollowEvent({ type: 'record', record: note })).toBe(note);
+    expect(parseFollowEvent({ type: 'record', record: note })).toEqual({ type: 'record', record: note });
     expect(parseFollowEvent({ type: 'heartbeat', now: 0 })).toBeNull();
   });
 

@@ -141,8 +141,8 @@ test('a cut connection goes on exactly where it was', async () => {
   expect(log).toBe('0123456789');
   expect(records).toEqual([2, 3]);
   expect(asked).toEqual([
-    { id: 'job-1', logOffset: 0, record: 0, follow: true },
-    { id: 'job-1', logOffset: 5, record: 2, follow: true },
+    { id: 'job-1', logOffset: 0, errOffset: 0, record: 0, follow: true },
+    { id: 'job-1', logOffset: 5, errOffset: 0, record: 2, follow: true },
   ]);
   expect(links).toEqual(['reconnecting', 'reconnecting', 'connected']);
   expect(released).toBe(2);

@@ -1,9 +1,10 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { copiedLog, copiedRecords, JobCopy } from '../../../src/workflows/job-copy.ts';
+import { copiedGaps, copiedLog, copiedMarks, copiedRecords, lastCopiedRecord } from '../../../src/workflows/job-copy.ts';
+import { JobCopy } from '../../../src/workflows/write-copy.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -22,7 +23,7 @@ test('two followers at any pace write one whole log, without holes', () => {
       for (const [second, count] of [...steps, [false, 400] as const]) {
         const who = Number(second);
         const offset = at[who] ?? 0;
-        copies[who]?.writeLog(offset, log.slice(offset, offset + count));
+        copies[who]?.writeLog('out', offset, log.slice(offset, offset + count));
         at[who] = Math.min(log.length, offset + count);
       }
       for (const copy of copies) copy.close();
@@ -36,8 +37,8 @@ test('two followers at any pace write one whole log, without holes', () => {
 
 test('bytes behind a gap are not kept', () => {
   const copy = new JobCopy(folder, 'job-gap');
-  copy.writeLog(10, new Uint8Array(5));
-  expect(copy.logBytes).toBe(0);
+  copy.writeLog('out', 10, new Uint8Array(5));
+  expect(copy.logBytes('out')).toBe(0);
   copy.close();
 });
 
@@ -49,13 +50,79 @@ test('records once and in order, past a torn line', () => {
   first.writeRecord(note(4));
   first.close();
   appendFileSync(join(folder, 'job-r', 'journal.jsonl'), '{"n":3,"t');
-  expect(copiedRecords(folder, 'job-r')).toEqual([note(1), note(2)]);
+  expect([...copiedRecords(folder, 'job-r')]).toEqual([note(1), note(2)]);
+  expect(lastCopiedRecord(folder, 'job-r')).toEqual(note(2));
+  const second = new JobCopy(folder, 'job-r');
+  second.writeRecord(note(3));
+  second.close();
+  expect([...copiedRecords(folder, 'job-r')]).toEqual([note(1), note(2), note(3)]);
 });
 
 test('reading beyond the end is refused', () => {
   const copy = new JobCopy(folder, 'job-short');
-  copy.writeLog(0, new Uint8Array([1, 2, 3]));
+  copy.writeLog('out', 0, new Uint8Array([1, 2, 3]));
   copy.close();
-  expect(() => [...copiedLog(folder, 'job-short', 4)]).toThrow(/3 bytes/);
-  expect([...copiedLog(folder, 'job-short', 1)]).toEqual([{ offset: 1, bytes: new Uint8Array([2, 3]) }]);
+  expect(() => [...copiedLog(folder, 'job-short', 'out', 4)]).toThrow(/3 bytes/);
+  expect([...copiedLog(folder, 'job-short', 'out', 1)]).toEqual([{ type: 'log', offset: 1, bytes: new Uint8Array([2, 3]) }]);
+});
+
+test('a gap takes the place of bytes that are not here, and of no others', () => {
+  const copy = new JobCopy(folder, 'job-g');
+  copy.writeLog('out', 0, new Uint8Array([1, 2, 3]));
+  copy.writeGap('out', { from: 9, to: 12 }); // between lie bytes that may still come
+  expect(copy.logBytes('out')).toBe(3);
+  copy.writeGap('out', { from: 1, to: 6 });
+  copy.writeLog('out', 6, new Uint8Array([7, 8]));
+  copy.writeGap('out', { from: 2, to: 8 }); // by now all of this is here
+  copy.close();
+  const parts = [...copiedLog(folder, 'job-g', 'out', 0)];
+  expect(parts).toEqual([
+    { type: 'log', offset: 0, bytes: new Uint8Array([1, 2, 3]) },
+    { type: 'gap', from: 3, to: 6 },
+    { type: 'log', offset: 6, bytes: new Uint8Array([7, 8]) },
+  ]);
+  expect([...copiedLog(folder, 'job-g', 'out', 4)][0]).toEqual({ type: 'gap', from: 4, to: 6 });
+});
+
+test('gaps that several followers have noted are joined', () => {
+  const copies = [new JobCopy(folder, 'job-j'), new JobCopy(folder, 'job-j')];
+  copies[0]?.writeGap('out', { from: 0, to: 4 });
+  copies[1]?.writeGap('out', { from: 0, to: 9 });
+  for (const copy of copies) copy.close();
+  expect(copiedGaps(folder, 'job-j', 'out')).toEqual([{ from: 0, to: 9 }]);
+});
+
+test('times of several followers are one row, and go on where they stopped', () => {
+  const first = new JobCopy(folder, 'job-t');
+  const second = new JobCopy(folder, 'job-t');
+  for (const copy of [first, second])
+    copy.writeTimes('out', [
+      [10, 1_000],
+      [20, 2_000],
+    ]);
+  second.writeTimes('out', [[30, 3_000]]);
+  first.writeTimes('out', [
+    [30, 3_000],
+    [40, 4_000],
+  ]);
+  first.close();
+  second.close();
+  expect([...copiedMarks(folder, 'job-t', 'out')]).toEqual([
+    [10, 1_000],
+    [20, 2_000],
+    [30, 3_000],
+    [40, 4_000],
+  ]);
+  const third = new JobCopy(folder, 'job-t');
+  expect([third.timesTo('out'), third.timesTo('err')]).toEqual([40, 0]);
+  third.close();
+});
+
+test('stderr has a log of its own, only when it is written to', () => {
+  const copy = new JobCopy(folder, 'job-e');
+  expect(existsSync(join(folder, 'job-e', 'err'))).toBe(false);
+  copy.writeLog('err', 0, new Uint8Array([1]));
+  copy.close();
+  expect([...copiedLog(folder, 'job-e', 'err', 0)]).toEqual([{ type: 'log', offset: 0, bytes: new Uint8Array([1]) }]);
+  expect([...copiedLog(folder, 'job-e', 'out', 0)]).toEqual([]);
 });

@@ -1,0 +1,148 @@
+/** What `follow` sends of a job's log: blocks of one stream or two, when they came, and what is gone. */
+import { existsSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { Call } from '../src/protocol/call-state.ts';
+import type { Calls } from '../src/protocol/calls.ts';
+import { blockBytes } from '../src/protocol/frame.ts';
+import type { JobRecord } from '../src/protocol/job.ts';
+import type { LogStream, TimeMark } from '../src/protocol/log.ts';
+import { fileSize } from './job-files.ts';
+import { readGap } from './log-gap.ts';
+import { type MarkReader, readMarks } from './log-times.ts';
+import { type JobFolder, type LogFiles, logFiles } from './machine-folder.ts';
+
+export interface Logs {
+  /** How far stdout's log was sent. */
+  readonly at: number;
+  /** So many bytes of each stream at most, and no further than they reach now; true when anything was sent. */
+  sendPortion(bytes: number): Promise<boolean>;
+  /** Up to where the record stands; null: all. */
+  sendUpTo(place: Extract<JobRecord, { readonly type: 'state' }> | null): Promise<void>;
+  /** How long to sleep at most before the next look. */
+  lookAgainMs(): number;
+  close(): Promise<void>;
+}
+
+const lookAgainMs = 250;
+/** For whoever watches the job to mark what was sent. After that we say ourselves when we saw it. */
+const markWithinMs = 150;
+
+export function openLogs(call: Call, { logOffset, errOffset, times, follow }: Calls['follow']['params'], job: JobFolder): Logs {
+  let current: LogStream = 'out';
+  const choose = async (stream: LogStream) => {
+    if (stream !== current) await call.event({ type: 'stream', stream });
+    current = stream;
+  };
+  const outOf = (stream: LogStream, from: number) => openLog(call, logFiles(job, stream), from, times?.[stream] ?? null, choose);
+  const out = outOf('out', logOffset);
+  const all = errOffset === undefined ? [out] : [out, outOf('err', errOffset)];
+  return {
+    get at() {
+      return out.at;
+    },
+    async sendPortion(bytes) {
+      let some = false;
+      for (const log of all) some = (await log.sendUpTo(Math.min(log.at + bytes, fileSize(log.files.bytes)), follow)) || some;
+      return some;
+    },
+    async sendUpTo(place) {
+      for (const log of all) await log.sendUpTo(place === null ? Number.MAX_SAFE_INTEGER : ((log === out ? place.logOffset : place.errOffset) ?? 0), false);
+    },
+    lookAgainMs: () => (all.some(({ awaitsMark }) => awaitsMark) ? markWithinMs : lookAgainMs),
+    async close() {
+      for (const log of all) await log.close();
+    },
+  };
+}
+
+interface Log {
+  readonly files: LogFiles;
+  readonly at: number;
+  readonly awaitsMark: boolean;
+  /** Sends what is there up to this offset, and the times; true when any byte was sent. `live`: what has no mark yet has just come. */
+  sendUpTo(offset: number, live: boolean): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+function openLog(call: Call, files: LogFiles, from: number, knownTimes: number | null, choose: (stream: LogStream) => Promise<void>): Log {
+  const { stream } = files;
+  const piece = Buffer.alloc(blockBytes);
+  const times = knownTimes === null ? null : openTimes(call, files, knownTimes);
+  let file: FileHandle | null = null;
+  let at = from;
+  return {
+    files,
+    get at() {
+      return at;
+    },
+    get awaitsMark() {
+      return times?.awaitsMark(at) === true;
+    },
+    async sendUpTo(offset, live) {
+      if (file === null && existsSync(files.bytes)) file = await open(files.bytes, 'r');
+      const begun = at;
+      while (file !== null && at < offset && !call.signal.aborted) {
+        await times?.send(at + blockBytes);
+        const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, offset - at), at);
+        if (bytesRead === 0) break;
+        const gap = readGap(files); // after the bytes: what it does not name was there when we read it
+        if (gap !== null && at >= gap.from && at < gap.to) {
+          await call.event({ type: 'gap', stream, from: at, to: gap.to });
+          at = gap.to;
+          continue;
+        }
+        const length = gap !== null && at < gap.from ? Math.min(bytesRead, gap.from - at) : bytesRead;
+        await choose(stream);
+        await call.block(at, piece.subarray(0, length));
+        at += length;
+      }
+      await times?.send(at);
+      if (live) await times?.mark(at);
+      return at > begun;
+    },
+    async close() {
+      times?.close();
+      await file?.close();
+    },
+  };
+}
+
+interface Times {
+  /** Sends the marks that there are of bytes up to `offset`, sent or yet to be sent. */
+  send(offset: number): Promise<void>;
+  /** Makes a mark of our own when nobody has made one of the bytes before `at` for a while. */
+  mark(at: number): Promise<void>;
+  awaitsMark(at: number): boolean;
+  close(): void;
+}
+
+function openTimes(call: Call, { stream, times }: LogFiles, known: number): Times {
+  const reader: MarkReader = readMarks(times);
+  let last: TimeMark = [known, 0];
+  let unsent: readonly TimeMark[] = [];
+  let unmarked: TimeMark | null = null;
+  return {
+    async send(offset) {
+      while (last[0] < offset) {
+        if (unsent.length === 0) unsent = reader.read();
+        if (unsent.length === 0) break;
+        const count = unsent.findIndex((mark) => mark[0] >= offset) + 1 || unsent.length;
+        const marks = unsent.slice(0, count).filter((mark) => mark[0] > last[0]);
+        unsent = unsent.slice(count);
+        last = marks.at(-1) ?? last;
+        if (marks.length > 0) await call.event({ type: 'times', stream, marks });
+      }
+    },
+    async mark(at) {
+      if (last[0] >= at) unmarked = null;
+      else if (unmarked === null || unmarked[0] <= last[0]) unmarked = [at, Date.now()];
+      else if (Date.now() - unmarked[1] >= markWithinMs) {
+        last = [unmarked[0], Math.max(unmarked[1], last[1])];
+        unmarked = null;
+        await call.event({ type: 'times', stream, marks: [last] });
+      }
+    },
+    awaitsMark: (at) => last[0] < at,
+    close: () => reader.close(),
+  };
+}

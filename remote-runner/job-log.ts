@@ -1,0 +1,66 @@
+/** What the runner does with the log of a job that it watches: notes when what was written, and keeps it on the disk. The job's own processes write it. */
+import { closeSync, existsSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
+import { fileSize, type JobOrder } from './job-files.ts';
+import { openLogTimes } from './log-times.ts';
+import { type JobFolder, type LogFiles, logFiles } from './machine-folder.ts';
+
+export interface JobLog {
+  /** One look: when the bytes came that are there now. */
+  look(): void;
+  /** What was written since the last time survives a power cut from now on. */
+  sync(): void;
+  /** A line of the runner's own, where the job's errors go. */
+  say(text: string): void;
+  /** The job writes no more: the last look, and all on the disk. */
+  finish(): void;
+  close(): void;
+}
+
+/** Where a job's stdout and stderr go. */
+export function logsOf(job: JobFolder, { splitLog }: Pick<JobOrder, 'splitLog'>): { readonly log: string; readonly err: string } {
+  return { log: job.log, err: splitLog === true ? job.err : job.log };
+}
+
+export function openJobLog(job: JobFolder, order: Pick<JobOrder, 'splitLog'>): JobLog {
+  const streams = order.splitLog === true ? [logFiles(job, 'out'), logFiles(job, 'err')] : [logFiles(job, 'out')];
+  const watched = streams.map((files) => ({ times: openLogTimes(files), sync: createSync(files) }));
+  const look = () => {
+    for (const { times } of watched) times.look();
+  };
+  const sync = () => {
+    for (const each of watched) each.sync();
+  };
+  return {
+    look,
+    sync,
+    say(text) {
+      const fd = openSync(logsOf(job, order).err, 'a', 0o600);
+      writeSync(fd, text);
+      closeSync(fd);
+    },
+    finish() {
+      look();
+      for (const { times } of watched) times.flush();
+      sync();
+    },
+    close() {
+      for (const { times } of watched) times.close();
+    },
+  };
+}
+
+/** Only when it has grown: to ask the disk for nothing costs, too. */
+function createSync({ bytes }: LogFiles): () => void {
+  let synced = 0;
+  return () => {
+    const size = fileSize(bytes);
+    if (size === synced || !existsSync(bytes)) return;
+    const fd = openSync(bytes, 'r');
+    try {
+      fdatasyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    synced = size;
+  };
+}

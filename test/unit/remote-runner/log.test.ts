@@ -1,0 +1,180 @@
+/** A job's log beside its bytes: when they came, two streams, places in it. */
+import { createHash } from 'node:crypto';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { allMarks, openLogTimes, readMarks } from '../../../remote-runner/log-times.ts';
+import type { LogFiles } from '../../../remote-runner/machine-folder.ts';
+import type { Calls } from '../../../src/protocol/calls.ts';
+import type { LogStream, TimeMark } from '../../../src/protocol/log.ts';
+import type { RunnerClient } from '../../../src/runner/client.ts';
+import { buildRunner, createMachine, runJob, specOf, statesOf, summaryOf, type TestMachine } from '../../support/runner.ts';
+
+let build: string;
+let script: string;
+let machine: TestMachine;
+
+beforeAll(() => {
+  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
+  script = buildRunner(build);
+});
+afterAll(() => rmSync(build, { recursive: true, force: true }));
+beforeEach(() => {
+  machine = createMachine(script);
+});
+afterEach(() => machine[Symbol.asyncDispose]());
+
+type Event = Calls['follow']['event'];
+
+/** All that one call tells, by stream. `onEvent` may act upon it. */
+async function followStreams(client: RunnerClient, params: Omit<Calls['follow']['params'], 'record' | 'follow'>, onEvent: (event: Event) => void = () => {}) {
+  const call = client.open('follow', { record: 0, follow: true, ...params });
+  const logs: Record<LogStream, Buffer[]> = { out: [], err: [] };
+  const times: Record<LogStream, TimeMark[]> = { out: [], err: [] };
+  const ends: Record<LogStream, number> = { out: params.logOffset, err: params.errOffset ?? 0 };
+  const events: Event[] = [];
+  let stream: LogStream = 'out';
+  for await (const part of call.parts()) {
+    if (part.kind === 'block') {
+      expect(part.block.offset).toBe(ends[stream]);
+      ends[stream] += part.block.bytes.length;
+      logs[stream].push(Buffer.from(part.block.bytes));
+      continue;
+    }
+    const event = part.value as Event;
+    if (event.type === 'stream') stream = event.stream;
+    if (event.type === 'times') times[event.stream].push(...event.marks);
+    if (event.type === 'gap') ends[event.stream] = event.to;
+    events.push(event);
+    onEvent(event);
+  }
+  await call.result;
+  return { out: Buffer.concat(logs.out), err: Buffer.concat(logs.err), times, events };
+}
+
+const timeOf = (marks: readonly TimeMark[], offset: number) => marks.find(([to]) => to > offset)?.[1] ?? Number.NaN;
+const waitFor = (name: string) => `while [ ! -e ${name} ]; do sleep 0.02; done`;
+
+describe('times', () => {
+  test('of each line: neither before it was printed nor after it was told', async () => {
+    const client = await machine.connect();
+    const spec = specOf(`date +%s%3N; ${waitFor('go')}; date +%s%3N; echo end`);
+    await client.call('submit', { spec });
+    let told = 0;
+    const { out, times } = await followStreams(client, { id: spec.id, logOffset: 0, times: { out: 0, err: 0 } }, (event) => {
+      if (event.type !== 'times' || told > 0) return;
+      told = Date.now();
+      writeFileSync(join(machine.workdir, 'go'), '');
+    });
+    const [first = '', second = ''] = out.toString().split('\n');
+    expect(timeOf(times.out, 0)).toBeGreaterThanOrEqual(Number(first));
+    expect(timeOf(times.out, 0)).toBeLessThanOrEqual(told);
+    expect(timeOf(times.out, first.length + 1)).toBeGreaterThanOrEqual(Number(second));
+    expect(times.out.at(-1)?.[0]).toBe(out.length);
+
+    // Whoever comes later learns the same, and only what it does not know yet.
+    const again = await followStreams(client, { id: spec.id, logOffset: out.length, times: { out: first.length + 1, err: 0 } });
+    expect(again.times.out).toEqual(times.out.filter(([offset]) => offset > first.length + 1));
+    const place = (sinceMs: number | null, lines: number | null) => client.call('seek', { id: spec.id, stream: 'out', sinceMs, lines });
+    expect(await place(Number(second), null)).toEqual({ offset: first.length + 1, bytes: out.length });
+    expect(await place(Number(first), 1)).toEqual({ offset: out.length - 4, bytes: out.length });
+    expect(await place(null, 2)).toEqual({ offset: first.length + 1, bytes: out.length });
+    expect((await place(Date.now() + 60_000, null)).offset).toBe(out.length);
+    await expect(client.call('seek', { id: spec.id, stream: 'neither' as 'out', sinceMs: null, lines: null })).rejects.toMatchObject({ code: 'bad-input' });
+  });
+
+  test('nobody who did not ask is told', async () => {
+    const client = await machine.connect();
+    const spec = specOf('echo hello');
+    await client.call('submit', { spec });
+    const { events } = await followStreams(client, { id: spec.id, logOffset: 0 });
+    expect(events.filter(({ type }) => type !== 'record' && type !== 'heartbeat')).toEqual([]);
+  });
+});
+
+describe('the file of times', () => {
+  let files: LogFiles;
+  beforeEach(() => {
+    const bytes = join(machine.root, 'log');
+    files = { stream: 'out', bytes, times: `${bytes}.times`, gap: `${bytes}.gap` };
+  });
+
+  test('what came while nobody looked has the time of the first look after; a torn mark is cut off', () => {
+    let now = 1_000;
+    writeFileSync(files.bytes, 'one\n');
+    const first = openLogTimes(files, () => now);
+    first.look();
+    first.close();
+    appendFileSync(files.times, '7 99');
+    appendFileSync(files.bytes, 'two\n');
+    now = 50_000;
+    const second = openLogTimes(files, () => now);
+    second.look();
+    second.close();
+    expect([...allMarks(files.times)]).toEqual([
+      [4, 1_000],
+      [8, 50_000],
+    ]);
+  });
+
+  test('nothing is written while nothing is printed', () => {
+    let now = 1_000;
+    writeFileSync(files.bytes, '');
+    const times = openLogTimes(files, () => now);
+    for (; now < 100_000; now += 1_000) times.look();
+    times.close();
+    expect(existsSync(files.times)).toBe(false);
+  });
+
+  test('is read while it grows, a mark only when it is whole', () => {
+    const reader = readMarks(files.times);
+    expect(reader.read()).toEqual([]);
+    writeFileSync(files.times, '4 1000\n8 2');
+    expect(reader.read()).toEqual([[4, 1_000]]);
+    appendFileSync(files.times, '000\n');
+    expect(reader.read()).toEqual([[8, 2_000]]);
+    reader.close();
+  });
+});
+
+describe('stdout and stderr apart', () => {
+  test('each has its own bytes and times; the runner’s own words are errors', async () => {
+    const client = await machine.connect();
+    const spec = specOf('echo out; echo err >&2; printf "\\377\\000" >&2', { splitLog: true, setup: 'echo prepared; echo careful >&2' });
+    await client.call('submit', { spec });
+    const { out, err, times } = await followStreams(client, { id: spec.id, logOffset: 0, errOffset: 0, times: { out: 0, err: 0 } });
+    expect(out.toString('latin1')).toBe('prepared\nout\n');
+    expect(err.toString('latin1')).toBe('careful\nerr\n\xff\0');
+    expect([times.out.at(-1)?.[0], times.err.at(-1)?.[0]]).toEqual([out.length, err.length]);
+    expect(readFileSync(machine.jobFile(spec.id, 'log'))).toEqual(out);
+    expect(await summaryOf(client, spec.id)).toMatchObject({ logBytes: out.length, errBytes: err.length });
+
+    const later = await followStreams(client, { id: spec.id, logOffset: 9, errOffset: 8 });
+    expect([later.out.toString('latin1'), later.err.toString('latin1')]).toEqual(['out\n', 'err\n\xff\0']);
+    expect((await client.call('seek', { id: spec.id, stream: 'err', sinceMs: null, lines: 2 })).offset).toBe(8);
+
+    const unknown = specOf(['no-such-program'], { splitLog: true });
+    await client.call('submit', { spec: unknown });
+    expect((await followStreams(client, { id: unknown.id, logOffset: 0, errOffset: 0 })).err.toString()).toContain('no-such-program: command not found');
+  });
+
+  test('much of both at once, to followers that come in the middle', async () => {
+    const client = await machine.connect();
+    const lines = (name: string) => Array.from({ length: 30_000 }, (_, n) => `${name} ${n}\n`).join('');
+    const spec = specOf('i=0; while [ $i -lt 30000 ]; do echo "out $i"; echo "err $i" >&2; i=$((i+1)); done', { splitLog: true });
+    await client.call('submit', { spec });
+    const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex');
+    for (const { out, err, events } of await Promise.all([1, 2].map(() => followStreams(client, { id: spec.id, logOffset: 0, errOffset: 0 })))) {
+      expect([sha256(out), sha256(err)]).toEqual([sha256(lines('out')), sha256(lines('err'))]);
+      expect(statesOf(events.flatMap((event) => (event.type === 'record' ? [event.record] : [])))).toEqual(['queued', 'running', 'ended']);
+    }
+  });
+
+  test('a job that does not ask for it has both in one log', async () => {
+    const client = await machine.connect();
+    const { log, summary } = await runJob(client, specOf('echo out; echo err >&2'));
+    expect(log.toString()).toBe('out\nerr\n');
+    expect(summary.errBytes).toBeUndefined();
+  });
+});
