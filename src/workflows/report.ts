@@ -6,7 +6,7 @@ import { jobCost } from './after-job.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
 import { followFrom } from './follow.ts';
-import { copiedBytes, copiedRecords, hasCopy } from './job-copy.ts';
+import { copiedBytes, copiedRecords, hasCopy, lastCopiedRecord } from './job-copy.ts';
 import { isGone, reachOrLose } from './reach-machine.ts';
 import { adviceFor, unknownOf } from './report-advice.ts';
 import { type CostFigures, type Evidence, type GpuFigures, type JobReport, spansOf } from './report-figures.ts';
@@ -31,7 +31,7 @@ export async function report(jobId: string, context: RunContext): Promise<JobRep
 
 /** From what is on this computer, at once. */
 export function reportFromCopy(job: JobEntry, machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'clock' | 'home'>): JobReport {
-  const records = copiedRecords(context.home.jobs, job.id);
+  const records = [...copiedRecords(context.home.jobs, job.id)];
   const jobs = context.ledger.listJobs({ machineId: machine.id });
   return reportOn({ job, machine, jobs, records, usd: jobCost(job, machine, context).usd });
 }
@@ -82,16 +82,17 @@ function costFigures({ offer }: MachineEntry, gpus: readonly GpuFigures[], secon
 /** What has been written since and nobody here has followed. A report on what is here is better than none. */
 async function fetchMissing(job: JobEntry, machine: MachineEntry, context: RunContext): Promise<JobEntry> {
   const { jobs } = context.home;
-  const last = copiedRecords(jobs, job.id).at(-1);
+  const last = lastCopiedRecord(jobs, job.id);
   if ((last?.type === 'state' && last.state === 'ended') || machine.state !== 'ready') return job;
   const limited: RunContext = { ...context, signal: AbortSignal.any([context.signal, AbortSignal.timeout(fetchWithinMs)]) };
   try {
     const first = await reachOrLose(machine, limited);
-    return await followFrom({ job, machine, logOffset: copiedBytes(jobs, job.id), record: last?.n ?? 0, follow: false, first }, limited, () => {});
+    const places = { logOffset: copiedBytes(jobs, job.id, 'out'), errOffset: copiedBytes(jobs, job.id, 'err'), record: last?.n ?? 0 };
+    return await followFrom({ job, machine, ...places, follow: false, first }, limited, () => {});
   } catch (error) {
     if (context.signal.aborted) throw error;
     const { message } = toGpuRunError(error);
-    const here = last === undefined ? 'nothing of it is here' : 'this is from what is here';
+    const here = last === null ? 'nothing of it is here' : 'this is from what is here';
     context.reporter.report({ type: 'note', level: 'warn', text: `What ${job.id} wrote last could not be fetched, ${here}: ${message}` });
     return isGone(error) ? (context.ledger.getJob(job.id) ?? job) : job;
   }

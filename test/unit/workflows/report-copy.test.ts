@@ -2,8 +2,9 @@
 import { expect, test } from 'vitest';
 import type { JobRecord } from '../../../src/core/job.ts';
 import { ownIdentity } from '../../../src/core/process-identity.ts';
-import { JobCopy } from '../../../src/workflows/job-copy.ts';
+
 import { report } from '../../../src/workflows/report.ts';
+import { JobCopy } from '../../../src/workflows/write-copy.ts';
 import { jobEntry, machineEntry } from '../cli/entries.ts';
 import { createFakeContext, type FakeContext } from './fake-context.ts';
 import { endRecord, gpuSpan, recordsAt, spanRecord, stateRecord } from './report-records.ts';
