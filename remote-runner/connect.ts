@@ -42,7 +42,7 @@ export async function connect(machine: MachineFolder, { input, output, script, v
     // A watchdog of another version may still hold an order that we can't read: it stays until there is one that we can.
     if (armedOrder(machine) !== null) watching.ensure();
   };
-  const answers = answerTable(machine, serving, watching, version);
+  const answers = answerTable(machine, serving, watching, script, version);
   const prepare = () => {
     if (prepared) return;
     prepareMachineFolder(machine);
@@ -82,7 +82,7 @@ function attempt(work: () => unknown): void {
 
 type Answer = (call: Call) => Promise<unknown>;
 
-function answerTable(machine: MachineFolder, serving: Starter, watching: Starter, version: string): Readonly<Record<string, Answer>> {
+function answerTable(machine: MachineFolder, serving: Starter, watching: Starter, script: string, version: string): Readonly<Record<string, Answer>> {
   const params = <Op extends keyof Calls>(call: Call) => call.params as Calls[Op]['params'];
   const own: Record<keyof Calls, Answer> = {
     hello: async () => machineFacts(machine, version),
@@ -94,7 +94,7 @@ function answerTable(machine: MachineFolder, serving: Starter, watching: Starter
     submit: (call) => submit(params<'submit'>(call), machine, serving),
     jobs: async () => listJobs(machine),
     follow: (call) => follow(call, machine),
-    telemetry: (call) => watchTelemetry(call, machine),
+    telemetry: (call) => watchTelemetry(call, machine, script),
     seek: (call) => seek(params<'seek'>(call), machine),
     cancel: (call) => cancel(params<'cancel'>(call), machine, serving, call.signal),
     arm: (call) => arm(params<'arm'>(call), machine, watching),

@@ -23,11 +23,18 @@ export interface GpuFeedOptions {
   readonly everyMs: number;
   /** Whether the processes on the GPUs are wanted, too. */
   readonly withProcesses: boolean;
+  readonly times?: FeedTimes;
 }
 
-/** How long the first reading may take: where nothing keeps the driver loaded, that takes seconds a GPU. */
-export const firstWithinMs = 60_000;
-/** And the next ones. */
-export const nextWithinMs = 10_000;
-/** The pauses between starts of a source that ends or fails: from, to. */
-export const againAfterMs = [1_000, 60_000] as const;
+/** Milliseconds. */
+export interface FeedTimes {
+  /** How long the first reading may take: where nothing keeps the driver loaded, that takes seconds a GPU. */
+  readonly firstWithin: number;
+  /** And how much later than due the next ones may be. */
+  readonly nextWithin: number;
+  /** The pause before a source that ended or failed is started again; it doubles up to the longest. */
+  readonly again: number;
+  readonly longestAgain: number;
+}
+
+export const feedTimes: FeedTimes = { firstWithin: 60_000, nextWithin: 10_000, again: 1_000, longestAgain: 60_000 };

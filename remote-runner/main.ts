@@ -6,6 +6,7 @@
  *   runner.mjs connect --root DIR   one connection, on stdin and stdout
  *   runner.mjs serve --root DIR     the queue and its jobs
  *   runner.mjs watch --root DIR     the watchdog
+ *   runner.mjs nvml FILE MS WHAT    readings of the GPUs, for one of the others
  */
 import { Socket } from 'node:net';
 import { basename, dirname, isAbsolute } from 'node:path';
@@ -13,6 +14,7 @@ import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { connect } from './connect.ts';
 import { machineFolder } from './machine-folder.ts';
+import { watchNvml } from './nvml-watch.ts';
 import { serve } from './serve.ts';
 import { watch } from './watch.ts';
 
@@ -20,9 +22,14 @@ const script = fileURLToPath(import.meta.url);
 /** The folder that the runner was installed into carries its version. */
 const version = basename(dirname(script));
 
-async function main([command, flag, root]: readonly string[]): Promise<number> {
+async function main(argv: readonly string[]): Promise<number> {
+  const [command, flag, root] = argv;
   if (command === 'version') {
     process.stdout.write(`${version} node ${process.versions.node}\n`);
+    return 0;
+  }
+  if (command === 'nvml' && argv.length === 4) {
+    await lookAtGpus(argv.slice(1));
     return 0;
   }
   if ((command !== 'serve' && command !== 'connect' && command !== 'watch') || flag !== '--root' || root === undefined || !isAbsolute(root)) {
@@ -35,6 +42,12 @@ async function main([command, flag, root]: readonly string[]): Promise<number> {
   else if (command === 'watch') await watch(machine, script, version, complain);
   else await connect(machine, { input: process.stdin, output: openOutput(), script, version });
   return 0;
+}
+
+async function lookAtGpus([koffiFile = '', everyMs = '', what = '']: readonly string[]): Promise<void> {
+  process.stdin.on('close', () => process.exit(0)).resume();
+  process.stdout.on('error', () => process.exit(0));
+  await watchNvml({ koffiFile, everyMs: Number(everyMs), withProcesses: what === 'processes' }, (line) => void process.stdout.write(line));
 }
 
 /** Node writes to a pipe on `process.stdout` in one blocking go, and would be deaf until a slow client has read it. */

@@ -6,20 +6,21 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { GpuProcess, GpuSample } from '../src/protocol/telemetry.ts';
 import { boundedRun } from './bounded-run.ts';
+import { giveUp } from './child-lines.ts';
 import { explainTool, noTool, notStarted, silentTool, toolEnv } from './driver-tool.ts';
-import { againAfterMs, type GpuFeed, type GpuFeedOptions, type GpuReading } from './gpu-feed.ts';
+import { feedTimes, type GpuFeed, type GpuFeedOptions, type GpuReading } from './gpu-feed.ts';
 import { fullQuery, isLost, parseProcesses, processArguments, type Query, unknownField, withoutField } from './smi-parse.ts';
-import { giveUp, runTool, type ToolEnd } from './smi-run.ts';
+import { runTool, type ToolEnd } from './smi-run.ts';
 
 const processesEveryMs = 10_000;
 const processesWithinMs = 30_000;
 
-export function openSmiFeed({ env, everyMs, withProcesses }: GpuFeedOptions): GpuFeed {
+export function openSmiFeed({ env, everyMs, withProcesses, times = feedTimes }: GpuFeedOptions): GpuFeed {
   let query = fullQuery();
   let latest: GpuReading | null = null;
   let child: ChildProcess | null = null;
   let closed = false;
-  let pause: number = againAfterMs[0];
+  let pause = times.again;
   let timer: NodeJS.Timeout | undefined;
   let processes: readonly Omit<GpuProcess, 'job'>[] = [];
   const asking = withProcesses ? setInterval(() => void askForProcesses(), processesEveryMs) : undefined;
@@ -40,11 +41,11 @@ export function openSmiFeed({ env, everyMs, withProcesses }: GpuFeedOptions): Gp
     if (closed) return;
     timer = setTimeout(start, pause);
     timer.unref();
-    pause = Math.min(pause * 2, againAfterMs[1]);
+    pause = Math.min(pause * 2, times.longestAgain);
   };
   const start = () => {
-    const run = runTool(query, { env, everyMs }, (gpus) => {
-      pause = againAfterMs[0];
+    const run = runTool(query, { env, everyMs, times }, (gpus) => {
+      pause = times.again;
       tell(gpus.some(isLost) ? 'a GPU does not answer' : null, gpus);
     });
     child = run.child;

@@ -7,9 +7,9 @@ import type { GpuFeed } from './gpu-feed.ts';
 import { type HostLook, openHostLook } from './host-look.ts';
 import { cookieName } from './job-env.ts';
 import type { MachineFolder } from './machine-folder.ts';
+import { openGpuFeed } from './open-gpu-feed.ts';
 import { readProc } from './proc-file.ts';
 import { RunnerError } from './runner-error.ts';
-import { openSmiFeed } from './smi-feed.ts';
 
 const leastEveryMs = 500;
 /** The first sample waits so long for the driver's first word. */
@@ -17,12 +17,12 @@ const firstWordMs = 3_000;
 const lookForFirstWordMs = 50;
 
 /** Until the call is cancelled, or the connection ends. */
-export async function watchTelemetry(call: Call, machine: MachineFolder, env: NodeJS.ProcessEnv = process.env): Promise<Calls['telemetry']['result']> {
+export async function watchTelemetry(call: Call, machine: MachineFolder, script: string): Promise<Calls['telemetry']['result']> {
   const { everyMs } = call.params as Calls['telemetry']['params'];
   if (!(Number.isFinite(everyMs) && everyMs >= leastEveryMs))
     throw new RunnerError('bad-input', `everyMs is not a number of milliseconds from ${leastEveryMs} on.`);
   const host = openHostLook({ workdir: machine.workdir });
-  const feed = openSmiFeed({ env, everyMs, withProcesses: true });
+  const feed = openGpuFeed(script, { env: process.env, everyMs, withProcesses: true });
   const { signal } = call;
   try {
     for (const until = Date.now() + firstWordMs; feed.latest() === null && Date.now() < until && !signal.aborted; ) await pause(lookForFirstWordMs, signal);

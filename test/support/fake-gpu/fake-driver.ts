@@ -34,10 +34,17 @@ export interface FakeGpu {
 export interface FakeDriver {
   /** For programs that shall see the driver. */
   readonly env: NodeJS.ProcessEnv;
-  /** The NVML library; null: there is no compiler. */
-  readonly library: string | null;
   /** What the GPUs are like from now on. */
   become(gpus: readonly Partial<FakeGpu>[], faults?: DriverFaults): void;
+}
+
+export interface FakeDriverOptions {
+  /** Builds the NVML library; null: there is only nvidia-smi. */
+  readonly compiler: string | null;
+  /** Its NVML knows the functions of an old driver alone. */
+  readonly old?: boolean;
+  /** What else the environment holds. */
+  readonly base?: NodeJS.ProcessEnv;
 }
 
 export interface DriverFaults {
@@ -47,8 +54,8 @@ export interface DriverFaults {
   readonly hang?: boolean;
   /** nvidia-smi writes this on stderr and ends with exit code 9. */
   readonly fail?: string;
-  /** NVML's version: 9 knows the newest calls, 1 only the oldest. Default 9. */
-  readonly generation?: number;
+  /** Bytes of an entry in NVML's list of processes; default 24. */
+  readonly entryBytes?: number;
 }
 
 const ordinary: Omit<FakeGpu, 'uuid'> = {
@@ -77,22 +84,19 @@ export function fakeGpu(index: number, told: Partial<FakeGpu> = {}): FakeGpu {
 export function createFakeDriver(
   folder: string,
   gpus: readonly Partial<FakeGpu>[],
-  compiler: string | null,
-  base: NodeJS.ProcessEnv = process.env,
+  { compiler, old = false, base = process.env }: FakeDriverOptions,
 ): FakeDriver {
   const bin = join(folder, 'driver-bin');
   mkdirSync(bin, { recursive: true });
   const table = join(folder, 'gpus.txt');
   const program = fileURLToPath(new URL('./fake-smi.js', import.meta.url));
   writeFileSync(join(bin, 'nvidia-smi'), `#!/bin/sh\nexec '${process.execPath}' '${program}' '${table}' "$@"\n`, { mode: 0o755 });
-  const library = compiler === null ? null : join(folder, 'libnvidia-ml.so.1');
-  if (compiler !== null && library !== null) {
+  if (compiler !== null) {
     const source = fileURLToPath(new URL('./fake-nvml.c', import.meta.url));
-    execFileSync(compiler, ['-shared', '-fPIC', '-O1', '-o', library, source]);
+    execFileSync(compiler, ['-shared', '-fPIC', '-O1', ...(old ? ['-DOLD'] : []), '-o', join(folder, 'libnvidia-ml.so.1'), source]);
   }
   const driver: FakeDriver = {
     env: { ...base, PATH: `${bin}:${base['PATH'] ?? '/usr/bin:/bin'}`, LD_LIBRARY_PATH: folder, FAKE_NVML: table },
-    library,
     become(now, faults = {}) {
       writeFileSync(`${table}.new`, tableOf(now, faults), { mode: 0o600 });
       renameSync(`${table}.new`, table);
@@ -103,8 +107,8 @@ export function createFakeDriver(
 }
 
 /** Lines `<GPU or *> <key> <value>`, easy to read in C. */
-function tableOf(gpus: readonly Partial<FakeGpu>[], { unknownFields = [], hang = false, fail = '', generation = 9 }: DriverFaults): string {
-  const lines = [`* count ${gpus.length}`, `* hang ${Number(hang)}`, `* generation ${generation}`, ...unknownFields.map((name) => `* unknown ${name}`)];
+function tableOf(gpus: readonly Partial<FakeGpu>[], { unknownFields = [], hang = false, fail = '', entryBytes = 24 }: DriverFaults): string {
+  const lines = [`* count ${gpus.length}`, `* hang ${Number(hang)}`, `* entry ${entryBytes}`, ...unknownFields.map((name) => `* unknown ${name}`)];
   if (fail !== '') lines.push(`* fail ${fail}`);
   for (const [index, told] of gpus.entries()) {
     const { processes, unsupported, ...facts } = fakeGpu(index, told);

@@ -14,7 +14,7 @@ let driver: FakeDriver;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'gpu-run-telemetry-'));
   script = buildRunner(folder);
-  driver = createFakeDriver(folder, [], null);
+  driver = createFakeDriver(folder, [], { compiler: null });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -1,0 +1,84 @@
+/** GPUs through a process that asks NVML: see `nvml-watch.ts`. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { eachLine, giveUp, patience } from './child-lines.ts';
+import { feedTimes, type GpuFeed, type GpuFeedOptions, type GpuReading } from './gpu-feed.ts';
+import type { NvmlLine } from './nvml-watch.ts';
+
+export interface NvmlFeedOptions extends GpuFeedOptions {
+  /** The runner's own file. */
+  readonly script: string;
+  readonly koffiFile: string;
+  /** NVML is not to be had here, or what asks it does not run: this feed is over. */
+  readonly onUnusable: () => void;
+}
+
+/** Its work is small: less room for garbage, less memory taken from the job. */
+const nodeOptions = ['--max-old-space-size=64', '--max-semi-space-size=1'];
+/** Ends without a reading, in a row, after which it counts as unusable. */
+const mostFailures = 3;
+
+export function openNvmlFeed({ env, everyMs, withProcesses, script, koffiFile, onUnusable, times = feedTimes }: NvmlFeedOptions): GpuFeed {
+  let latest: GpuReading | null = null;
+  let child: ChildProcess | null = null;
+  let closed = false;
+  let pause = times.again;
+  let failures = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  const close = () => {
+    closed = true;
+    clearTimeout(timer);
+    if (child !== null) giveUp(child);
+  };
+  const unusable = () => {
+    close();
+    onUnusable();
+  };
+  const take = (line: string) => {
+    const said = parseLine(line);
+    if (said === null || closed) return;
+    if ('unusable' in said) return unusable();
+    latest = { source: said.gpus.length > 0 ? 'nvml' : 'none', ...said };
+    failures = 0;
+    pause = times.again;
+  };
+  const start = () => {
+    const args = [...nodeOptions, script, 'nvml', koffiFile, String(everyMs), withProcesses ? 'processes' : 'gpus'];
+    const started = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'ignore'] });
+    child = started;
+    let wasSilent = false;
+    const waiting = patience(times.firstWithin, (withinMs) => {
+      wasSilent = true;
+      latest = { source: 'none', problem: `the NVIDIA driver did not answer within ${withinMs / 1000} s`, gpus: [], processes: [] };
+      giveUp(started);
+    });
+    started.stdin.on('error', () => {});
+    eachLine(started, (line) => {
+      waiting.heard(everyMs + times.nextWithin);
+      take(line);
+    });
+    const onEnd = () => {
+      waiting.end();
+      if (child !== started || closed) return;
+      child = null;
+      failures += wasSilent ? 0 : 1;
+      if (failures >= mostFailures) return unusable();
+      timer = setTimeout(start, pause);
+      timer.unref();
+      pause = Math.min(pause * 2, times.longestAgain);
+    };
+    // One that hangs in the driver may never end: then none is started to hang beside it.
+    started.on('error', () => started.pid === undefined && onEnd());
+    started.on('close', onEnd);
+  };
+  start();
+  return { latest: () => latest, close };
+}
+
+function parseLine(line: string): NvmlLine | null {
+  try {
+    return JSON.parse(line) as NvmlLine;
+  } catch {
+    return null; // a library that prints what it thinks
+  }
+}
