@@ -34,7 +34,7 @@ export function keepComplaints(child: ChildProcess): () => string {
 /** Kills it, and waits for nothing: one that hangs in the driver can't be killed, and is left to itself. */
 export function giveUp(child: ChildProcess): void {
   child.kill('SIGKILL');
-  for (const stream of child.stdio) stream?.destroy();
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
   child.unref();
 }
 

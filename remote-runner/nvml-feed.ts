@@ -42,9 +42,21 @@ export function openNvmlFeed({ env, everyMs, withProcesses, script, koffiFile, o
     failures = 0;
     pause = times.again;
   };
+  const later = () => {
+    timer = setTimeout(start, pause);
+    timer.unref();
+    pause = Math.min(pause * 2, times.longestAgain);
+  };
   const start = () => {
+    try {
+      run();
+    } catch {
+      later(); // no memory, no process left
+    }
+  };
+  const run = () => {
     const args = [...nodeOptions, script, 'nvml', koffiFile, String(everyMs), withProcesses ? 'processes' : 'gpus'];
-    const started = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'ignore'] });
+    const started: ChildProcess = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'ignore'] });
     child = started;
     let wasSilent = false;
     const waiting = patience(times.firstWithin, (withinMs) => {
@@ -52,7 +64,7 @@ export function openNvmlFeed({ env, everyMs, withProcesses, script, koffiFile, o
       latest = { source: 'none', problem: `the NVIDIA driver did not answer within ${withinMs / 1000} s`, gpus: [], processes: [] };
       giveUp(started);
     });
-    started.stdin.on('error', () => {});
+    started.stdin?.on('error', () => {});
     eachLine(started, (line) => {
       waiting.heard(everyMs + times.nextWithin);
       take(line);
@@ -63,9 +75,7 @@ export function openNvmlFeed({ env, everyMs, withProcesses, script, koffiFile, o
       child = null;
       failures += wasSilent ? 0 : 1;
       if (failures >= mostFailures) return unusable();
-      timer = setTimeout(start, pause);
-      timer.unref();
-      pause = Math.min(pause * 2, times.longestAgain);
+      later();
     };
     // One that hangs in the driver may never end: then none is started to hang beside it.
     started.on('error', () => started.pid === undefined && onEnd());

@@ -11,6 +11,7 @@ import { type QueueEntry, queueEntries, readStanding } from './job-files.ts';
 import { mendLeftovers } from './leftovers.ts';
 import { jobFolder, type MachineFolder } from './machine-folder.ts';
 import { type ProviderWatch, watchProvider } from './provider-watch.ts';
+import { createSampler } from './sampler.ts';
 import { takeServeLock } from './serve-lock.ts';
 import { createStarter } from './start-serve.ts';
 import { endQueuedJob, noteQueued, type Surroundings, superviseJob } from './supervise.ts';
@@ -49,6 +50,7 @@ export async function serve(machine: MachineFolder, script: string, version: str
   const around: Surroundings = {
     warnings: () => [...(watch?.warnings() ?? []), ...(warning === null ? [] : [warning])],
     isTakenBack: async () => takenBack || (await watch?.isTakenBack()) === true,
+    sampler: createSampler(machine, script),
   };
   const stopWatching = watch === null ? () => {} : outliveShutdown(watch);
   let mendedAt = 0;

@@ -34,8 +34,8 @@ export function openSmiFeed({ env, everyMs, withProcesses, times = feedTimes }: 
   const askForProcesses = async () => {
     const gpus = latest?.gpus ?? [];
     if (gpus.length === 0) return;
-    const end = await boundedRun('nvidia-smi', processArguments, { env: toolEnv(env), withinMs: processesWithinMs });
-    processes = end.kind === 'ended' && end.code === 0 ? parseProcesses(end.stdout, gpus) : [];
+    const end = await boundedRun('nvidia-smi', processArguments, { env: toolEnv(env), withinMs: processesWithinMs }).catch(() => null);
+    processes = end?.kind === 'ended' && end.code === 0 ? parseProcesses(end.stdout, gpus) : [];
   };
   const later = () => {
     if (closed) return;
@@ -44,13 +44,21 @@ export function openSmiFeed({ env, everyMs, withProcesses, times = feedTimes }: 
     pause = Math.min(pause * 2, times.longestAgain);
   };
   const start = () => {
-    const run = runTool(query, { env, everyMs, times }, (gpus) => {
+    try {
+      run();
+    } catch (error) {
+      tell(notStarted(String(error)).problem, []); // no memory, no process left
+      later();
+    }
+  };
+  const run = () => {
+    const tool = runTool(query, { env, everyMs, times }, (gpus) => {
       pause = times.again;
       tell(gpus.some(isLost) ? 'a GPU does not answer' : null, gpus);
     });
-    child = run.child;
-    run.silent.then((withinMs) => tell(silentTool(withinMs).problem, []));
-    run.end.then((end) => {
+    child = tool.child;
+    tool.silent.then((withinMs) => tell(silentTool(withinMs).problem, []));
+    tool.end.then((end) => {
       child = null;
       if (closed) return;
       const other = askedLess(query, end);

@@ -30,7 +30,7 @@ export interface ToolRun {
 }
 
 export function runTool(query: Query, { env, everyMs, times }: ToolOptions, onRound: (gpus: GpuSample[]) => void): ToolRun {
-  const child = spawn('nvidia-smi', queryArguments(query, everyMs), { env: toolEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child: ChildProcess = spawn('nvidia-smi', queryArguments(query, everyMs), { env: toolEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
   const silence = Promise.withResolvers<number>();
   let said = '';
   const complaints = keepComplaints(child);

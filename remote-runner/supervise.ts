@@ -10,11 +10,13 @@ import { type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
 import { type JobOrder, logPlace, readOrder, writeStanding } from './job-files.ts';
 import { type JobLog, logsOf, openJobLog } from './job-log.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
+import { recordTelemetry } from './job-telemetry.ts';
 import { type Journal, type NewRecord, openJournal } from './journal.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
 import { type MetricReader, openMetrics } from './metrics.ts';
 import { openPhase, type Phase, type PhaseEnd, wasStarted } from './phase.ts';
 import type { ProcessIdentity, ProcessRow } from './processes.ts';
+import type { Sampler } from './sampler.ts';
 import { clearSetupStamp, isSetUp, setupHash, stampSetup } from './setup-stamp.ts';
 import { takenBackText } from './taken-back.ts';
 import { type Wake, wakeOn } from './wake.ts';
@@ -50,6 +52,8 @@ export interface Surroundings {
   warnings(): readonly string[];
   /** The provider takes the machine back. May ask. */
   isTakenBack(): Promise<boolean>;
+  /** What the machine is doing meanwhile. */
+  readonly sampler: Sampler;
 }
 
 export async function superviseJob(machine: MachineFolder, job: JobFolder, around: Surroundings): Promise<void> {
@@ -87,7 +91,8 @@ async function runPhases(course: Course): Promise<JobEnd> {
   }
   if (!adopted) await note(course, { type: 'state', state: 'running', ...logPlace(job) });
   const phase = openPhase(job.path, adopted ? null : { shim: machine.shim, argv: program.argv, env, cwd: machine.workdir, ...logsOf(job, order) }, course.wake);
-  const end = await watchPhase(course, phase);
+  const endTelemetry = recordTelemetry({ journal: course.journal, sampler: course.around.sampler, gpus: null });
+  const end = await watchPhase(course, phase).finally(endTelemetry);
   if (end.kind === 'not-started') course.log.say(`gpu-run: ${end.problem}\n`);
   return describeEnd(end, requestOf(course));
 }

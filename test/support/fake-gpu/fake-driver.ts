@@ -3,7 +3,7 @@
  * compiled where there is a C compiler. Both say what one table tells, and that can be changed while programs run.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -36,6 +36,8 @@ export interface FakeDriver {
   readonly env: NodeJS.ProcessEnv;
   /** What the GPUs are like from now on. */
   become(gpus: readonly Partial<FakeGpu>[], faults?: DriverFaults): void;
+  /** How often nvidia-smi has told of all GPUs since they became what they are. */
+  roundsTold(): number;
 }
 
 export interface FakeDriverOptions {
@@ -100,7 +102,9 @@ export function createFakeDriver(
     become(now, faults = {}) {
       writeFileSync(`${table}.new`, tableOf(now, faults), { mode: 0o600 });
       renameSync(`${table}.new`, table);
+      rmSync(`${table}.told`, { force: true });
     },
+    roundsTold: () => (existsSync(`${table}.told`) ? readFileSync(`${table}.told`).length : 0),
   };
   driver.become(gpus);
   return driver;

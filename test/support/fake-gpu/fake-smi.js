@@ -1,5 +1,5 @@
 /** An nvidia-smi that says what a table tells: `node fake-smi.js TABLE ARGUMENTS...`. Its words are those that real ones were seen to say. */
-import { readFileSync, writeSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeSync } from 'node:fs';
 
 const [table, ...args] = process.argv.slice(2);
 
@@ -71,6 +71,7 @@ function round(names) {
     process.exit(6);
   }
   for (const gpu of gpus) say(`${names.map((name) => cell(gpu, name)).join(', ')}\n`);
+  appendFileSync(`${table}.told`, '.');
   return true;
 }
 

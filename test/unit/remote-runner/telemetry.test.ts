@@ -1,12 +1,12 @@
 /** The call `telemetry`, through a real runner; the driver is a fake. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TelemetrySample } from '../../../src/protocol/telemetry.ts';
 import { watchTelemetry } from '../../../src/runner/telemetry.ts';
 import { createFakeDriver, type FakeDriver, fakeGpu } from '../../support/fake-gpu/fake-driver.ts';
-import { buildRunner, createMachine, processesHolding, until } from '../../support/runner.ts';
+import { buildRunner, createMachine, kill, processesHolding, runJob, specOf, statesOf, until } from '../../support/runner.ts';
 
 let folder: string;
 let script: string;
@@ -77,4 +77,27 @@ test('looking more often than it may is refused', async () => {
   await using machine = createMachine(script);
   const client = await machine.connect();
   await expect(watchTelemetry(client, 100).next()).rejects.toMatchObject({ code: 'bad-input' });
+});
+
+test('what the machine did while a job ran is in its journal, also when the serving process was killed meanwhile', async () => {
+  driver.become([{ utilization: 12 }]);
+  await using machine = createMachine(script, { env: driver.env });
+  const client = await machine.connect();
+  const spec = specOf('until [ -e go ]; do sleep 0.05; done; sleep 1');
+  const ended = runJob(client, spec);
+  const looks = () => processesHolding(`fake-smi.js ${folder}/gpus.txt`);
+  const [serving = 0] = await until(() => (looks().length > 0 ? machine.pids('serve') : null), 'a job under watch');
+  const first = looks();
+  kill(serving);
+  await until(() => !looks().some((pid) => first.includes(pid)), 'the end of its nvidia-smi');
+  await until(() => machine.pids('serve').some((pid) => pid !== serving) && looks().length > 0, 'the next serving process');
+  driver.become([{ utilization: 12 }]); // counts anew
+  await until(() => driver.roundsTold() > 0, 'its first reading');
+  writeFileSync(join(machine.workdir, 'go'), '');
+  const { records } = await ended;
+  const spans = records.flatMap((record) => (record.type === 'telemetry' ? [record] : []));
+  expect(spans.length).toBeGreaterThan(0);
+  expect(spans.at(-1)?.span).toMatchObject({ source: 'nvidia-smi', gpus: [{ index: 0, name: 'NVIDIA H200', utilizationMean: 12 }] });
+  expect(statesOf(records.slice(records.indexOf(spans[0] ?? records[0]!)))).toEqual(['ended']);
+  await until(() => looks().length === 0, 'the end of nvidia-smi: no job runs');
 });
