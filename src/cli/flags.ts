@@ -32,6 +32,16 @@ export const globalFlags = {
   yes: toggle('yes', 'Answer yes to every question', everywhere),
 };
 
+/** Commands that show a job's log. */
+export const logFlags = {
+  timestamps: toggle('timestamps', 'Each line with the time at which it began, in UTC'),
+  fold: Flags.boolean({
+    description: 'Of a progress bar only the last state, and one every half minute; default: with CI set, where the output is no terminal',
+    env: variableOf('fold'),
+    allowNo: true,
+  }),
+};
+
 /** Commands that read `gpu-run.yaml`. */
 export const configFlags = { config: setting('config', 'The config to use instead of the gpu-run.yaml of this folder or of one above it', 'FILE') };
 
@@ -68,6 +78,7 @@ export const jobFlags = {
     multiple: true,
     multipleNonGreedy: true,
   }),
+  split: Flags.boolean({ description: '[env: GPU_RUN_SPLIT] Keep stdout and stderr apart, at the price of their common order', allowNo: true }),
 };
 
 export const dryRunFlag = toggle('dry-run', 'Only show what would be done, and what it could cost at most');
@@ -92,6 +103,7 @@ export interface ParsedSettings {
   readonly stall?: string | undefined;
   readonly env?: string[] | undefined;
   readonly secret?: string[] | undefined;
+  readonly split?: boolean | undefined;
 }
 
 export function flagValues({
@@ -110,6 +122,7 @@ export function flagValues({
   stall,
   env,
   secret,
+  split,
 }: ParsedSettings): FlagValues {
-  return { name, config, provider, template, gpu, region, spot, publicIp, nodes, maxTime, budget, idle, stall, env, secret } as FlagValues;
+  return { name, config, provider, template, gpu, region, spot, publicIp, nodes, maxTime, budget, idle, stall, env, secret, split } as FlagValues;
 }

@@ -1,13 +1,24 @@
 /** Where a job's events go: to the terminal as they are, or as JSON Lines. */
 
+import { createFold } from './render/fold-bars.ts';
 import { createJobView, type JobView } from './render/job-view.ts';
 import { createEventWriter } from './render/json-events.ts';
+import { chain, createClockColumn } from './render/log-lines.ts';
 import type { ProgressView } from './render/progress-view.ts';
 import type { Screen } from './screen.ts';
 
-/** `states`: say when the job is queued, runs its setup, runs. */
-export function createJobOutput(screen: Screen, progress: ProgressView, { states }: { readonly states: boolean }): JobView {
+export interface JobOutputChoices {
+  /** Say when the job is queued, runs its setup, runs. */
+  readonly states: boolean;
+  /** Each line of the log with its time: its events must have theirs. */
+  readonly timestamps: boolean;
+  /** Progress bars as single lines; undefined: where nobody watches them move, and the output is kept: in CI. */
+  readonly fold: boolean | undefined;
+}
+
+export function createJobOutput(screen: Screen, progress: ProgressView, { states, timestamps, fold }: JobOutputChoices): JobView {
   const { mode, out, err } = screen;
+  const folds = fold ?? (screen.continuousIntegration && !out.isTerminal);
   const view = createJobView({
     out: out.write,
     err: err.write,
@@ -15,6 +26,7 @@ export function createJobOutput(screen: Screen, progress: ProgressView, { states
     progress,
     sameTerminal: out.isTerminal && err.isTerminal,
     states: states && !mode.quiet,
+    filter: () => chain([...(folds ? [createFold(Date.now)] : []), ...(timestamps ? [createClockColumn()] : [])]),
   });
   return mode.json ? { onEvent: createEventWriter(out.write), print: view.print } : view;
 }

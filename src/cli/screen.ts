@@ -13,6 +13,8 @@ export interface Screen {
   readonly errStyle: Style;
   /** A line on `err` may be drawn over and over. */
   readonly animated: boolean;
+  /** What we write is kept as a log that nobody watches. */
+  readonly continuousIntegration: boolean;
 }
 
 export interface ScreenParts {
@@ -32,6 +34,7 @@ export function openScreen(mode: OutputMode, { stdout, stderr, env }: ScreenPart
     outStyle: createStyle(out.isTerminal && !plain),
     errStyle: createStyle(err.isTerminal && !plain),
     animated: err.isTerminal && !plain && !isContinuousIntegration(env),
+    continuousIntegration: isContinuousIntegration(env),
   };
 }
 

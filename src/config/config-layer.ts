@@ -8,7 +8,7 @@ import type { Settings } from './settings.ts';
 const retryDefaults = { on: ['preempted', 'lost'], attempts: 3 } as const;
 
 export function layerOfConfig(config: Config): Layer {
-  const { provider, disk, limits, ...same } = config;
+  const { provider, disk, limits, log, ...same } = config;
   return {
     ...same,
     providers: provider,
@@ -17,6 +17,8 @@ export function layerOfConfig(config: Config): Layer {
     budgetUsd: limits?.budget,
     idleSeconds: limits?.idle,
     stallSeconds: limits?.stall,
+    splitLog: log?.split,
+    logLimitBytes: log?.limit,
     retry: retryOf(config.retry),
     options: optionsOf(config),
   };

@@ -30,6 +30,7 @@ export interface FlagValues {
   readonly env?: readonly string[];
   /** Names. */
   readonly secret?: readonly string[];
+  readonly split?: boolean | string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -53,6 +54,7 @@ export function flagsFromEnv(env: Environment): FlagValues {
     stall: one('STALL'),
     env: one('ENV')?.split('\n'),
     secret: one('SECRET')?.split(','),
+    split: one('SPLIT'),
   };
 }
 
@@ -86,6 +88,7 @@ export function readFlags(flags: FlagValues, label: (key: keyof FlagValues) => s
     idleSeconds: read('idle', parseIdle),
     stallSeconds: read('stall', parseIdle),
     env: read('env', (pairs) => Object.fromEntries(pairs.map(parsePair))),
+    splitLog: read('split', parseSwitch),
     secrets: read('secret', (names) => names.map((name) => checkEnvName(name.trim()))),
   };
   return { layer, problems };

@@ -26,6 +26,8 @@ export interface Layer {
   readonly sync?: Partial<SyncSettings>;
   readonly outputs?: readonly string[];
   readonly metrics?: Readonly<Record<string, string>>;
+  readonly splitLog?: boolean;
+  readonly logLimitBytes?: number;
   readonly retry?: Settings['retry'];
   /** Provider -> its block. */
   readonly options?: ProviderOptions;

@@ -89,6 +89,7 @@ function settle(layers: readonly Layer[], found: Pick<Settings, 'folder' | 'conf
       idleSeconds: idleSeconds === undefined ? defaults.idleSeconds : idleSeconds,
       stallSeconds: stallSeconds === undefined ? defaults.stallSeconds : stallSeconds,
     },
+    log: { split: firstOf(layers, 'splitLog') ?? false, limitBytes: firstOf(layers, 'logLimitBytes') ?? null },
     retry: firstOf(layers, 'retry') ?? noRetry,
   };
 }

@@ -43,6 +43,7 @@ export function configSchema(base: PathBase | null) {
       'Metric: regular expression whose first group is the value. Metrics in JSON lines are found without it.',
     ),
     limits: optional(limits(), 'When the machine ends, whatever happens.'),
+    log: optional(log(), "How the job's log is kept."),
     retry: optional(retry(), 'What is tried again when the machine is lost.'),
     ...providerBlocks(base),
   };
@@ -151,6 +152,17 @@ function limits() {
     ),
   };
   return block(shape, '{ max-time: 4h }');
+}
+
+function log() {
+  const shape = {
+    split: optional(z.boolean({ error: expected('true or false', 'true') }), 'Keep stdout and stderr apart, at the price of their common order.'),
+    limit: optional(
+      parsed('a size', '10GB', parseSize),
+      "What it may take on the machine's disk; older bytes go first. Default: 10GiB, and never more than what is free beside it.",
+    ),
+  };
+  return block(shape, '{ split: true }');
 }
 
 function retry() {

@@ -30,6 +30,8 @@ export interface Settings {
     readonly idleSeconds: number | null;
     readonly stallSeconds: number | null;
   };
+  /** `limitBytes`: what it may take on the machine's disk; null: what the runner finds right. */
+  readonly log: { readonly split: boolean; readonly limitBytes: number | null };
   readonly retry: { readonly on: readonly ('preempted' | 'lost')[]; readonly attempts: number; readonly resumeFrom: string | null };
 }
 

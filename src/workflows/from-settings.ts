@@ -24,13 +24,13 @@ export function upInput(settings: Settings, forOneJob: boolean, unprotected = fa
 }
 
 /** What a caller decides at each `train`, beside the settings. */
-export type TrainChoices = Pick<TrainInput, 'command' | 'secrets' | 'detach' | 'teardown' | 'keepOnFailure'> & {
+export type TrainChoices = Pick<TrainInput, 'command' | 'secrets' | 'detach' | 'teardown' | 'keepOnFailure' | 'stamped'> & {
   /** As `UpInput` has it. */
   readonly unprotected?: boolean;
 };
 
 export function trainInput(settings: Settings, { unprotected = false, ...choices }: TrainChoices): TrainInput {
-  const { setup, env, sync, outputs, folder, metrics, retry } = settings;
+  const { setup, env, sync, outputs, folder, metrics, log, retry } = settings;
   return {
     ...choices,
     up: upInput(settings, true, unprotected),
@@ -41,6 +41,8 @@ export function trainInput(settings: Settings, { unprotected = false, ...choices
     folder,
     metrics,
     graceMs: defaultGraceMs,
+    splitLog: log.split,
+    logLimitBytes: log.limitBytes,
     attempts: retry.attempts,
   };
 }

@@ -19,6 +19,12 @@ export interface TrainInput {
   readonly folder: string;
   readonly metrics: Readonly<Record<string, string>>;
   readonly graceMs: number;
+  /** stdout and stderr into logs of their own; absent: false. */
+  readonly splitLog?: boolean;
+  /** Bytes that the log may take on the machine; absent or null: as many as the runner finds right. */
+  readonly logLimitBytes?: number | null;
+  /** Events of the log carry the times of all their bytes, and wait for them; absent: false. */
+  readonly stamped?: boolean;
   /** As `retry.attempts` says. */
   readonly attempts: number;
   /** Return as soon as the job has been accepted. */

@@ -54,7 +54,11 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
         leftovers: [],
       };
     }
-    const job = await followFrom({ job: submitted, machine, logOffset: 0, record: 0, follow: true, first: reached }, context, watched.onEvent);
+    const job = await followFrom(
+      { job: submitted, machine, logOffset: 0, record: 0, follow: true, first: reached, ...stamps(input) },
+      context,
+      watched.onEvent,
+    );
     if (job.end?.code !== 0 && (await reachedDeadline(machine, context))) throw goneError(machine, null, context);
     const outputs = await fetchOutputs(job, input, machine, context);
     const preempted = job.end?.reason === 'preempted';
@@ -93,7 +97,7 @@ async function submit(input: TrainInput, reached: ReachedMachine, context: RunCo
   context.ledger.putJob(job); // before the runner hears of it: a job that runs is never unknown here
   context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}` });
   const { ahead } = await reached.runner.call('submit', {
-    spec: { id: job.id, attempt: 1, command, setup, env, secrets, outputs, metrics, graceMs, resumeFrom: null },
+    spec: { id: job.id, attempt: 1, command, setup, env, secrets, outputs, metrics, graceMs, resumeFrom: null, ...logSpec(input) },
   });
   if (ahead > 0) {
     const jobs = ahead === 1 ? 'the job' : `the ${ahead} jobs`;
@@ -102,21 +106,29 @@ async function submit(input: TrainInput, reached: ReachedMachine, context: RunCo
   return job;
 }
 
+function logSpec({ splitLog = false, logLimitBytes = null }: TrainInput): { splitLog?: boolean; logLimit?: number } {
+  return { ...(splitLog ? { splitLog } : {}), ...(logLimitBytes === null ? {} : { logLimit: logLimitBytes }) };
+}
+
+function stamps({ stamped }: TrainInput): Pick<TrainInput, 'stamped'> {
+  return stamped === undefined ? {} : { stamped };
+}
+
 interface Watched {
   readonly last: Record<string, number>;
-  /** How far the log was shown. */
-  readonly logEnd: () => number;
+  /** How far the logs were shown. */
+  readonly logEnds: { readonly out: number; readonly err: number };
   readonly onEvent: OnJobEvent;
 }
 
 function watchEvents(onEvent: OnJobEvent): Watched {
   const last: Record<string, number> = {};
-  let logEnd = 0;
+  const logEnds = { out: 0, err: 0 };
   return {
     last,
-    logEnd: () => logEnd,
+    logEnds,
     onEvent: (event) => {
-      if (event.type === 'log') logEnd = event.offset + event.bytes.length;
+      if (event.type === 'log') logEnds[event.stream ?? 'out'] = event.offset + event.bytes.length;
       if (event.type === 'metric') {
         Object.assign(last, event.values);
         if (event.step !== null) last['step'] = event.step;
@@ -185,7 +197,11 @@ async function cancelAndShow(job: JobEntry, { input, machine, watched }: Unfinis
     cancelled.catch(() => {}); // awaited below, unless the machine can't be reached at all
     const first = await reachMachine(machine, context);
     const onlyLog: OnJobEvent = (event) => (event.type === 'log' ? watched.onEvent(event) : undefined);
-    await followFrom({ job, machine, logOffset: watched.logEnd(), record: 0, follow: true, first }, context, onlyLog);
+    await followFrom(
+      { job, machine, logOffset: watched.logEnds.out, errOffset: watched.logEnds.err, record: 0, follow: true, first, ...stamps(input) },
+      context,
+      onlyLog,
+    );
     await cancelled;
   } catch (error) {
     context.reporter.report({ type: 'note', level: 'warn', text: `${job.id} could not be cancelled: ${toGpuRunError(error).message}` });

@@ -1,8 +1,8 @@
 import { GpuRunError } from '../../core/errors.ts';
 import { BaseCommand } from '../base-command.ts';
-import { configFlags, jobArg, option, toggle } from '../flags.ts';
+import { configFlags, jobArg, logFlags, option, toggle } from '../flags.ts';
 import { createJobOutput } from '../job-output.ts';
-import { parseCount, parseOffset } from '../numbers.ts';
+import { parseCount, parseOffset, parseSince } from '../numbers.ts';
 import { jobDocument } from '../render/documents.ts';
 import { endLine } from '../render/job-view.ts';
 
@@ -12,6 +12,7 @@ Works over lost connections, and from this computer's copy when the machine is g
   static override examples = [
     '<%= config.bin %> logs --follow',
     '<%= config.bin %> logs job-20261121-k3v9xq --tail 20',
+    '<%= config.bin %> logs --since 10m --timestamps',
     { description: 'What came behind the first 4096 bytes:', command: '<%= config.bin %> logs --after 4096' },
   ];
   static override args = { job: jobArg };
@@ -20,36 +21,55 @@ Works over lost connections, and from this computer's copy when the machine is g
     follow: toggle('follow', 'Wait for more until the job has ended', { char: 'f' }),
     after: option('after', 'Byte offset to start from; negative: so many bytes before the end', 'OFFSET'),
     tail: option('tail', 'Only the last N lines of what is there', 'N'),
+    since: option('since', 'Only lines that began within this time back from now, or at this moment or later', '10m'),
+    stdout: toggle('stdout', 'Only stdout, of a job that was started with --split'),
+    stderr: toggle('stderr', 'Only stderr, of a job that was started with --split; with --after: a place in that'),
+    ...logFlags,
   };
 
   async run(): Promise<number> {
     const { args, flags } = await this.parse(Logs);
-    if (flags.after !== undefined && flags.tail !== undefined) {
-      throw new GpuRunError('usage', '--after and --tail exclude each other.', { hints: ['Take one of them away.'] });
-    }
+    exclude(flags, 'after', 'tail');
+    exclude(flags, 'after', 'since');
+    exclude(flags, 'stdout', 'stderr');
     const after = flags.after === undefined ? 0 : parseOffset(flags.after);
     const tailLines = flags.tail === undefined ? null : parseCount(flags.tail, '--tail');
+    const sinceMs = flags.since === undefined ? null : parseSince(flags.since, Date.now());
+    const streams = flags.stderr ? 'err' : flags.stdout || after !== 0 ? 'out' : 'both';
+    const timestamps = flags.timestamps ?? false;
     const [{ findJob }, { follow }] = await Promise.all([import('../../workflows/find.ts'), import('../../workflows/follow.ts')]);
     const machineName = args.job === undefined ? (await this.settings(flags)).name : '';
     const following = flags.follow ?? false;
-    const text: string[] = [];
-    const decoder = new TextDecoder();
+    const whole = { out: createText(), err: createText() };
     try {
       const job = await this.withContext({ onInterrupt: 'Interrupted. The job goes on.', endsWithStdout: true }, async (context, progress) => {
         const { id } = findJob({ jobId: args.job ?? null, machineName, unfinished: false }, context);
-        const output = createJobOutput(this.screen, progress, { states: following });
-        const whole = this.screen.mode.json && !following; // one document, as with every other command
-        const onEvent: typeof output.onEvent = whole
-          ? (event) => void (event.type === 'log' && text.push(decoder.decode(event.bytes, { stream: true })))
+        const output = createJobOutput(this.screen, progress, { states: following, timestamps, fold: flags.fold });
+        const oneDocument = this.screen.mode.json && !following; // as with every other command
+        const onEvent: typeof output.onEvent = oneDocument
+          ? (event) => void (event.type === 'log' && whole[event.stream ?? 'out'].add(event.bytes))
           : output.onEvent;
-        const ended = await follow({ jobId: id, after, tailLines, follow: following }, context, onEvent);
+        const input = { jobId: id, after, tailLines, sinceMs, streams, stamped: timestamps, follow: following } as const;
+        const ended = await follow(input, context, onEvent);
         if (following || ended.state !== 'ended') await output.print(endLine(ended));
         return ended;
       });
-      return this.finish({ job: jobDocument(job), ...(following ? {} : { log: text.join('') + decoder.decode() }) }, null);
+      const stderr = whole.err.all();
+      return this.finish({ job: jobDocument(job), ...(following ? {} : { log: whole.out.all(), ...(stderr === '' ? {} : { stderr }) }) }, null);
     } catch (error) {
       if (this.screen.out.isClosed) return 0;
       throw error;
     }
   }
+}
+
+function createText(): { add(bytes: Uint8Array): void; all(): string } {
+  const decoder = new TextDecoder();
+  const text: string[] = [];
+  return { add: (bytes) => void text.push(decoder.decode(bytes, { stream: true })), all: () => text.join('') + decoder.decode() };
+}
+
+function exclude<Name extends string>(flags: Readonly<Partial<Record<Name, unknown>>>, one: Name, other: Name): void {
+  if (flags[one] === undefined || flags[other] === undefined) return;
+  throw new GpuRunError('usage', `--${one} and --${other} exclude each other.`, { hints: ['Take one of them away.'] });
 }

@@ -4,7 +4,7 @@ import type { JobCommand } from '../../core/job.ts';
 import { formatUsd } from '../../core/money.ts';
 import type { TrainResult } from '../../workflows/train-input.ts';
 import { BaseCommand } from '../base-command.ts';
-import { dryRunFlag, jobFlags, machineFlags, nameArg, toggle } from '../flags.ts';
+import { dryRunFlag, jobFlags, logFlags, machineFlags, nameArg, toggle } from '../flags.ts';
 import { createJobOutput } from '../job-output.ts';
 import { jobSummary } from '../job-summary.ts';
 import { type Verdict, verdictOf } from '../job-verdict.ts';
@@ -27,6 +27,7 @@ The exit code is the command's own. A machine that was rented for it goes down a
   static override flags = {
     ...machineFlags,
     ...jobFlags,
+    ...logFlags,
     detach: toggle('detach', 'Return as soon as the job was accepted; `gpu-run logs --follow` shows it'),
     down: toggle('down', 'Take the machine down at the end, even if it was up before'),
     keep: toggle('keep', 'Leave the machine up at the end'),
@@ -52,10 +53,16 @@ The exit code is the command's own. A machine that was rented for it goes down a
       const plan = await this.withContext({ folder }, (context) => planUp(upInput(settings, true), context));
       return this.finish(planDocument(plan), renderPlan(name, plan, this.view));
     }
-    const choices = { detach: flags.detach ?? false, teardown, keepOnFailure: flags['keep-on-failure'] ?? false, unprotected: flags.yes ?? false };
+    const choices = {
+      detach: flags.detach ?? false,
+      teardown,
+      keepOnFailure: flags['keep-on-failure'] ?? false,
+      unprotected: flags.yes ?? false,
+      stamped: flags.timestamps ?? false,
+    };
     const input = trainInput(settings, { command: job, secrets, ...choices });
     const result = await this.withContext({ folder, atStake: name }, async (context, progress) => {
-      const output = createJobOutput(this.screen, progress, { states: true });
+      const output = createJobOutput(this.screen, progress, { states: true, timestamps: choices.stamped, fold: flags.fold });
       const done = await train(input, context, output.onEvent);
       const { id } = done.job;
       const verdict = verdictOf(done.job, done.leftovers);

@@ -1,14 +1,17 @@
-/** A job's events as they come: raw log bytes to stdout unchanged, everything of ours to stderr. */
+/** A job's events as they come: its stdout to ours and its stderr to ours, unchanged unless something else was asked for; everything of ours to stderr. */
 import type { JobEntry, JobState } from '../../core/job.ts';
 import { formatUsd } from '../../core/money.ts';
-import type { OnJobEvent } from '../../workflows/job-event.ts';
+import { formatSize } from '../../core/size.ts';
+import type { LogStream } from '../../protocol/log.ts';
+import type { JobEvent, OnJobEvent } from '../../workflows/job-event.ts';
+import { chain, type LineFilter, type Timed } from './log-lines.ts';
 import type { ProgressView } from './progress-view.ts';
 import type { Style } from './style.ts';
 import { harmless, span } from './text.ts';
 
 export interface JobViewParts {
   readonly out: (bytes: Uint8Array) => Promise<void>;
-  readonly err: (text: string) => Promise<void>;
+  readonly err: (data: string | Uint8Array) => Promise<void>;
   readonly style: Style;
   /** Gives way to the log. */
   readonly progress: Pick<ProgressView, 'clear' | 'wrote'>;
@@ -16,6 +19,8 @@ export interface JobViewParts {
   readonly sameTerminal: boolean;
   /** State changes are shown. Warnings always are. */
   readonly states: boolean;
+  /** What the log goes through, one a stream; absent: through nothing. */
+  readonly filter?: () => LineFilter;
 }
 
 export interface JobView {
@@ -31,30 +36,52 @@ const stateLines: Readonly<Record<Exclude<JobState, 'ended' | 'queued'>, string>
   cancelling: 'being told to end',
 };
 
-export function createJobView({ out, err, style, progress, sameTerminal, states }: JobViewParts): JobView {
+export function createJobView({ out, err, style, progress, sameTerminal, states, filter = () => chain([]) }: JobViewParts): JobView {
+  const filters = { out: filter(), err: filter() };
   let midLine = false;
-  const print = async (line: string) => {
+  const write = async (stream: LogStream, pieces: readonly Timed[]) => {
+    for (const { bytes } of pieces) {
+      if (bytes.length === 0) continue;
+      progress.clear();
+      await (stream === 'out' ? out(bytes) : err(bytes));
+      midLine = bytes.at(-1) !== 0x0a;
+      progress.wrote(midLine && sameTerminal);
+    }
+  };
+  const flush = async () => {
+    for (const stream of ['out', 'err'] as const) await write(stream, filters[stream].rest());
+  };
+  const printLine = async (line: string) => {
     progress.clear();
     await err(`${midLine && sameTerminal ? '\n' : ''}${line}\n`);
     midLine = false;
     progress.wrote(false);
   };
   return {
-    print,
+    print: async (line) => {
+      await flush();
+      await printLine(line);
+    },
     onEvent: async (event) => {
       if (event.type === 'log') {
-        if (event.bytes.length === 0) return;
-        progress.clear();
-        await out(event.bytes);
-        midLine = event.bytes.at(-1) !== 0x0a;
-        progress.wrote(midLine && sameTerminal);
+        const { stream = 'out', bytes, at = null } = event;
+        await write(stream, filters[stream].push({ bytes, at }));
+      } else if (event.type === 'gap') {
+        await printLine(`${style.yellow('Warning:')} ${gapLine(event)}`);
       } else if (event.type === 'note') {
-        await print(event.level === 'warn' ? `${style.yellow('Warning:')} ${harmless(event.text)}` : style.dim(harmless(event.text)));
-      } else if (event.type === 'state' && event.state !== 'ended' && event.state !== 'queued' && states) {
-        await print(style.dim(`[${stateLines[event.state]}]`));
+        await printLine(event.level === 'warn' ? `${style.yellow('Warning:')} ${harmless(event.text)}` : style.dim(harmless(event.text)));
+      } else if (event.type === 'state') {
+        if (event.state === 'ended') await flush();
+        else if (event.state !== 'queued' && states) await printLine(style.dim(`[${stateLines[event.state]}]`));
       }
     },
   };
+}
+
+/** On the machine, the disk had no room for them any more. */
+function gapLine({ stream, from, to }: Extract<JobEvent, { readonly type: 'gap' }>): string {
+  const which = stream === 'err' ? "the log's stderr" : 'the log';
+  return `bytes ${from} to ${to} of ${which} (${formatSize(to - from)}) are gone: it had outgrown its limit on the machine`;
 }
 
 /** `job-20261121-k3v9xq ended with exit code 0 after 12s on local (cost $0.00)`. `where` and the cost are left out where they are not known. */

@@ -132,6 +132,17 @@ test('the log of a job whose machine is gone: whole, from an offset, its end, as
   expect(stdout.trimEnd().split('\n')).toHaveLength(1);
 });
 
+test('the log with its times, from a time on, and with folded bars', async () => {
+  rememberJob(place, 'begin\n\r10%\r20%\nend\n');
+  writeFileSync(join(place.home, 'jobs', jobId, 'log.times'), '6 1000\n19 2000\n');
+  const at = (second: number) => `1970-01-01T00:00:0${second}.000Z`;
+  const { stdout } = await place.call(['logs', '--timestamps'], { CI: 'true' });
+  expect(stdout).toBe(`${at(1)} begin\n${at(2)} 20%\n${at(2)} end\n`);
+  expect(await place.call(['logs', '--since', at(2), '--no-fold'], { CI: 'true' })).toMatchObject({ code: 0, stdout: '\r10%\r20%\nend\n', stderr: '' });
+  expect(await place.call(['logs', '--since', '1m', '--after', '2'])).toMatchObject({ code: 2, stderr: expect.stringContaining('--after and --since') });
+  expect(await place.call(['logs', '--stderr'])).toMatchObject({ code: 64, stderr: expect.stringContaining('one log') });
+});
+
 test('with --follow and --json, events come as lines and the document is the last of them', async () => {
   rememberJob(place, 'loss=1\n');
   const { code, stdout, stderr } = await place.call(['logs', '--follow', '--json']);

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { createFold } from '../../../src/cli/render/fold-bars.ts';
 import { createJobView, endLine } from '../../../src/cli/render/job-view.ts';
 import { createEventWriter } from '../../../src/cli/render/json-events.ts';
+import type { LineFilter } from '../../../src/cli/render/log-lines.ts';
 import { createStyle } from '../../../src/cli/render/style.ts';
 import type { JobEvent } from '../../../src/workflows/job-event.ts';
 import { jobEntry, noon } from './entries.ts';
@@ -8,13 +10,13 @@ import { jobEntry, noon } from './entries.ts';
 const log = (text: string | Uint8Array, offset = 0): JobEvent => ({ type: 'log', offset, bytes: typeof text === 'string' ? Buffer.from(text) : text });
 const state = (name: 'queued' | 'setup' | 'running'): JobEvent => ({ type: 'state', at: noon, state: name, end: null });
 
-function setUp(choices: { readonly sameTerminal: boolean; readonly states: boolean }) {
+function setUp(choices: { readonly sameTerminal: boolean; readonly states: boolean; readonly filter?: () => LineFilter }) {
   const out: Uint8Array[] = [];
   const err: string[] = [];
   const gaveWay: string[] = [];
   const view = createJobView({
     out: async (bytes) => void out.push(bytes),
-    err: async (text) => void err.push(text),
+    err: async (data) => void err.push(typeof data === 'string' ? data : Buffer.from(data).toString()),
     style: createStyle(false),
     progress: { clear: () => void gaveWay.push('clear'), wrote: (midLine) => void gaveWay.push(midLine ? 'mid line' : 'line end') },
     ...choices,
@@ -31,6 +33,26 @@ test('the log reaches stdout byte for byte, whatever it holds', async () => {
   await view.print('done');
   expect(stdout()).toEqual(Buffer.concat([bytes, Buffer.from('no newline at the end')]));
   expect(stderr()).toBe('done\n');
+});
+
+test('stderr of its own goes to stderr, and what is gone is said there', async () => {
+  const { view, stdout, stderr } = setUp({ sameTerminal: false, states: true });
+  await view.onEvent(log('out\n'));
+  await view.onEvent({ type: 'log', stream: 'err', offset: 0, bytes: Buffer.from('err\n') });
+  await view.onEvent({ type: 'gap', stream: 'out', from: 4, to: 5_000_004 });
+  expect(stdout().toString()).toBe('out\n');
+  expect(stderr()).toBe('err\nWarning: bytes 4 to 5000004 of the log (5MB) are gone: it had outgrown its limit on the machine\n');
+});
+
+test('what a filter holds back comes before lines of ours, and at the end', async () => {
+  const { view, stdout } = setUp({ sameTerminal: false, states: false, filter: () => createFold(() => 0) });
+  await view.onEvent(log('50%\r100%'));
+  expect(stdout()).toHaveLength(0);
+  await view.onEvent({ type: 'state', at: noon, state: 'ended', end: null });
+  expect(stdout().toString()).toBe('100%\n');
+  await view.onEvent(log('unfinished'));
+  await view.print('done');
+  expect(stdout().toString()).toBe('100%\nunfinished');
 });
 
 test('states and notes go to stderr', async () => {
@@ -99,6 +121,8 @@ test('events as JSON Lines; a character that was cut in two comes whole', async 
   await write({ type: 'metric', at: noon, values: { loss: 0.5 }, step: 3, epoch: null });
   await write({ type: 'state', at: noon, state: 'ended', end: { code: 137, signal: 'SIGKILL', reason: 'signal', detail: null } });
   await write({ type: 'note', at: noon, level: 'info', text: 'two\nlines' });
+  await write({ type: 'log', stream: 'err', offset: 7, bytes: Buffer.from('late\n'), at: noon });
+  await write({ type: 'gap', stream: 'out', from: 7, to: 9 });
   expect(
     lines
       .join('')
@@ -111,5 +135,7 @@ test('events as JSON Lines; a character that was cut in two comes whole', async 
     { type: 'metric', at: '2026-11-21T12:00:00.000Z', values: { loss: 0.5 }, step: 3, epoch: null },
     { type: 'state', at: '2026-11-21T12:00:00.000Z', state: 'ended', exitCode: 137, signal: 'SIGKILL', reason: 'signal' },
     { type: 'note', at: '2026-11-21T12:00:00.000Z', level: 'info', text: 'two\nlines' },
+    { type: 'log', stream: 'stderr', at: '2026-11-21T12:00:00.000Z', offset: 7, bytes: 5, text: 'late\n' },
+    { type: 'gap', from: 7, to: 9 },
   ]);
 });

@@ -2,7 +2,6 @@
 import { expect, test } from 'vitest';
 import type { JobRecord } from '../../../src/core/job.ts';
 import { ownIdentity } from '../../../src/core/process-identity.ts';
-
 import { report } from '../../../src/workflows/report.ts';
 import { JobCopy } from '../../../src/workflows/write-copy.ts';
 import { jobEntry, machineEntry } from '../cli/entries.ts';
