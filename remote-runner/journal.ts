@@ -17,6 +17,8 @@ export interface JournalFacts {
   /** Where reading the log and the metrics file for metrics goes on. */
   readonly logMetricsAt: number;
   readonly fileMetricsAt: number;
+  /** Where the log's metrics have come to in the training. */
+  readonly logPlace: { readonly step: number | null; readonly epoch: number | null };
 }
 
 export interface Journal {
@@ -31,10 +33,12 @@ export interface Journal {
 
 const pieceBytes = 256 * 1024;
 
+const nowhere: JournalFacts['logPlace'] = { step: null, epoch: null };
+
 export function openJournal(file: string, now: () => number = Date.now): Journal {
   const fd = openSync(file, 'a+', 0o600);
   let last = 0;
-  let facts: JournalFacts = { state: null, end: null, startedAt: null, endedAt: null, logMetricsAt: 0, fileMetricsAt: 0 };
+  let facts: JournalFacts = { state: null, end: null, startedAt: null, endedAt: null, logMetricsAt: 0, fileMetricsAt: 0, logPlace: nowhere };
   let size = 0;
   for (const { record, end } of wholeRecords(fd, 0)) {
     last = record.n;
@@ -73,7 +77,10 @@ export function openJournal(file: string, now: () => number = Date.now): Journal
 }
 
 function learn(facts: JournalFacts, record: JobRecord): JournalFacts {
-  if (record.type === 'metric') return record.source === 'file' ? { ...facts, fileMetricsAt: record.at } : { ...facts, logMetricsAt: record.at };
+  if (record.type === 'metric') {
+    if (record.source === 'file') return { ...facts, fileMetricsAt: record.at };
+    return { ...facts, logMetricsAt: record.at, logPlace: { step: record.step ?? facts.logPlace.step, epoch: record.epoch ?? facts.logPlace.epoch } };
+  }
   if (record.type !== 'state') return facts;
   if (record.state === 'ended') return { ...facts, state: 'ended', end: record.end, endedAt: record.t };
   const starts = record.state === 'setup' || record.state === 'running';

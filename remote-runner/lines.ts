@@ -1,6 +1,7 @@
 /** Reads a growing text file line by line, by offset and in bounded pieces. `\r` ends a line as `\n` does: progress bars. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { isMissing } from './durable.ts';
+import type { LineChoice } from './line-choice.ts';
 
 export interface Line {
   readonly text: string;
@@ -22,8 +23,9 @@ const longestLine = 64 * 1024;
 const newline = 0x0a;
 const carriageReturn = 0x0d;
 
-/** `wanted` looks at a line's first byte: lines that it refuses cost nothing. The file may appear later. */
-export function openLines(file: string, from: number, wanted: (firstByte: number) => boolean): LineSource {
+/** Lines that the choice refuses cost hardly anything. The file may appear later. */
+export function openLines(file: string, from: number, choice: LineChoice): LineSource {
+  const { marks, isMarked, isWanted } = choice;
   const piece = Buffer.alloc(pieceBytes);
   let fd: number | null = null;
   let at = from;
@@ -32,14 +34,19 @@ export function openLines(file: string, from: number, wanted: (firstByte: number
   const cut = (length: number, final: boolean): Line[] => {
     const lines: Line[] = [];
     let start = 0;
+    let marked = false;
     const take = (end: number, behind: number) => {
       const fits = !insideLongLine && end > start && end - start <= longestLine;
-      if (fits && wanted(piece[start] as number)) lines.push({ text: piece.toString('utf8', start, end), end: at + behind });
+      if (fits && isWanted(piece, start, end, marked)) lines.push({ text: piece.toString('utf8', start, end), end: at + behind });
       insideLongLine = false;
+      marked = false;
       start = behind;
     };
     for (let index = 0; index < length; index++) {
-      if (piece[index] === newline || piece[index] === carriageReturn) take(index, index + 1);
+      const byte = piece[index] as number;
+      if (marks[byte] === 0) continue;
+      if (byte === newline || byte === carriageReturn) take(index, index + 1);
+      else if (!marked) marked = isMarked(piece, index, start);
     }
     if (final && start < length) take(length, length);
     if (length - start > longestLine) {

@@ -1,8 +1,11 @@
 /** Metrics of one job, from its metrics file and its log, as records with the offset where reading goes on after a restart. */
-
-import type { JournalFacts, NewRecord } from './journal.ts';
+import type { MetricSource } from '../src/protocol/job.ts';
+import { createFrameworkReader, type FrameworkReader } from './framework-lines.ts';
+import type { NewRecord } from './journal.ts';
+import { everyLine, objectLines, tellingLines } from './line-choice.ts';
 import { type Line, openLines } from './lines.ts';
 import type { JobFolder } from './machine-folder.ts';
+import { createMetricFilter, type MetricPlace, type MetricRecord } from './metric-filter.ts';
 import { createPatternSearch, type Measured, type PatternSearch, readJsonLine } from './metric-line.ts';
 
 export interface MetricReader {
@@ -11,41 +14,58 @@ export interface MetricReader {
   close(): void;
 }
 
-const openBrace = 0x7b;
+/** Something measured in the log. */
+interface Found extends Measured {
+  readonly source: Exclude<MetricSource, 'file'>;
+  readonly at: number;
+}
 
-export function openMetrics(job: JobFolder, patterns: Readonly<Record<string, string>>, from: JournalFacts): MetricReader {
+export function openMetrics(job: JobFolder, patterns: Readonly<Record<string, string>>, from: MetricPlace, now: () => number = Date.now): MetricReader {
   const search = Object.keys(patterns).length === 0 ? null : createPatternSearch(patterns);
-  const log = openLines(job.log, from.logMetricsAt, (first) => search !== null || first === openBrace);
-  const file = openLines(job.metrics, from.fileMetricsAt, (first) => first === openBrace);
+  const log = openLines(job.log, from.logMetricsAt, search === null ? tellingLines : everyLine);
+  const file = openLines(job.metrics, from.fileMetricsAt, objectLines);
+  const frameworks = createFrameworkReader(from.logPlace);
+  const filter = createMetricFilter();
+  /** Offsets of the records never go back: after a restart, reading goes on at the last one. */
+  let at = from.logMetricsAt;
   return {
     read(final) {
       const fromFile = file.read(final);
       const fromLog = log.read(final);
-      if (fromFile === null && fromLog === null) return null;
-      return [...fileRecords(fromFile ?? []), ...logRecords(fromLog ?? [], search)];
+      const { found, notes } = findInLog(fromLog ?? [], search, frameworks, now());
+      const held = frameworks.due(now(), final && fromLog === null ? 'all' : 'due').map(toFound);
+      if (fromFile === null && fromLog === null && held.length === 0) return null;
+      const records = [...fileRecords(fromFile ?? []), ...[...found, ...held].map(logRecord)];
+      return [...filter(records), ...notes];
     },
     close() {
       log.close();
       file.close();
     },
   };
+
+  function logRecord({ values, step, epoch, source, at: end }: Found): MetricRecord {
+    at = Math.max(at, end);
+    return { type: 'metric', values, step, epoch, source, at };
+  }
 }
 
-function fileRecords(lines: readonly Line[]): NewRecord[] {
+function fileRecords(lines: readonly Line[]): MetricRecord[] {
   return lines.flatMap(({ text, end }) => {
     const measured = readJsonLine(text);
     return measured === null ? [] : [{ type: 'metric', ...measured, source: 'file', at: end } satisfies NewRecord];
   });
 }
 
-/** One record a line at most: after a restart, reading goes on behind the last line that gave one. */
-function logRecords(lines: readonly Line[], search: PatternSearch | null): NewRecord[] {
+/** What the user's JSON and patterns say about a line goes before what a framework's reader makes of it. */
+function findInLog(lines: readonly Line[], search: PatternSearch | null, frameworks: FrameworkReader, now: number): { found: Found[]; notes: NewRecord[] } {
   const { found, dropped } = search?.search(lines.map(({ text }) => text)) ?? { found: [], dropped: [] };
-  const records = lines.flatMap(({ text, end }, index) => {
+  const metrics = lines.flatMap(({ text, end }, index): Found[] => {
     const json = readJsonLine(text);
     const measured = merge(json, found[index] ?? null);
-    if (measured === null) return [];
-    return [{ type: 'metric', ...measured, source: json === null ? 'regex' : 'json', at: end } satisfies NewRecord];
+    if (measured === null) return frameworks.read(text, end, now).map(toFound);
+    const held = frameworks.due(now, 'complete').map(toFound); // lies before this line, and reading may go on behind it
+    return [...held, { ...measured, source: json === null ? 'regex' : 'json', at: end }];
   });
   const notes = dropped.map((name): NewRecord => {
     return {
@@ -54,7 +74,12 @@ function logRecords(lines: readonly Line[], search: PatternSearch | null): NewRe
       text: `The pattern of the metric '${name}' took longer than a second for a part of the log; it isn't used any more.`,
     };
   });
-  return [...records, ...notes];
+  return { found: metrics, notes };
+}
+
+function toFound({ sighting, at }: ReturnType<FrameworkReader['due']>[number]): Found {
+  const { values, step, epoch, source } = sighting;
+  return { values, step, epoch, source, at };
 }
 
 function merge(json: Measured | null, patterns: Measured | null): Measured | null {

@@ -1,7 +1,7 @@
 /** A job: one command on a machine. Its wire form stands in `protocol/`; this is what the laptop keeps. */
 import type { JobEnd, JobState } from '../protocol/job.ts';
 
-export type { Checkpoint, JobCommand, JobEnd, JobRecord, JobState } from '../protocol/job.ts';
+export type { Checkpoint, JobCommand, JobEnd, JobRecord, JobState, MetricSource } from '../protocol/job.ts';
 export type { TelemetrySpan } from '../protocol/telemetry.ts';
 
 export interface JobEntry {

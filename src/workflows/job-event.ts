@@ -1,5 +1,5 @@
 /** What a follower of a job sees, in order. The same events in the SDK, in `--json` and behind what the terminal shows. */
-import type { Checkpoint, JobEnd, JobRecord, JobState, TelemetrySpan } from '../core/job.ts';
+import type { Checkpoint, JobEnd, JobRecord, JobState, MetricSource, TelemetrySpan } from '../core/job.ts';
 import type { LogGap, LogStream } from '../protocol/log.ts';
 
 /** Raw bytes of the job's log. Offsets are contiguous over reconnects, in each stream. */
@@ -23,6 +23,8 @@ export type JobEvent =
       readonly values: Readonly<Record<string, number>>;
       readonly step: number | null;
       readonly epoch: number | null;
+      /** Which reader found it. */
+      readonly source: MetricSource;
     }
   | { readonly type: 'state'; readonly at: number; readonly state: JobState; readonly end: JobEnd | null }
   | { readonly type: 'note'; readonly at: number; readonly level: 'info' | 'warn'; readonly text: string }
@@ -36,7 +38,7 @@ export function toEvent(record: JobRecord): JobEvent {
   const at = record.t;
   switch (record.type) {
     case 'metric':
-      return { type: 'metric', at, values: record.values, step: record.step, epoch: record.epoch };
+      return { type: 'metric', at, values: record.values, step: record.step, epoch: record.epoch, source: record.source };
     case 'note':
       return { type: 'note', at, level: record.level, text: record.text };
     case 'telemetry':

@@ -33,7 +33,7 @@ function toJson(event: Exclude<JobEvent, { type: 'log' }>): object {
   const at = isoTime(event.at);
   switch (event.type) {
     case 'metric':
-      return { type: 'metric', at, values: event.values, step: event.step, epoch: event.epoch };
+      return { type: 'metric', at, values: event.values, step: event.step, epoch: event.epoch, source: event.source };
     case 'gpu':
       return { type: 'gpu', at, span: { ...event.span, from: isoTime(event.span.from), to: isoTime(event.span.to) } };
     case 'checkpoint':

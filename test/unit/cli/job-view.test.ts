@@ -28,7 +28,7 @@ test('the log reaches stdout byte for byte, whatever it holds', async () => {
   const { view, stdout, stderr } = setUp({ sameTerminal: false, states: true });
   const bytes = Uint8Array.from({ length: 1_024 }, (_, index) => index % 256);
   await view.onEvent(log(bytes));
-  await view.onEvent({ type: 'metric', at: noon, values: { loss: 1 }, step: null, epoch: null });
+  await view.onEvent({ type: 'metric', at: noon, values: { loss: 1 }, step: null, epoch: null, source: 'json' });
   await view.onEvent(log('no newline at the end', 1_024));
   await view.print('done');
   expect(stdout()).toEqual(Buffer.concat([bytes, Buffer.from('no newline at the end')]));
@@ -118,7 +118,7 @@ test('events as JSON Lines; a character that was cut in two comes whole', async 
   const cat = Buffer.from('a🐈b\n');
   await write(log(cat.subarray(0, 3)));
   await write(log(cat.subarray(3), 3));
-  await write({ type: 'metric', at: noon, values: { loss: 0.5 }, step: 3, epoch: null });
+  await write({ type: 'metric', at: noon, values: { loss: 0.5 }, step: 3, epoch: null, source: 'keras' });
   await write({ type: 'state', at: noon, state: 'ended', end: { code: 137, signal: 'SIGKILL', reason: 'signal', detail: null } });
   await write({ type: 'note', at: noon, level: 'info', text: 'two\nlines' });
   await write({ type: 'log', stream: 'err', offset: 7, bytes: Buffer.from('late\n'), at: noon });
@@ -132,7 +132,7 @@ test('events as JSON Lines; a character that was cut in two comes whole', async 
   ).toEqual([
     { type: 'log', offset: 0, bytes: 3, text: 'a' },
     { type: 'log', offset: 3, bytes: 4, text: '🐈b\n' },
-    { type: 'metric', at: '2026-11-21T12:00:00.000Z', values: { loss: 0.5 }, step: 3, epoch: null },
+    { type: 'metric', at: '2026-11-21T12:00:00.000Z', values: { loss: 0.5 }, step: 3, epoch: null, source: 'keras' },
     { type: 'state', at: '2026-11-21T12:00:00.000Z', state: 'ended', exitCode: 137, signal: 'SIGKILL', reason: 'signal' },
     { type: 'note', at: '2026-11-21T12:00:00.000Z', level: 'info', text: 'two\nlines' },
     { type: 'log', stream: 'stderr', at: '2026-11-21T12:00:00.000Z', offset: 7, bytes: 5, text: 'late\n' },

@@ -81,14 +81,22 @@ describe('the journal', () => {
       metric(10),
       { ...metric(77), source: 'file' } as NewRecord,
       metric(20),
-      { ...metric(30), source: 'regex' } as NewRecord,
+      { ...metric(30), source: 'regex', epoch: 2 } as NewRecord,
     ]);
-    expect(journal.facts).toMatchObject({ state: 'running', startedAt: 1234, logMetricsAt: 30, fileMetricsAt: 77 });
+    expect(journal.facts).toMatchObject({ state: 'running', startedAt: 1234, logMetricsAt: 30, fileMetricsAt: 77, logPlace: { step: null, epoch: 2 } });
     journal.append([{ type: 'state', state: 'ended', logOffset: 5, end }]);
     expect(() => journal.append([note('late')])).toThrow('has ended');
     journal.close();
     const again = openJournal(file);
-    expect(again.facts).toEqual({ state: 'ended', end, startedAt: 1234, endedAt: 1234, logMetricsAt: 30, fileMetricsAt: 77 });
+    expect(again.facts).toEqual({
+      state: 'ended',
+      end,
+      startedAt: 1234,
+      endedAt: 1234,
+      logMetricsAt: 30,
+      fileMetricsAt: 77,
+      logPlace: { step: null, epoch: 2 },
+    });
     expect(() => again.append([note('late')])).toThrow('has ended');
     again.close();
   });

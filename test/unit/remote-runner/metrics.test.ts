@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { everyLine } from '../../../remote-runner/line-choice.ts';
 import { openLines } from '../../../remote-runner/lines.ts';
 import { createPatternSearch, readJsonLine } from '../../../remote-runner/metric-line.ts';
 import type { JobRecord } from '../../../src/protocol/job.ts';
@@ -82,7 +83,7 @@ describe('patterns', () => {
 });
 
 describe('lines', () => {
-  const all = () => true;
+  const all = everyLine;
 
   test('come out the same however they were written, and reading can stop and go on behind any of them', () => {
     const line = fc.stringMatching(/^[a-zä{}]{0,12}$/);

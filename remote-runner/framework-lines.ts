@@ -1,0 +1,56 @@
+/** What a line of a log says about the training in a framework's own words, at the pace at which it is worth a record. */
+import { createPace, type Pace, type Seen } from './metric-pace.ts';
+import { plainText, type Sighting } from './metric-text.ts';
+import { createBarReader } from './read-bar.ts';
+import { readDict } from './read-dict.ts';
+import { createKerasReader, type TrainingPlace } from './read-keras.ts';
+import { readPairs } from './read-pairs.ts';
+
+export interface FrameworkReader {
+  /** What is to be recorded after this line, in order. `end`: the offset behind it. */
+  read(line: string, end: number, now: number): readonly Seen[];
+  /** What was held back, and is due after a second, or complete, or anything. */
+  due(now: number, which: 'due' | 'complete' | 'all'): readonly Seen[];
+}
+
+/** Longer lines are no progress bars and no lines of a training loop; characters. */
+const longestRead = 2 * 1024;
+/** tqdm goes back by it from a bar that it has drawn below another one. */
+const cursorUp = '\u001b[A';
+const mostValues = 100;
+const longestName = 200;
+
+/** `from`: where a reader before this had come to in the training. */
+export function createFrameworkReader(from: TrainingPlace): FrameworkReader {
+  const keras = createKerasReader(from);
+  const bars = createBarReader();
+  const paces = new Map<string, Pace>();
+
+  const sight = (text: string, nested: boolean): Sighting | null => {
+    if (text.startsWith('{')) {
+      const dict = readDict(text);
+      // The Trainer of Hugging Face prints beside its bar, which alone knows the step.
+      return dict === null || dict.step !== null || dict.epoch === null ? dict : { ...dict, step: bars.step };
+    }
+    return keras.read(text) ?? bars.read(text, nested) ?? readPairs(text);
+  };
+  return {
+    read(line, end, now) {
+      if (line.length > longestRead) return [];
+      const sighting = sight(plainText(line), line.includes(cursorUp));
+      if (sighting === null) return [];
+      const seen = { sighting: bounded(sighting), at: end };
+      if (sighting.bar === null) return [seen];
+      const lane = `${sighting.source} ${sighting.bar.evaluates}`;
+      const pace = paces.get(lane) ?? createPace();
+      paces.set(lane, pace);
+      return pace.add(seen, now);
+    },
+    due: (now, which) => [...paces.values()].flatMap((pace) => pace.due(now, which)),
+  };
+}
+
+function bounded(sighting: Sighting): Sighting {
+  const entries = Object.entries(sighting.values).filter(([name]) => name.length <= longestName);
+  return { ...sighting, values: Object.fromEntries(entries.slice(0, mostValues)) };
+}
