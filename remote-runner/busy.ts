@@ -12,19 +12,36 @@ const whoWithinMs = 5_000;
 /** `none`: there is no GPU. `unknown`: the driver did not say. */
 export type GpuUse = 'none' | 'idle' | 'works' | 'unknown';
 
-export async function gpuUse(env: NodeJS.ProcessEnv = process.env): Promise<GpuUse> {
-  const query = ['--query-gpu=utilization.gpu', '--format=csv,noheader,nounits'];
+/** By the GPU's index; or what is true of all. */
+export type GpuUses = 'none' | 'unknown' | ReadonlyMap<number, Exclude<GpuUse, 'none'>>;
+
+export async function gpuUses(env: NodeJS.ProcessEnv = process.env): Promise<GpuUses> {
+  const query = ['--query-gpu=index,utilization.gpu', '--format=csv,noheader,nounits'];
   const end = await boundedRun('nvidia-smi', query, { env: toolEnv(env), withinMs: smiWithinMs });
   if (end.kind === 'not-found') return 'none';
-  return end.kind === 'ended' && end.code === 0 ? parseUse(end.stdout) : 'unknown';
+  return end.kind === 'ended' && end.code === 0 ? parseUses(end.stdout) : 'unknown';
 }
 
-/** One line a GPU, a whole number of percent; `[N/A]` where it can't tell (a GPU that is shared out). */
-export function parseUse(text: string): GpuUse {
-  const lines = text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]));
-  if (lines.length === 0) return 'unknown';
-  if (lines.some((line) => /^\d{1,3}$/.test(line) && Number(line) >= gpuWorksFrom)) return 'works';
-  return lines.every((line) => /^\d{1,3}$/.test(line)) ? 'idle' : 'unknown';
+/** One line a GPU, as `0, 97`: a whole number of percent; `[N/A]` where it can't tell (a GPU that is shared out). */
+export function parseUses(text: string): GpuUses {
+  const uses = new Map<number, Exclude<GpuUse, 'none'>>();
+  for (const [at, line] of text
+    .split('\n')
+    .filter((each) => each.trim() !== '')
+    .entries()) {
+    const fields = line.split(',').map((field) => field.trim());
+    const percent = fields.at(-1) ?? '';
+    uses.set(fields.length > 1 ? Number(fields[0]) : at, /^\d{1,3}$/.test(percent) ? (Number(percent) >= gpuWorksFrom ? 'works' : 'idle') : 'unknown');
+  }
+  return uses.size === 0 ? 'unknown' : uses;
+}
+
+/** Of some GPUs together, by their indexes; null: of all. One that is not there does not say. */
+export function useOf(uses: GpuUses, indexes: readonly number[] | null): GpuUse {
+  if (typeof uses === 'string') return uses;
+  const some = indexes === null ? [...uses.values()] : indexes.map((index) => uses.get(index) ?? 'unknown');
+  if (some.includes('works')) return 'works';
+  return some.includes('unknown') ? 'unknown' : 'idle';
 }
 
 /** Command lines of all processes, as far as they can be read; null: this system does not tell. */

@@ -22,6 +22,7 @@ export function checkSpec(value: unknown): JobSpec {
   need(spec.resumeFrom === null || isText(spec.resumeFrom), 'resumeFrom');
   need(spec.splitLog === undefined || typeof spec.splitLog === 'boolean', 'splitLog');
   need(spec.logLimit === undefined || (Number.isSafeInteger(spec.logLimit) && spec.logLimit > 0), 'logLimit');
+  need(spec.gpus === null || (Number.isSafeInteger(spec.gpus) && spec.gpus >= 1), 'gpus');
   return spec;
 }
 

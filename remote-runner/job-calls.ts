@@ -6,7 +6,9 @@ import { writeWithBallast } from './ballast.ts';
 import { checkSpec } from './check-spec.ts';
 import { readJson, writeDurably } from './durable.ts';
 import { requestEnd } from './end-request.ts';
+import { usableGpus } from './gpu-inventory.ts';
 import { createJob, enqueue, queueEntries, readOrder, readStanding, summarize, wakeServe } from './job-files.ts';
+import { waitsOf } from './line.ts';
 import { existingJob, jobFolder, jobIds, type MachineFolder } from './machine-folder.ts';
 import { RunnerError } from './runner-error.ts';
 import { liveHolder } from './serve-lock.ts';
@@ -27,6 +29,7 @@ export async function submit(params: Calls['submit']['params'], machine: Machine
     const why = { deadline: 'its time is over', budget: 'its budget is used up', idle: 'nobody has used it', stalled: 'its job had stalled' }[over.why];
     throw new RunnerError('conflict', `This machine is ending, as ${why}: it takes no more jobs.`);
   }
+  if (spec.gpus !== null) await checkGpus(spec.gpus);
   const job = createJob(machine, spec);
   enqueue(machine, job);
   const ahead = Math.max(
@@ -38,9 +41,21 @@ export async function submit(params: Calls['submit']['params'], machine: Machine
   return { ...summarize(job), ahead };
 }
 
+/** @throws RunnerError when the machine does not have so many, and so never will */
+async function checkGpus(wanted: number): Promise<void> {
+  const { gpus, problem } = await usableGpus();
+  if (gpus.length >= wanted) return;
+  const has = gpus.length === 0 ? 'none that answers' : `only ${gpus.length}`;
+  throw new RunnerError(
+    'unfit',
+    `The job needs ${wanted} ${wanted === 1 ? 'GPU' : 'GPUs'}, and this machine has ${has}${problem === null ? '' : `: ${problem}`}.`,
+  );
+}
+
 /** Oldest first. */
 export function listJobs(machine: MachineFolder): Calls['jobs']['result'] {
-  const jobs = jobIds(machine).map((id) => summarize(jobFolder(machine, id)));
+  const waits = waitsOf(machine, queueEntries(machine));
+  const jobs = jobIds(machine).map((id) => summarize(jobFolder(machine, id), waits.get(id)));
   return { jobs: jobs.sort((a, b) => a.createdAt - b.createdAt || a.id.localeCompare(b.id)) };
 }
 

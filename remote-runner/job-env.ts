@@ -3,6 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import type { JobCommand } from '../src/protocol/job.ts';
+import { visibilityOf } from './grant.ts';
 import type { JobOrder } from './job-files.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
 
@@ -26,6 +27,7 @@ export async function jobEnv(machine: MachineFolder, job: JobFolder, order: JobO
     GPU_RUN_NODES: '1',
     MASTER_ADDR: '127.0.0.1',
     MASTER_PORT: String(await freePort()),
+    ...visibilityOf(job),
     ...order.env,
     ...secrets,
     // Ours comes last: so that `node` is there on machines that have only that.

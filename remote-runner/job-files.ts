@@ -3,6 +3,7 @@ import { closeSync, existsSync, linkSync, mkdirSync, openSync, readdirSync, rena
 import { join } from 'node:path';
 import type { JobEnd, JobRecord, JobSpec, JobState, JobSummary } from '../src/protocol/job.ts';
 import { isMissing, readJson, readText, syncFolder, writeDurably } from './durable.ts';
+import { gpusOf } from './grant.ts';
 import { type JournalFacts, lastRecord } from './journal.ts';
 import { type JobFolder, jobFolder, type MachineFolder } from './machine-folder.ts';
 
@@ -106,13 +107,16 @@ export function readStanding(job: JobFolder): JobStanding | null {
   return readJson<JobStanding>(job.standing);
 }
 
-export function summarize(job: JobFolder): JobSummary {
-  const { id, attempt, command, createdAt, splitLog } = readOrder(job);
+/** `waitsFor`: as `JobSummary` has it. */
+export function summarize(job: JobFolder, waitsFor: string | null = null): JobSummary {
+  const { id, attempt, command, createdAt, splitLog, gpus = null } = readOrder(job);
   const standing = readStanding(job) ?? { state: 'queued', end: null, startedAt: null, endedAt: null };
   const newest = newestRecord(job);
   // The record comes first: a follower who has seen the end must find it here, too.
   const ended = newest?.type === 'state' && newest.state === 'ended' ? { state: newest.state, end: newest.end, endedAt: newest.t } : null;
   const words = command.kind === 'shell' ? command.text : command.argv.join(' ');
+  const givenGpus = gpusOf(job)?.map(({ index }) => index) ?? null;
+  const waits = standing.state === 'queued' && ended === null ? waitsFor : null;
   return {
     id,
     attempt,
@@ -120,6 +124,9 @@ export function summarize(job: JobFolder): JobSummary {
     ...ended,
     command: words,
     createdAt,
+    gpus,
+    givenGpus,
+    waitsFor: waits,
     logBytes: fileSize(job.log),
     ...(splitLog === true ? { errBytes: fileSize(job.err) } : {}),
     records: newest?.n ?? 0,

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cookieName } from './job-env.ts';
-import { type ProcessIdentity, type ProcessRow, processTable, startedWith } from './processes.ts';
+import { type ProcessIdentity, type ProcessRow, processTable, startedWith, startedWithEach } from './processes.ts';
 
 /**
  * `shims`: shims of this job whose process was seen alive or is our child. Only then their group is known to be this job's:
@@ -26,6 +26,11 @@ export function jobProcesses(jobId: string, shims: readonly ProcessIdentity[]): 
     grown = children.length > 0;
   }
   return [...found.values()];
+}
+
+/** Ids of all jobs of which anything runs, of any machine's. Empty without /proc. */
+export function jobsWithProcesses(): ReadonlySet<string> {
+  return startedWithEach(cookieName);
 }
 
 export interface EndOptions {

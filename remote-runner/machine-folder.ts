@@ -31,8 +31,10 @@ export interface MachineFolder {
   readonly watchLog: string;
   /** Why and since when the watchdog ends all this; from then on nothing is started. */
   readonly over: string;
-  /** What the watchdog has to tell whoever follows a job. */
+  /** What the watchdog has to tell whoever follows a job: see `watch-order.ts`. */
   readonly warning: string;
+  /** Which job is next, and what it waits for: `FirstInLine`. */
+  readonly firstInLine: string;
 }
 
 export function machineFolder(root: string): MachineFolder {
@@ -52,6 +54,7 @@ export function machineFolder(root: string): MachineFolder {
     watchLog: join(root, 'watch.log'),
     over: join(root, 'over.json'),
     warning: join(root, 'warning.json'),
+    firstInLine: join(root, 'first-in-line.json'),
   };
 }
 
@@ -79,6 +82,8 @@ export interface JobFolder {
   readonly metrics: string;
   /** `EndRequest`, once somebody wants it to end. */
   readonly cancel: string;
+  /** What it was given of the machine, once its turn has come: see `grant.ts`. */
+  readonly grant: string;
   /** The shim's notes on the setup; those on the command lie in the job's folder itself. */
   readonly setup: string;
   /** Hash of the setup that was begun, as it and the files that it names were then. */
@@ -98,6 +103,7 @@ export function jobFolder(machine: MachineFolder, id: string): JobFolder {
     standing: join(path, 'state.json'),
     metrics: join(path, 'metrics.jsonl'),
     cancel: join(path, 'cancel.json'),
+    grant: join(path, 'grant.json'),
     setup: join(path, 'setup'),
     setupHash: join(path, 'setup.hash'),
   };

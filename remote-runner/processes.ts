@@ -89,6 +89,21 @@ export function startedWith(pid: number, entry: string): boolean {
   }
 }
 
+/** The values that the variable `name` was given where any live process was started. Empty without /proc. */
+export function startedWithEach(name: string): ReadonlySet<string> {
+  const values = new Set<string>();
+  if (!hasProc()) return values;
+  for (const { pid } of processTable()) {
+    try {
+      const [, value] = new RegExp(`(?:^|\\0)${name}=([^\\0]*)`).exec(readFileSync(`/proc/${pid}/environ`, 'latin1')) ?? [];
+      if (value !== undefined) values.add(value);
+    } catch {
+      // It has just ended, or belongs to somebody else.
+    }
+  }
+  return values;
+}
+
 /** The identity that the shim wrote; null before it has. */
 export function readPidFile(file: string): ProcessIdentity | null {
   const [pid, started, boot] = readText(file)?.split('\n') ?? [];

@@ -1,6 +1,6 @@
 /**
- * The serving process: one a machine, detached, owns the queue, runs one job after the other. All it knows lies in files, so
- * that it can be killed at any moment and started again: the job goes on meanwhile.
+ * The serving process: one a machine, detached, owns the queue, and runs jobs one after the other, or side by side where each takes
+ * some GPUs only. All it knows lies in files, so that it can be killed at any moment and started again: the jobs go on meanwhile.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,15 +9,17 @@ import { readJson } from './durable.ts';
 import { type EndRequest, endRequest, requestEnd } from './end-request.ts';
 import { type QueueEntry, queueEntries, readStanding } from './job-files.ts';
 import { mendLeftovers } from './leftovers.ts';
+import { createLine, hasBegun } from './line.ts';
 import { jobFolder, type MachineFolder } from './machine-folder.ts';
 import { type ProviderWatch, watchProvider } from './provider-watch.ts';
+import { endQueuedJob, noteQueued } from './queued-job.ts';
 import { createSampler } from './sampler.ts';
 import { takeServeLock } from './serve-lock.ts';
 import { createStarter } from './start-serve.ts';
-import { endQueuedJob, noteQueued, type Surroundings, superviseJob } from './supervise.ts';
+import { type Surroundings, superviseJob } from './supervise.ts';
 import { isTakenBack, noteTakenBack, takenBackGraceMs } from './taken-back.ts';
 import { wakeOn } from './wake.ts';
-import { type Over, overOf, warningOf } from './watch-order.ts';
+import { type Over, overOf, warningsOf } from './watch-order.ts';
 
 const lookAgainMs = 1_000;
 const afterFailureMs = 1_000;
@@ -37,7 +39,8 @@ export async function serve(machine: MachineFolder, script: string, version: str
   if (lock === null) return;
   setBallast(machine);
   const wake = wakeOn([machine.queue, machine.root]);
-  let running: string | null = null;
+  const running = new Set<string>();
+  const line = createLine(machine, wake.poke);
   let takenBack = isTakenBack(machine);
   const onTakenBack = () => {
     takenBack = true; // what can't be written down is true all the same
@@ -46,9 +49,9 @@ export async function serve(machine: MachineFolder, script: string, version: str
   };
   const watch = watchProvider({ env: process.env, root: '/', onTakenBack });
   const watchdog = createStarter(machine, 'watch', script, version, false);
-  let warning: string | null = null;
+  let warnings: Readonly<Record<string, string>> = {};
   const around: Surroundings = {
-    warnings: () => [...(watch?.warnings() ?? []), ...(warning === null ? [] : [warning])],
+    warnings: (id) => [...(watch?.warnings() ?? []), ...(warnings[id] === undefined ? [] : [warnings[id]])],
     isTakenBack: async () => takenBack || (await watch?.isTakenBack()) === true,
     sampler: createSampler(machine, script),
   };
@@ -65,12 +68,12 @@ export async function serve(machine: MachineFolder, script: string, version: str
     }
   };
   const run = async ({ id, file }: QueueEntry) => {
-    running = id;
+    running.add(id);
     await orComplain(id, async () => {
       await superviseJob(machine, jobFolder(machine, id), around);
       rmSync(file, { force: true });
     });
-    running = null;
+    running.delete(id);
     wake.poke();
   };
   const mend = () => {
@@ -81,15 +84,18 @@ export async function serve(machine: MachineFolder, script: string, version: str
   const look = async () => {
     const leaving = readJson<ShutdownRequest>(machine.shutdown);
     if (existsSync(machine.armed)) watchdog.ensure();
-    warning = warningOf(machine);
+    warnings = warningsOf(machine);
     const watchdogs = overOf(machine);
     const overFor = (id: string): EndRequest | null => (takenBack ? { graceMs: takenBackGraceMs, why: 'preempted' } : (leaving ?? watchdogsEnd(watchdogs, id)));
-    const [next] = queueEntries(machine).filter((entry) => entry.id !== running && attend(machine, entry, overFor(entry.id)));
-    if (running !== null) {
-      const over = leaving ?? overFor(running);
-      if (over !== null) endWithin(machine, running, over);
-    } else if (next !== undefined) void run(next);
-    else if (leaving !== null) return false;
+    for (const id of running) {
+      const over = leaving ?? overFor(id);
+      if (over !== null) endWithin(machine, id, over);
+    }
+    const entries = queueEntries(machine).filter((entry) => !running.has(entry.id) && attend(machine, entry, overFor(entry.id)));
+    const waiting = entries.filter(({ id }) => !hasBegun(jobFolder(machine, id)));
+    for (const entry of entries) if (!waiting.includes(entry)) void run(entry);
+    for (const entry of line.next(waiting, running)) void run(entry);
+    if (running.size === 0 && entries.length === 0 && leaving !== null) return false;
     await wake.wait(lookAgainMs);
     return true;
   };

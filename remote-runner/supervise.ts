@@ -1,11 +1,12 @@
 /** One job from the queue to its `ended` record. Every step can be interrupted by kill -9 of this process and is taken up again from the files. */
-import { existsSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobEnd } from '../src/protocol/job.ts';
 import { isDiskFull, writeWhenThereIsRoom } from './ballast.ts';
 import { readJson, readText, writeDurably } from './durable.ts';
 import { type EndRequest, endRequest, reasonOf } from './end-request.ts';
+import { readGrant } from './grant.ts';
 import { type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
 import { type JobOrder, logPlace, readOrder, writeStanding } from './job-files.ts';
 import { type JobLog, logsOf, openJobLog } from './job-log.ts';
@@ -49,7 +50,7 @@ const leftoverGraceMs = 5_000;
 /** What is known of the machine that the job runs on. */
 export interface Surroundings {
   /** What whoever follows the job should know, as it stands now. */
-  warnings(): readonly string[];
+  warnings(id: string): readonly string[];
   /** The provider takes the machine back. May ask. */
   isTakenBack(): Promise<boolean>;
   /** What the machine is doing meanwhile. */
@@ -107,8 +108,9 @@ async function runSetup(course: Course, setup: string): Promise<JobEnd | null> {
   const { machine, job, order } = course;
   const adopted = wasStarted(job.setup);
   if (!adopted) {
-    const hash = setupHash(setup, machine.workdir);
-    if (isSetUp(machine, hash)) return null;
+    const grant = readGrant(job); // null: its turn came under an older runner
+    const hash = grant === null ? setupHash(setup, machine.workdir) : grant.setup;
+    if (hash === null || isSetUp(machine, hash)) return null;
     clearSetupStamp(machine);
     await writeWhenThereIsRoom(machine, () => writeDurably(job.setupHash, hash));
     await note(course, { type: 'state', state: 'setup', ...logPlace(job) });
@@ -205,30 +207,6 @@ async function endLeftovers(course: Course): Promise<ProcessRow[]> {
   return endJobProcesses({ find, shims, graceMs: () => Math.min(order.graceMs, leftoverGraceMs) });
 }
 
-/** Ends a job that was never started: cancelled while it waited, or the machine is going away. */
-export function endQueuedJob(job: JobFolder, request: EndRequest): void {
-  const journal = openJournal(job.journal);
-  try {
-    if (journal.facts.state !== 'ended') journal.append([{ type: 'state', state: 'ended', ...logPlace(job), end: endedOnRequest(request, null) }]);
-    rmSync(job.secrets, { force: true });
-    writeStanding(job, journal.facts);
-  } finally {
-    journal.close();
-  }
-}
-
-/** Gives a new job its first record. */
-export function noteQueued(job: JobFolder): void {
-  if (existsSync(job.standing)) return;
-  const journal = openJournal(job.journal);
-  try {
-    if (journal.last === 0) journal.append([{ type: 'state', state: 'queued', logOffset: 0 }]);
-    writeStanding(job, journal.facts);
-  } finally {
-    journal.close();
-  }
-}
-
 /** Why its end was begun, by us or by a runner before us; null: it was not. */
 function requestOf({ ending, job, journal }: Course): EndRequest | null {
   return ending === null && journal.facts.state !== 'cancelling' ? null : (endRequest(job) ?? { graceMs: 0 });
@@ -273,7 +251,7 @@ function warn(course: Course, text: string): void {
 
 /** Each once as long as it holds: what comes back is told again. */
 function tellWarnings(course: Course): void {
-  const texts = course.around.warnings();
+  const texts = course.around.warnings(course.job.id);
   for (const text of course.told) if (text !== takenBackText && !texts.includes(text)) course.told.delete(text);
   for (const text of texts) tellOnce(course, text);
 }

@@ -1,39 +1,53 @@
 /** When the watchdog acts: a function of what it sees, so that days pass in a test within a moment. */
 import type { WatchdogReason } from '../src/protocol/watchdog.ts';
-import type { GpuUse } from './busy.ts';
+import { type GpuUses, useOf } from './busy.ts';
 import { type ArmedOrder, leadMs, type Moment, passedMs, remainingMs } from './watch-order.ts';
+
+/** A job that waits for nobody. */
+export interface RunningJob {
+  readonly id: string;
+  /** Bytes that it has written so far; any change is a sign of life. */
+  readonly written: number;
+  /** Indexes of its GPUs; null: all. */
+  readonly gpus: readonly number[] | null;
+}
 
 /** One look at the machine. */
 export interface Sight {
   readonly now: Moment;
   /** Jobs that have not ended. */
   readonly jobs: number;
-  /** Ids of those of them that wait for nobody. */
-  readonly running: readonly string[];
-  /** Bytes that jobs have written so far; any change is a sign of life. */
-  readonly written: number;
+  readonly running: readonly RunningJob[];
   /** Asked only when the rest does not settle it. */
   readonly somebody: () => Promise<boolean>;
-  readonly gpus: () => Promise<GpuUse>;
+  readonly gpus: () => Promise<GpuUses>;
+}
+
+/** A job that has given no sign of life. */
+interface Still {
+  readonly written: number;
+  /** null: it has just been seen for the first time, or has just worked. */
+  readonly since: Moment | null;
 }
 
 /** What it remembers from look to look. */
 export interface Memory {
   readonly idleSince: Moment | null;
-  readonly stillSince: Moment | null;
-  readonly written: number;
-  readonly running: readonly string[];
+  /** By the job's id. */
+  readonly still: Readonly<Record<string, Still>>;
   readonly lookedAt: Moment | null;
-  /** For whoever follows the job, as long as it holds; null: nothing to tell. */
-  readonly warning: string | null;
+  /** For whoever follows a job, by its id, as long as it holds. */
+  readonly warnings: Readonly<Record<string, string>>;
 }
 
-export const nothingSeen: Memory = { idleSince: null, stillSince: null, written: -1, running: [], lookedAt: null, warning: null };
+export const nothingSeen: Memory = { idleSince: null, still: {}, lookedAt: null, warnings: {} };
 
 export interface Decision {
   readonly memory: Memory;
   /** null: it goes on. */
   readonly end: WatchdogReason | null;
+  /** Ids of the jobs that end; null: all that are there, and the machine where that was ordered. */
+  readonly jobs: readonly string[] | null;
 }
 
 /** When half of its time is over, a job that seems to have stalled is warned of. */
@@ -46,33 +60,43 @@ export function isTimeOver(order: ArmedOrder, now: Moment): boolean {
 
 /** `look` is called when it is time for one. */
 export async function decide(order: ArmedOrder, now: Moment, look: () => Sight, memory: Memory): Promise<Decision> {
-  if (isTimeOver(order, now)) return { memory, end: order.why };
-  if (memory.lookedAt !== null && passedMs(memory.lookedAt, now) < lookEveryMs(order)) return { memory, end: null };
+  if (isTimeOver(order, now)) return { memory, end: order.why, jobs: null };
+  if (memory.lookedAt !== null && passedMs(memory.lookedAt, now) < lookEveryMs(order)) return { memory, end: null, jobs: null };
   const sight = look();
   const looked = { ...memory, lookedAt: now };
   return sight.jobs > 0
     ? await decideStall(order, sight, { ...looked, idleSince: null })
-    : await decideIdle(order, sight, { ...looked, stillSince: null, written: -1, warning: null });
+    : await decideIdle(order, sight, { ...looked, still: {}, warnings: {} });
 }
 
 async function decideIdle({ idleSeconds, onEnd }: ArmedOrder, { now, somebody, gpus }: Sight, memory: Memory): Promise<Decision> {
-  const going: Decision = { memory: { ...memory, idleSince: null }, end: null };
+  const going: Decision = { memory: { ...memory, idleSince: null }, end: null, jobs: null };
   if (idleSeconds === null || onEnd === 'leave' || (await somebody())) return going;
-  const use = await gpus();
+  const use = useOf(await gpus(), null);
   if (use === 'works' || use === 'unknown') return going;
   const idleSince = memory.idleSince ?? now;
-  return { memory: { ...memory, idleSince }, end: passedMs(idleSince, now) >= idleSeconds * 1000 ? 'idle' : null };
+  return { memory: { ...memory, idleSince }, end: passedMs(idleSince, now) >= idleSeconds * 1000 ? 'idle' : null, jobs: null };
 }
 
-async function decideStall({ stallSeconds }: ArmedOrder, { now, running, written, gpus }: Sight, memory: Memory): Promise<Decision> {
-  const going: Decision = { memory: { ...memory, stillSince: null, running, written, warning: null }, end: null };
-  const isAsBefore = written === memory.written && running.join() === memory.running.join(); // no job pays for the silence of another
-  if (stallSeconds === null || !isAsBefore || (await gpus()) !== 'idle') return going;
-  const stillSince = memory.stillSince ?? now;
-  const stillMs = passedMs(stillSince, now);
-  const limitMs = stallSeconds * 1000;
-  const warning = stillMs < limitMs * warnAfter ? null : stallWarning(stallSeconds);
-  return { memory: { ...memory, stillSince, warning }, end: stillMs >= limitMs ? 'stalled' : null };
+/** No job pays for the silence of another, and none is saved by another's work. */
+async function decideStall({ stallSeconds, onEnd }: ArmedOrder, { now, running, gpus }: Sight, memory: Memory): Promise<Decision> {
+  const silent = stallSeconds === null ? [] : running.filter(({ id, written }) => memory.still[id]?.written === written);
+  const uses = silent.length === 0 ? 'unknown' : await gpus();
+  const limitMs = (stallSeconds ?? Number.POSITIVE_INFINITY) * 1000;
+  const still: Record<string, Still> = {};
+  const warnings: Record<string, string> = {};
+  const stalled: string[] = [];
+  for (const job of running) {
+    const isStill = silent.includes(job) && useOf(uses, job.gpus) === 'idle';
+    const since = isStill ? (memory.still[job.id]?.since ?? now) : null;
+    const stillMs = since === null ? 0 : passedMs(since, now);
+    still[job.id] = { written: job.written, since };
+    if (since === null) continue;
+    if (stillMs >= limitMs * warnAfter) warnings[job.id] = stallWarning(limitMs / 1000);
+    if (stillMs >= limitMs) stalled.push(job.id);
+  }
+  const others = onEnd === 'leave' || stalled.length < running.length; // then the machine goes on
+  return { memory: { ...memory, still, warnings }, end: stalled.length > 0 ? 'stalled' : null, jobs: others ? stalled : null };
 }
 
 function stallWarning(stallSeconds: number): string {

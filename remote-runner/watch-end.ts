@@ -4,6 +4,7 @@ import { endRequest } from './end-request.ts';
 import { queueEntries } from './job-files.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
 import { jobFolder, type MachineFolder } from './machine-folder.ts';
+import { isTimeOver } from './watch-decide.ts';
 import { type ArmedOrder, lateMs, type Over, passedMs, remainingMs, thisMoment } from './watch-order.ts';
 
 /** For whoever is connected to fetch what a stalled job has left. */
@@ -20,6 +21,7 @@ export async function enforce(machine: MachineFolder, order: ArmedOrder, over: O
   const passed = passedMs(over.at, now);
   const remaining = remainingMs(order, now);
   const jobs = unfinished(machine, over, lastSeen);
+  if (over.jobs !== null && isTimeOver(order, now)) return 'take-back'; // now it is over for all
   if (over.why === 'idle') return remaining > 0 && (jobs.length > 0 || clientIsHere(machine.root)) ? 'take-back' : 'switch-off';
   if (jobs.length > 0) {
     if (remaining > 0 && passed < over.graceMs + serveMs) {
@@ -28,7 +30,8 @@ export async function enforce(machine: MachineFolder, order: ArmedOrder, over: O
     }
     await endAll(jobs, () => 0);
   }
-  if (order.onEnd === 'leave') return over.jobs !== null && jobs.length === 0 ? 'take-back' : 'wait'; // the host stays, and may take other jobs
+  if (over.jobs !== null) return jobs.length === 0 ? 'take-back' : 'wait'; // the machine stays for other jobs
+  if (order.onEnd === 'leave') return 'wait';
   return mayGo(machine, order, over, passed, remaining) ? 'switch-off' : 'wait';
 }
 

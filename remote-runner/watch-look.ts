@@ -1,8 +1,9 @@
 /** One look of the watchdog at the machine. */
-import { gpuUse, somebodyIsHere } from './busy.ts';
+import { gpuUses, somebodyIsHere } from './busy.ts';
+import { gpusOf } from './grant.ts';
 import { fileSize, queueEntries, readStanding } from './job-files.ts';
 import { type JobFolder, jobFolder, type MachineFolder } from './machine-folder.ts';
-import type { Sight } from './watch-decide.ts';
+import type { RunningJob, Sight } from './watch-decide.ts';
 import { thisMoment } from './watch-order.ts';
 
 /** @throws when the queue can't be read */
@@ -12,11 +13,23 @@ export function look(machine: MachineFolder): Sight {
   return {
     now: thisMoment(),
     jobs: live.length,
-    running: live.flatMap(({ job, state }) => (state === 'queued' ? [] : [job.id])),
-    written: live.reduce((sum, { job }) => sum + fileSize(job.log) + fileSize(job.err) + fileSize(job.metrics), 0),
+    running: live.flatMap(({ job, state }) => (state === 'queued' ? [] : [runningJob(job)])),
     somebody: () => somebodyIsHere(machine.root),
-    gpus: () => gpuUse(),
+    gpus: () => gpuUses(),
   };
+}
+
+function runningJob(job: JobFolder): RunningJob {
+  return { id: job.id, written: fileSize(job.log) + fileSize(job.err) + fileSize(job.metrics), gpus: indexesOf(job) };
+}
+
+/** What can't be read keeps the watchdog from nothing: then all GPUs count. */
+function indexesOf(job: JobFolder): readonly number[] | null {
+  try {
+    return gpusOf(job)?.map(({ index }) => index) ?? null;
+  } catch {
+    return null;
+  }
 }
 
 /** A job that has none yet waits. One whose state can't be read may well run. */

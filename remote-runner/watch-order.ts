@@ -97,9 +97,9 @@ export function overOf(machine: MachineFolder, order: ArmedOrder | null = armedO
   return over?.order === order?.id ? over : null;
 }
 
-/** null: there is nothing to tell. */
-export function warningOf(machine: MachineFolder): string | null {
-  return readChecked<{ readonly text: string }>(machine.warning, ({ text }) => typeof text === 'string')?.text ?? null;
+/** What there is to tell whoever follows a job, by its id. */
+export function warningsOf(machine: MachineFolder): Readonly<Record<string, string>> {
+  return readChecked<Readonly<Record<string, string>>>(machine.warning, (texts) => Object.values(texts).every(isText)) ?? {};
 }
 
 type Fields = Readonly<Record<string, unknown>>;

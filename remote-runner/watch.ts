@@ -8,7 +8,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeWithBallast } from './ballast.ts';
 import { isAbsent, writeDurably } from './durable.ts';
-import { queueEntries, wakeServe } from './job-files.ts';
+import { wakeServe } from './job-files.ts';
 import type { MachineFolder } from './machine-folder.ts';
 import { powerOff } from './power-off.ts';
 import { type ServeLock, takeServeLock } from './serve-lock.ts';
@@ -16,7 +16,7 @@ import { createStarter } from './start-serve.ts';
 import { decide, type Memory, nothingSeen } from './watch-decide.ts';
 import { enforce, queuedIds } from './watch-end.ts';
 import { look } from './watch-look.ts';
-import { type ArmedOrder, armedOrder, leadMs, type Over, overOf, restoreOrder, thisMoment, warningOf } from './watch-order.ts';
+import { type ArmedOrder, armedOrder, leadMs, type Over, overOf, restoreOrder, thisMoment, warningsOf } from './watch-order.ts';
 
 const lookEveryMs = 1_000;
 /** A stalled job's; at a deadline it is half of the time that is left. */
@@ -86,12 +86,11 @@ function isReplaced(machine: MachineFolder, { id }: ArmedOrder): boolean {
 }
 
 async function watchOver(machine: MachineFolder, order: ArmedOrder, before: Memory, say: (text: string) => void): Promise<Learned> {
-  const { end, memory } = await decide(order, thisMoment(), () => look(machine), before);
-  attempt(() => tell(machine, end === null ? memory.warning : null), say);
+  const { end, memory, jobs } = await decide(order, thisMoment(), () => look(machine), before);
+  attempt(() => tell(machine, end === null ? memory.warnings : {}), say);
   if (end === null) return { memory, over: null };
   if (isReplaced(machine, order)) return { memory: nothingSeen, over: null }; // ordered anew while we looked
   const graceMs = end === 'stalled' ? stallGraceMs : leadMs(order) / 2;
-  const jobs = end === 'stalled' && order.onEnd === 'leave' ? queueEntries(machine).flatMap(({ id }, turn) => (turn === 0 ? [id] : [])) : null;
   const over: Over = { order: order.id, why: end, at: thisMoment(), graceMs, jobs };
   attempt(() => {
     writeWithBallast(machine, () => writeDurably(machine.over, JSON.stringify(over)));
@@ -100,10 +99,11 @@ async function watchOver(machine: MachineFolder, order: ArmedOrder, before: Memo
   return { memory: nothingSeen, over };
 }
 
-/** What holds no more is taken back: it would be told to the followers of the next job. */
-function tell(machine: MachineFolder, text: string | null): void {
-  if (text === null) rmSync(machine.warning, { force: true });
-  else if (warningOf(machine) !== text) writeWithBallast(machine, () => writeDurably(machine.warning, JSON.stringify({ text })));
+/** What holds no more is taken back: it would be told to those who follow the job later. */
+function tell(machine: MachineFolder, warnings: Readonly<Record<string, string>>): void {
+  const text = JSON.stringify(warnings);
+  if (text === '{}') rmSync(machine.warning, { force: true });
+  else if (JSON.stringify(warningsOf(machine)) !== text) writeWithBallast(machine, () => writeDurably(machine.warning, text));
 }
 
 function attempt<T>(work: () => T, say: (text: string) => void = () => {}): T | undefined {

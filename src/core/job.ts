@@ -23,4 +23,10 @@ export interface JobEntry {
   readonly branch: string | null;
   /** The project's commit, 40 or 64 hex digits; absent or null: none is known. */
   readonly commit?: string | null;
+  /** How many it takes of how many GPUs that the machine has; absent or null: it has the machine to itself. */
+  readonly gpus?: { readonly count: number; readonly of: number } | null;
+  /** Which of them it was given, as the driver counts them; absent or null: all, or none yet, or nobody has asked. */
+  readonly givenGpus?: readonly number[] | null;
+  /** What it waits for, in words without a full stop, as of `asOf`; absent or null: it does not wait, or nobody has asked. */
+  readonly waitsFor?: string | null;
 }

@@ -16,7 +16,7 @@ export const billQuery = `
   ORDER BY created_at`;
 
 export const spanQuery = `
-  SELECT machine_id, started_at, ended_at, id, user, branch, git_commit
+  SELECT machine_id, started_at, ended_at, id, user, branch, git_commit, share
   FROM jobs INDEXED BY job_spans
   WHERE started_at IS NOT NULL AND started_at < :until AND ifnull(ended_at, ${never}) >= :since
   ORDER BY machine_id, started_at`;
@@ -103,8 +103,8 @@ function pulledOf(text: Text): MachineEgress['pulled'] {
   return text === null ? {} : (JSON.parse(text) as MachineEgress['pulled']);
 }
 
-type SpanRow = readonly [machineId: string, startedAt: number, endedAt: Time, id: string, user: Text, branch: Text, commit: Text];
+type SpanRow = readonly [machineId: string, startedAt: number, endedAt: Time, id: string, user: Text, branch: Text, commit: Text, share: number | null];
 
-function spanOf([machineId, startedAt, endedAt, id, user, branch, commit]: SpanRow): JobSpan {
-  return { id, machineId, startedAt, endedAt, user: user ?? '', branch, commit };
+function spanOf([machineId, startedAt, endedAt, id, user, branch, commit, share]: SpanRow): JobSpan {
+  return { id, machineId, startedAt, endedAt, user: user ?? '', branch, commit, share: share !== null && share > 0 && share < 1 ? share : 1 };
 }

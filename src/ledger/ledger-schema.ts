@@ -104,4 +104,9 @@ export const migrations: readonly string[] = [
     ended_at, deadline, access_kind, per_hour, price_source, price_as_of, minimum_seconds, increment_seconds, egress_per_gb, pulled, never_made
   ) WHERE never_made IS NULL;
   `,
+  `
+  ALTER TABLE jobs ADD COLUMN share REAL AS ((job ->> '$.gpus.count') * 1.0 / (job ->> '$.gpus.of'));
+  DROP INDEX job_spans;
+  CREATE INDEX job_spans ON jobs (machine_id, started_at, ended_at, id, user, branch, git_commit, share) WHERE started_at IS NOT NULL;
+  `,
 ];

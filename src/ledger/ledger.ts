@@ -181,6 +181,8 @@ export interface JobSpan {
   readonly user: string;
   readonly branch: string | null;
   readonly commit: string | null;
+  /** Of the machine's GPUs, more than 0 and up to 1. */
+  readonly share: number;
 }
 
 /** Milliseconds since the epoch; those that were over long before `since`, or were ordered at `until` or later, are left out. */

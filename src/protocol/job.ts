@@ -28,6 +28,8 @@ export interface JobSpec {
   readonly splitLog?: boolean;
   /** Bytes that the log may take on the machine's disk; absent: as many as the runner finds right. */
   readonly logLimit?: number;
+  /** How many of the machine's GPUs it takes; jobs run side by side as long as there are enough. null: the machine to itself. */
+  readonly gpus: number | null;
 }
 
 export type JobState = 'queued' | 'setup' | 'running' | 'cancelling' | 'ended';
@@ -98,6 +100,12 @@ export interface JobSummary {
   readonly createdAt: number;
   readonly startedAt: number | null;
   readonly endedAt: number | null;
+  /** As in its order. */
+  readonly gpus: number | null;
+  /** Indexes of the GPUs that it was given, as the driver counts them; null: none yet, or all. */
+  readonly givenGpus: readonly number[] | null;
+  /** What it waits for, in words without a full stop; null: it does not wait. */
+  readonly waitsFor: string | null;
   /** Bytes in the log now, and the number of the newest record. */
   readonly logBytes: number;
   /** Bytes in the log of stderr, of a job that keeps it apart. */

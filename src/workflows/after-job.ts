@@ -77,14 +77,14 @@ export function explainWhatStays(error: unknown, job: JobEntry | null, takeDown:
 /** Each job tells its own part; the last one on a machine that was rented for jobs also what lies before, between and behind them: together that is the bill. */
 export function jobCost(job: JobEntry, machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'clock'>): JobCost {
   const now = context.clock.now();
-  const seconds = secondsOf(job, now);
+  const seconds = secondsOf(job, now) * shareOf(job);
   const whole = machine.state === 'gone' && machine.forOneJob;
   const others = whole ? context.ledger.listJobs({ machineId: machine.id }).filter(({ id }) => id !== job.id) : [];
-  const othersSeconds = others.reduce((sum, other) => sum + secondsOf(other, now), 0);
+  const othersSeconds = others.reduce((sum, other) => sum + secondsOf(other, now) * shareOf(other), 0);
   const billed = whole ? Math.max(0, billedSeconds(machine, now) - othersSeconds) : seconds;
   const usd = costOf(machine.offer.price, billed);
-  const text = `${machine.offer.provider} ${machine.offer.type}, ${Math.round(billed)} s at $${machine.offer.price.perHour.toFixed(2)}/h${others.length > 0 ? ', what its other jobs have left of the bill' : ''}`;
-  const gpuSeconds = seconds * (machine.offer.gpu?.count ?? 0);
+  const text = `${machine.offer.provider} ${machine.offer.type}, ${Math.round(billed)} s at $${machine.offer.price.perHour.toFixed(2)}/h${others.length > 0 ? ', what its other jobs have left of the bill' : sharedWords(job)}`;
+  const gpuSeconds = secondsOf(job, now) * (job.gpus?.count ?? machine.offer.gpu?.count ?? 0);
   const time = { text, usd };
   const { egress } = machine.offer;
   if (egress === undefined) return { usd, gpuSeconds, items: [time] };
@@ -92,6 +92,15 @@ export function jobCost(job: JobEntry, machine: MachineEntry, context: Pick<RunC
   const bytes = whole ? pulledBytes(pulled) - others.reduce((sum, { id }) => sum + pulledBytes(pulled, id), 0) : pulledBytes(pulled, job.id);
   const out = { text: `egress, an estimate: ${formatSize(bytes)} at $${egress.perGb.toFixed(2)}/GB`, usd: costOfBytes(egress.perGb, bytes) };
   return { usd: usd + out.usd, gpuSeconds, items: [time, out] };
+}
+
+/** Of the machine: jobs that run side by side cost what their GPUs cost. */
+function shareOf({ gpus = null }: JobEntry): number {
+  return gpus === null ? 1 : gpus.count / gpus.of;
+}
+
+function sharedWords({ gpus = null }: JobEntry): string {
+  return gpus === null ? '' : `, its part: ${gpus.count} of ${gpus.of} GPUs`;
 }
 
 function secondsOf({ startedAt, endedAt }: JobEntry, now: number): number {

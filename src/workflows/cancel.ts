@@ -29,6 +29,6 @@ export async function cancelJob(job: JobEntry, graceMs: number | null, context: 
 
 /** What the runner says about a job, kept in the ledger. */
 export function noteSummary(job: JobEntry, summary: JobSummary, context: Pick<RunContext, 'ledger' | 'clock'>): JobEntry {
-  const { state, end, startedAt, endedAt, attempt } = summary;
-  return keepJob({ ...job, state, end, startedAt, endedAt, attempts: attempt, asOf: context.clock.now() }, context);
+  const { state, end, startedAt, endedAt, attempt, givenGpus, waitsFor } = summary;
+  return keepJob({ ...job, state, end, startedAt, endedAt, attempts: attempt, givenGpus, waitsFor, asOf: context.clock.now() }, context);
 }

@@ -12,13 +12,15 @@ export interface Span {
   /** Milliseconds since the epoch. */
   readonly from: number;
   readonly to: number;
+  /** Of the machine: two jobs side by side, each on half of its GPUs, have a half each. */
+  readonly share: number;
 }
 
 const dayMs = 86_400_000;
 
 /** `jobs`: those of this machine, in the order of their starts; needed where `needsJobs` says so. */
 export function spansOf(bill: MachineBill, by: CostGrouping, jobs: readonly JobSpan[], now: number): Span[] {
-  const whole = { bill, ...billedSpan(bill, now) };
+  const whole = { bill, ...billedSpan(bill, now), share: 1 };
   if (by === 'day') return splitByDay(whole);
   return needsJobs(by) ? splitByJob(whole, jobs, now, (job) => keyOf(bill, by, job, now)) : [{ ...whole, key: keyOf(bill, by, null, now) }];
 }
@@ -52,31 +54,61 @@ export function isFailed({ readyAt, state }: MachineBill): boolean {
   return readyAt === null && state === 'gone';
 }
 
-type Whole = Omit<Span, 'key'>;
+type Whole = Omit<Span, 'key' | 'share'>;
 
 function splitByDay({ bill, from, to }: Whole): Span[] {
   const spans: Span[] = [];
   for (let at = from; at < to; ) {
     const midnight = (Math.floor(at / dayMs) + 1) * dayMs; // days of UTC
-    spans.push({ bill, key: keyOf(bill, 'day', null, at), from: at, to: Math.min(midnight, to) });
+    spans.push({ bill, key: keyOf(bill, 'day', null, at), from: at, to: Math.min(midnight, to), share: 1 });
     at = midnight;
   }
   return spans;
 }
 
-/** A job's time is its own; the time of no job is called by `nameOf(null)`. Jobs run one at a time: one is over when the next begins, whatever was heard of its end. */
+interface Active {
+  readonly job: JobSpan;
+  readonly to: number;
+}
+
+/**
+ * A job's share of the machine is its own while it runs; what no job has is called by `nameOf(null)`. No more than the whole machine is
+ * given: a job of which nobody heard the end is over when the next one needs its room.
+ */
 function splitByJob({ bill, from, to }: Whole, jobs: readonly JobSpan[], now: number, nameOf: (job: JobSpan | null) => string): Span[] {
   const spans: Span[] = [];
   let at = from;
-  for (const [index, job] of jobs.entries()) {
-    const begin = clamp(job.startedAt, at, to);
-    const end = clamp(Math.min(job.endedAt ?? now, jobs[index + 1]?.startedAt ?? Number.POSITIVE_INFINITY), begin, to);
-    if (begin > at) spans.push({ bill, key: nameOf(null), from: at, to: begin });
-    if (end > begin) spans.push({ bill, key: nameOf(job), from: begin, to: end });
-    at = end;
+  let active: readonly Active[] = [];
+  const goTo = (until: number) => {
+    while (at < until) {
+      const next = active.reduce((soonest, each) => Math.min(soonest, each.to), until);
+      if (next > at) {
+        for (const { job } of active) spans.push({ bill, key: nameOf(job), from: at, to: next, share: job.share });
+        const rest = 1 - shareOf(active);
+        if (rest > smallestShare) spans.push({ bill, key: nameOf(null), from: at, to: next, share: rest });
+      }
+      at = Math.max(at, next);
+      active = active.filter((each) => each.to > at);
+    }
+  };
+  for (const job of jobs) {
+    goTo(clamp(job.startedAt, at, to));
+    while (active.length > 0 && shareOf(active) + job.share > 1 + smallestShare) {
+      const over = active.find((each) => each.job.endedAt === null) ?? active[0];
+      active = active.filter((each) => each !== over);
+    }
+    const end = clamp(job.endedAt ?? now, at, to);
+    if (end > at) active = [...active, { job, to: end }];
   }
-  if (to > at) spans.push({ bill, key: nameOf(null), from: at, to });
+  goTo(to);
   return spans;
+}
+
+/** Smaller ones come from rounding: a GPU of a machine is no millionth of it. */
+const smallestShare = 1e-6;
+
+function shareOf(active: readonly Active[]): number {
+  return active.reduce((sum, { job }) => sum + job.share, 0);
 }
 
 function clamp(value: number, low: number, high: number): number {

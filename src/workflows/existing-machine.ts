@@ -1,6 +1,7 @@
 /** A machine of the asked name that is there already: brought into a clear state, and used if it is what is asked for. */
 import { GpuRunError } from '../core/errors.ts';
-
+import type { JobEntry } from '../core/job.ts';
+import type { Offer, ResourceNeed } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
@@ -58,6 +59,14 @@ export function reuse(machine: MachineEntry, input: UpInput, context: RunContext
     context.reporter.report({ type: 'note', level: 'warn', text });
   }
   return machine.forOneJob && !input.forOneJob ? context.ledger.note(machine.id, { fact: 'kept' }) : machine;
+}
+
+/**
+ * How many of a machine's GPUs a job takes that asks for fewer than there are: others may then run beside it. null: it asks for all
+ * of them or for none in particular, and has the machine to itself.
+ */
+export function gpusForJob({ gpu }: Pick<ResourceNeed, 'gpu'>, { gpu: has }: Pick<Offer, 'gpu'>): NonNullable<JobEntry['gpus']> | null {
+  return gpu === undefined || has === null || gpu.count >= has.count ? null : { count: gpu.count, of: has.count };
 }
 
 export function checkFits(machine: MachineEntry, input: UpInput): MachineEntry {

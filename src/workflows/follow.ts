@@ -141,6 +141,7 @@ export function noteRecord(job: JobEntry, record: JobRecord, context: Pick<RunCo
     end: record.state === 'ended' ? record.end : null,
     startedAt: started,
     endedAt: record.state === 'ended' ? record.t : null,
+    ...(record.state === 'queued' ? {} : { waitsFor: null }),
     asOf: context.clock.now(),
   };
   return keepJob(updated, context);

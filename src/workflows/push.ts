@@ -48,7 +48,30 @@ export async function pushAll(reached: ReachedMachine, sync: SyncSettings, outpu
   });
   for (const text of warnings) reporter.report({ type: 'note', level: 'warn', text });
   reporter.report({ type: 'phase', phase: 'sync', status: 'end', text: `Synced ${totals.files} ${totals.files === 1 ? 'file' : 'files'}` });
+  if (totals.sentBytes > 0) await tellOfOthers(reached, context);
   return totals;
+}
+
+/** All jobs of a machine have one workdir. Files are replaced whole, by renaming: who has one open goes on reading the old one. */
+async function tellOfOthers({ runner, machine }: ReachedMachine, { reporter }: RunContext): Promise<void> {
+  const { jobs } = await runner.call('jobs', {});
+  const ids = (isOne: (state: string) => boolean) => jobs.filter(({ state }) => isOne(state)).map(({ id }) => id);
+  const waiting = ids((state) => state === 'queued');
+  const running = ids((state) => state !== 'queued' && state !== 'ended');
+  if (running.length > 0) {
+    const text = `Files changed under ${list(running)}, which ${running.length === 1 ? 'runs' : 'run'} in the same folder of '${machine.name}': what ${running.length === 1 ? 'it opens' : 'they open'} from now on is new`;
+    reporter.report({ type: 'note', level: 'warn', text });
+  }
+  if (waiting.length > 0)
+    reporter.report({
+      type: 'note',
+      level: 'warn',
+      text: `${list(waiting)}, which ${waiting.length === 1 ? 'waits' : 'wait'} there, will run with the files that were sent now`,
+    });
+}
+
+function list(ids: readonly string[]): string {
+  return ids.length > 3 ? `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more` : ids.join(', ');
 }
 
 /** A path as a gitignore pattern that means this path alone. */

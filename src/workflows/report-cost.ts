@@ -146,7 +146,7 @@ function addBill(sums: Map<string, Sum>, bill: MachineBill, choices: BillChoices
   let seconds = 0;
   for (const span of spansOf(bill, by, jobs, now)) {
     const part = { ...span, from: Math.max(span.from, since), to: Math.min(span.to, until) };
-    const counted = (part.to - part.from) / 1000;
+    const counted = ((part.to - part.from) / 1000) * span.share;
     if (counted <= 0) continue;
     const cost = costOf(bill.price, counted);
     addTo(sums, part, cost, bill.egress === null ? null : 0, now);
@@ -166,13 +166,13 @@ function addEgress(sums: Map<string, Sum>, bill: MachineBill, { perGb, pulled }:
     whole += usd;
     if (!needsJobs(by)) continue;
     const key = keyOf(bill, by, jobs.find((job) => job.id === id) ?? null, at);
-    addTo(sums, { bill, key, from: at, to: at }, usd, usd, now);
+    addTo(sums, { bill, key, from: at, to: at, share: 1 }, usd, usd, now);
   }
-  if (whole > 0 && !needsJobs(by)) addTo(sums, { bill, key: keyOf(bill, by, null, at), from: at, to: at }, whole, whole, now);
+  if (whole > 0 && !needsJobs(by)) addTo(sums, { bill, key: keyOf(bill, by, null, at), from: at, to: at, share: 1 }, whole, whole, now);
   return whole;
 }
 
-function addTo(sums: Map<string, Sum>, { bill, key, from, to }: Span, usd: number, egressUsd: number | null, now: number): void {
+function addTo(sums: Map<string, Sum>, { bill, key, from, to, share }: Span, usd: number, egressUsd: number | null, now: number): void {
   let sum = sums.get(key);
   if (sum === undefined) {
     sum = { key, usd: 0, egressUsd: null, seconds: 0, live: false, bills: [] };
@@ -180,7 +180,7 @@ function addTo(sums: Map<string, Sum>, { bill, key, from, to }: Span, usd: numbe
   }
   sum.usd += usd;
   if (egressUsd !== null) sum.egressUsd = (sum.egressUsd ?? 0) + egressUsd;
-  sum.seconds += (to - from) / 1000;
+  sum.seconds += ((to - from) / 1000) * share;
   if (bill.state !== 'gone' && to >= now) sum.live = true;
   if (sum.bills.at(-1) !== bill) sum.bills.push(bill);
 }

@@ -9,6 +9,7 @@ import { cancelJob } from './cancel.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { preemptedReason } from './end-reason.ts';
+import { gpusForJob } from './existing-machine.ts';
 import { followFrom } from './follow.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { pullInto } from './pull.ts';
@@ -77,6 +78,7 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
 
 async function submit(input: TrainInput, reached: ReachedMachine, context: RunContext): Promise<JobEntry> {
   const { command, setup, env, secrets, outputs, metrics, graceMs } = input;
+  const gpus = gpusForJob(input.up.need, reached.machine.offer);
   const now = context.clock.now();
   const job: JobEntry = {
     id: newJobId(now),
@@ -93,13 +95,14 @@ async function submit(input: TrainInput, reached: ReachedMachine, context: RunCo
     user: context.user,
     branch: context.branch,
     commit: context.commit ?? null,
+    gpus,
   };
   context.ledger.putJob(job); // before the runner hears of it: a job that runs is never unknown here
   context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}` });
   const { ahead } = await reached.runner.call('submit', {
-    spec: { id: job.id, attempt: 1, command, setup, env, secrets, outputs, metrics, graceMs, resumeFrom: null, ...logSpec(input) },
+    spec: { id: job.id, attempt: 1, command, setup, env, secrets, outputs, metrics, graceMs, resumeFrom: null, gpus: gpus?.count ?? null, ...logSpec(input) },
   });
-  if (ahead > 0) {
+  if (ahead > 0 && gpus === null) {
     const jobs = ahead === 1 ? 'the job' : `the ${ahead} jobs`;
     context.reporter.report({ type: 'phase', phase: 'queue', status: 'begin', text: `Waiting for ${jobs} that came first on '${reached.machine.name}'` });
   }

@@ -308,15 +308,15 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
       });
 
       it('spans of jobs that have started, by machine, in the order of their starts', () => {
-        ledger.putJob(someJob('a', { startedAt: 9, endedAt: 12 }));
+        ledger.putJob(someJob('a', { startedAt: 9, endedAt: 12, gpus: { count: 1, of: 4 } }));
         ledger.putJob(someJob('b', { startedAt: 5, endedAt: 7, commit: 'c0ffee', branch: 'dev' }));
         ledger.putJob(someJob('c', { machineId: 'an-1', startedAt: 20 }));
         ledger.putJob(someJob('queued'));
-        const nothing = { branch: null, commit: null, user: 'me' };
+        const nothing = { branch: null, commit: null, user: 'me', share: 1 };
         expect(ledger.jobSpans()).toEqual([
           { ...nothing, id: 'c', machineId: 'an-1', startedAt: 20, endedAt: null },
           { ...nothing, id: 'b', machineId: 'cats-1', startedAt: 5, endedAt: 7, commit: 'c0ffee', branch: 'dev' },
-          { ...nothing, id: 'a', machineId: 'cats-1', startedAt: 9, endedAt: 12 },
+          { ...nothing, id: 'a', machineId: 'cats-1', startedAt: 9, endedAt: 12, share: 0.25 },
         ]);
         expect(ledger.jobSpans({ since: 8, until: 20 }).map(({ id }) => id)).toEqual(['a']);
       });

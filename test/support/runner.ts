@@ -153,6 +153,7 @@ export function specOf(command: readonly string[] | string, more: Partial<JobSpe
     metrics: {},
     graceMs: 2_000,
     resumeFrom: null,
+    gpus: null,
     ...more,
   };
 }

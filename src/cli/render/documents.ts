@@ -54,7 +54,7 @@ export function budgetDocument(budget: BudgetUse | null): object | null {
 }
 
 export function jobDocument(job: JobEntry): object {
-  const { id, machineName, command, state, end, attempts, createdAt, startedAt, endedAt, asOf } = job;
+  const { id, machineName, command, state, end, attempts, createdAt, startedAt, endedAt, asOf, gpus = null, givenGpus = null, waitsFor = null } = job;
   return {
     id,
     machine: machineName,
@@ -68,6 +68,9 @@ export function jobDocument(job: JobEntry): object {
     createdAt: isoTime(createdAt),
     startedAt: isoTime(startedAt),
     endedAt: isoTime(endedAt),
+    gpus: gpus?.count ?? null,
+    givenGpus,
+    waitsFor,
     asOf: isoTime(asOf),
   };
 }

@@ -56,10 +56,12 @@ function renderMachines(machines: StatusResult['machines'], { style, now, width 
 }
 
 function renderJobs(jobs: readonly JobEntry[], { style, now, width }: View): string {
+  const shares = jobs.some(({ gpus }) => gpus != null);
   const columns = [
     { title: 'JOB' },
     { title: 'MACHINE' },
     { title: 'STATE' },
+    ...(shares ? ([{ title: 'GPUS' }] as const) : []),
     { title: 'STARTED' },
     { title: 'TOOK', align: 'right' },
     { title: 'AS OF' },
@@ -69,12 +71,20 @@ function renderJobs(jobs: readonly JobEntry[], { style, now, width }: View): str
     job.id,
     job.machineName,
     stateOf(job),
+    ...(shares ? [gpusOf(job)] : []),
     job.startedAt === null ? '-' : ago(job.startedAt, now),
     job.startedAt === null ? '-' : span(((job.endedAt ?? now) - job.startedAt) / 1000),
     ago(job.asOf, now),
     job.command,
   ]);
-  return renderTable(columns, rows, style, width);
+  const waiting = jobs.flatMap(({ id, state, waitsFor }) => (state === 'queued' && waitsFor != null ? [`${id} waits for ${waitsFor}`] : []));
+  return [renderTable(columns, rows, style, width), ...waiting].join('\n');
+}
+
+/** `1 of 2`, `1 of 2: GPU 0`, `all`. */
+function gpusOf({ gpus = null, givenGpus = null }: JobEntry): string {
+  if (gpus === null) return 'all';
+  return `${gpus.count} of ${gpus.of}${givenGpus === null ? '' : `: GPU ${givenGpus.join(', ')}`}`;
 }
 
 /** `exit 0`, `SIGKILL`, `cancelled`, `running`. */

@@ -1,7 +1,7 @@
 /** When the watchdog acts, over days that pass in a moment. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type GpuUse, isClient, isSshSession, parseUse } from '../../../remote-runner/busy.ts';
+import { type GpuUse, type GpuUses, isClient, isSshSession, parseUses, useOf } from '../../../remote-runner/busy.ts';
 import { decide, type Memory, nothingSeen } from '../../../remote-runner/watch-decide.ts';
 import { type ArmedOrder, lateMs, leadMs, type Moment, remainingMs } from '../../../remote-runner/watch-order.ts';
 
@@ -29,6 +29,8 @@ interface World {
   readonly gpus?: (ms: number) => GpuUse;
 }
 
+const usesOf = (use: GpuUse): GpuUses => (use === 'idle' || use === 'works' ? new Map([[0, use]]) : use);
+
 /** Looks each second until it ends; what comes of it, and when. */
 async function run(order: ArmedOrder, world: World, untilMs: number) {
   let memory: Memory = nothingSeen;
@@ -36,11 +38,11 @@ async function run(order: ArmedOrder, world: World, untilMs: number) {
   let calmedAt: number | null = null;
   for (let ms = 0; ms <= untilMs; ms += 1_000) {
     const { jobs = 0, running = () => ['a'], written = () => 0, somebody = () => false, gpus = () => 'none' } = world;
-    const asked = { somebody: async () => somebody(ms), gpus: async () => gpus(ms) };
-    const look = () => ({ now: later(ms), jobs, running: running(ms), written: written(ms), ...asked });
+    const asked = { somebody: async () => somebody(ms), gpus: async () => usesOf(gpus(ms)) };
+    const look = () => ({ now: later(ms), jobs, running: running(ms).map((id) => ({ id, written: written(ms), gpus: null })), ...asked });
     const decision = await decide(order, later(ms), look, memory);
     memory = decision.memory;
-    if (memory.warning !== null) warnedAt ??= ms / 1000;
+    if (memory.warnings['a'] !== undefined) warnedAt ??= ms / 1000;
     else if (warnedAt !== null) calmedAt ??= ms / 1000;
     if (decision.end !== null) return { end: decision.end, at: ms / 1000, warnedAt, calmedAt };
   }
@@ -129,12 +131,46 @@ describe('stall', () => {
   ])('%s is none', async (_, world) => expect(await run(order, { jobs: 1, ...world }, 3_600_000)).toMatchObject({ end: null }));
 });
 
+describe('two jobs side by side', () => {
+  /** Job `a` on GPU 0 writes nothing, `b` on GPU 1 writes all the time; GPU 1 works. */
+  async function twoJobs(more: Partial<ArmedOrder>, uses: GpuUses, gpusOfA: readonly number[] | null = [0]) {
+    let memory: Memory = nothingSeen;
+    for (let ms = 0; ms <= 3_600_000; ms += 1_000) {
+      const running = [
+        { id: 'a', written: 7, gpus: gpusOfA },
+        { id: 'b', written: ms, gpus: [1] },
+      ];
+      const look = () => ({ now: later(ms), jobs: 3, running, somebody: async () => false, gpus: async () => uses });
+      const decision = await decide(orderOf({ stallSeconds: 600, ...more }), later(ms), look, memory);
+      memory = decision.memory;
+      if (decision.end !== null) return { end: decision.end, jobs: decision.jobs, warned: Object.keys(memory.warnings) };
+    }
+    return null;
+  }
+  const oneWorks: GpuUses = new Map([
+    [0, 'idle'],
+    [1, 'works'],
+  ]);
+
+  test('the one that stalls ends, and the other goes on, also where the machine could be switched off', async () => {
+    expect(await twoJobs({ onEnd: 'power-off' }, oneWorks)).toEqual({ end: 'stalled', jobs: ['a'], warned: ['a'] });
+    expect(await twoJobs({ onEnd: 'leave' }, oneWorks)).toEqual({ end: 'stalled', jobs: ['a'], warned: ['a'] });
+  });
+  test("another job's GPU saves nobody; one's own does, and so does any where the job has the whole machine", async () => {
+    expect(await twoJobs({}, new Map([[0, 'works'], [1, 'idle']] as const))).toBeNull(); // biome-ignore format: a table
+    expect(await twoJobs({}, oneWorks, null)).toBeNull();
+  });
+});
+
 test('what nvidia-smi says of use', () => {
-  expect(parseUse('0\n4\n')).toBe('idle');
-  expect(parseUse('0\n5\n')).toBe('works');
-  expect(parseUse('[N/A]\n97\n')).toBe('works');
-  expect(parseUse('0\n[N/A]\n')).toBe('unknown');
-  expect(parseUse('\n')).toBe('unknown');
+  const all = (text: string) => useOf(parseUses(text), null);
+  expect(all('0, 0\n1, 4\n')).toBe('idle');
+  expect(all('0, 0\n1, 5\n')).toBe('works');
+  expect(all('0, [N/A]\n1, 97\n')).toBe('works');
+  expect(all('0, 0\n1, [N/A]\n')).toBe('unknown');
+  expect(all('\n')).toBe('unknown');
+  const uses = parseUses('0, 0\n1, 97\n2, [N/A]\n');
+  expect([[0], [1], [0, 2], [1, 2], [3]].map((indexes) => useOf(uses, indexes))).toEqual(['idle', 'works', 'unknown', 'works', 'unknown']);
 });
 
 test('who counts as being in', () => {

@@ -120,7 +120,9 @@ function take(world: World, step: Step, billing: MeterRules): void {
     meter.leave(machine.id, step.bytes);
     ledger.note(machine.id, { fact: 'pulled', bytes: step.bytes, job: step.ofJob ? (newest?.id ?? null) : null });
   }
-  if (step.step === 'job' && machine.readyAt !== null && newest?.endedAt !== null) ledger.putJob(jobOn(machine.id, world));
+  if (step.step === 'job' && machine.readyAt !== null && (newest?.endedAt !== null || step.pick % 2 === 0)) {
+    ledger.putJob({ ...jobOn(machine.id, world), gpus: step.pick % 3 === 0 ? null : { count: 1 + (step.pick % 4), of: 4 } });
+  }
   if (step.step === 'job-end' && newest?.endedAt === null) ledger.putJob({ ...newest, state: 'ended', endedAt: world.now });
 }
 
