@@ -46,12 +46,15 @@ export interface QueueEntry {
   readonly id: string;
 }
 
-/** Jobs that have not ended, in the order of their submission. */
+/** Jobs that have not ended, in the order of their submission, each once: two who queue the same job at the same moment both succeed. */
 export function queueEntries(machine: MachineFolder): QueueEntry[] {
+  const seen = new Set<string>();
   return turns(machine).flatMap((turn) => {
     const file = turnFile(machine, turn);
     const id = readText(file);
-    return id === null ? [] : [{ file, id }];
+    if (id === null || seen.has(id)) return [];
+    seen.add(id);
+    return [{ file, id }];
   });
 }
 

@@ -13,11 +13,11 @@ test('they run side by side, a third waits and says for what, and their costs ar
   const fake = createFakeGpus(root, ['NVIDIA L4', 'NVIDIA L4'], null, base);
   const env = { PATH: fake.env['PATH'] ?? '', LD_LIBRARY_PATH: fake.env['LD_LIBRARY_PATH'] ?? '' };
   await using project = createProject({ label: 'local', config: 'provider: local', env }, 'train: "./train.sh"\ngpu: L4:1');
-  project.write('train.sh', '#!/bin/sh\necho "sees $CUDA_VISIBLE_DEVICES"; until [ -e ' + root + '/go ]; do sleep 0.05; done; exit 0\n', 0o755);
+  project.write('train.sh', `#!/bin/sh\necho "sees $CUDA_VISIBLE_DEVICES"; until [ -e ${root}/go ]; do sleep 0.05; done\n`, 0o755);
   try {
     const { document: made } = await project.json(['up', '--gpu', 'L4:2']);
     expect(made.machine.gpu).toEqual({ name: 'L4', count: 2 });
-    const submitted = [];
+    const submitted: { readonly id: string; readonly stderr: string }[] = [];
     for (let n = 0; n < 3; n++) {
       if (n === 2) project.write('train.sh', `${project.read('train.sh').toString()}# changed\n`, 0o755);
       const { document, run } = await project.json(['train', '--detach']);

@@ -39,6 +39,9 @@ test('a job, running and ended', () => {
     createdAt: '2026-11-21T12:00:00.000Z',
     startedAt: '2026-11-21T12:00:00.000Z',
     endedAt: '2026-11-21T12:00:12.000Z',
+    gpus: null,
+    givenGpus: null,
+    waitsFor: null,
     asOf: '2026-11-21T12:00:12.000Z',
   });
   expect(jobDocument(jobEntry(null))).toMatchObject({ state: 'running', exitCode: null, signal: null, reason: null, endedAt: null });

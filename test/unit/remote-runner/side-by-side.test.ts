@@ -1,5 +1,5 @@
 /** Jobs that share a machine's GPUs, through real runner processes and a driver's tool that tells of GPUs which are not there. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -88,6 +88,26 @@ test('kill -9 of the serving process: it gives nothing twice, and takes up all t
     await followToEnd(client, id);
     expect((await summaryOf(client, id)).end).toMatchObject({ code: 3 });
   }
+});
+
+test('a job that is in the queue twice, as two who queue it at the same moment may leave it, runs once', async () => {
+  const [first, twice, next] = [untilTold('first', { gpus: 2 }), untilTold('twice'), untilTold('next')];
+  await submit(first);
+  await submit(twice);
+  writeFileSync(join(machine.root, 'queue', '000000000003'), twice.id);
+  await submit(next);
+  tell('first');
+  await Promise.all([runs(twice.id), runs(next.id)]);
+  expect([logOf(twice.id), logOf(next.id)]).toEqual(['GPU-0\n', 'GPU-1\n']);
+  for (const [spec, name] of [
+    [twice, 'twice'],
+    [next, 'next'],
+  ] as const) {
+    tell(name);
+    await followToEnd(client, spec.id);
+    expect((await summaryOf(client, spec.id)).end).toMatchObject({ code: 3 });
+  }
+  await until(() => readdirSync(join(machine.root, 'queue')).every((file) => !/^\d+$/.test(file)), 'an empty queue');
 });
 
 test('a job without a number has the machine to itself, and is waited for', async () => {
