@@ -6,7 +6,7 @@ import type { JobEnd } from '../src/protocol/job.ts';
 import { isDiskFull, writeWhenThereIsRoom } from './ballast.ts';
 import { readJson, readText, writeDurably } from './durable.ts';
 import { type EndRequest, endRequest, reasonOf } from './end-request.ts';
-import { readGrant } from './grant.ts';
+import { gpusOf, readGrant } from './grant.ts';
 import { type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
 import { type JobOrder, logPlace, readOrder, writeStanding } from './job-files.ts';
 import { type JobLog, logsOf, openJobLog } from './job-log.ts';
@@ -92,7 +92,7 @@ async function runPhases(course: Course): Promise<JobEnd> {
   }
   if (!adopted) await note(course, { type: 'state', state: 'running', ...logPlace(job) });
   const phase = openPhase(job.path, adopted ? null : { shim: machine.shim, argv: program.argv, env, cwd: machine.workdir, ...logsOf(job, order) }, course.wake);
-  const endTelemetry = recordTelemetry({ journal: course.journal, sampler: course.around.sampler, gpus: null });
+  const endTelemetry = recordTelemetry({ journal: course.journal, sampler: course.around.sampler, gpus: gpusOf(job) });
   const end = await watchPhase(course, phase).finally(endTelemetry);
   if (end.kind === 'not-started') course.log.say(`gpu-run: ${end.problem}\n`);
   return describeEnd(end, requestOf(course));
