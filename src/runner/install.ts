@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { Transport } from '../transport/transport.ts';
+import { deliverNative } from './native-delivery.ts';
 import { deliverNode, type NodeSources, type OnDelivery } from './node-delivery.ts';
 import { type Probe, probeMachine } from './probe.ts';
 
@@ -41,7 +42,10 @@ export async function installRunner(transport: Transport, runner: RunnerPackage,
   const probe = await probeMachine(transport, runner.version, signal);
   const file = `${probe.home}/.gpu-run/runner/${runner.version}/runner.mjs`;
   if (probe.runnerHash !== createHash('sha256').update(content).digest('hex')) await transport.copyTo(content, file, { mode: 0o600, signal });
-  const node = usableNode(probe) ?? (await deliverNode(transport, probe, runner, onProgress, signal));
+  const [node] = await Promise.all([
+    usableNode(probe) ?? deliverNode(transport, probe, runner, onProgress, signal),
+    deliverNative(transport, probe, runner, signal), // never rejects
+  ]);
   return { argv: [node, file], root: `${probe.home}/.gpu-run/machines/${machineId}` };
 }
 

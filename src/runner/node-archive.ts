@@ -2,18 +2,16 @@
  * A Node for Linux, as a gzip file in the cache on this computer: from this very Node where it fits, else from the npm packages
  * that carry the official builds (which also come through company mirrors).
  */
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { promisify } from 'node:util';
-import { constants, createGunzip, createGzip } from 'node:zlib';
-import { GpuRunError } from '../core/errors.ts';
+import { constants, createGzip } from 'node:zlib';
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { type LinuxArch, pinnedNode, pinnedVersion } from './node-pin.ts';
-import { extractFile } from './tar.ts';
+import { fetchPackageFile } from './npm-package.ts';
 
 export interface NodeArchive {
   /** gzip of the program alone. */
@@ -100,32 +98,16 @@ async function writeAtomically(file: string, text: string): Promise<void> {
   await rename(hidden, file);
 }
 
-async function fetchFromNpm(arch: LinuxArch, cache: string, signal: AbortSignal): Promise<Readable> {
-  const folder = await mkdtemp(join(cache, 'npm-'));
+async function fetchFromNpm(arch: LinuxArch, folder: string, signal: AbortSignal): Promise<Readable> {
   const spec = `node-linux-${arch}@${pinnedVersion}`;
   try {
-    const archive = await npmPack(spec, folder, signal);
-    if (`sha512-${createHash('sha512').update(archive).digest('base64')}` !== pinnedNode[arch].integrity) {
-      throw new GpuRunError('unfit', `What the npm registry gave for ${spec} is not what this gpu-run expects; it wasn't used.`, {
-        hints: ['Install Node 20 or later on the machine, and try again.'],
-      });
-    }
-    return await extractFile(Readable.from([archive]).pipe(createGunzip()), 'package/bin/node');
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-async function npmPack(spec: string, folder: string, signal: AbortSignal): Promise<Buffer> {
-  try {
-    const windows = process.platform === 'win32'; // npm is a script there; the words are fixed ones, so a shell does no harm
-    const { stdout } = await promisify(execFile)('npm', ['pack', '--silent', spec], { cwd: folder, signal, shell: windows });
-    return await readFile(join(folder, stdout.trim().split('\n').at(-1) ?? ''));
+    return await fetchPackageFile({ spec, integrity: pinnedNode[arch].integrity }, 'package/bin/node', { folder, signal });
   } catch (error) {
-    if (signal.aborted) throw new GpuRunError('interrupted', 'Interrupted.', { cause: error });
-    throw new GpuRunError('unfit', `The machine has no Node, and none could be fetched here to bring along: npm pack ${spec} failed.`, {
-      cause: error,
-      hints: ['Install Node 20 or later on the machine, and try again.', `npm pack ${spec}   shows what is wrong here`],
+    const failure = toGpuRunError(error);
+    if (failure.code !== 'unfit') throw failure;
+    throw new GpuRunError('unfit', `The machine has no Node, and none could be fetched here to bring along. ${failure.message}`, {
+      cause: failure,
+      hints: ['Install Node 20 or later on the machine, and try again.', ...failure.hints],
     });
   }
 }

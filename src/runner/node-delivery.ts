@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { GpuRunError } from '../core/errors.ts';
 import type { Transport } from '../transport/transport.ts';
+import { archOf } from './native-delivery.ts';
 import { type NodeArchive, npmNode, ownNode } from './node-archive.ts';
 import { downloadNode } from './node-download.ts';
 import type { LinuxArch } from './node-pin.ts';
@@ -58,8 +59,8 @@ function pathOf({ home }: Probe, { name }: NodeArchive): string {
 /** @throws GpuRunError unfit */
 export function fittingArch(probe: Probe): LinuxArch {
   if (probe.os !== 'Linux') throw unfit(probe, `for ${probe.os} none can be brought along`);
-  const arch = ({ x86_64: 'x64', amd64: 'x64', aarch64: 'arm64', arm64: 'arm64' } as const)[probe.arch];
-  if (arch === undefined) throw unfit(probe, `for the processor ${probe.arch} none can be brought along`);
+  const arch = archOf(probe.arch);
+  if (arch === null) throw unfit(probe, `for the processor ${probe.arch} none can be brought along`);
   const [, major, minor] = /^glibc (\d+)\.(\d+)/.exec(probe.libc) ?? [];
   const fits = Number(major) > oldestGlibc[0] || (Number(major) === oldestGlibc[0] && Number(minor) >= oldestGlibc[1]);
   if (!fits)

@@ -1,5 +1,6 @@
 /** One look at a machine, by one fixed POSIX shell script: what is there to run the runner with. */
 import { GpuRunError } from '../core/errors.ts';
+import { koffiVersion } from '../protocol/native.ts';
 import type { Transport } from '../transport/transport.ts';
 import { type Ran, runRemote } from './run-remote.ts';
 import { firstWordWithinMs, silentMachine } from './silence.ts';
@@ -22,6 +23,10 @@ export interface Probe {
   readonly diskFreeKiB: number | null;
   /** SHA-256 of the installed runner of the wanted version; null: it isn't there, or can't be hashed there. */
   readonly runnerHash: string | null;
+  /** An NVIDIA driver is loaded. */
+  readonly hasNvidia: boolean;
+  /** SHA-256 of koffi's native module; null: it isn't there, or nobody there would need it. */
+  readonly nativeHash: string | null;
   /** In the order of preference; looking ends at the first that is new enough. */
   readonly nodes: readonly FoundNode[];
   /** Files below `~/.gpu-run` may not be run. Only looked at when there is no Node. */
@@ -29,7 +34,7 @@ export interface Probe {
 }
 
 /**
- * `$1`: the runner's version. Every line of its own starts with `gpu-run`: whatever start-up files print does no harm.
+ * `$1`: the runner's version, `$2`: that of koffi. Every line of its own starts with `gpu-run`: whatever start-up files print does no harm.
  * Our folder is made here, closed to others.
  */
 const script = `
@@ -44,6 +49,12 @@ say arch "$(uname -m)"
 file=$base/runner/$1/runner.mjs
 if [ -f "$file" ]; then
   say hash "$( (sha256sum "$file" || shasum -a 256 "$file") 2>/dev/null)"
+fi
+if [ -e /proc/driver/nvidia/version ] || [ -e /dev/nvidiactl ] || [ -e /dev/dxg ]; then
+  say nvidia yes
+  for file in "$base/native/koffi-$2-"*.node; do
+    [ ! -f "$file" ] || say native "$( (sha256sum "$file" || shasum -a 256 "$file") 2>/dev/null)"
+  done
 fi
 found=
 for node in "$(command -v node 2>/dev/null)" "$base"/node/*/bin/node "$(command -v nodejs 2>/dev/null)" "$home"/.nvm/versions/node/*/bin/node \\
@@ -88,7 +99,9 @@ export async function probeMachine(transport: Transport, version: string, signal
     arch: last('arch') ?? '',
     libc: last('libc') ?? '',
     diskFreeKiB: disk !== null && /^\d+$/.test(disk) ? Number(disk) : null,
-    runnerHash: /^\\?([0-9a-f]{64})/.exec(last('hash') ?? '')?.[1] ?? null,
+    runnerHash: hashIn(last('hash')),
+    hasNvidia: last('nvidia') !== null,
+    nativeHash: hashIn(last('native')),
     nodes: said.filter(({ name }) => name === 'node').flatMap(({ value }) => parseNode(value)),
     noExec: last('noexec') !== null,
   };
@@ -97,10 +110,15 @@ export async function probeMachine(transport: Transport, version: string, signal
 async function look(transport: Transport, version: string, signal: AbortSignal, withinMs: number): Promise<Ran> {
   const limit = AbortSignal.timeout(withinMs);
   try {
-    return await runRemote(transport, ['sh', '-c', script, 'gpu-run', version], null, AbortSignal.any([signal, limit]));
+    return await runRemote(transport, ['sh', '-c', script, 'gpu-run', version, koffiVersion], null, AbortSignal.any([signal, limit]));
   } catch (error) {
     throw limit.aborted && !signal.aborted ? silentMachine(withinMs) : error;
   }
+}
+
+/** A line of sha256sum; a backslash in front says that the name needed some. */
+function hashIn(line: string | null): string | null {
+  return /^\\?([0-9a-f]{64})/.exec(line ?? '')?.[1] ?? null;
 }
 
 function parseNode(value: string): FoundNode[] {

@@ -322,6 +322,8 @@ describe('Node on the machine', () => {
     libc: 'glibc 2.31',
     diskFreeKiB: 1e6,
     runnerHash: null,
+    hasNvidia: false,
+    nativeHash: null,
     nodes: [{ path: '/usr/bin/node', version: '12.22.9' }],
     noExec: false,
   };
