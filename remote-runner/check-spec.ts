@@ -1,5 +1,5 @@
 /** Looks at an ordered job before anything of it is written: what comes over the wire is only believed after this. */
-import type { JobSpec } from '../src/protocol/job.ts';
+import { type JobSpec, preemptSignals } from '../src/protocol/job.ts';
 import { RunnerError } from './runner-error.ts';
 
 /** @throws RunnerError bad-input, naming the field */
@@ -19,7 +19,10 @@ export function checkSpec(value: unknown): JobSpec {
   need(isRecord(spec.metrics), 'metrics');
   for (const [name, pattern] of Object.entries(spec.metrics)) need(isPattern(pattern), `metrics ${JSON.stringify(name)}`);
   need(Number.isFinite(spec.graceMs) && spec.graceMs >= 0, 'graceMs');
-  need(spec.resumeFrom === null || isText(spec.resumeFrom), 'resumeFrom');
+  need(spec.resumeFrom === null || isBelow(spec.resumeFrom), 'resumeFrom');
+  need(spec.name === undefined || (isText(spec.name) && spec.name !== ''), 'name');
+  need(spec.checkpoints === undefined || isBelow(spec.checkpoints), 'checkpoints');
+  need(spec.preemptSignal === undefined || preemptSignals.includes(spec.preemptSignal), 'preemptSignal');
   need(spec.splitLog === undefined || typeof spec.splitLog === 'boolean', 'splitLog');
   need(spec.logLimit === undefined || (Number.isSafeInteger(spec.logLimit) && spec.logLimit > 0), 'logLimit');
   need(spec.gpus === null || (Number.isSafeInteger(spec.gpus) && spec.gpus >= 1), 'gpus');
@@ -43,6 +46,11 @@ function isRecord(value: unknown): boolean {
 /** NUL can't be passed to a program. */
 function isText(value: unknown): value is string {
   return typeof value === 'string' && !value.includes('\0');
+}
+
+/** A path that does not leave the workdir by itself. */
+function isBelow(value: unknown): boolean {
+  return isText(value) && !(value as string).startsWith('/') && !(value as string).split('/').includes('..');
 }
 
 function isPattern(value: unknown): boolean {

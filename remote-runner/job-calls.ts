@@ -23,7 +23,7 @@ const lookAgainMs = 250;
 export async function submit(params: Calls['submit']['params'], machine: MachineFolder, serving: Starter): Promise<Calls['submit']['result']> {
   const spec = checkSpec(params.spec);
   if (existsSync(machine.shutdown)) throw new RunnerError('conflict', 'This machine is going away: it takes no more jobs.');
-  if (isTakenBack(machine)) throw new RunnerError('conflict', 'The provider takes this machine back: it takes no more jobs.');
+  if (isTakenBack(machine)) throw new RunnerError('preempted', 'The provider takes this machine back: it takes no more jobs.');
   const over = overOf(machine);
   if (over !== null && over.jobs === null) {
     const why = { deadline: 'its time is over', budget: 'its budget is used up', idle: 'nobody has used it', stalled: 'its job had stalled' }[over.why];

@@ -1,14 +1,17 @@
 /** What a job finds in its environment, and how its command becomes a program to run. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
+import { checkpointFolder } from '../src/protocol/checkpoint-folder.ts';
 import type { JobCommand } from '../src/protocol/job.ts';
 import { visibilityOf } from './grant.ts';
 import type { JobOrder } from './job-files.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
 
-/** The variable by which every process of a job can be found again, wherever it went. */
-export const cookieName = 'GPU_RUN_JOB';
+/** The variable by which every process of a job can be found again, wherever it went: its id on this machine. */
+export const cookieName = 'GPU_RUN_JOB_HERE';
+/** What the job is called. Another attempt of it on the same machine is called the same. */
+export const jobName = 'GPU_RUN_JOB';
 
 export type Env = Readonly<Record<string, string>>;
 
@@ -20,8 +23,9 @@ export async function jobEnv(machine: MachineFolder, job: JobFolder, order: JobO
     ...inherited,
     PYTHONUNBUFFERED: '1',
     GPU_RUN_ATTEMPT: String(order.attempt),
-    GPU_RUN_RESUME_FROM: order.resumeFrom ?? '',
-    GPU_RUN_CHECKPOINT_DIR: join(machine.workdir, checkpointFolder(order.outputs)),
+    GPU_RUN_RESUME_FROM: resumeFolder(machine, order),
+    GPU_RUN_CHECKPOINT_DIR: checkpointsOf(machine, order),
+    GPU_RUN_PREEMPT_FILE: job.preempt,
     GPU_RUN_METRICS_FILE: job.metrics,
     GPU_RUN_RANK: '0',
     GPU_RUN_NODES: '1',
@@ -32,19 +36,20 @@ export async function jobEnv(machine: MachineFolder, job: JobFolder, order: JobO
     ...secrets,
     // Ours comes last: so that `node` is there on machines that have only that.
     PATH: [path, dirname(process.execPath)].join(delimiter),
+    [jobName]: order.name ?? job.id,
     [cookieName]: job.id,
   };
 }
 
-/**
- * The first output that is named like a folder of checkpoints; else `checkpoints` in the first output that looks like
- * a folder, so that it is pulled back; else `checkpoints`. Relative to the workdir.
- */
-export function checkpointFolder(outputs: readonly string[]): string {
-  const named = outputs.find((output) => /(checkpoint|ckpt)s?[^/]*\/?$/i.test(output));
-  if (named !== undefined) return named.replace(/\/+$/, '');
-  const folder = outputs.find((output) => output.endsWith('/') || !/\.[^./]+$/.test(output));
-  return folder === undefined ? 'checkpoints' : join(folder, 'checkpoints');
+/** Absolute. */
+export function checkpointsOf(machine: MachineFolder, { checkpoints, outputs }: Pick<JobOrder, 'checkpoints' | 'outputs'>): string {
+  return join(machine.workdir, checkpoints ?? checkpointFolder(outputs));
+}
+
+/** Absolute; empty where there is nothing to resume from. */
+function resumeFolder(machine: MachineFolder, { resumeFrom }: JobOrder): string {
+  const folder = resumeFrom === null ? null : join(machine.workdir, resumeFrom);
+  return folder !== null && exists(folder) && (!isFolder(folder) || readdirSync(folder).length > 0) ? folder : '';
 }
 
 /** A port that nobody listens on now. */

@@ -4,6 +4,7 @@
  * children of all these.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { signalListeners } from './first-signal.ts';
 import { cookieName } from './job-env.ts';
 import { type ProcessIdentity, type ProcessRow, processTable, startedWith, startedWithEach } from './processes.ts';
 
@@ -39,6 +40,8 @@ export interface EndOptions {
   readonly shims: readonly ProcessIdentity[];
   /** Between SIGTERM and SIGKILL; asked again and again, since a second cancel may shorten it. */
   readonly graceMs: () => number;
+  /** Sent before SIGTERM, and within the same grace, to those that listen to it. Absent: SIGTERM is the first. */
+  readonly first?: NodeJS.Signals;
 }
 
 /** A process that does not go within this time of SIGKILL is stuck in the kernel or belongs to somebody else. */
@@ -47,9 +50,10 @@ const stuckAfterMs = 20_000;
 const writesWithinMs = 3_000;
 
 /** Signal, grace, SIGKILL, until nothing is left. Returns what could not be ended. */
-export async function endJobProcesses({ find, shims, graceMs }: EndOptions): Promise<ProcessRow[]> {
+export async function endJobProcesses({ find, shims, graceMs, first = 'SIGTERM' }: EndOptions): Promise<ProcessRow[]> {
   const isShim = (row: ProcessRow) => shims.some(({ pid, started }) => row.pid === pid && row.started === started);
   const begun = Date.now();
+  await signalListeners({ find: () => find().filter((row) => !isShim(row)), name: first, graceMs });
   const told = new Set<string>();
   let rows = find();
   for (const { pid } of shims) if (rows.some(({ group }) => group === pid)) signal(-pid, 'SIGTERM');

@@ -19,6 +19,8 @@ export interface JournalFacts {
   readonly fileMetricsAt: number;
   /** Where the log's metrics have come to in the training. */
   readonly logPlace: { readonly step: number | null; readonly epoch: number | null };
+  /** When the last byte of the newest checkpoint came, milliseconds since the epoch; 0: there was none. */
+  readonly checkpointAt: number;
 }
 
 export interface Journal {
@@ -38,7 +40,7 @@ const nowhere: JournalFacts['logPlace'] = { step: null, epoch: null };
 export function openJournal(file: string, now: () => number = Date.now): Journal {
   const fd = openSync(file, 'a+', 0o600);
   let last = 0;
-  let facts: JournalFacts = { state: null, end: null, startedAt: null, endedAt: null, logMetricsAt: 0, fileMetricsAt: 0, logPlace: nowhere };
+  let facts: JournalFacts = { state: null, end: null, startedAt: null, endedAt: null, logMetricsAt: 0, fileMetricsAt: 0, checkpointAt: 0, logPlace: nowhere };
   let size = 0;
   for (const { record, end } of wholeRecords(fd, 0)) {
     last = record.n;
@@ -81,6 +83,7 @@ function learn(facts: JournalFacts, record: JobRecord): JournalFacts {
     if (record.source === 'file') return { ...facts, fileMetricsAt: record.at };
     return { ...facts, logMetricsAt: record.at, logPlace: { step: record.step ?? facts.logPlace.step, epoch: record.epoch ?? facts.logPlace.epoch } };
   }
+  if (record.type === 'checkpoint') return { ...facts, checkpointAt: Math.max(facts.checkpointAt, record.endedAt) };
   if (record.type !== 'state') return facts;
   if (record.state === 'ended') return { ...facts, state: 'ended', end: record.end, endedAt: record.t };
   const starts = record.state === 'setup' || record.state === 'running';

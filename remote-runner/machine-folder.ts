@@ -84,6 +84,8 @@ export interface JobFolder {
   readonly cancel: string;
   /** What it was given of the machine, once its turn has come: see `grant.ts`. */
   readonly grant: string;
+  /** For the job's programs: there once the job is to end, and says why and until when. See `notice.ts`. */
+  readonly preempt: string;
   /** The shim's notes on the setup; those on the command lie in the job's folder itself. */
   readonly setup: string;
   /** Hash of the setup that was begun, as it and the files that it names were then. */
@@ -104,6 +106,7 @@ export function jobFolder(machine: MachineFolder, id: string): JobFolder {
     metrics: join(path, 'metrics.jsonl'),
     cancel: join(path, 'cancel.json'),
     grant: join(path, 'grant.json'),
+    preempt: join(path, 'preempt.json'),
     setup: join(path, 'setup'),
     setupHash: join(path, 'setup.hash'),
   };

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readText } from './durable.ts';
-import { cookieName } from './job-env.ts';
+import { cookieName, jobName } from './job-env.ts';
 import type { MachineFolder } from './machine-folder.ts';
 import { RunnerError } from './runner-error.ts';
 import { liveHolder, type ServeHolder } from './serve-lock.ts';
@@ -77,7 +77,7 @@ function lastLines(logFile: string): string {
 function startDetached(machine: MachineFolder, kind: string, script: string, logFile: string): ChildProcess {
   const log = openSync(logFile, 'a', 0o600);
   try {
-    const { [cookieName]: _, ...env } = process.env; // it belongs to no job, also when a job started it
+    const { [cookieName]: _, [jobName]: __, ...env } = process.env; // it belongs to no job, also when a job started it
     const child = spawn(process.execPath, [script, kind, '--root', machine.root], { cwd: machine.root, env, detached: true, stdio: ['ignore', log, log] });
     child.unref();
     return child;

@@ -1,13 +1,14 @@
 /** One job from the queue to its `ended` record. Every step can be interrupted by kill -9 of this process and is taken up again from the files. */
 import { rmSync } from 'node:fs';
-import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobEnd } from '../src/protocol/job.ts';
 import { isDiskFull, writeWhenThereIsRoom } from './ballast.ts';
+import { type CheckpointWatch, watchCheckpoints } from './checkpoints.ts';
 import { readJson, readText, writeDurably } from './durable.ts';
-import { type EndRequest, endRequest, reasonOf } from './end-request.ts';
+import { type EndRequest, endRequest } from './end-request.ts';
 import { gpusOf, readGrant } from './grant.ts';
-import { type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
+import { describeEnd, endedOnRequest } from './job-end.ts';
+import { checkpointsOf, type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
 import { type JobOrder, logPlace, readOrder, writeStanding } from './job-files.ts';
 import { type JobLog, logsOf, openJobLog } from './job-log.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
@@ -15,6 +16,7 @@ import { recordTelemetry } from './job-telemetry.ts';
 import { type Journal, type NewRecord, openJournal } from './journal.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
 import { type MetricReader, openMetrics } from './metrics.ts';
+import { giveNotice } from './notice.ts';
 import { openPhase, type Phase, type PhaseEnd, wasStarted } from './phase.ts';
 import type { ProcessIdentity, ProcessRow } from './processes.ts';
 import type { Sampler } from './sampler.ts';
@@ -29,6 +31,7 @@ interface Course {
   readonly journal: Journal;
   readonly metrics: MetricReader;
   readonly log: JobLog;
+  readonly checkpoints: CheckpointWatch;
   readonly wake: Wake;
   /** Shims whose group is known to be this job's. */
   readonly shims: ProcessIdentity[];
@@ -63,7 +66,9 @@ export async function superviseJob(machine: MachineFolder, job: JobFolder, aroun
   const wake = wakeOn([job.path]);
   const metrics = openMetrics(job, order.metrics, journal.facts);
   const log = openJobLog(job, order);
-  const course: Course = { machine, job, order, journal, metrics, log, wake, shims: [], unwritten: [], around, told: new Set(), ending: null };
+  const checkpoints = watchCheckpoints({ workdir: machine.workdir, folder: checkpointsOf(machine, order), since: wasStarted(job.path) ? journal.facts : null });
+  const known = { machine, job, order, journal, metrics, log, checkpoints, wake, around };
+  const course: Course = { ...known, shims: [], unwritten: [], told: new Set(), ending: null };
   try {
     if (journal.facts.state === 'ended') writeStanding(job, journal.facts);
     else await finish(course, await knowingWhy(course, await runPhases(course)));
@@ -143,6 +148,7 @@ async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
     if (wasStarted(job.path)) rmSync(job.secrets, { force: true });
     if (end !== null) return end;
     tellWarnings(course);
+    noteCheckpoints(course, false);
     if (course.ending === null && endRequest(job) !== null) beginEnding(course);
     const more = readMetrics(course, false);
     if (Date.now() - syncedAt >= syncEveryMs) {
@@ -172,8 +178,13 @@ function readMetrics(course: Course, final: boolean): boolean {
 function beginEnding(course: Course): void {
   const { job, order, journal, shims } = course;
   const graceMs = () => endRequest(job)?.graceMs ?? order.graceMs;
-  if (endRequest(job)?.why === 'preempted') tellOnce(course, takenBackText);
-  course.ending = endJobProcesses({ find: () => jobProcesses(job.id, shims), shims, graceMs }).finally(() => course.wake.poke());
+  const preempted = endRequest(job)?.why === 'preempted';
+  if (preempted) tellOnce(course, takenBackText);
+  giveNotice(course.machine, job, endRequest(job) ?? { graceMs: order.graceMs });
+  const first = preempted ? order.preemptSignal : undefined;
+  course.ending = endJobProcesses({ find: () => jobProcesses(job.id, shims), shims, graceMs, ...(first === undefined ? {} : { first }) }).finally(() =>
+    course.wake.poke(),
+  );
   if (journal.facts.state === 'cancelling') return;
   try {
     journal.append([...course.unwritten, { type: 'state', state: 'cancelling', ...logPlace(job) }]);
@@ -191,6 +202,7 @@ async function finish(course: Course, end: JobEnd): Promise<void> {
   if (stuck.length > 0) {
     warn(course, `${stuck.length} processes of the job could not be ended: ${stuck.map(({ pid }) => pid).join(', ')}.`);
   }
+  noteCheckpoints(course, true);
   while (readMetrics(course, true));
   course.log.finish();
   rmSync(job.secrets, { force: true });
@@ -212,37 +224,15 @@ function requestOf({ ending, job, journal }: Course): EndRequest | null {
   return ending === null && journal.facts.state !== 'cancelling' ? null : (endRequest(job) ?? { graceMs: 0 });
 }
 
-function endedOnRequest(request: EndRequest, code: number | null): JobEnd {
-  return { code, signal: signalOf(code), ...reasonOf(request, code) };
-}
-
-function describeEnd(end: PhaseEnd, request: EndRequest | null): JobEnd {
-  switch (end.kind) {
-    case 'exited': {
-      if (request !== null) return endedOnRequest(request, end.code);
-      const signal = signalOf(end.code);
-      return { code: end.code, signal, reason: signal === null ? 'exit' : 'signal', detail: null };
-    }
-    case 'shim-killed': {
-      const code = 128 + constants.signals[end.signal];
-      return { code, signal: end.signal, reason: request === null ? 'signal' : (request.why ?? 'cancelled'), detail: null };
-    }
-    case 'not-started':
-      return { code: 126, signal: null, reason: 'not-started', detail: end.problem };
-    case 'vanished':
-      return request !== null ? { ...endedOnRequest(request, null), detail: end.detail } : { code: null, signal: null, reason: 'lost', detail: end.detail };
-  }
-}
-
-/** A shell says 128+N after signal N. A program may exit with such a code by itself; by convention it means the same. */
-function signalOf(code: number | null): string | null {
-  if (code === null || code <= 128) return null;
-  return Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0] ?? null;
-}
-
 async function note({ machine, job, journal }: Course, record: NewRecord): Promise<void> {
   await writeWhenThereIsRoom(machine, () => journal.append([record]));
   await writeWhenThereIsRoom(machine, () => writeStanding(job, journal.facts));
+}
+
+/** Those that are complete: at the job's end all are. They are written down with the metrics. */
+function noteCheckpoints(course: Course, final: boolean): void {
+  const { job, checkpoints } = course;
+  if (wasStarted(job.path)) course.unwritten = [...course.unwritten, ...checkpoints.look(final)];
 }
 
 function warn(course: Course, text: string): void {

@@ -19,6 +19,7 @@ export function layerOfConfig(config: Config): Layer {
     stallSeconds: limits?.stall,
     splitLog: log?.split,
     logLimitBytes: log?.limit,
+    preemptSignal: config['preempt-signal'],
     retry: retryOf(config.retry),
     options: optionsOf(config),
   };

@@ -28,6 +28,7 @@ export interface Layer {
   readonly metrics?: Readonly<Record<string, string>>;
   readonly splitLog?: boolean;
   readonly logLimitBytes?: number;
+  readonly preemptSignal?: Settings['preemptSignal'];
   readonly retry?: Settings['retry'];
   /** Provider -> its block. */
   readonly options?: ProviderOptions;

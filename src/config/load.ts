@@ -90,6 +90,7 @@ function settle(layers: readonly Layer[], found: Pick<Settings, 'folder' | 'conf
       stallSeconds: stallSeconds === undefined ? defaults.stallSeconds : stallSeconds,
     },
     log: { split: firstOf(layers, 'splitLog') ?? false, limitBytes: firstOf(layers, 'logLimitBytes') ?? null },
+    preemptSignal: firstOf(layers, 'preemptSignal') ?? null,
     retry: firstOf(layers, 'retry') ?? noRetry,
   };
 }

@@ -4,6 +4,7 @@ import { parseDuration } from '../core/duration.ts';
 import { parseGpuNeed } from '../core/gpu-need.ts';
 import { checkMachineName } from '../core/run-id.ts';
 import { parseSize } from '../core/size.ts';
+import { preemptSignals } from '../protocol/job.ts';
 import { checkEnvName } from './env-name.ts';
 import { block, command, existingPath, expected, listOf, mapOf, numberFrom, optional, type PathBase, parsed, text, wholeNumber, word } from './field.ts';
 import { findOverlap, insidePath } from './inside-path.ts';
@@ -44,6 +45,10 @@ export function configSchema(base: PathBase | null) {
     ),
     limits: optional(limits(), 'When the machine ends, whatever happens.'),
     log: optional(log(), "How the job's log is kept."),
+    'preempt-signal': optional(
+      z.enum(preemptSignals, { error: expected(`one of ${preemptSignals.join(', ')}`, 'SIGUSR1') }),
+      'What the job is told first when its provider takes the machine back, where it listens to it. Default: SIGTERM.',
+    ),
     retry: optional(retry(), 'What is tried again when the machine is lost.'),
     ...providerBlocks(base),
   };
@@ -170,7 +175,7 @@ function retry() {
   const shape = {
     on: optional(listOf(reason, 'a list of reasons', '[preempted, lost]'), 'Why to try again. Default: [preempted, lost].'),
     attempts: optional(wholeNumber(1, 100, 'a whole number from 1 to 100', '5'), 'How often the job is started at most, the first time included. Default: 3.'),
-    'resume-from': optional(workdirPath('checkpoints/'), 'Folder with checkpoints, given to the job from its second attempt on.'),
+    'resume-from': optional(workdirPath('checkpoints/'), 'Folder with checkpoints: fetched while the job runs, and given to it from its second attempt on.'),
   };
   return block(shape, '{ on: [preempted] }');
 }

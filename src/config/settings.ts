@@ -1,6 +1,6 @@
 /** What the user wants, after flags, environment, `gpu-run.yaml`, template and defaults have been merged in this order. */
 import type { ResourceNeed } from '../core/offer.ts';
-import type { JobCommand } from '../protocol/job.ts';
+import type { JobCommand, PreemptSignal } from '../protocol/job.ts';
 
 export interface Settings {
   /** The machine's name: flag or argument, else the config's `name`, else the folder's name. */
@@ -32,6 +32,8 @@ export interface Settings {
   };
   /** `limitBytes`: what it may take on the machine's disk; null: what the runner finds right. */
   readonly log: { readonly split: boolean; readonly limitBytes: number | null };
+  /** What a job is told first when its machine is taken back; null: SIGTERM. */
+  readonly preemptSignal: PreemptSignal | null;
   readonly retry: { readonly on: readonly ('preempted' | 'lost')[]; readonly attempts: number; readonly resumeFrom: string | null };
 }
 

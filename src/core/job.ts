@@ -12,7 +12,10 @@ export interface JobEntry {
   readonly command: string;
   readonly state: JobState;
   readonly end: JobEnd | null;
+  /** Which attempt this is, from 1: machine, state, end and times are this one's. */
   readonly attempts: number;
+  /** The attempts before it, in order. Absent: none. */
+  readonly earlier?: readonly PastAttempt[];
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   readonly startedAt: number | null;
@@ -29,4 +32,33 @@ export interface JobEntry {
   readonly givenGpus?: readonly number[] | null;
   /** What it waits for, in words without a full stop, as of `asOf`; absent or null: it does not wait, or nobody has asked. */
   readonly waitsFor?: string | null;
+}
+
+/** An attempt that was cut short, and followed by another one. */
+export interface PastAttempt {
+  readonly machineId: string;
+  readonly end: JobEnd | null;
+  /** Milliseconds since the epoch; null: it never started. */
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  /** What is kept here of the job's log and records up to its end, the attempts before it included: the next one's follow behind. */
+  readonly logBytes: number;
+  /** The same of stderr, where the job keeps it apart. */
+  readonly errBytes: number;
+  readonly records: number;
+}
+
+/** Where the present attempt's log and records begin within the job's. */
+export function attemptStart({ earlier = [] }: Pick<JobEntry, 'earlier'>): Pick<PastAttempt, 'logBytes' | 'errBytes' | 'records'> {
+  return earlier.at(-1) ?? { logBytes: 0, errBytes: 0, records: 0 };
+}
+
+/** What the present attempt is called on its machine: each has a folder of its own there, and processes that are known by it. */
+export function runnerJobId({ id, attempts }: Pick<JobEntry, 'id' | 'attempts'>): string {
+  return attempts === 1 ? id : `${id}_${attempts}`;
+}
+
+/** The job that an attempt belongs to. Ids of jobs themselves have no `_`. */
+export function jobIdOf(runnerId: string): string {
+  return runnerId.replace(/_\d+$/, '');
 }

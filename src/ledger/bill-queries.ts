@@ -21,12 +21,26 @@ export const spanQuery = `
   WHERE started_at IS NOT NULL AND started_at < :until AND ifnull(ended_at, ${never}) >= :since
   ORDER BY machine_id, started_at`;
 
+/** Attempts that were followed by another one. There are few: they are read out of the entries. */
+const pastSpanQuery = `
+  SELECT past.value ->> 'machineId', past.value ->> 'startedAt', past.value ->> 'endedAt', jobs.id, user, branch, git_commit, share
+  FROM jobs INDEXED BY jobs_tried_again, json_each(jobs.job, '$.earlier') AS past
+  WHERE attempts_before > 0 AND past.value ->> 'startedAt' < :until AND ifnull(past.value ->> 'endedAt', ${never}) >= :since`;
+
 export function billQueries(db: DatabaseSync) {
   return {
     bills: ({ since = 0, until = never }: BillFilter = {}): MachineBill[] =>
       rowsOf<BillRow>(db, billQuery, { since: since - longestIncrementMs, until }).map(billOf),
-    jobSpans: ({ since = 0, until = never }: BillFilter = {}): JobSpan[] => rowsOf<SpanRow>(db, spanQuery, { since, until }).map(spanOf),
+    jobSpans: ({ since = 0, until = never }: BillFilter = {}): JobSpan[] => {
+      const past = rowsOf<SpanRow>(db, pastSpanQuery, { since, until }).map(spanOf);
+      const spans = rowsOf<SpanRow>(db, spanQuery, { since, until }).map(spanOf);
+      return past.length === 0 ? spans : [...past, ...spans].sort(byStart);
+    },
   };
+}
+
+function byStart(one: JobSpan, other: JobSpan): number {
+  return one.machineId === other.machineId ? one.startedAt - other.startedAt : one.machineId < other.machineId ? -1 : 1;
 }
 
 /** In the order of the query's columns: half the time that objects take. */

@@ -109,4 +109,8 @@ export const migrations: readonly string[] = [
   DROP INDEX job_spans;
   CREATE INDEX job_spans ON jobs (machine_id, started_at, ended_at, id, user, branch, git_commit, share) WHERE started_at IS NOT NULL;
   `,
+  `
+  ALTER TABLE jobs ADD COLUMN attempts_before INTEGER AS (json_array_length(job, '$.earlier'));
+  CREATE INDEX jobs_tried_again ON jobs (id) WHERE attempts_before > 0;
+  `,
 ];

@@ -171,7 +171,7 @@ export interface MachineEgress {
   readonly pulled: Readonly<Record<string, number>>;
 }
 
-/** What `cost` needs of a job that has started. */
+/** What `cost` needs of a job that has started: one for each of its attempts. */
 export interface JobSpan {
   readonly id: string;
   readonly machineId: string;

@@ -8,7 +8,10 @@ export type JobCommand =
 
 /** What the runner needs to run a job. Secrets travel here and nowhere else. */
 export interface JobSpec {
+  /** Unique on the machine. */
   readonly id: string;
+  /** What the job is called to its programs; absent: `id`. A later attempt has an id of its own, and the name of the first. */
+  readonly name?: string;
   readonly attempt: number;
   readonly command: JobCommand;
   /** Run before the command in the same folder; runs again only when it, or a file that it names, has changed. */
@@ -22,7 +25,7 @@ export interface JobSpec {
   readonly metrics: Readonly<Record<string, string>>;
   /** Between the first signal and SIGKILL on cancel, milliseconds. */
   readonly graceMs: number;
-  /** Where to resume from, as given in `retry.resume-from`; null on a first attempt. */
+  /** Where to resume from, relative to the workdir; null on a first attempt, and where there is nothing. */
   readonly resumeFrom: string | null;
   /** stderr goes to a log of its own; absent: into the same as stdout. */
   readonly splitLog?: boolean;
@@ -30,7 +33,15 @@ export interface JobSpec {
   readonly logLimit?: number;
   /** How many of the machine's GPUs it takes; jobs run side by side as long as there are enough. null: the machine to itself. */
   readonly gpus: number | null;
+  /** Where checkpoints are made, relative to the workdir; absent: as `checkpointFolder` has it. */
+  readonly checkpoints?: string;
+  /** Sent first when the provider takes the machine back, instead of SIGTERM: to those processes that listen to it. Absent: SIGTERM. */
+  readonly preemptSignal?: PreemptSignal;
 }
+
+/** What the small shell between the runner and a command lets through and outlives. */
+export const preemptSignals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
+export type PreemptSignal = (typeof preemptSignals)[number];
 
 export type JobState = 'queued' | 'setup' | 'running' | 'cancelling' | 'ended';
 

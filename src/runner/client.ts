@@ -182,6 +182,7 @@ const runnerCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'not-allowed',
   'unfit',
   'interrupted',
+  'preempted',
 ]);
 
 function toClientError(error: unknown): unknown {

@@ -1,6 +1,6 @@
 /** After a job: whether its machine stays up and why, and what it cost. */
 import { GpuRunError, LeaveRunning, toGpuRunError } from '../core/errors.ts';
-import type { JobEntry } from '../core/job.ts';
+import { type JobEntry, jobIdOf, runnerJobId } from '../core/job.ts';
 import { costOf, costOfBytes } from '../core/money.ts';
 import { formatSize } from '../core/size.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
@@ -48,13 +48,13 @@ export async function othersOn(job: JobEntry, machine: MachineEntry, input: Trai
   for (;;) {
     const { jobs } = await reached.runner.call('jobs', {});
     for (const summary of jobs) {
-      const known = context.ledger.getJob(summary.id);
+      const known = context.ledger.getJob(jobIdOf(summary.id));
       if (known !== null) noteSummary(known, summary, context);
     }
     const there = new Set(jobs.map(({ id }) => id));
     closeUnsent(machine, there, context);
     const others = unfinished();
-    const other = others.find(({ id }) => there.has(id));
+    const other = others.find((each) => there.has(runnerJobId(each)));
     if (other !== undefined) return `'${machine.name}' stays up for ${other.id}`;
     if (others.length === 0) return null;
     await context.clock.sleep(lookAgainMs, context.signal); // it is on its way, or whoever was sending it has died

@@ -1,6 +1,6 @@
 /** `cancel`: signal, grace, kill of a job's whole process tree. */
 import { GpuRunError } from '../core/errors.ts';
-import type { JobEntry } from '../core/job.ts';
+import { type JobEntry, runnerJobId } from '../core/job.ts';
 import type { JobSummary } from '../protocol/job.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
@@ -23,12 +23,13 @@ export async function cancel(input: CancelInput, context: RunContext): Promise<J
 
 export async function cancelJob(job: JobEntry, graceMs: number | null, context: RunContext): Promise<JobEntry> {
   await using reached = await reachOrLose(machineOf(job, context), context);
-  const summary = await reached.runner.call('cancel', { id: job.id, graceMs });
+  const summary = await reached.runner.call('cancel', { id: runnerJobId(job), graceMs });
   return noteSummary(job, summary, context);
 }
 
 /** What the runner says about a job, kept in the ledger. */
 export function noteSummary(job: JobEntry, summary: JobSummary, context: Pick<RunContext, 'ledger' | 'clock'>): JobEntry {
-  const { state, end, startedAt, endedAt, attempt, givenGpus, waitsFor } = summary;
-  return keepJob({ ...job, state, end, startedAt, endedAt, attempts: attempt, givenGpus, waitsFor, asOf: context.clock.now() }, context);
+  if (summary.id !== runnerJobId(job)) return job; // an earlier attempt, on the same machine
+  const { state, end, startedAt, endedAt, givenGpus, waitsFor } = summary;
+  return keepJob({ ...job, state, end, startedAt, endedAt, givenGpus, waitsFor, asOf: context.clock.now() }, context);
 }

@@ -41,6 +41,11 @@ export function saysDeadline(reason: string | null): boolean {
   return reason === deadlineReason;
 }
 
+/** Switched off from inside, by whomever. */
+export function saysOff(reason: string | null): boolean {
+  return reason === offReason;
+}
+
 /** Somebody wanted it to end, here or by the provider's own means, or it ended itself as it was told to. */
 export function saysAsked(reason: string | null): boolean {
   return reason === downReason || reason === offReason || reason?.startsWith('reap: ') === true || reason?.startsWith(deletedReason) === true;

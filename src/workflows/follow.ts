@@ -1,21 +1,16 @@
 /** `logs`: replays and follows a job, over dropped connections, and from the laptop's copy when the machine is gone. */
 import { GpuRunError } from '../core/errors.ts';
-import type { JobEntry, JobRecord } from '../core/job.ts';
-import type { MachineEntry } from '../ledger/ledger.ts';
+import { attemptStart, type JobEntry } from '../core/job.ts';
 import type { LogStream } from '../protocol/log.ts';
 import type { RunnerClient } from '../runner/client.ts';
-import { followJob } from '../runner/follow.ts';
-import { warnOfBudget } from './budget-warnings.ts';
 import type { RunContext } from './context.ts';
-import { countPulled } from './cost-egress.ts';
 import { machineOf } from './find.ts';
-import { type FollowInput, refuseJoined, shows } from './follow-input.ts';
-import { type LogEvent, type OnJobEvent, toEvent } from './job-event.ts';
-import { keepJob } from './keep-job.ts';
-import { openCopy } from './open-copy.ts';
-import { isGone, isMachineOver, type ReachedMachine, reachOrLose } from './reach-machine.ts';
+import { followWithEarlier } from './follow-earlier.ts';
+import { followFrom } from './follow-from.ts';
+import { type FollowInput, refuseJoined } from './follow-input.ts';
+import type { OnJobEvent } from './job-event.ts';
+import { isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { replayCopy } from './replay-copy.ts';
-import { createStamper } from './stamp-log.ts';
 
 /** @throws GpuRunError `not-found`, `bad-input` (offset beyond the end), `lost` (machine gone and no copy here), `connection` */
 export async function follow(input: FollowInput, context: RunContext, onEvent: OnJobEvent): Promise<JobEntry> {
@@ -30,6 +25,7 @@ export async function follow(input: FollowInput, context: RunContext, onEvent: O
     if (!isGone(error)) throw error;
     return replayCopy(context.ledger.getJob(job.id) ?? job, input, context, onEvent);
   }
+  if (attemptStart(job).records > 0) return followWithEarlier({ job, machine, first }, input, context, onEvent);
   let start: Record<LogStream, number>;
   try {
     start = await startOffsets(first.runner, input);
@@ -40,111 +36,6 @@ export async function follow(input: FollowInput, context: RunContext, onEvent: O
   const { follow: goesOn, streams = 'both', stamped = false } = input;
   const from = { job, machine, logOffset: start.out, errOffset: start.err, record: 0, follow: goesOn, first, streams, stamped };
   return followFrom(from, context, onEvent);
-}
-
-export interface FollowFrom extends Pick<FollowInput, 'streams' | 'stamped'> {
-  readonly job: JobEntry;
-  readonly machine: MachineEntry;
-  readonly logOffset: number;
-  /** In stderr's own log; absent: 0. */
-  readonly errOffset?: number;
-  /** Records up to this number are known already. */
-  readonly record: number;
-  readonly follow: boolean;
-  /** An open connection to begin with; closed here. */
-  readonly first: ReachedMachine;
-}
-
-/** Streams events, keeps copy and ledger up to date, connects again by itself; returns the job as it stands at the end. */
-export async function followFrom(from: FollowFrom, context: RunContext, onEvent: OnJobEvent): Promise<JobEntry> {
-  const copy = openCopy(from.job.id, context);
-  const tell = inTurn(onEvent);
-  using counted = countPulled(from.machine, from.job.id, context);
-  await using _warnings = from.follow ? warnOfBudget(from.machine, tell, context) : null;
-  let job = from.job;
-  let open: ReachedMachine | null = from.first;
-  const connect = async (): Promise<RunnerClient> => {
-    const fresh = open ?? (await reachOrLose(from.machine, context));
-    current = fresh;
-    open = null;
-    return fresh.runner;
-  };
-  let current: ReachedMachine = from.first;
-  const stamper = createStamper(from.stamped === true);
-  const show = async (events: readonly LogEvent[]) => {
-    for (const event of events) if (shows(from, event.stream ?? 'out')) await tell(event);
-  };
-  const parts = () =>
-    followJob({
-      connect,
-      release: () => current[Symbol.asyncDispose](),
-      jobId: job.id,
-      logOffset: from.logOffset,
-      errOffset: from.errOffset ?? 0,
-      times: copy.times,
-      record: from.record,
-      follow: from.follow,
-      clock: context.clock,
-      signal: context.signal,
-      isOver: () => isMachineOver(from.machine, context),
-      onLink: (state, text) => context.reporter.report({ type: 'link', state, text }),
-    });
-  try {
-    for await (const part of parts()) {
-      if (part.type === 'log') {
-        copy.keep((files) => files.writeLog(part.stream, part.offset, part.bytes));
-        counted.add(part.bytes.length);
-        await show(stamper.log(part.stream, part.offset, part.bytes));
-      } else if (part.type === 'times') {
-        copy.keep((files) => files.writeTimes(part.stream, part.marks));
-        await show(stamper.times(part.stream, part.marks));
-      } else if (part.type === 'gap') {
-        copy.keep((files) => files.writeGap(part.stream, part));
-        await show(stamper.rest());
-        if (shows(from, part.stream)) await tell(part);
-      } else {
-        const { record } = part;
-        copy.keep((files) => files.writeRecord(record));
-        job = noteRecord(job, record, context);
-        if (job.state === 'ended') await show(stamper.rest()); // all its times are known by now
-        await tell(toEvent(record));
-      }
-    }
-    await show(stamper.rest());
-    return job;
-  } catch (error) {
-    await show(stamper.rest());
-    throw error;
-  } finally {
-    copy.close();
-    await current[Symbol.asyncDispose]();
-  }
-}
-
-/** Events come from two sides, the job and its money: one is done with before the next. */
-function inTurn(onEvent: OnJobEvent): OnJobEvent {
-  let last: Promise<void> = Promise.resolve();
-  return (event) => {
-    const turn = last.then(() => onEvent(event));
-    last = turn.catch(() => {});
-    return turn;
-  };
-}
-
-/** What a record says about the job, kept in the ledger. */
-export function noteRecord(job: JobEntry, record: JobRecord, context: Pick<RunContext, 'ledger' | 'clock'>): JobEntry {
-  if (record.type !== 'state') return job;
-  const started = record.state === 'running' || record.state === 'setup' ? (job.startedAt ?? record.t) : job.startedAt;
-  const updated: JobEntry = {
-    ...job,
-    state: record.state,
-    end: record.state === 'ended' ? record.end : null,
-    startedAt: started,
-    endedAt: record.state === 'ended' ? record.t : null,
-    ...(record.state === 'queued' ? {} : { waitsFor: null }),
-    asOf: context.clock.now(),
-  };
-  return keepJob(updated, context);
 }
 
 async function startOffsets(runner: RunnerClient, input: FollowInput): Promise<Record<LogStream, number>> {

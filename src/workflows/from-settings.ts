@@ -30,7 +30,7 @@ export type TrainChoices = Pick<TrainInput, 'command' | 'secrets' | 'detach' | '
 };
 
 export function trainInput(settings: Settings, { unprotected = false, ...choices }: TrainChoices): TrainInput {
-  const { setup, env, sync, outputs, folder, metrics, log, retry } = settings;
+  const { setup, env, sync, outputs, folder, metrics, log, retry, preemptSignal } = settings;
   return {
     ...choices,
     up: upInput(settings, true, unprotected),
@@ -43,6 +43,7 @@ export function trainInput(settings: Settings, { unprotected = false, ...choices
     graceMs: defaultGraceMs,
     splitLog: log.split,
     logLimitBytes: log.limitBytes,
-    attempts: retry.attempts,
+    retry,
+    preemptSignal,
   };
 }

@@ -1,12 +1,13 @@
-/** What was learnt of a job goes into the ledger. Several followers learn at their own pace: an end is never taken back by old news. */
-import type { JobEntry } from '../core/job.ts';
+/** What was learnt of a job goes into the ledger. Several followers learn at their own pace: an end is never taken back by old news, nor an attempt by news of the one before. */
+import { type JobEntry, runnerJobId } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { saysPreempted } from './end-reason.ts';
 
 export function keepJob(job: JobEntry, context: Pick<RunContext, 'ledger'>): JobEntry {
   const known = context.ledger.getJob(job.id);
-  if (known?.state === 'ended' && job.state !== 'ended') return known;
+  if (known !== null && known.attempts > job.attempts) return known;
+  if (known?.state === 'ended' && job.state !== 'ended' && known.attempts === job.attempts) return known;
   context.ledger.putJob(job);
   return job;
 }
@@ -18,7 +19,7 @@ const sentWithinMs = 30_000;
 export function closeUnsent(machine: MachineEntry, there: ReadonlySet<string>, context: Pick<RunContext, 'ledger' | 'clock'>): void {
   const now = context.clock.now();
   for (const job of context.ledger.listJobs({ machineId: machine.id })) {
-    if (job.state === 'ended' || there.has(job.id) || now - job.createdAt < sentWithinMs) continue;
+    if (job.state === 'ended' || there.has(runnerJobId(job)) || now - job.asOf < sentWithinMs) continue;
     const end = { code: null, signal: null, reason: 'lost', detail: 'the gpu-run that was sending it died: it never ran' } as const;
     context.ledger.putJob({ ...job, state: 'ended', end, endedAt: now, asOf: now });
   }

@@ -15,15 +15,21 @@ export async function replayCopy(job: JobEntry, input: FollowInput, context: Run
   if (!hasCopy(folder, job.id)) {
     throw new GpuRunError('lost', `The machine of ${job.id} is gone, and nobody followed the job from this computer: there is no log.`);
   }
-  let isSplit = copiedBytes(folder, job.id, 'err') > 0;
-  for (const record of copiedRecords(folder, job.id)) {
+  await showCopy(job.id, input, context, onEvent);
+  await onEvent({ type: 'state', at: job.endedAt ?? job.asOf, state: 'ended', end: job.end });
+  return job;
+}
+
+/** All that is here, but for the ends of attempts. */
+export async function showCopy(id: string, input: FollowInput, { home }: Pick<RunContext, 'home'>, onEvent: OnJobEvent): Promise<void> {
+  const folder = home.jobs;
+  let isSplit = copiedBytes(folder, id, 'err') > 0;
+  for (const record of copiedRecords(folder, id)) {
     if (record.type === 'state' && record.errOffset !== undefined) isSplit = true;
     if (record.type !== 'state' || record.state !== 'ended') await onEvent(toEvent(record));
   }
-  if (!isSplit) refuseJoined(job.id, input);
-  for (const stream of ['out', 'err'] as const) if (shows(input, stream)) await replayStream(job.id, stream, input, folder, onEvent);
-  await onEvent({ type: 'state', at: job.endedAt ?? job.asOf, state: 'ended', end: job.end });
-  return job;
+  if (!isSplit) refuseJoined(id, input);
+  for (const stream of ['out', 'err'] as const) if (shows(input, stream)) await replayStream(id, stream, input, folder, onEvent);
 }
 
 async function replayStream(id: string, stream: LogStream, input: FollowInput, folder: string, onEvent: OnJobEvent): Promise<void> {

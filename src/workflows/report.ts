@@ -5,7 +5,7 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import { jobCost } from './after-job.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
-import { followFrom } from './follow.ts';
+import { followFrom } from './follow-from.ts';
 import { copiedBytes, copiedRecords, hasCopy, lastCopiedRecord } from './job-copy.ts';
 import { isGone, reachOrLose } from './reach-machine.ts';
 import { adviceFor, unknownOf } from './report-advice.ts';

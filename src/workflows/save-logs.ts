@@ -1,11 +1,12 @@
 /** Before a machine goes: what its jobs have printed and nobody here has followed yet, so that `logs` works afterwards. */
 import { toGpuRunError } from '../core/errors.ts';
-import type { JobEntry } from '../core/job.ts';
+import { attemptStart, type JobEntry, jobIdOf, runnerJobId } from '../core/job.ts';
 import { formatSize } from '../core/size.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import type { JobSummary } from '../protocol/job.ts';
 import type { LogStream } from '../protocol/log.ts';
 import type { RunContext } from './context.ts';
-import { followFrom } from './follow.ts';
+import { followFrom } from './follow-from.ts';
 import { copiedBytes, copiedRecords, lastCopiedRecord } from './job-copy.ts';
 import { reachMachine } from './reach-machine.ts';
 
@@ -21,7 +22,7 @@ const lookEveryMs = 1_000;
  */
 export async function saveLogs(machine: MachineEntry, context: RunContext): Promise<void> {
   if (machine.state !== 'ready') return;
-  const behind = context.ledger.listJobs({ machineId: machine.id }).filter((job) => !isCopied(job.id, context));
+  const behind = context.ledger.listJobs({ machineId: machine.id }).filter((job) => !isCopied(job, context));
   if (behind.length === 0) return;
   const { reporter } = context;
   let trouble: string | null = null;
@@ -38,9 +39,10 @@ export async function saveLogs(machine: MachineEntry, context: RunContext): Prom
 type Totals = Map<string, Readonly<Record<LogStream, number>>>;
 
 /** All is here, up to the end of the job. */
-function isCopied(jobId: string, { home }: RunContext): boolean {
+function isCopied(job: JobEntry, { home }: RunContext): boolean {
+  const jobId = job.id;
   const record = lastCopiedRecord(home.jobs, jobId);
-  if (record?.type !== 'state' || record.state !== 'ended') return false;
+  if (record?.type !== 'state' || record.state !== 'ended' || record.n <= attemptStart(job).records) return false;
   return copiedBytes(home.jobs, jobId, 'out') >= record.logOffset && copiedBytes(home.jobs, jobId, 'err') >= (record.errOffset ?? 0);
 }
 
@@ -52,7 +54,7 @@ async function copyLog(job: JobEntry, machine: MachineEntry, totals: Totals, con
   try {
     const first = await reachMachine(machine, limited);
     const { jobs } = await first.runner.call('jobs', {});
-    for (const { id, logBytes, errBytes = 0 } of jobs) totals.set(id, { out: logBytes, err: errBytes });
+    for (const summary of jobs) noteTotal(summary, totals, context);
     patience.renew();
     let record = 0;
     for (const { n } of copiedRecords(home.jobs, job.id)) record = n;
@@ -73,6 +75,13 @@ async function copyLog(job: JobEntry, machine: MachineEntry, totals: Totals, con
     if (context.signal.aborted) return 'interrupted.';
     return patience.why() ?? toGpuRunError(error).message;
   }
+}
+
+function noteTotal({ id, logBytes, errBytes = 0 }: JobSummary, totals: Totals, { ledger }: RunContext): void {
+  const job = ledger.getJob(jobIdOf(id));
+  if (job === null || runnerJobId(job) !== id) return; // an earlier attempt
+  const start = attemptStart(job);
+  totals.set(job.id, { out: start.logBytes + logBytes, err: start.errBytes + errBytes });
 }
 
 interface Patience extends Disposable {

@@ -1,6 +1,6 @@
 /** `status`: machines and jobs from the ledger at once; with `refresh` the providers and runners are asked first. */
 import { toGpuRunError } from '../core/errors.ts';
-import type { JobEntry } from '../core/job.ts';
+import { type JobEntry, jobIdOf } from '../core/job.ts';
 import type { Ledger, MachineEntry } from '../ledger/ledger.ts';
 import type { Unreachable } from './adopt.ts';
 import { type BudgetUse, budgetUse } from './budget-warnings.ts';
@@ -79,7 +79,7 @@ async function refresh(machine: MachineEntry, context: RunContext): Promise<void
   await using reached = await reachMachine(fresh, context);
   const { jobs } = await reached.runner.call('jobs', {});
   for (const summary of jobs) {
-    const job = context.ledger.getJob(summary.id);
+    const job = context.ledger.getJob(jobIdOf(summary.id));
     if (job !== null) noteSummary(job, summary, context);
   }
   closeUnsent(fresh, new Set(jobs.map(({ id }) => id)), context);

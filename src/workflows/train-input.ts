@@ -1,5 +1,5 @@
 /** What `train` is asked for, and what it gives back. */
-import type { SyncSettings } from '../config/settings.ts';
+import type { Settings, SyncSettings } from '../config/settings.ts';
 import type { JobCommand, JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { PulledFile } from '../sync/pull.ts';
@@ -25,8 +25,9 @@ export interface TrainInput {
   readonly logLimitBytes?: number | null;
   /** Events of the log carry the times of all their bytes, and wait for them; absent: false. */
   readonly stamped?: boolean;
-  /** As `retry.attempts` says. */
-  readonly attempts: number;
+  readonly retry: Settings['retry'];
+  /** What the job is told first when its machine is taken back; null: SIGTERM. */
+  readonly preemptSignal: Settings['preemptSignal'];
   /** Return as soon as the job has been accepted. */
   readonly detach: boolean;
   /** auto: a machine that this train rented goes down, another stays. */
@@ -57,4 +58,8 @@ export interface TrainResult {
   readonly cost: JobCost;
   /** What may still bill after the teardown. */
   readonly leftovers: readonly string[];
+}
+
+export function stamps({ stamped }: Pick<TrainInput, 'stamped'>): Pick<TrainInput, 'stamped'> {
+  return stamped === undefined ? {} : { stamped };
 }

@@ -11,6 +11,8 @@ export interface UpInput {
   readonly need: ResourceNeed;
   readonly template: string | null;
   readonly maxTimeSeconds: number;
+  /** The end of the whole run, milliseconds since the epoch: no machine of it lasts longer. Absent: none is set. */
+  readonly notAfter?: number;
   readonly idleSeconds: number | null;
   /** US dollars for the whole run: what earlier attempts have cost is part of it. */
   readonly budgetUsd: number | null;
@@ -23,8 +25,9 @@ export interface UpInput {
 }
 
 /** What is left of the budget buys time at the offer's price; the deadline is the earlier of that and the time limit. Milliseconds since the epoch. */
-export function deadlineFor({ maxTimeSeconds, budgetUsd }: UpInput, offer: Offer, now: number, spentBeforeUsd = 0): number {
-  return Math.floor(now + Math.min(maxTimeSeconds * 1000, affordableMs({ budgetUsd, spentBeforeUsd }, offer)));
+export function deadlineFor(input: UpInput, offer: Offer, now: number, spentBeforeUsd = 0): number {
+  const { maxTimeSeconds, budgetUsd, notAfter = Number.POSITIVE_INFINITY } = input;
+  return Math.floor(Math.min(notAfter, now + Math.min(maxTimeSeconds * 1000, affordableMs({ budgetUsd, spentBeforeUsd }, offer))));
 }
 
 /** `1 x L4 (spot) in us-central1`. */

@@ -22,6 +22,7 @@ outputs: [runs/, ./checkpoints/]
 metrics: { loss: 'loss=([0-9.]+)' }
 limits: { max-time: 2h, budget: 3.00, idle: 10m, stall: 90m }
 log: { split: true, limit: 2GB }
+preempt-signal: SIGUSR1
 retry: { on: [preempted, lost], attempts: 5, resume-from: checkpoints/ }
 ssh: { host: gpubox, port: 2222, config-file: ./ssh_config }
 gcp: { project: my-project, image: my-project/my-family, public-ip: false }
@@ -48,6 +49,7 @@ describe('loadSettings', () => {
       metrics: {},
       limits: { maxTimeSeconds: 14_400, budgetUsd: null, idleSeconds: 900, stallSeconds: 3600 },
       log: { split: false, limitBytes: null },
+      preemptSignal: null,
       retry: { on: [], attempts: 1, resumeFrom: null },
     });
   });
@@ -89,6 +91,7 @@ describe('loadSettings', () => {
       metrics: { loss: 'loss=([0-9.]+)' },
       limits: { maxTimeSeconds: 7_200, budgetUsd: 3, idleSeconds: 600, stallSeconds: 5_400 },
       log: { split: true, limitBytes: 2_000_000_000 },
+      preemptSignal: 'SIGUSR1',
       retry: { on: ['preempted', 'lost'], attempts: 5, resumeFrom: 'checkpoints' },
     });
   });

@@ -63,7 +63,9 @@ test.each<[string, () => unknown, readonly string[]]>([
 function programsOf(act: () => unknown): Record<string, unknown>[] {
   asked.length = 0;
   act();
-  return asked.splice(0).flatMap((sql) => db.prepare(`EXPLAIN ${sql}`).all(valuesFor(sql)));
+  // Of the few jobs that were started again the entries are read.
+  const queries = asked.splice(0).filter((sql) => !sql.includes('jobs_tried_again'));
+  return queries.flatMap((sql) => db.prepare(`EXPLAIN ${sql}`).all(valuesFor(sql)));
 }
 
 test.each<[string, () => unknown]>([
@@ -80,4 +82,8 @@ test.each<[string, () => unknown]>([
 
 test('a column of the entry itself would be noticed', () => {
   expect(programsOf(() => ledger.list()).some(({ opcode, p1 }) => opcode === 'Column' && p1 === 0)).toBe(true);
+});
+
+test('attempts before the last one are looked for among the jobs that have some', () => {
+  expect(plansOf(() => ledger.jobSpans())[0]).toBe('SCAN jobs USING INDEX jobs_tried_again');
 });

@@ -1,6 +1,6 @@
 /** Jobs through real runner processes: how they are started, what they see, how they end. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -129,6 +129,8 @@ describe('the environment', () => {
       outputs: ['outputs/'],
       resumeFrom: 'ckpt/7',
     });
+    mkdirSync(join(machine.workdir, 'ckpt'));
+    writeFileSync(join(machine.workdir, 'ckpt/7'), '');
     const { log } = await runJob(client, spec);
     const env = Object.fromEntries(
       log
@@ -141,7 +143,7 @@ describe('the environment', () => {
       PYTHONUNBUFFERED: '1',
       GPU_RUN_JOB: spec.id,
       GPU_RUN_ATTEMPT: '2',
-      GPU_RUN_RESUME_FROM: 'ckpt/7',
+      GPU_RUN_RESUME_FROM: join(machine.workdir, 'ckpt/7'),
       GPU_RUN_CHECKPOINT_DIR: join(machine.workdir, 'outputs/checkpoints'),
       GPU_RUN_METRICS_FILE: machine.jobFile(spec.id, 'metrics.jsonl'),
       GPU_RUN_RANK: '0',

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseGpus } from '../../../remote-runner/gpu-report.ts';
-import { checkpointFolder } from '../../../remote-runner/job-env.ts';
 import { lastRecord, type NewRecord, openJournal, wholeRecords } from '../../../remote-runner/journal.ts';
 import { identify, isAlive, processTable, psRows, startedWith } from '../../../remote-runner/processes.ts';
 import { liveHolder, takeServeLock } from '../../../remote-runner/serve-lock.ts';
+import { checkpointFolder } from '../../../src/protocol/checkpoint-folder.ts';
 import { kill, until } from '../../support/runner.ts';
 
 let folder: string;
@@ -95,6 +95,7 @@ describe('the journal', () => {
       endedAt: 1234,
       logMetricsAt: 30,
       fileMetricsAt: 77,
+      checkpointAt: 0,
       logPlace: { step: null, epoch: 2 },
     });
     expect(() => again.append([note('late')])).toThrow('has ended');

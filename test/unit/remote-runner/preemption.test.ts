@@ -51,6 +51,42 @@ describe('a job', () => {
     expect(records[note + 1]).toMatchObject({ type: 'state', state: 'cancelling' }); // both are on the disk then
   });
 
+  test('finds the file that says why it has to end and how long it has, there and whole as soon as it is told', async () => {
+    const looks = 'trap "" TERM; [ -e "$GPU_RUN_PREEMPT_FILE" ] && exit 9; echo on > on; until [ -e "$GPU_RUN_PREEMPT_FILE" ]; do sleep 0.02; done';
+    const program = specOf(['sh', '-c', `${looks}; cat "$GPU_RUN_PREEMPT_FILE"`], { graceMs: 1 });
+    await client.call('submit', { spec: program });
+    await atWork();
+    metadata.set('instance/preempted', 'TRUE');
+    const { log } = await followToEnd(client, program.id);
+    const notice = JSON.parse(log.toString()) as { why: string; seconds: number; at: number; until: number };
+    expect(notice).toMatchObject({ why: 'preempted', seconds: 25 });
+    expect(notice.until - notice.at).toBe(25_000);
+  });
+
+  test('with a signal of its own: only those that listen get it, and who goes on gets SIGTERM', async () => {
+    const listens = "process.on('SIGUSR1', () => console.log('usr1')); process.on('SIGTERM', () => { console.log('term'); process.exit(0); });";
+    const script = `node -e "${listens} require('fs').writeFileSync('on', ''); setInterval(() => {}, 1000)"; echo shell lives`;
+    const spec = specOf(['sh', '-c', `trap "" TERM; ${script}`], { preemptSignal: 'SIGUSR1' });
+    await client.call('submit', { spec });
+    await atWork();
+    // The whole grace is 25 s: a cancel with a shorter one counts from the same moment.
+    metadata.set('instance/preempted', 'TRUE');
+    await until(() => readFileSync(machine.jobFile(spec.id, 'log'), 'utf8').includes('usr1'), 'the signal');
+    await client.call('cancel', { id: spec.id, graceMs: 2_000 });
+    const { log, records } = await followToEnd(client, spec.id);
+    expect(log.toString()).toBe('usr1\nterm\nshell lives\n');
+    expect(records.at(-1)).toMatchObject({ end: { reason: 'preempted' } });
+  });
+
+  test('with a signal that nobody listens to gets SIGTERM at once', async () => {
+    const spec = { ...saves, id: `${saves.id}-c`, preemptSignal: 'SIGUSR2' as const };
+    await client.call('submit', { spec });
+    await atWork();
+    metadata.set('instance/preempted', 'TRUE');
+    const { log } = await followToEnd(client, spec.id);
+    expect(log.toString()).toMatch(/saved\n$/);
+  });
+
   test('that waits never starts, and no new one is taken', async () => {
     const spec = { ...saves, id: `${saves.id}-b` };
     const waiting = specOf('echo never > never');
@@ -62,7 +98,7 @@ describe('a job', () => {
     await until(async () => (await summaryOf(client, waiting.id)).state === 'ended', 'the end of the other');
     expect((await summaryOf(client, waiting.id)).end).toMatchObject({ code: null, reason: 'preempted', detail: expect.stringContaining('before it started') });
     await expect(client.call('submit', { spec: specOf('true') })).rejects.toMatchObject({
-      code: 'conflict',
+      code: 'preempted',
       message: expect.stringContaining('takes this machine back'),
     });
     expect(existsSync(join(machine.workdir, 'never'))).toBe(false);

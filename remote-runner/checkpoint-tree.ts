@@ -1,0 +1,79 @@
+/** One look at a folder of checkpoints: what lies in it, in groups that are written together. Bounded, and follows no link. */
+import { type Dirent, lstatSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface SeenFile {
+  /** Relative to the folder. */
+  readonly path: string;
+  readonly bytes: number;
+  /** Milliseconds since the epoch: when the first of its bytes came, as far as the file system knows it, and the last. */
+  readonly beganAt: number;
+  readonly endedAt: number;
+  /** Changes whenever the file does. */
+  readonly signature: string;
+}
+
+/** A folder directly in the folder of checkpoints with all that lies below it, or (named '') the files that lie directly in there. */
+export interface SeenGroup {
+  readonly name: string;
+  readonly files: readonly SeenFile[];
+  /** Changes whenever a file in it does, comes or goes. */
+  readonly signature: string;
+}
+
+/** More than that is no folder of checkpoints. */
+const mostFiles = 20_000;
+const deepest = 8;
+
+/** Being written: such names are given up for others once the content is whole. */
+const unfinishedName = /^\.|^tmp([-_.]|$)|[-_.](tmp|part|partial|incomplete)([-_.]|$)|\.(new|old)$/i;
+/** Grows all the time, and is no checkpoint. */
+const logName = /^events\.out\.tfevents|\.(log|csv|jsonl)$/i;
+
+/** null: there is no such folder, or too much is in it. */
+export function lookAtCheckpoints(folder: string): ReadonlyMap<string, SeenGroup> | null {
+  const groups = new Map<string, SeenFile[]>();
+  let count = 0;
+  for (const path of filesBelow(folder, '', 0)) {
+    count += 1;
+    if (count > mostFiles) return null;
+    const [top = '', below] = path.split('/');
+    addFile(groups, below === undefined ? '' : top, folder, path);
+  }
+  const signatureOf = (files: readonly SeenFile[]) =>
+    files
+      .map(({ signature }) => signature)
+      .sort()
+      .join('\n');
+  return new Map([...groups].map(([name, files]) => [name, { name, files, signature: signatureOf(files) }]));
+}
+
+/** Without what can be told by its name to be no checkpoint, or none yet. */
+function* filesBelow(folder: string, path: string, depth: number): Generator<string> {
+  for (const entry of entriesOf(join(folder, path))) {
+    const { name } = entry;
+    if (logName.test(name) || name.startsWith('.gpu-run-tmp-') || (depth === 0 && unfinishedName.test(name))) continue;
+    const below = path === '' ? name : `${path}/${name}`;
+    if (!entry.isDirectory()) yield below;
+    else if (depth < deepest) yield* filesBelow(folder, below, depth + 1);
+  }
+}
+
+function addFile(groups: Map<string, SeenFile[]>, name: string, folder: string, path: string): void {
+  const stats = lstatSync(join(folder, path), { bigint: true, throwIfNoEntry: false });
+  if (stats === undefined || !stats.isFile()) return; // rotated away in this very moment; a link holds nothing
+  const files = groups.get(name) ?? [];
+  groups.set(name, files);
+  const endedAt = Number(stats.mtimeNs / 1_000_000n);
+  const born = Number(stats.birthtimeNs / 1_000_000n);
+  const signature = `${path} ${stats.size} ${stats.mtimeNs} ${stats.ino}`;
+  files.push({ path, bytes: Number(stats.size), beganAt: born > 0 && born < endedAt ? born : endedAt, endedAt, signature });
+}
+
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch {
+    return []; // not there yet, or not any more, or not ours to read
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Notices when a job has written a checkpoint to its end. Nobody tells: a group of files counts as complete once it has not changed
+ * for a while, the longer the longer it took to write; at the end of the job, everything does.
+ */
+import { join, relative } from 'node:path';
+import { lookAtCheckpoints, type SeenFile, type SeenGroup } from './checkpoint-tree.ts';
+import type { NewRecord } from './journal.ts';
+
+export interface CheckpointWatch {
+  /** Cheap to call often. `final`: nothing writes any more. Each checkpoint once. */
+  look(final: boolean): NewRecord[];
+}
+
+export interface CheckpointPlace {
+  readonly workdir: string;
+  /** Absolute. */
+  readonly folder: string;
+  /** null: the command has not started, what is there now is not its work. Else when it did, and what was told of until now. */
+  readonly since: { readonly startedAt: number | null; readonly checkpointAt: number } | null;
+  /** Milliseconds; for tests. */
+  readonly now?: () => number;
+}
+
+interface Standing {
+  signature: string;
+  /** When this signature was first seen. */
+  since: number;
+  told: boolean;
+  /** What is told of: signatures of files. The others belong to the next checkpoint. */
+  known: ReadonlySet<string>;
+}
+
+const lookEveryMs = 1_000;
+/** Looking takes at most a fiftieth of one core. */
+const restFactor = 50;
+const settleMs = 1_500;
+const longestSettleMs = 30_000;
+/** Of the time that writing has taken so far. */
+const settleShare = 0.25;
+
+export function watchCheckpoints({ workdir, folder, since, now = () => performance.now() }: CheckpointPlace): CheckpointWatch {
+  const standings = new Map<string, Standing>();
+  const toldUntil = since === null ? 0 : Math.max(since.startedAt ?? 0, since.checkpointAt);
+  let nextLook = 0;
+
+  const lookAtGroup = (group: SeenGroup, at: number, isKnown: boolean): Standing => {
+    const standing = standings.get(group.name);
+    if (standing === undefined) {
+      const old = group.files.filter(({ endedAt }) => isKnown || endedAt <= toldUntil);
+      const fresh = { signature: group.signature, since: at, told: isKnown, known: signaturesOf(old) };
+      standings.set(group.name, fresh);
+      return fresh;
+    }
+    if (standing.signature !== group.signature) Object.assign(standing, { signature: group.signature, since: at, told: false });
+    return standing;
+  };
+  const tell = (group: SeenGroup, standing: Standing): NewRecord[] => {
+    standing.told = true;
+    const files = freshOf(group, standing);
+    standing.known = signaturesOf(group.files);
+    if (files.length === 0) return []; // an old one was removed
+    const [only] = files;
+    const within = group.name === '' && files.length === 1 && only !== undefined ? only.path : group.name;
+    return [
+      {
+        type: 'checkpoint',
+        path: relative(workdir, join(folder, within)),
+        bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+        beganAt: Math.min(...files.map(({ beganAt }) => beganAt)),
+        endedAt: newest(files),
+      },
+    ];
+  };
+  const take = (at: number, isKnown: boolean): (readonly [SeenGroup, Standing])[] => {
+    const begun = performance.now();
+    const groups = lookAtCheckpoints(folder);
+    const tookMs = performance.now() - begun;
+    nextLook = at + Math.max(lookEveryMs, tookMs * restFactor);
+    if (groups === null) return [];
+    for (const name of standings.keys()) if (!groups.has(name)) standings.delete(name);
+    return [...groups.values()].map((group) => [group, lookAtGroup(group, at, isKnown)] as const);
+  };
+  if (since === null) take(now(), true);
+
+  return {
+    look(final) {
+      const at = now();
+      if (!final && at < nextLook) return [];
+      const waiting = take(at, false).filter(([, { told }]) => !told);
+      const complete = waiting.filter(([group, standing]) => final || at - standing.since >= settleFor(freshOf(group, standing)));
+      return complete.flatMap(([group, standing]) => tell(group, standing));
+    },
+  };
+}
+
+function settleFor(files: readonly SeenFile[]): number {
+  const wroteMs = files.length === 0 ? 0 : newest(files) - Math.min(...files.map(({ beganAt }) => beganAt));
+  return Math.min(longestSettleMs, Math.max(settleMs, wroteMs * settleShare));
+}
+
+function freshOf({ files }: SeenGroup, { known }: Standing): SeenFile[] {
+  return files.filter(({ signature }) => !known.has(signature));
+}
+
+function signaturesOf(files: readonly SeenFile[]): ReadonlySet<string> {
+  return new Set(files.map(({ signature }) => signature));
+}
+
+function newest(files: readonly SeenFile[]): number {
+  return files.reduce((latest, { endedAt }) => Math.max(latest, endedAt), 0);
+}

@@ -1,0 +1,26 @@
+/** What a job cost on all the machines that its attempts ran on. */
+import type { JobEntry } from '../core/job.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import { jobCost } from './after-job.ts';
+import type { RunContext } from './context.ts';
+import type { JobCost } from './train-input.ts';
+
+type Span = Pick<JobEntry, 'startedAt' | 'endedAt'>;
+
+/** `machine`: the last one's. Several attempts on one machine count from the start of the first to the end of the last. */
+export function costOfAttempts(job: JobEntry, machine: MachineEntry, context: RunContext): JobCost {
+  const spans = new Map<string, Span>();
+  for (const { machineId, startedAt, endedAt } of [...(job.earlier ?? []), job]) {
+    const known = spans.get(machineId);
+    spans.set(machineId, { startedAt: known?.startedAt ?? startedAt, endedAt: endedAt ?? (startedAt === null ? (known?.endedAt ?? null) : null) });
+  }
+  const costs = [...spans].flatMap(([id, span]) => {
+    const entry = id === machine.id ? machine : context.ledger.get(id);
+    return entry === null ? [] : [jobCost({ ...job, ...span }, entry, context)];
+  });
+  return {
+    usd: costs.reduce((sum, { usd }) => sum + usd, 0),
+    gpuSeconds: costs.reduce((sum, { gpuSeconds }) => sum + gpuSeconds, 0),
+    items: costs.flatMap(({ items }) => items),
+  };
+}

@@ -1,0 +1,42 @@
+/** Follows the present attempt of a job, with its log and records in their places behind those of the attempts before it. */
+import { attemptStart, type JobEntry, type JobRecord, runnerJobId } from '../core/job.ts';
+import type { LogStream } from '../protocol/log.ts';
+import { type FollowOptions, type FollowPart, followJob } from '../runner/follow.ts';
+
+/** All offsets and numbers, in and out, are those of the whole job. */
+export async function* followAttempt(job: JobEntry, options: Omit<FollowOptions, 'jobId'>): AsyncGenerator<FollowPart> {
+  const { logBytes: out, errBytes: err, records } = attemptStart(job);
+  const { times } = options;
+  const parts = followJob({
+    ...options,
+    jobId: runnerJobId(job),
+    logOffset: behind(options.logOffset, out),
+    errOffset: behind(options.errOffset ?? 0, err),
+    ...(times === undefined ? {} : { times: { out: behind(times.out, out), err: behind(times.err, err) } }),
+    record: behind(options.record, records),
+  });
+  for await (const part of parts) yield placed(part, { out, err }, records);
+}
+
+function behind(place: number, start: number): number {
+  return Math.max(0, place - start);
+}
+
+function placed(part: FollowPart, start: Readonly<Record<LogStream, number>>, records: number): FollowPart {
+  switch (part.type) {
+    case 'log':
+      return { ...part, offset: part.offset + start[part.stream] };
+    case 'times':
+      return { ...part, marks: part.marks.map(([offset, ms]) => [offset + start[part.stream], ms]) };
+    case 'gap':
+      return { ...part, from: part.from + start[part.stream], to: part.to + start[part.stream] };
+    case 'record':
+      return { ...part, record: placedRecord(part.record, start, records) };
+  }
+}
+
+function placedRecord(record: JobRecord, { out, err }: Readonly<Record<LogStream, number>>, records: number): JobRecord {
+  const moved = { ...record, n: record.n + records };
+  if (moved.type !== 'state') return moved;
+  return { ...moved, logOffset: moved.logOffset + out, ...(moved.errOffset === undefined ? {} : { errOffset: moved.errOffset + err }) };
+}

@@ -1,0 +1,40 @@
+/** `logs` of a job that was started again: what its earlier attempts wrote is on this computer, and on no machine any more. */
+import type { JobEntry } from '../core/job.ts';
+import type { RunContext } from './context.ts';
+import { type FollowFrom, followFrom } from './follow-from.ts';
+import type { FollowInput } from './follow-input.ts';
+import { copiedBytes, lastCopiedRecord } from './job-copy.ts';
+import type { OnJobEvent } from './job-event.ts';
+import { reachOrLose } from './reach-machine.ts';
+import { showCopy } from './replay-copy.ts';
+
+/** Brings the copy up to date, shows what is wanted of it, and goes on from there. */
+export async function followWithEarlier(
+  known: Pick<FollowFrom, 'job' | 'machine' | 'first'>,
+  input: FollowInput,
+  context: RunContext,
+  onEvent: OnJobEvent,
+): Promise<JobEntry> {
+  const { machine } = known;
+  const job = await followFrom({ ...known, ...placeOf(known.job, context), follow: false }, context, () => {});
+  const place = placeOf(job, context);
+  const shown = { out: place.logOffset, err: place.errOffset };
+  await showCopy(job.id, input, context, (event) => {
+    // Whoever follows it too may have added to it meanwhile.
+    if (event.type === 'log') shown[event.stream ?? 'out'] = Math.max(shown[event.stream ?? 'out'], event.offset + event.bytes.length);
+    return onEvent(event);
+  });
+  if (job.state === 'ended') await onEvent({ type: 'state', at: job.endedAt ?? job.asOf, state: 'ended', end: job.end });
+  if (job.state === 'ended' || !input.follow) return job;
+  const { streams = 'both', stamped = false } = input;
+  const first = await reachOrLose(machine, context);
+  return await followFrom({ ...place, job, machine, first, follow: true, streams, stamped, logOffset: shown.out, errOffset: shown.err }, context, onEvent);
+}
+
+function placeOf({ id }: JobEntry, { home }: RunContext): Pick<FollowFrom, 'logOffset' | 'record'> & { readonly errOffset: number } {
+  return {
+    logOffset: copiedBytes(home.jobs, id, 'out'),
+    errOffset: copiedBytes(home.jobs, id, 'err'),
+    record: lastCopiedRecord(home.jobs, id)?.n ?? 0,
+  };
+}

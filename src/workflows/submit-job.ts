@@ -1,0 +1,90 @@
+/** Puts an attempt of a job into the queue of its machine. */
+import { attemptStart, type JobEntry, type PastAttempt, runnerJobId } from '../core/job.ts';
+import { newJobId } from '../core/run-id.ts';
+import type { RunContext } from './context.ts';
+import { gpusForJob } from './existing-machine.ts';
+import { copiedBytes, lastCopiedRecord } from './job-copy.ts';
+import type { ReachedMachine } from './reach-machine.ts';
+import type { TrainInput } from './train-input.ts';
+
+/** `before`: the attempt before this one; null: this is the first. `resumeFrom`: folder on the machine, relative to the workdir. */
+export async function submitJob(
+  input: TrainInput,
+  before: JobEntry | null,
+  resumeFrom: string | null,
+  reached: ReachedMachine,
+  context: RunContext,
+): Promise<JobEntry> {
+  const { command, setup, env, secrets, outputs, metrics, graceMs, retry, preemptSignal } = input;
+  const job = before === null ? firstAttempt(input, reached, context) : nextAttempt(before, input, reached, context);
+  context.ledger.putJob(job); // before the runner hears of it: a job that runs is never unknown here
+  context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}${before === null ? '' : `, attempt ${job.attempts}`}` });
+  const checkpoints = retry.resumeFrom === null ? {} : { checkpoints: retry.resumeFrom };
+  const signal = preemptSignal === null ? {} : { preemptSignal };
+  const { ahead } = await reached.runner.call('submit', {
+    spec: {
+      ...{
+        id: runnerJobId(job),
+        name: job.id,
+        attempt: job.attempts,
+        command,
+        setup,
+        env,
+        secrets,
+        outputs,
+        metrics,
+        graceMs,
+        resumeFrom,
+        gpus: job.gpus?.count ?? null,
+      },
+      ...checkpoints,
+      ...signal,
+      ...logSpec(input),
+    },
+  });
+  if (ahead > 0 && (job.gpus ?? null) === null) {
+    const jobs = ahead === 1 ? 'the job' : `the ${ahead} jobs`;
+    context.reporter.report({ type: 'phase', phase: 'queue', status: 'begin', text: `Waiting for ${jobs} that came first on '${reached.machine.name}'` });
+  }
+  return job;
+}
+
+function firstAttempt({ command, up }: TrainInput, { machine }: ReachedMachine, context: RunContext): JobEntry {
+  const now = context.clock.now();
+  return {
+    id: newJobId(now),
+    machineId: machine.id,
+    machineName: machine.name,
+    command: command.kind === 'shell' ? command.text : command.argv.join(' '),
+    state: 'queued',
+    end: null,
+    attempts: 1,
+    gpus: gpusForJob(up.need, machine.offer),
+    createdAt: now,
+    startedAt: null,
+    endedAt: null,
+    asOf: now,
+    user: context.user,
+    branch: context.branch,
+    commit: context.commit ?? null,
+  };
+}
+
+/** Its log and records go on behind what is here of those before. */
+function nextAttempt(before: JobEntry, { up }: TrainInput, { machine }: ReachedMachine, { home, clock }: RunContext): JobEntry {
+  const { machineId, startedAt, endedAt, end, earlier = [] } = before;
+  const start = attemptStart(before);
+  const past: PastAttempt = {
+    ...{ machineId, startedAt, endedAt, end },
+    logBytes: Math.max(start.logBytes, copiedBytes(home.jobs, before.id, 'out')),
+    errBytes: Math.max(start.errBytes, copiedBytes(home.jobs, before.id, 'err')),
+    records: Math.max(start.records, lastCopiedRecord(home.jobs, before.id)?.n ?? 0),
+  };
+  const again = { machineId: machine.id, machineName: machine.name, attempts: before.attempts + 1, earlier: [...earlier, past] };
+  const room = { gpus: gpusForJob(up.need, machine.offer), givenGpus: null, waitsFor: null };
+  return { ...before, ...again, ...room, state: 'queued', end: null, startedAt: null, endedAt: null, asOf: clock.now() };
+}
+
+function logSpec({ splitLog = false, logLimitBytes = null }: TrainInput): { splitLog?: boolean; logLimit?: number } {
+  return { ...(splitLog ? { splitLog } : {}), ...(logLimitBytes === null ? {} : { logLimit: logLimitBytes }) };
+}

@@ -1,0 +1,81 @@
+/** One attempt of a job: sync, run, follow, outputs, and the machine's end where it is due. */
+import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
+import type { JobEntry } from '../core/job.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import { explainWhatStays, keepsFor, othersOn, reachedDeadline } from './after-job.ts';
+import { costOfAttempts } from './attempts-cost.ts';
+import type { RunContext } from './context.ts';
+import { endClaimed } from './down.ts';
+import { preemptedReason } from './end-reason.ts';
+import { fetchOutputs } from './fetch-outputs.ts';
+import { followFrom } from './follow-from.ts';
+import { pushAll, type SyncTotals } from './push.ts';
+import { goneError, reachOrLose } from './reach-machine.ts';
+import { submitJob } from './submit-job.ts';
+import { stamps, type TrainInput, type TrainResult } from './train-input.ts';
+import { unwind } from './unwind-job.ts';
+import type { Watched } from './watch-events.ts';
+
+export interface AttemptPlan {
+  readonly input: TrainInput;
+  readonly machine: MachineEntry;
+  /** The attempt before; null: this is the first. */
+  readonly before: JobEntry | null;
+  /** Another attempt follows when this one is lost: its machine is not ended for that. */
+  readonly mayGoOn: (job: JobEntry) => boolean;
+  readonly watched: Watched;
+}
+
+export type AttemptOutcome =
+  | { readonly failure: null; readonly job: JobEntry; readonly result: TrainResult }
+  /** `job`: null when it came to none. What had to be undone is undone. */
+  | { readonly failure: GpuRunError; readonly job: JobEntry | null };
+
+/** Also on a machine that is lost under the job: that is an outcome. @throws GpuRunError what else keeps the caller from knowing how it ended */
+export async function runAttempt(plan: AttemptPlan, context: RunContext): Promise<AttemptOutcome> {
+  const { input, machine, before, watched } = plan;
+  // Also when another train rented it and this job came second: whoever is last takes it down.
+  const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && machine.forOneJob);
+  let submitted: JobEntry | null = null;
+  try {
+    const { job, totals, reached } = await begin(plan, context);
+    submitted = job;
+    if (input.detach) {
+      await reached[Symbol.asyncDispose]();
+      const none = { machineDown: false, outputs: [], lastMetrics: {}, leftovers: [] };
+      return { failure: null, job, result: { ...none, job, machine, sync: totals, cost: costOfAttempts(job, machine, context) } };
+    }
+    const ended = await followFrom({ job, machine, logOffset: 0, record: 0, follow: true, first: reached, ...stamps(input) }, context, watched.onEvent);
+    return { failure: null, job: ended, result: await finish(ended, { ...plan, totals, takeDown }, context) };
+  } catch (error) {
+    await unwind(error, { job: submitted, takeDown, input, machine, watched }, context);
+    const failure = toGpuRunError(explainWhatStays(error, submitted, takeDown, machine, context));
+    return { failure, job: submitted === null ? before : (context.ledger.getJob(submitted.id) ?? submitted) };
+  }
+}
+
+async function begin({ input, machine, before }: AttemptPlan, context: RunContext) {
+  const reached = await reachOrLose(machine, context);
+  try {
+    const totals = await pushAll(reached, input.sync, input.outputs, context);
+    return { totals, reached, job: await submitJob(input, before, null, reached, context) };
+  } catch (error) {
+    await reached[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals; takeDown: boolean }, context: RunContext): Promise<TrainResult> {
+  const { input, machine, totals, takeDown, watched } = ending;
+  if (job.end?.code !== 0 && (await reachedDeadline(machine, context))) throw goneError(machine, null, context);
+  const outputs = await fetchOutputs(job, input, machine, context);
+  const preempted = job.end?.reason === 'preempted';
+  const goesOn = !preempted && ending.mayGoOn(job);
+  const stays = preempted || goesOn ? null : (keepsFor(input, job, outputs, machine) ?? (await othersOn(job, machine, input, context)));
+  if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
+  const goes = preempted || (takeDown && stays === null && !goesOn);
+  const ended = goes ? await endClaimed(machine, preempted ? preemptedReason : `${job.id} ended`, context) : null;
+  const after = ended?.machine ?? machine;
+  const cost = costOfAttempts(job, after, context);
+  return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };
+}

@@ -1,0 +1,169 @@
+/** When a checkpoint is complete, and what is told of it. */
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type CheckpointWatch, watchCheckpoints } from '../../../remote-runner/checkpoints.ts';
+import { buildRunner, createMachine, followToEnd, runJob, specOf, type TestMachine, until } from '../../support/runner.ts';
+
+describe('the watch', () => {
+  let workdir: string;
+  let folder: string;
+  let time: number;
+  let watch: CheckpointWatch;
+  beforeEach(() => {
+    workdir = mkdtempSync(join(tmpdir(), 'gpu-run-checkpoints-'));
+    folder = join(workdir, 'ckpt');
+    time = 0;
+    watch = open(null);
+  });
+  afterEach(() => rmSync(workdir, { recursive: true, force: true }));
+
+  const open = (since: { startedAt: number | null; checkpointAt: number } | null) => watchCheckpoints({ workdir, folder, since, now: () => time });
+  const write = (path: string, text = 'x') => {
+    mkdirSync(join(folder, path, '..'), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  };
+  const lookAfter = (ms: number, final = false) => {
+    time += ms;
+    return watch.look(final);
+  };
+  const told = (records: ReturnType<CheckpointWatch['look']>) => records.map((record) => (record.type === 'checkpoint' ? [record.path, record.bytes] : []));
+
+  test('a file counts once it has not changed for a while, and once', () => {
+    expect(lookAfter(1_000)).toEqual([]);
+    write('last.pt', '1');
+    expect(lookAfter(1_000)).toEqual([]);
+    appendFileSync(join(folder, 'last.pt'), '23');
+    expect(lookAfter(1_000)).toEqual([]);
+    expect(lookAfter(1_000)).toEqual([]);
+    const [record] = lookAfter(1_000);
+    expect(record).toMatchObject({ type: 'checkpoint', path: 'ckpt/last.pt', bytes: 3 });
+    expect(record?.type === 'checkpoint' && record.endedAt >= record.beganAt).toBe(true);
+    expect(lookAfter(60_000)).toEqual([]);
+  });
+
+  test('folders are told apart; files beside each other belong together; removed ones are no news', () => {
+    write('step-1/model.bin', '12345');
+    write('step-1/deep/state.json', '{}');
+    write('model.json', '{}');
+    write('weights.bin', '123');
+    lookAfter(1_000);
+    expect(told(lookAfter(2_000)).sort()).toEqual([
+      ['ckpt', 5],
+      ['ckpt/step-1', 7],
+    ]);
+    rmSync(join(folder, 'step-1'), { recursive: true });
+    rmSync(join(folder, 'model.json'));
+    lookAfter(1_000);
+    expect(lookAfter(5_000)).toEqual([]);
+    write('step-1/model.bin', '54321');
+    lookAfter(1_000);
+    expect(told(lookAfter(2_000))).toEqual([['ckpt/step-1', 5]]);
+  });
+
+  test('a folder that is swapped for another one, again and again', () => {
+    for (const round of [1, 2, 3]) {
+      mkdirSync(`${folder}.new`);
+      writeFileSync(join(`${folder}.new`, 'model.json'), `{"round":${round}}`);
+      rmSync(folder, { recursive: true, force: true });
+      renameSync(`${folder}.new`, folder);
+      lookAfter(1_000);
+      expect(told(lookAfter(2_000))).toEqual([['ckpt/model.json', 11]]);
+    }
+  });
+
+  test('what took long to write is given longer', () => {
+    write('big.pt');
+    lookAfter(1_000);
+    utimesSync(join(folder, 'big.pt'), new Date(), new Date(Date.now() + 20_000)); // its last byte came 20 s after its first
+    lookAfter(1_000);
+    expect(lookAfter(3_000)).toEqual([]);
+    expect(told(lookAfter(2_500))).toEqual([['ckpt/big.pt', 1]]);
+  });
+
+  test('names of what is being written, and logs, are none', () => {
+    for (const name of ['tmp-step-2/model', 'step-3.tmp', '.hidden', 'step.orbax-checkpoint-tmp-77/x', 'events.out.tfevents.1', 'train.log', 'a/metrics.csv'])
+      write(name);
+    lookAfter(1_000);
+    expect(lookAfter(100_000)).toEqual([]);
+    renameSync(join(folder, 'tmp-step-2'), join(folder, 'step-2'));
+    lookAfter(1_000);
+    expect(told(lookAfter(2_000))).toEqual([['ckpt/step-2', 1]]);
+  });
+
+  test('at the end of the job all is complete; what was there before it is not its work', () => {
+    write('old.pt');
+    watch = open(null);
+    lookAfter(10_000);
+    write('new.pt');
+    expect(told(lookAfter(0, true))).toEqual([['ckpt/new.pt', 1]]);
+    expect(lookAfter(0, true)).toEqual([]);
+  });
+
+  test('a runner that takes a job over tells what came since the last one that was told of', () => {
+    write('told.pt');
+    utimesSync(join(folder, 'told.pt'), 1_000, 1_000);
+    write('fresh.pt', '12');
+    watch = open({ startedAt: 500_000, checkpointAt: 1_000_000 });
+    lookAfter(1_000);
+    expect(told(lookAfter(2_000))).toEqual([['ckpt/fresh.pt', 2]]);
+  });
+
+  test('looks seldom at what takes long to look at, and gives up on what is no folder of checkpoints', () => {
+    for (let i = 0; i < 300; i++) write(`many/${i}`);
+    lookAfter(1_000);
+    expect(lookAfter(1)).toEqual([]);
+    writeFileSync(join(workdir, 'file'), '');
+    expect(watchCheckpoints({ workdir, folder: join(workdir, 'file'), since: null, now: () => time }).look(true)).toEqual([]);
+  });
+});
+
+describe('a job', () => {
+  let build: string;
+  let script: string;
+  let machine: TestMachine;
+  beforeAll(() => {
+    build = mkdtempSync(join(tmpdir(), 'gpu-run-ckpt-'));
+    script = buildRunner(build);
+  });
+  afterAll(() => rmSync(build, { recursive: true, force: true }));
+  beforeEach(() => {
+    machine = createMachine(script);
+  });
+  afterEach(() => machine[Symbol.asyncDispose]());
+
+  test('its checkpoint is told while it runs, the last one before its end', async () => {
+    const client = await machine.connect();
+    const save =
+      'mkdir -p "$GPU_RUN_CHECKPOINT_DIR"; echo one > "$GPU_RUN_CHECKPOINT_DIR/1.pt"; until [ -e go ]; do sleep 0.02; done; echo last > "$GPU_RUN_CHECKPOINT_DIR/2.pt"';
+    const spec = specOf(save, { outputs: ['out/'] });
+    await client.call('submit', { spec });
+    const follower = followToEnd(await machine.connect(), spec.id);
+    await until(
+      () => existsSync(machine.jobFile(spec.id, 'journal.jsonl')) && readFileSync(machine.jobFile(spec.id, 'journal.jsonl'), 'utf8').includes('1.pt'),
+      'the first',
+    );
+    writeFileSync(join(machine.workdir, 'go'), '');
+    const { records } = await follower;
+    expect(records.flatMap((record) => (record.type === 'checkpoint' ? [record.path] : []))).toEqual(['out/checkpoints/1.pt', 'out/checkpoints/2.pt']);
+    expect(records.at(-1)).toMatchObject({ type: 'state', state: 'ended' });
+  });
+
+  test('a later attempt has an id of its own here, and the name of the first; it finds where to resume from, if anything is there', async () => {
+    const client = await machine.connect();
+    const says = 'echo "$GPU_RUN_JOB $GPU_RUN_ATTEMPT <$GPU_RUN_RESUME_FROM> <$GPU_RUN_CHECKPOINT_DIR>"';
+    const spec = specOf(says, { outputs: ['out/'], checkpoints: 'saved', resumeFrom: 'saved' });
+    const first = await runJob(client, spec);
+    expect(first.log.toString()).toBe(`${spec.id} 1 <> <${machine.workdir}/saved>\n`);
+    mkdirSync(join(machine.workdir, 'saved'));
+    writeFileSync(join(machine.workdir, 'saved/last.pt'), '');
+    const second = await runJob(client, { ...spec, id: `${spec.id}_2`, name: spec.id, attempt: 2 });
+    expect(second.log.toString()).toBe(`${spec.id} 2 <${machine.workdir}/saved> <${machine.workdir}/saved>\n`);
+  });
+
+  test.each(['/etc', '../up', 'a/../../b'])('%s is no place for checkpoints', async (checkpoints) => {
+    const client = await machine.connect();
+    await expect(client.call('submit', { spec: specOf('true', { checkpoints }) })).rejects.toMatchObject({ code: 'bad-input' });
+  });
+});
