@@ -110,10 +110,19 @@ describe('the watch', () => {
     expect(told(lookAfter(2_000))).toEqual([['ckpt/fresh.pt', 2]]);
   });
 
-  test('looks seldom at what takes long to look at, and gives up on what is no folder of checkpoints', () => {
-    for (let i = 0; i < 300; i++) write(`many/${i}`);
-    lookAfter(1_000);
-    expect(lookAfter(1)).toEqual([]);
+  test('looks once a second at most, and more seldom where that takes long', () => {
+    let slow = 0;
+    let asked = 0;
+    watch = watchCheckpoints({ workdir, folder, since: null, now: () => (time += asked++ % 2 === 0 ? 0 : slow) });
+    write('a.pt');
+    slow = 100; // each look takes so long
+    expect(lookAfter(1_000)).toEqual([]);
+    slow = 0;
+    expect(lookAfter(4_000)).toEqual([]); // fifty times as long is not over
+    expect(told(lookAfter(2_000))).toEqual([['ckpt/a.pt', 1]]);
+  });
+
+  test('a file in the place of the folder is none', () => {
     writeFileSync(join(workdir, 'file'), '');
     expect(watchCheckpoints({ workdir, folder: join(workdir, 'file'), since: null, now: () => time }).look(true)).toEqual([]);
   });
