@@ -1,12 +1,15 @@
 /** What the runner does with the log of a job that it watches: notes when what was written, and keeps it on the disk. The job's own processes write it. */
 import { closeSync, existsSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { fileSize, type JobOrder } from './job-files.ts';
+import { defaultLimitBytes, openLogLimit } from './log-limit.ts';
 import { openLogTimes } from './log-times.ts';
 import { type JobFolder, type LogFiles, logFiles } from './machine-folder.ts';
 
 export interface JobLog {
-  /** One look: when the bytes came that are there now. */
+  /** One look: when the bytes came that are there now, and whether they are too many. */
   look(): void;
+  /** What whoever follows should know, as it stands. */
+  warnings(): readonly string[];
   /** What was written since the last time survives a power cut from now on. */
   sync(): void;
   /** A line of the runner's own, where the job's errors go. */
@@ -21,17 +24,20 @@ export function logsOf(job: JobFolder, { splitLog }: Pick<JobOrder, 'splitLog'>)
   return { log: job.log, err: splitLog === true ? job.err : job.log };
 }
 
-export function openJobLog(job: JobFolder, order: Pick<JobOrder, 'splitLog'>): JobLog {
+export function openJobLog(job: JobFolder, order: Pick<JobOrder, 'splitLog' | 'logLimit'>): JobLog {
   const streams = order.splitLog === true ? [logFiles(job, 'out'), logFiles(job, 'err')] : [logFiles(job, 'out')];
   const watched = streams.map((files) => ({ times: openLogTimes(files), sync: createSync(files) }));
+  const limit = openLogLimit(streams, order.logLimit ?? defaultLimitBytes);
   const look = () => {
     for (const { times } of watched) times.look();
+    limit.look();
   };
   const sync = () => {
     for (const each of watched) each.sync();
   };
   return {
     look,
+    warnings: limit.warnings,
     sync,
     say(text) {
       const fd = openSync(logsOf(job, order).err, 'a', 0o600);

@@ -241,7 +241,7 @@ function warn(course: Course, text: string): void {
 
 /** Each once as long as it holds: what comes back is told again. */
 function tellWarnings(course: Course): void {
-  const texts = course.around.warnings(course.job.id);
+  const texts = [...course.around.warnings(course.job.id), ...course.log.warnings()];
   for (const text of course.told) if (text !== takenBackText && !texts.includes(text)) course.told.delete(text);
   for (const text of texts) tellOnce(course, text);
 }

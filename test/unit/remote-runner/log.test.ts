@@ -9,7 +9,7 @@ import type { LogFiles } from '../../../remote-runner/machine-folder.ts';
 import type { Calls } from '../../../src/protocol/calls.ts';
 import type { LogStream, TimeMark } from '../../../src/protocol/log.ts';
 import type { RunnerClient } from '../../../src/runner/client.ts';
-import { buildRunner, createMachine, runJob, specOf, statesOf, summaryOf, type TestMachine } from '../../support/runner.ts';
+import { buildRunner, createMachine, runJob, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
 
 let build: string;
 let script: string;
@@ -90,6 +90,28 @@ describe('times', () => {
     await client.call('submit', { spec });
     const { events } = await followStreams(client, { id: spec.id, logOffset: 0 });
     expect(events.filter(({ type }) => type !== 'record' && type !== 'heartbeat')).toEqual([]);
+  });
+});
+
+describe('a log that is larger than it may be', () => {
+  test('goes on, and followers are told what is gone', async () => {
+    const client = await machine.connect();
+    const count = 200_000;
+    const lines = Buffer.from(Array.from({ length: count }, (_, n) => `${n + 1}\n`).join(''));
+    const spec = specOf(`seq ${count}; ${waitFor('go')}; echo end`, { logLimit: 256 * 1024 });
+    await client.call('submit', { spec });
+    await until(() => existsSync(machine.jobFile(spec.id, 'log.gap')), 'the gap');
+    writeFileSync(join(machine.workdir, 'go'), '');
+    const { out, events } = await followStreams(client, { id: spec.id, logOffset: 0 });
+    const gaps = events.flatMap((event) => (event.type === 'gap' ? [event] : []));
+    expect(gaps).toEqual([{ type: 'gap', stream: 'out', from: expect.any(Number), to: expect.any(Number) }]);
+    const [{ from, to } = { from: 0, to: 0 }] = gaps;
+    expect(out.equals(Buffer.concat([lines.subarray(0, from), lines.subarray(to), Buffer.from('end\n')]))).toBe(true);
+    const records = events.flatMap((event) => (event.type === 'record' ? [event.record] : []));
+    expect(records.at(-1)).toMatchObject({ state: 'ended', end: { code: 0 }, logOffset: lines.length + 4 });
+    expect(records.filter(({ type }) => type === 'note')).toMatchObject([{ level: 'warn', text: expect.stringContaining('its oldest bytes go') }]);
+    const inside = await followStreams(client, { id: spec.id, logOffset: from + 10 });
+    expect(inside.events.find(({ type }) => type === 'gap')).toMatchObject({ from: from + 10, to });
   });
 });
 

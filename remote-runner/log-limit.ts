@@ -1,0 +1,121 @@
+/**
+ * Keeps a job's log from filling the disk: the job never fails for what it prints. What is too much is taken out of the log's
+ * middle, so that its first part (what was started, and how) and its newest part stay, and every offset with them.
+ */
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { LogGap } from '../src/protocol/log.ts';
+import { fileSize } from './job-files.ts';
+import { readGap, writeGap } from './log-gap.ts';
+import type { LogFiles } from './machine-folder.ts';
+import { findPunchHole, type PunchHole } from './punch-hole.ts';
+
+export interface LogLimit {
+  /** One look; what has to be done goes on behind it. */
+  look(): void;
+  /** What whoever follows should know, as it stands. */
+  warnings(): readonly string[];
+  /** What was begun is done. */
+  settled(): Promise<void>;
+}
+
+/** Where nobody has said anything else. */
+export const defaultLimitBytes = 10 * 2 ** 30;
+/** Of what would be free without the log, it takes at most this share. */
+const shareOfFree = 0.5;
+const firstPartBytes = 1024 * 1024;
+const blockBytes = 4096;
+const lookEveryMs = 100;
+/** Below this share of free disk it is said, until there is a little more again. */
+const lowShare = 0.05;
+const enoughShare = 0.07;
+
+export interface LogLimitParts {
+  readonly now?: () => number;
+  readonly find?: (folder: string) => Promise<PunchHole | null>;
+  /** Bytes of the disk that the log is on. */
+  readonly disk?: (folder: string) => { readonly free: number; readonly total: number };
+}
+
+/** `limitBytes`: for all streams together. */
+export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, parts: LogLimitParts = {}): LogLimit {
+  const { now = Date.now, find = findPunchHole, disk = diskOf } = parts;
+  const folder = dirname(streams[0]?.bytes ?? '.');
+  let punch: PunchHole | null | undefined;
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  let working: Promise<void> | null = null;
+  let isLow = false;
+  let hasPunched = streams.some((files) => readGap(files) !== null);
+
+  const shorten = async (files: LogFiles, gap: LogGap) => {
+    punch ??= await find(folder);
+    if (punch === null) return;
+    const gone = readGap(files)?.to ?? gap.from;
+    writeGap(files, gap); // first: zeros are never taken for what was printed
+    hasPunched = true;
+    await punch(files.bytes, gone, gap.to);
+  };
+
+  return {
+    look() {
+      if (working !== null || now() - lookedAt < lookEveryMs) return;
+      lookedAt = now();
+      const { free, total } = disk(folder);
+      isLow = free < total * (isLow ? enoughShare : lowShare);
+      const tasks = streams.flatMap((files) => {
+        const gap = tooMuch(fileSize(files.bytes), readGap(files), Math.floor(limitBytes / streams.length), free);
+        return gap === null || punch === null ? [] : [{ files, gap }];
+      });
+      if (tasks.length === 0) return;
+      const work = async () => {
+        for (const { files, gap } of tasks) await shorten(files, gap);
+      };
+      working = work()
+        .catch(() => {}) // it is tried again at the next look, further on
+        .finally(() => {
+          working = null;
+        });
+    },
+    warnings() {
+      const limit = `${Math.round(limitBytes / 1e6)} MB`;
+      return [
+        ...(isLow ? ["Less than 5 % of the machine's disk is free: what fills it fails."] : []),
+        ...(hasPunched
+          ? [`The log has outgrown the machine's disk, or its limit of ${limit}: its oldest bytes go, behind the first. Whoever follows misses none.`]
+          : []),
+        ...(punch === null
+          ? [
+              `The log has outgrown the machine's disk, or its limit of ${limit}, and can't be shortened there: its file system, or a missing fallocate, does not allow it.`,
+            ]
+          : []),
+      ];
+    },
+    settled: async () => working ?? undefined,
+  };
+}
+
+/**
+ * What has to go of a log of `size` bytes so that it takes no more than `limit`, and no more than what would be free without it;
+ * null: nothing. More goes than has to, so that it is not done all the time.
+ */
+export function tooMuch(size: number, gone: LogGap | null, limit: number, free: number): LogGap | null {
+  const kept = size - (gone === null ? 0 : gone.to - gone.from);
+  const allowed = Math.min(limit, Math.floor((free + kept) * shareOfFree));
+  if (kept <= allowed) return null;
+  const from = gone?.from ?? wholeBlocks(Math.min(firstPartBytes, allowed / 8));
+  const to = wholeBlocks(size - Math.max(0, allowed - allowed / 8 - from));
+  return to - (gone?.to ?? from) < blockBytes ? null : { from, to };
+}
+
+function wholeBlocks(bytes: number): number {
+  return Math.floor(bytes / blockBytes) * blockBytes;
+}
+
+function diskOf(folder: string): { free: number; total: number } {
+  try {
+    const { bavail, blocks, bsize } = statfsSync(folder);
+    return { free: bavail * bsize, total: blocks * bsize };
+  } catch {
+    return { free: Number.MAX_SAFE_INTEGER, total: 0 }; // a file system that does not tell
+  }
+}
