@@ -7,7 +7,7 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import type { PulledFile } from '../sync/pull.ts';
 import { cancel } from '../workflows/cancel.ts';
 import type { RunContext } from '../workflows/context.ts';
-import { endClaimed } from '../workflows/down.ts';
+import { saveAndEnd } from '../workflows/down.ts';
 import { downReason } from '../workflows/end-reason.ts';
 import { follow } from '../workflows/follow.ts';
 import { trainInput } from '../workflows/from-settings.ts';
@@ -53,7 +53,7 @@ export interface MachineParts {
 export function createMachine({ entry, settings, env, withContext }: MachineParts): Machine {
   /** Another one than at first when that had ended by itself and `train` had to make a new one. */
   let current = entry;
-  const end = async () => void (await withContext((context) => endClaimed(current, downReason, context)));
+  const end = async () => void (await withContext((context) => saveAndEnd(context.ledger.get(current.id) ?? current, downReason, context)));
   return {
     name: entry.name,
     entry,

@@ -26,7 +26,7 @@ export interface DownResult {
 export async function down(input: DownInput, context: RunContext): Promise<DownResult> {
   const entries = input.all ? context.ledger.list({ live: true }) : [...new Set(input.names)].flatMap((name) => liveOrGone(name, context));
   const [outcomes] = await Promise.all([
-    Promise.allSettled(entries.map((entry) => saveAndEnd(entry, context))),
+    Promise.allSettled(entries.map((entry) => saveAndEnd(entry, downReason, context))),
     recover(context, new Set(entries.map(({ id }) => id))),
   ]);
   const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
@@ -43,10 +43,11 @@ export async function down(input: DownInput, context: RunContext): Promise<DownR
   };
 }
 
-async function saveAndEnd(entry: MachineEntry, context: RunContext): Promise<EndedMachine> {
+/** What its jobs have printed is copied first, as far as that can be had. Otherwise like `endClaimed`. */
+export async function saveAndEnd(entry: MachineEntry, reason: string, context: RunContext): Promise<EndedMachine> {
   const isEnding = entry.state === 'ending'; // whoever began with it has seen to its logs
   if (!isEnding && context.ledger.listJobs({ machineId: entry.id }).length > 0) await (await import('./save-logs.ts')).saveLogs(entry, context);
-  return endClaimed(entry, downReason, context);
+  return endClaimed(entry, reason, context);
 }
 
 /**

@@ -123,9 +123,8 @@ function whatIsMissing({ id }: JobEntry, totals: Totals, trouble: string, { home
     const have = copiedBytes(home.jobs, id, stream);
     const all = total?.[stream] ?? null;
     const name = stream === 'err' ? ' of its stderr' : '';
-    if (all === null) return stream === 'out' ? [`whatever it wrote beyond byte ${have}`] : [];
+    if (all === null) return stream === 'out' ? [`what came behind byte ${have}`] : [];
     return all > have ? [`bytes ${have} to ${all}${name} (${formatSize(all - have)})`] : [];
   });
-  const what = missing.length === 0 ? 'is here, but not how it ended' : `is not whole on this computer, ${missing.join(' and ')} are missing`;
-  return `The log of ${id} ${what}: ${trouble}`;
+  return `Of the log of ${id} this computer lacks ${missing.length === 0 ? 'how the job ended' : missing.join(' and ')}: ${trouble}`;
 }
