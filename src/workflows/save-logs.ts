@@ -8,7 +8,7 @@ import type { LogStream } from '../protocol/log.ts';
 import type { RunContext } from './context.ts';
 import { followFrom } from './follow-from.ts';
 import { copiedBytes, copiedRecords, lastCopiedRecord } from './job-copy.ts';
-import { reachMachine } from './reach-machine.ts';
+import { type ReachedMachine, reachMachine } from './reach-machine.ts';
 
 /** A machine that sends nothing for so long is as good as dead, and has to go. */
 const quietMs = 30_000;
@@ -40,10 +40,9 @@ type Totals = Map<string, Readonly<Record<LogStream, number>>>;
 
 /** All is here, up to the end of the job. */
 function isCopied(job: JobEntry, { home }: RunContext): boolean {
-  const jobId = job.id;
-  const record = lastCopiedRecord(home.jobs, jobId);
+  const record = lastCopiedRecord(home.jobs, job.id);
   if (record?.type !== 'state' || record.state !== 'ended' || record.n <= attemptStart(job).records) return false;
-  return copiedBytes(home.jobs, jobId, 'out') >= record.logOffset && copiedBytes(home.jobs, jobId, 'err') >= (record.errOffset ?? 0);
+  return copiedBytes(home.jobs, job.id, 'out') >= record.logOffset && copiedBytes(home.jobs, job.id, 'err') >= (record.errOffset ?? 0);
 }
 
 /** null: all that there was is here; else why not. */
@@ -52,9 +51,7 @@ async function copyLog(job: JobEntry, machine: MachineEntry, totals: Totals, con
   using patience = createPatience(context);
   const limited: RunContext = { ...context, signal: AbortSignal.any([context.signal, patience.signal]) };
   try {
-    const first = await reachMachine(machine, limited);
-    const { jobs } = await first.runner.call('jobs', {});
-    for (const summary of jobs) noteTotal(summary, totals, context);
+    const first = await reachAndCount(machine, totals, limited);
     patience.renew();
     let record = 0;
     for (const { n } of copiedRecords(home.jobs, job.id)) record = n;
@@ -74,6 +71,18 @@ async function copyLog(job: JobEntry, machine: MachineEntry, totals: Totals, con
   } catch (error) {
     if (context.signal.aborted) return 'interrupted.';
     return patience.why() ?? toGpuRunError(error).message;
+  }
+}
+
+async function reachAndCount(machine: MachineEntry, totals: Totals, context: RunContext): Promise<ReachedMachine> {
+  const reached = await reachMachine(machine, context);
+  try {
+    const { jobs } = await reached.runner.call('jobs', {});
+    for (const summary of jobs) noteTotal(summary, totals, context);
+    return reached;
+  } catch (error) {
+    await reached[Symbol.asyncDispose]();
+    throw error;
   }
 }
 

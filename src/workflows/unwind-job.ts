@@ -5,7 +5,7 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import { OutputsNotPulled } from './after-job.ts';
 import { cancelJob } from './cancel.ts';
 import type { RunContext } from './context.ts';
-import { endClaimed } from './down.ts';
+import { endClaimed, saveAndEnd } from './down.ts';
 import { rescueOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
 import type { OnJobEvent } from './job-event.ts';
@@ -27,15 +27,19 @@ export async function unwind(error: unknown, unfinished: Unfinished, context: Ru
   const code = toGpuRunError(error).code;
   if (code !== 'interrupted' && !isGone(error) && job !== null) return; // the job goes on without us, and its machine with it
   const calm: RunContext = { ...context, signal: new AbortController().signal };
+  let answers = false;
   if (job !== null && code === 'interrupted') {
-    await cancelAndShow(job, unfinished, calm);
+    answers = await cancelAndShow(job, unfinished, calm);
     if (input.outputs.length > 0) await rescueOutputs(job, input, machine, calm);
   }
-  if (takeDown) await endClaimed(machine, toGpuRunError(error).message, calm);
+  if (takeDown) await (answers ? saveAndEnd : endClaimed)(machine, toGpuRunError(error).message, calm);
 }
 
-/** What the job says while it saves and ends is shown like the rest. Where it can't be cancelled the teardown ends it, or says that it can't. */
-async function cancelAndShow(job: JobEntry, { input, machine, watched }: Unfinished, context: RunContext): Promise<void> {
+/**
+ * What the job says while it saves and ends is shown like the rest. Where it can't be cancelled the teardown ends it, or says that it
+ * can't. False: it could not, the machine may be dead.
+ */
+async function cancelAndShow(job: JobEntry, { input, machine, watched }: Unfinished, context: RunContext): Promise<boolean> {
   context.reporter.report({ type: 'note', level: 'warn', text: `Interrupted: cancelling ${job.id}` });
   try {
     const cancelled = cancelJob(job, input.graceMs, context);
@@ -45,7 +49,9 @@ async function cancelAndShow(job: JobEntry, { input, machine, watched }: Unfinis
     const { out: logOffset, err: errOffset } = watched.logEnds;
     await followFrom({ job, machine, logOffset, errOffset, record: 0, follow: true, first, ...stamps(input) }, context, onlyLog);
     await cancelled;
+    return true;
   } catch (error) {
     context.reporter.report({ type: 'note', level: 'warn', text: `${job.id} could not be cancelled: ${toGpuRunError(error).message}` });
+    return false;
   }
 }
