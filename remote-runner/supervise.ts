@@ -15,6 +15,7 @@ import { endJobProcesses, jobProcesses } from './job-processes.ts';
 import { recordTelemetry } from './job-telemetry.ts';
 import { type Journal, type NewRecord, openJournal } from './journal.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
+import { type MetricFiles, openMetricFiles } from './metric-files.ts';
 import { type MetricReader, openMetrics } from './metrics.ts';
 import { giveNotice } from './notice.ts';
 import { openPhase, type Phase, type PhaseEnd, wasStarted } from './phase.ts';
@@ -30,6 +31,7 @@ interface Course {
   readonly order: JobOrder;
   readonly journal: Journal;
   readonly metrics: MetricReader;
+  readonly files: MetricFiles;
   readonly log: JobLog;
   readonly checkpoints: CheckpointWatch;
   readonly wake: Wake;
@@ -65,9 +67,10 @@ export async function superviseJob(machine: MachineFolder, job: JobFolder, aroun
   const journal = openJournal(job.journal);
   const wake = wakeOn([job.path]);
   const metrics = openMetrics(job, order.metrics, journal.facts);
+  const files = openMetricFiles(machine, job, order);
   const log = openJobLog(job, order);
   const checkpoints = watchCheckpoints({ workdir: machine.workdir, folder: checkpointsOf(machine, order), since: wasStarted(job.path) ? journal.facts : null });
-  const known = { machine, job, order, journal, metrics, log, checkpoints, wake, around };
+  const known = { machine, job, order, journal, metrics, files, log, checkpoints, wake, around };
   const course: Course = { ...known, shims: [], unwritten: [], told: new Set(), ending: null };
   try {
     if (journal.facts.state === 'ended') writeStanding(job, journal.facts);
@@ -75,6 +78,7 @@ export async function superviseJob(machine: MachineFolder, job: JobFolder, aroun
   } finally {
     wake.close();
     metrics.close();
+    files.close();
     log.close();
     journal.close();
   }
@@ -151,6 +155,7 @@ async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
     noteCheckpoints(course, false);
     if (course.ending === null && endRequest(job) !== null) beginEnding(course);
     const more = readMetrics(course, false);
+    course.files.update(false);
     if (Date.now() - syncedAt >= syncEveryMs) {
       journal.sync();
       course.log.sync();
@@ -204,6 +209,7 @@ async function finish(course: Course, end: JobEnd): Promise<void> {
   }
   noteCheckpoints(course, true);
   while (readMetrics(course, true));
+  course.files.update(true);
   course.log.finish();
   rmSync(job.secrets, { force: true });
   await note(course, { type: 'state', state: 'ended', ...logPlace(job), end });

@@ -1,7 +1,21 @@
-/** What the lab tests need from Debian: a real OpenSSH, rsync, git, network namespaces, curl for their startup script, PyTorch for the Python example, and a browser for the page of a report. Installs what is missing. */
+/** What the lab tests need from Debian: a real OpenSSH, rsync, git, network namespaces, curl for their startup script, PyTorch for the Python example, protobuf for TensorBoard's files, and a browser for the page of a report. Installs what is missing. */
 import { spawnSync } from 'node:child_process';
 
-const packages = ['openssh-server', 'openssh-client', 'rsync', 'git', 'procps', 'util-linux', 'iproute2', 'curl', 'python3', 'python3-torch', 'chromium'];
+const packages = [
+  'openssh-server',
+  'openssh-client',
+  'rsync',
+  'git',
+  'procps',
+  'util-linux',
+  'iproute2',
+  'curl',
+  'python3',
+  'python3-torch',
+  'python3-protobuf',
+  'protobuf-compiler',
+  'chromium',
+];
 
 const missing = packages.filter((name) => !isInstalled(name));
 if (missing.length > 0) {

@@ -4,6 +4,7 @@ import { type JobEntry, jobIdOf, runnerJobId } from '../core/job.ts';
 import { costOf, costOfBytes } from '../core/money.ts';
 import { formatSize } from '../core/size.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import { isMetricsFile } from '../protocol/metric-files.ts';
 import type { PulledFile } from '../sync/pull.ts';
 import { noteSummary } from './cancel.ts';
 import type { RunContext } from './context.ts';
@@ -20,7 +21,8 @@ export class OutputsNotPulled extends GpuRunError {}
 export function keepsFor(input: TrainInput, job: JobEntry, outputs: readonly PulledFile[], machine: MachineEntry): string | null {
   if (input.teardown === 'keep' || (input.teardown === 'down' && !input.keepOnFailure)) return null; // as ordered
   if (job.end?.code !== 0) return input.keepOnFailure ? `'${machine.name}' stays up, because the job failed: gpu-run down ${machine.name}` : null;
-  if (input.outputs.length === 0 || outputs.length > 0 || !machine.forOneJob) return null;
+  const made = outputs.some(({ path }) => !isMetricsFile(path));
+  if (input.outputs.length === 0 || made || !machine.forOneJob) return null;
   return (
     `The job made nothing at ${input.outputs.join(', ')}, so '${machine.name}' stays up until it was idle for its limit: ` +
     `look for its results with gpu-run ssh ${machine.name}, fetch them with gpu-run pull ${machine.name} PATH, then gpu-run down ${machine.name}`

@@ -1,5 +1,5 @@
 /** Metrics: what counts as one, where it is read, and that it is read once. */
-import { appendFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -175,8 +175,8 @@ describe('of a running job', () => {
   test('are read once, also when the serving process is killed again and again', async () => {
     const client = await machine.connect();
     const steps = 300;
-    const command = `i=0; while [ $i -lt ${steps} ]; do i=$((i+1)); echo "{\\"step\\": $i, \\"loss\\": 0.5}"; echo "{\\"step\\": $i, \\"x\\": 1}" >> "$GPU_RUN_METRICS_FILE"; sleep 0.005; done`;
-    const spec = specOf(command);
+    const command = `mkdir runs; i=0; while [ $i -lt ${steps} ]; do i=$((i+1)); echo "{\\"step\\": $i, \\"loss\\": 0.5}"; echo "{\\"step\\": $i, \\"x\\": 1}" >> "$GPU_RUN_METRICS_FILE"; sleep 0.005; done`;
+    const spec = specOf(command, { outputs: ['runs'] });
     await client.call('submit', { spec });
     const following = followToEnd(client, spec.id);
     for (let kills = 0; kills < 4; kills++) {
@@ -189,6 +189,11 @@ describe('of a running job', () => {
     expect(records.flatMap((record) => (record.type === 'metric' && record.source === 'json' ? [record.step] : []))).toEqual(expected);
     expect(records.flatMap((record) => (record.type === 'metric' && record.source === 'file' ? [record.step] : []))).toEqual(expected);
     expect(records.map(({ n }) => n)).toEqual(records.map((_record, index) => index + 1));
+    const written = readFileSync(join(machine.workdir, 'runs/gpu-run', spec.id, 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n');
+    const told = records.flatMap((record) => (record.type === 'metric' ? [{ step: record.step, time: record.t / 1000, ...record.values }] : []));
+    expect(written.map((line) => JSON.parse(line))).toEqual(told);
   });
 
   test('a pattern that takes for ever is dropped with a note, and the job ends as it should', async () => {

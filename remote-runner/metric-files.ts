@@ -1,0 +1,173 @@
+/**
+ * The metrics as files for the user, among the job's outputs: `metrics.jsonl`, and an event file that TensorBoard shows live. Both
+ * are what the journal's records make them, byte by byte: after a crash, a full disk or a job that has removed them they are
+ * compared with it and brought up to date, so that nothing is missing and nothing is there twice.
+ */
+import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JobRecord } from '../src/protocol/job.ts';
+import { type MetricsPlace, metricsPlace } from '../src/protocol/metric-files.ts';
+import { eventFileHead, scalarEvent } from './event-file.ts';
+import type { JobOrder } from './job-files.ts';
+import { wholeRecords } from './journal.ts';
+import type { JobFolder, MachineFolder } from './machine-folder.ts';
+
+export interface MetricFiles {
+  /** Brings them up to date. `final`: nothing more will come. Never throws: what can't be written now is tried again, and the job goes on. */
+  update(final: boolean): void;
+  close(): void;
+}
+
+type MetricRecord = Extract<JobRecord, { type: 'metric' }>;
+type Encode = (record: MetricRecord) => Buffer;
+
+const tryAgainMs = 5_000;
+/** Nobody gives a file such a name: made for the metrics when a job has ended that wrote nothing itself. */
+const surelyFolder = /(?:^|\/)(?:runs|outputs?|out|results?|logs?|artifacts|checkpoints|ckpts|models|experiments|tensorboard)$/i;
+const none: MetricFiles = { update: () => {}, close: () => {} };
+
+export function openMetricFiles(machine: MachineFolder, job: JobFolder, order: JobOrder, now: () => number = Date.now): MetricFiles {
+  const place = metricsPlace(order);
+  if (place === null) return none;
+  let files: Files | null = null;
+  let notBefore = 0;
+  const close = () => {
+    files?.close();
+    files = null;
+  };
+  return {
+    update(final) {
+      if (!final && now() < notBefore) return;
+      try {
+        if (files !== null && !files.areThere()) close();
+        // While it runs, the job makes its folders: many programs refuse one that is there already.
+        const mayBegin = isThere(join(machine.workdir, place.output)) || (final && surelyFolder.test(place.output));
+        if (files === null && !(mayBegin && hasMetrics(job))) return;
+        files ??= openFiles(machine.workdir, job, place, order);
+        files.catchUp();
+      } catch {
+        close();
+        notBefore = now() + tryAgainMs;
+      }
+    },
+    close,
+  };
+}
+
+interface Files {
+  areThere(): boolean;
+  catchUp(): void;
+  close(): void;
+}
+
+function openFiles(workdir: string, job: JobFolder, place: MetricsPlace, order: JobOrder): Files {
+  mkdirSync(join(workdir, place.folder), { recursive: true });
+  const journal = openSync(job.journal, 'r');
+  const open: Derived[] = [];
+  const close = () => {
+    for (const file of open) file.close();
+    closeSync(journal);
+  };
+  try {
+    open.push(openDerived(join(workdir, place.lines), Buffer.alloc(0), lineOf));
+    open.push(openDerived(join(workdir, place.events), eventFileHead(order.createdAt / 1000), eventEncoder()));
+  } catch (error) {
+    close();
+    throw error;
+  }
+  let at = 0;
+  return {
+    areThere: () => open.every((file) => file.isThere()),
+    catchUp() {
+      if (fstatSync(journal).size === at) return;
+      for (const { record, end } of wholeRecords(journal, at)) {
+        at = end;
+        if (record.type === 'metric') for (const file of open) file.add(record);
+      }
+      for (const file of open) file.flush();
+    },
+    close,
+  };
+}
+
+interface Derived {
+  isThere(): boolean;
+  add(record: MetricRecord): void;
+  flush(): void;
+  close(): void;
+}
+
+const pieceBytes = 256 * 1024;
+
+/** A file whose bytes follow from the records: what of it is there already is left, from the first other byte on it is written anew. */
+function openDerived(path: string, head: Buffer, encode: Encode): Derived {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o644);
+  let there: Buffer | null = readFileSync(fd);
+  let matched = 0;
+  let pending: Buffer[] = [];
+  let pendingBytes = 0;
+
+  const cut = () => {
+    if (there !== null) ftruncateSync(fd, matched);
+    there = null;
+  };
+  const flush = () => {
+    cut();
+    const bytes = Buffer.concat(pending);
+    pending = [];
+    pendingBytes = 0;
+    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+  };
+  const put = (bytes: Buffer) => {
+    if (there?.subarray(matched, matched + bytes.length).equals(bytes)) {
+      matched += bytes.length;
+      return;
+    }
+    cut();
+    pending.push(bytes);
+    pendingBytes += bytes.length;
+    if (pendingBytes >= pieceBytes) flush();
+  };
+  put(head);
+  return {
+    isThere: () => {
+      const named = statSync(path, { throwIfNoEntry: false });
+      const own = fstatSync(fd);
+      return named?.ino === own.ino && named.dev === own.dev;
+    },
+    add: (record) => put(encode(record)),
+    flush,
+    close: () => closeSync(fd),
+  };
+}
+
+/** `{"step":12,"epoch":1,"time":1763700000.5,"loss":0.31}`; time in seconds since the epoch. */
+function lineOf({ values, step, epoch, t }: MetricRecord): Buffer {
+  const place = { ...(step === null ? {} : { step }), ...(epoch === null ? {} : { epoch }), time: t / 1000 };
+  return Buffer.from(`${JSON.stringify({ ...place, ...values, ...place })}\n`);
+}
+
+/** Where a record says no step: the last one, else its epoch, else a number of its own. */
+function eventEncoder(): Encode {
+  let last: number | null = null;
+  let count = 0;
+  return ({ values, step, epoch, t }) => {
+    count += 1;
+    if (step !== null) last = Math.trunc(step);
+    return scalarEvent(t / 1000, last ?? (Number.isInteger(epoch) ? (epoch ?? count) : count), values);
+  };
+}
+
+function isThere(folder: string): boolean {
+  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+function hasMetrics(job: JobFolder): boolean {
+  const fd = openSync(job.journal, 'r');
+  try {
+    for (const { record } of wholeRecords(fd, 0)) if (record.type === 'metric') return true;
+    return false;
+  } finally {
+    closeSync(fd);
+  }
+}
