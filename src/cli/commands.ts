@@ -16,6 +16,7 @@ import Status from './commands/status.ts';
 import Sync from './commands/sync.ts';
 import TemplatesShow from './commands/templates/show.ts';
 import Templates from './commands/templates.ts';
+import Top from './commands/top.ts';
 import Train from './commands/train.ts';
 import Tunnel from './commands/tunnel.ts';
 import Up from './commands/up.ts';
@@ -38,6 +39,7 @@ export const commands = {
   sync: Sync,
   templates: Templates,
   'templates:show': TemplatesShow,
+  top: Top,
   train: Train,
   tunnel: Tunnel,
   up: Up,

@@ -1,8 +1,9 @@
 /** A job: one command on a machine. Its wire form stands in `protocol/`; this is what the laptop keeps. */
 import type { JobEnd, JobState } from '../protocol/job.ts';
 
-export type { Checkpoint, JobCommand, JobEnd, JobRecord, JobState, MetricSource } from '../protocol/job.ts';
-export type { TelemetrySpan } from '../protocol/telemetry.ts';
+export type { Checkpoint, JobCommand, JobEnd, JobRecord, JobState, JobSummary, MetricSource } from '../protocol/job.ts';
+export type { LogStream } from '../protocol/log.ts';
+export type { GpuSample, TelemetrySample, TelemetrySpan } from '../protocol/telemetry.ts';
 
 export interface JobEntry {
   readonly id: string;

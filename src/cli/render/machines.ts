@@ -159,17 +159,17 @@ function safetyLines(protection: readonly string[], width: number): string[] {
   );
 }
 
-function perHour(price: Price): string {
+export function perHour(price: Price): string {
   return `${formatUsd(price.perHour)} an hour`;
 }
 
 /** `gcp us-central1-a`, `local`. */
-function placeOf({ provider, region, zone }: Offer): string {
+export function placeOf({ provider, region, zone }: Offer): string {
   const place = zone ?? region;
   return place === null ? provider : `${provider} ${place}`;
 }
 
-function gpuOf({ gpu }: Offer): string {
+export function gpuOf({ gpu }: Offer): string {
   return gpu === null ? '-' : formatGpuNeed(gpu);
 }
 

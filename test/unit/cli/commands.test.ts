@@ -24,6 +24,7 @@ const promised: Readonly<Record<string, readonly string[]>> = {
   report: ['html', 'config'],
   doctor: ['provider', 'config'],
   forward: ['config'],
+  top: ['once', 'config'],
   tunnel: [],
 };
 
