@@ -3,7 +3,9 @@
 import type { EventEmitter } from 'node:events';
 import { writeSync } from 'node:fs';
 import type { ReadStream, WriteStream } from 'node:tty';
+import { stripVTControlCharacters } from 'node:util';
 import type { Size } from './render/top-frame.ts';
+import { columnsOf } from './render/top-line.ts';
 
 export interface Terminal extends Disposable {
   size(): Size;
@@ -88,11 +90,13 @@ export function openTerminal({ stdin, stdout, source, stopGroup, stopSelf, onKey
     stdin.on('data', onData);
     stdin.resume();
   }
+  const size = () => ({ columns: Math.max(20, stdout.columns || 80), rows: Math.max(5, stdout.rows || 24) });
   enter();
   return {
-    size: () => ({ columns: Math.max(20, stdout.columns || 80), rows: Math.max(5, stdout.rows || 24) }),
+    size,
     draw: (lines) => {
-      const changed = lines.flatMap((line, at) => (line === shown[at] ? [] : [`\u001b[${at + 1};1H${line}\u001b[0m\u001b[K`]));
+      const { columns } = size();
+      const changed = lines.flatMap((line, at) => (line === shown[at] ? [] : [`\u001b[${at + 1};1H${line}\u001b[0m${restOf(line, columns)}`]));
       if (!isEntered || changed.length === 0) return;
       shown = lines;
       stdout.write(`${beginPicture}${changed.join('')}${endPicture}`);
@@ -111,6 +115,11 @@ export function openTerminal({ stdin, stdout, source, stopGroup, stopSelf, onKey
       }
     },
   };
+}
+
+/** Clears what was there before behind the line. Behind a line that fills the terminal, that would take its last character. */
+function restOf(line: string, columns: number): string {
+  return columnsOf(stripVTControlCharacters(line)) < columns ? '\u001b[K' : '';
 }
 
 /** One by one; keys that send a sequence (arrows, pasted text with marks) come as one that nobody knows. */

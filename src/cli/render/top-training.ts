@@ -20,7 +20,7 @@ export function trainingLines(view: TopView, width: number, height: number, look
   if (values.length === 0 && training.step === null) return [[['  no metrics yet', style.dim]]];
   const speed = fitLine([[`  ${speedText(view)}`]], width);
   const numbers = fitLine(
-    values.flatMap(([name, value], at): Line => [[at === 0 ? '  ' : '   '], piece(name, style.dim), [' '], [round(value), style.bold]]),
+    values.flatMap(([name, value], at): Line => [[at === 0 ? '  ' : '   '], piece(name, style.dim), [' '], [String(Number(value.toPrecision(4))), style.bold]]),
     width,
   );
   const texts = [speed, numbers].filter((line) => lineColumns(line) > 2);
