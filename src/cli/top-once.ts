@@ -2,7 +2,7 @@
 import { GpuRunError } from '../core/errors.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from '../workflows/context.ts';
-import { toEvent } from '../workflows/follow.ts';
+import { toEvent } from '../workflows/job-event.ts';
 import { openTop } from '../workflows/top.ts';
 import { createTopModel, type TopView } from '../workflows/top-model.ts';
 import { createEventWriter } from './render/json-events.ts';

@@ -97,7 +97,7 @@ export function jobCost(job: JobEntry, machine: MachineEntry, context: Pick<RunC
 }
 
 /** Of the machine: jobs that run side by side cost what their GPUs cost. */
-function shareOf({ gpus = null }: JobEntry): number {
+export function shareOf({ gpus = null }: JobEntry): number {
   return gpus === null ? 1 : gpus.count / gpus.of;
 }
 

@@ -1,5 +1,6 @@
 /** What a job's plots show: points over time and over steps, at most so many that a page can hold them all. */
 import type { JobRecord, TelemetrySpan } from '../core/job.ts';
+import { isMeasure } from './report-training.ts';
 
 export type Point = readonly [x: number, y: number];
 
@@ -137,7 +138,7 @@ function pointsByName(metrics: readonly MetricRecord[], x: (record: MetricRecord
     for (const [name, value] of Object.entries(record.values)) {
       const [point] = pointAt(x(record), value);
       const known = points.get(name);
-      if (point === undefined) continue;
+      if (point === undefined || !isMeasure(name)) continue;
       if (known !== undefined) known.push(point);
       else if (points.size < mostMetrics) points.set(name, [point]);
     }

@@ -27,12 +27,30 @@ export function spansWhileRunning(spans: readonly TelemetrySpan[], runs: readonl
   return spans.filter(({ from, to }) => runs.some((run) => (from + to) / 2 >= run.from && (from + to) / 2 <= run.to));
 }
 
+/** While the command ran, seconds. @param writtenAt when something was written, milliseconds, in any order; empty: that is not known */
+export function longestSilence(runs: readonly Stretch[], writtenAt: Iterable<number>): number | null {
+  const times = [...writtenAt].sort((a, b) => a - b);
+  if (times.length === 0 || runs.length === 0) return null;
+  let longest = 0;
+  let next = 0;
+  for (const { from, to } of runs) {
+    let last = from;
+    while (next < times.length && (times[next] ?? 0) <= from) next += 1;
+    for (; next < times.length && (times[next] ?? 0) < to; next += 1) {
+      longest = Math.max(longest, (times[next] ?? 0) - last);
+      last = times[next] ?? last;
+    }
+    longest = Math.max(longest, to - last);
+  }
+  return longest / 1000;
+}
+
 /** `jobs`: all of the machine. */
 export function timeFigures(
   records: readonly JobRecord[],
   watched: readonly TelemetrySpan[],
   { job, machine, jobs }: { readonly job: JobEntry; readonly machine: MachineEntry; readonly jobs: readonly JobEntry[] },
-  longestSilence: number | null,
+  silence: number | null,
 ): TimeFigures {
   const all = stretches(records);
   const spent = (state: string) => all.reduce((sum, each) => sum + (each.state === state ? (each.to - each.from) / 1000 : 0), 0);
@@ -44,7 +62,7 @@ export function timeFigures(
     setup: spent('setup'),
     run: spent('running') + spent('cancelling'),
     watched: secondsOf(watched),
-    longestSilence,
+    longestSilence: silence,
   };
 }
 

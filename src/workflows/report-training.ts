@@ -7,6 +7,15 @@ type MetricRecord = Extract<JobRecord, { readonly type: 'metric' }>;
 /** Below this, what is measured is how the lines came, and not how fast the job is. */
 const leastSeconds = 2;
 
+/** Names under which jobs tell how much there is to do: no measures. */
+export const stepTotals: readonly string[] = ['total_steps', 'max_steps', 'num_steps', 'steps_total', 'total'];
+export const epochTotals: readonly string[] = ['total_epochs', 'max_epochs', 'num_epochs', 'num_train_epochs', 'epochs'];
+
+/** It says how well the job learns, or how: worth a curve. */
+export function isMeasure(name: string): boolean {
+  return !stepTotals.includes(name) && !epochTotals.includes(name) && name !== 'step' && name !== 'epoch';
+}
+
 export function trainingFigures(records: readonly JobRecord[]): TrainingFigures {
   const metrics = records.filter((record) => record.type === 'metric');
   const last: Record<string, number> = {};

@@ -2,16 +2,16 @@
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry, JobRecord } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import { jobCost } from './after-job.ts';
+import { jobCost, shareOf } from './after-job.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
 import { followFrom } from './follow-from.ts';
-import { copiedBytes, copiedRecords, hasCopy, lastCopiedRecord } from './job-copy.ts';
+import { copiedBytes, copiedMarks, copiedRecords, hasCopy, lastCopiedRecord } from './job-copy.ts';
 import { isGone, reachOrLose } from './reach-machine.ts';
 import { adviceFor, unknownOf } from './report-advice.ts';
 import { type CostFigures, type Evidence, type GpuFigures, type JobReport, spansOf } from './report-figures.ts';
 import { gpuFigures, hostFigures } from './report-gpus.ts';
-import { checkpointFigures, runStretches, spansWhileRunning, timeFigures } from './report-times.ts';
+import { checkpointFigures, longestSilence, runStretches, spansWhileRunning, timeFigures } from './report-times.ts';
 import { trainingFigures } from './report-training.ts';
 
 /** A machine that does not answer in this time is reported on from what is here. */
@@ -33,7 +33,8 @@ export async function report(jobId: string, context: RunContext): Promise<JobRep
 export function reportFromCopy(job: JobEntry, machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'clock' | 'home'>): JobReport {
   const records = [...copiedRecords(context.home.jobs, job.id)];
   const jobs = context.ledger.listJobs({ machineId: machine.id });
-  return reportOn({ job, machine, jobs, records, usd: jobCost(job, machine, context).usd });
+  const marks = (['out', 'err'] as const).flatMap((stream) => [...copiedMarks(context.home.jobs, job.id, stream)]);
+  return reportOn({ job, machine, jobs, records, writtenAt: marks.map(([, at]) => at), usd: jobCost(job, machine, context).usd });
 }
 
 export interface ReportParts {
@@ -42,16 +43,18 @@ export interface ReportParts {
   /** All of the machine, this one among them. */
   readonly jobs: readonly JobEntry[];
   readonly records: readonly JobRecord[];
+  /** When it wrote something, milliseconds since the epoch on the machine; empty: that is not known. */
+  readonly writtenAt?: readonly number[];
   /** What the job cost. */
   readonly usd: number;
 }
 
-export function reportOn({ job, machine, jobs, records, usd }: ReportParts): JobReport {
+export function reportOn({ job, machine, jobs, records, writtenAt = [], usd }: ReportParts): JobReport {
   const runs = runStretches(records);
   const spans = spansWhileRunning(spansOf(records), runs);
   const gpus = gpuFigures(spans);
   const training = trainingFigures(records);
-  const times = timeFigures(records, spans, { job, machine, jobs }, null);
+  const times = timeFigures(records, spans, { job, machine, jobs }, longestSilence(runs, writtenAt));
   const evidence: Evidence = {
     job,
     machine,
@@ -61,12 +64,12 @@ export function reportOn({ job, machine, jobs, records, usd }: ReportParts): Job
     host: hostFigures(spans),
     training,
     checkpoints: checkpointFigures(records, times.run),
-    cost: costFigures(machine, gpus, training.secondsPerEpoch, usd),
+    cost: costFigures(job, machine, gpus, training.secondsPerEpoch, usd),
   };
   return { ...evidence, asOf: records.at(-1)?.t ?? null, records, advice: adviceFor(evidence), unknown: unknownOf(evidence) };
 }
 
-function costFigures({ offer }: MachineEntry, gpus: readonly GpuFigures[], secondsPerEpoch: number | null, usd: number): CostFigures {
+function costFigures(job: JobEntry, { offer }: MachineEntry, gpus: readonly GpuFigures[], secondsPerEpoch: number | null, usd: number): CostFigures {
   const { perHour } = offer.price;
   const count = Math.max(offer.gpu?.count ?? 0, gpus.length);
   const tells = gpus.filter(({ idleShare }) => idleShare !== null);
@@ -75,7 +78,7 @@ function costFigures({ offer }: MachineEntry, gpus: readonly GpuFigures[], secon
     pricePerHour: perHour,
     usd,
     idleUsd: tells.length === 0 ? null : ((idleSeconds / 3600) * perHour) / count,
-    perEpochUsd: secondsPerEpoch === null ? null : (secondsPerEpoch / 3600) * perHour,
+    perEpochUsd: secondsPerEpoch === null ? null : (secondsPerEpoch / 3600) * perHour * shareOf(job),
   };
 }
 

@@ -1,9 +1,6 @@
 /** How much longer a job will take, where it says how much there is to do. */
+import { epochTotals, stepTotals } from './report-training.ts';
 import type { TopView } from './top-model.ts';
-
-/** Names under which jobs tell how many steps or epochs there will be. */
-const stepTotals = ['total_steps', 'max_steps', 'num_steps', 'steps_total', 'total'];
-const epochTotals = ['total_epochs', 'max_epochs', 'num_epochs', 'num_train_epochs', 'epochs'];
 
 export interface Eta {
   readonly seconds: number;

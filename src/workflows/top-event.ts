@@ -1,5 +1,5 @@
 /** What `top` sees, in order. */
-import type { JobRecord, JobSummary, TelemetrySample } from '../core/job.ts';
+import type { JobRecord, JobSummary, LogStream, TelemetrySample } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { BudgetUse } from './budget-warnings.ts';
 
@@ -13,7 +13,7 @@ export type TopEvent =
   /** From here on records and log are this job's; null: there is none. */
   | { readonly type: 'job'; readonly id: string | null }
   | { readonly type: 'record'; readonly record: JobRecord }
-  | { readonly type: 'log'; readonly offset: number; readonly bytes: Uint8Array };
+  | { readonly type: 'log'; readonly stream: LogStream; readonly offset: number; readonly bytes: Uint8Array };
 
 /** Awaited where events come in numbers: a slow reader slows the stream down. */
 export type OnTopEvent = (event: TopEvent) => void | Promise<void>;

@@ -28,6 +28,7 @@ const logTailBytes = 64 * 1024;
 interface Place {
   readonly id: string;
   logOffset: number;
+  errOffset: number;
   record: number;
 }
 
@@ -46,7 +47,8 @@ export function createFollower(machine: MachineEntry): Follower {
   const takeUp = async (tell: OnTopEvent): Promise<Place | null> => {
     const job = chosenJob(jobs, wanted);
     if (job === null || place?.id === job.id) return place;
-    place = { id: job.id, logOffset: Math.max(0, job.logBytes - logTailBytes), record: 0 };
+    const tail = (bytes: number) => Math.max(0, bytes - logTailBytes);
+    place = { id: job.id, logOffset: tail(job.logBytes), errOffset: tail(job.errBytes ?? 0), record: 0 };
     await tell({ type: 'job', id: job.id });
     return place;
   };
@@ -97,6 +99,7 @@ async function followOne(place: Place, machine: MachineEntry, runner: RunnerClie
     release: async () => {},
     jobId: place.id,
     logOffset: place.logOffset,
+    errOffset: place.errOffset,
     record: place.record,
     follow,
     clock: context.clock,
@@ -106,9 +109,13 @@ async function followOne(place: Place, machine: MachineEntry, runner: RunnerClie
     giveUpAfterMs: 0, // the connection is not ours
   });
   for await (const part of parts) {
-    if (part.type === 'log') place.logOffset = part.offset + part.bytes.length;
-    else place.record = part.record.n;
-    await tell(part);
+    if (part.type === 'record') {
+      place.record = part.record.n;
+      await tell(part);
+    } else if (part.type === 'log') {
+      place[part.stream === 'out' ? 'logOffset' : 'errOffset'] = part.offset + part.bytes.length;
+      await tell(part);
+    }
   }
 }
 

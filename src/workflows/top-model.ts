@@ -1,6 +1,6 @@
 /** What `top` knows, built up from its events. Bounded, however long it runs. */
 import { stripVTControlCharacters } from 'node:util';
-import type { GpuSample, JobRecord, JobSummary, TelemetrySample } from '../core/job.ts';
+import type { GpuSample, JobRecord, JobSummary, LogStream, TelemetrySample } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { BudgetUse } from './budget-warnings.ts';
 import type { Point } from './report-curves.ts';
@@ -40,10 +40,9 @@ export interface TrainingView {
 }
 
 const mostSamples = 600;
-const mostLines = 1_000;
-const longestLine = 2_000;
 /** More than any terminal is high. */
-const mostShown = 300;
+const mostLines = 300;
+const longestLine = 2_000;
 const mostPoints = 2_000;
 const mostCurves = 50;
 /** How fast it is now, not how fast it was in the beginning. */
@@ -86,7 +85,7 @@ export function createTopModel(): TopModel {
           told.record(event.record);
           break;
         case 'log':
-          told.log(event.bytes);
+          told.log(event.stream, event.bytes);
           break;
       }
     },
@@ -102,20 +101,20 @@ export function createTopModel(): TopModel {
 /** What one job has told. */
 interface Told {
   record(record: JobRecord): void;
-  log(bytes: Uint8Array): void;
+  log(stream: LogStream, bytes: Uint8Array): void;
   training(): TrainingView;
   lines(): readonly string[];
 }
 
 function createTold(): Told {
-  const decoder = new TextDecoder();
+  const streams = { out: { decoder: new TextDecoder(), open: '' }, err: { decoder: new TextDecoder(), open: '' } };
   const last: Record<string, number> = {};
   const curves = new Map<string, Point[]>();
   let recent: MetricRecord[] = [];
   let count = 0;
   let step: number | null = null;
   let epoch: number | null = null;
-  let lines: string[] = [''];
+  let lines: string[] = [];
   return {
     record(record) {
       if (record.type === 'state' && record.state === 'running') recent = []; // another attempt
@@ -133,10 +132,11 @@ function createTold(): Told {
         curves.set(name, points.length > mostPoints ? points.filter((_, at) => at % 2 === 0 || at > mostPoints - 100) : points);
       }
     },
-    log(bytes) {
-      const [first = '', ...rest] = decoder.decode(bytes, { stream: true }).split('\n');
-      const joined = [`${lines.at(-1) ?? ''}${first}`.slice(-longestLine), ...rest.map((line) => line.slice(0, longestLine))];
-      lines = [...lines.slice(0, -1), ...joined].slice(-mostLines);
+    log(name, bytes) {
+      const stream = streams[name];
+      const parts = `${stream.open}${stream.decoder.decode(bytes, { stream: true })}`.split('\n');
+      stream.open = (parts.pop() ?? '').slice(-longestLine);
+      lines = [...lines, ...parts.slice(-mostLines).map((line) => line.slice(-longestLine))].slice(-mostLines);
     },
     training() {
       const epochsPerSecond = rateOf([recent], (record) => record.epoch);
@@ -150,7 +150,11 @@ function createTold(): Told {
         newest: recent,
       };
     },
-    lines: () => (lines.at(-1) === '' ? lines.slice(0, -1) : lines).slice(-mostShown).map(asOnTerminal),
+    lines: () =>
+      [...lines, streams.err.open, streams.out.open]
+        .slice(-mostLines)
+        .filter((line, at, all) => at < all.length - 2 || line !== '')
+        .map(asOnTerminal),
   };
 }
 

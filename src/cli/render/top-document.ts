@@ -33,7 +33,7 @@ export function topDocument(view: TopView): object {
   };
 }
 
-function summaryDocument({ id, attempt, state, end, command, createdAt, startedAt, endedAt, logBytes }: TopView['jobs'][number]): object {
+function summaryDocument({ id, attempt, state, end, command, createdAt, startedAt, endedAt, givenGpus, waitsFor, logBytes }: TopView['jobs'][number]): object {
   return {
     id,
     command,
@@ -41,6 +41,8 @@ function summaryDocument({ id, attempt, state, end, command, createdAt, startedA
     exitCode: end?.code ?? null,
     reason: end?.reason ?? null,
     attempt,
+    gpus: givenGpus,
+    waitsFor,
     createdAt: isoTime(createdAt),
     startedAt: isoTime(startedAt),
     endedAt: isoTime(endedAt),

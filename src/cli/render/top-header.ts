@@ -62,7 +62,7 @@ export function jobLines(view: TopView, now: number, width: number, look: Look):
   const state: Piece =
     job.state === 'ended'
       ? piece(
-          endLine({ ...job, machineId: '', machineName: '', attempts: 1, asOf: now, user: '', branch: null }).slice(job.id.length + 1),
+          endLine({ ...job, machineId: '', machineName: '', attempts: 1, asOf: now, user: '', branch: null, gpus: null }).slice(job.id.length + 1),
           job.end?.code === 0 ? style.green : style.red,
         )
       : [`${job.state}${elapsed}`, style.green];
@@ -73,6 +73,14 @@ export function jobLines(view: TopView, now: number, width: number, look: Look):
   if (jobs.length < 2) return [first];
   const shown = jobs
     .slice(-9)
-    .map((each, at): Line => [[`[${at + 1}] ${each.id.slice(-6)} ${each.state}`, each.id === job.id ? style.bold : style.dim], ['  ']]);
+    .map(
+      (each, at): Line => [
+        [
+          `[${at + 1}] ${each.id.slice(-6)} ${each.state}${each.givenGpus === null ? '' : ` GPU ${each.givenGpus.join(',')}`}`,
+          each.id === job.id ? style.bold : style.dim,
+        ],
+        ['  '],
+      ],
+    );
   return [first, fitLine(shown.flat(), width)];
 }

@@ -1,4 +1,5 @@
 /** What the training says of itself, in `top`: speed, newest values, the curve of the loss. */
+import { isMeasure } from '../../workflows/report-training.ts';
 import { totalsOf } from '../../workflows/top-eta.ts';
 import type { TopView } from '../../workflows/top-model.ts';
 import { rate, round } from './report-text.ts';
@@ -7,8 +8,6 @@ import { columnsOf, fitLine, type Line, lineColumns, piece } from './top-line.ts
 import type { Look } from './top-look.ts';
 import { plotCurve, sparkline } from './top-plot.ts';
 
-/** Values that are no measure of how well it learns. */
-const notShown = new Set(['total', 'total_steps', 'max_steps', 'num_steps', 'steps_total', 'step', 'epoch']);
 /** Below this a curve is one line. */
 const leastPlot = 3;
 
@@ -16,7 +15,7 @@ export function trainingLines(view: TopView, width: number, height: number, look
   const { training } = view;
   const { style } = look;
   if (height === 0 || view.job === null) return [];
-  const values = Object.entries(training.last).filter(([name]) => !notShown.has(name));
+  const values = Object.entries(training.last).filter(([name]) => isMeasure(name));
   if (values.length === 0 && training.step === null) return [[['  no metrics yet', style.dim]]];
   const speed = fitLine([[`  ${speedText(view)}`]], width);
   const numbers = fitLine(
@@ -81,5 +80,5 @@ function resample(values: readonly number[], most: number): number[] {
 function mainMetric(names: readonly string[]): string | null {
   const losses = names.filter((name) => /loss/i.test(name));
   const isTraining = (name: string) => !/^(val|valid|validation|eval|test|dev)[_/.]/i.test(name);
-  return losses.find(isTraining) ?? losses[0] ?? names.find((name) => !notShown.has(name) && !/^(lr|learning_rate|rate|grad_norm)$/.test(name)) ?? null;
+  return losses.find(isTraining) ?? losses[0] ?? names.find((name) => isMeasure(name) && !/^(lr|learning_rate|rate|grad_norm)$/.test(name)) ?? null;
 }

@@ -86,6 +86,9 @@ export function topView({ gpus = [gpuSample()], jobs = 1, hostile = '', problem 
     startedAt,
     endedAt: null,
     logBytes: 0,
+    gpus: null,
+    givenGpus: null,
+    waitsFor: null,
     records: 0,
   };
   const others = Array.from({ length: Math.max(0, jobs - 1) }, (_, at) => ({
@@ -108,7 +111,12 @@ export function topView({ gpus = [gpuSample()], jobs = 1, hostile = '', problem 
       model.apply({ type: 'record', record: { n: step, t: noon + step * 6000, ...record, values, step: step * 10, epoch: Math.floor(step / 40) + 1 } });
     }
     const lines = Array.from({ length: 120 }, (_, at) => `step ${(at + 1) * 10} loss ${(2 * Math.exp(-at / 40)).toFixed(4)}${hostile}`);
-    model.apply({ type: 'log', offset: 0, bytes: Buffer.from(`${lines.join('\n')}\n 37%|███▋      | 37/100\r 38%|███▊      | 38/100 [00:01<00:02]`) });
+    model.apply({
+      type: 'log',
+      stream: 'out',
+      offset: 0,
+      bytes: Buffer.from(`${lines.join('\n')}\n 37%|███▋      | 37/100\r 38%|███▊      | 38/100 [00:01<00:02]`),
+    });
   }
   const view = model.view();
   if (view === null) throw new Error('there is no machine');

@@ -108,6 +108,15 @@ describe('figures', () => {
     expect(reportOf(entries, { job, jobs: [job], machine: machineEntry({ forOneJob: true }) }).times).toMatchObject({ startUp: 60, sync: 5 });
   });
 
+  test('the longest silence: while the command ran, from its beginning and to its end', () => {
+    const silence = (...seconds: number[]) => reportOf(running(), { writtenAt: seconds.map((at) => began + at * 1000) }).times.longestSilence;
+    expect(silence(10, 70, 100, 400)).toBe(300);
+    expect(silence(200, 205)).toBe(255);
+    expect(silence(455)).toBe(395);
+    expect(silence(1, 900)).toBe(400);
+    expect(silence()).toBeNull();
+  });
+
   test('no records at all: nothing is known, and nothing is advised', () => {
     const { asOf, gpus, host, advice, unknown, training } = reportOf([]);
     expect({ asOf, gpus, host, advice }).toEqual({ asOf: null, gpus: [], host: null, advice: [] });
