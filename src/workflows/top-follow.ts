@@ -66,7 +66,10 @@ export function createFollower(machine: MachineEntry): Follower {
         await followOne(now, machine, runner, { ...context, signal: AbortSignal.any([context.signal, other]) }, true, tell).catch((error: unknown) => {
           if (!other.aborted) throw error;
         });
-        if (!other.aborted) done = now;
+        if (!other.aborted) {
+          done = now;
+          await ask(runner, context, tell); // it has ended, and the next one may run
+        }
       }
       await context.clock.sleep(lookForJobMs, context.signal);
     }

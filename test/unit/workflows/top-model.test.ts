@@ -1,0 +1,85 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { etaOf, totalsOf } from '../../../src/workflows/top-eta.ts';
+import { createTopModel, type TopModel, type TopView } from '../../../src/workflows/top-model.ts';
+import { jobEntry, machineEntry, noon } from '../cli/entries.ts';
+import { topView } from '../cli/top-example.ts';
+
+const text = new TextEncoder();
+
+function watched(): TopModel {
+  const model = createTopModel();
+  model.apply({ type: 'machine', at: noon, machine: machineEntry(), spentUsd: 0, budget: null });
+  return model;
+}
+
+function write(model: TopModel, said: string, stream: 'out' | 'err' = 'out'): void {
+  model.apply({ type: 'log', stream, offset: 0, bytes: text.encode(said) });
+}
+
+describe('the log', () => {
+  test('as it stands on a terminal: progress bars over each other, colours left out, the unfinished line', () => {
+    const model = watched();
+    write(model, 'one\n 1%\r 2%\r 3%\n\u001b[31mred\u001b[0m\r\nhal');
+    expect(model.view()?.log).toEqual(['one', ' 3%', 'red', 'hal']);
+    write(model, 'f\n');
+    write(model, 'from stderr', 'err');
+    expect(model.view()?.log).toEqual(['one', ' 3%', 'red', 'half', 'from stderr']);
+  });
+
+  test('however it is cut into pieces; bounded', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom('a', 'é', '\n', '漢', 'word '), { maxLength: 60 }), fc.integer({ min: 1, max: 7 }), (parts, size) => {
+        const model = watched();
+        const bytes = text.encode(parts.join(''));
+        for (let at = 0; at < bytes.length; at += size) model.apply({ type: 'log', stream: 'out', offset: at, bytes: bytes.slice(at, at + size) });
+        const whole = watched();
+        write(whole, parts.join(''));
+        expect(model.view()?.log).toEqual(whole.view()?.log);
+      }),
+    );
+    const model = watched();
+    write(model, 'x\n'.repeat(5_000));
+    write(model, 'y'.repeat(100_000));
+    expect(model.view()?.log.length).toBeLessThanOrEqual(300);
+    expect(model.view()?.log.at(-1)?.length).toBeLessThanOrEqual(2_000);
+  });
+});
+
+test('curves are thinned out, and keep their beginning and their end', () => {
+  const model = watched();
+  model.apply({ type: 'job', id: 'job-1' });
+  for (let n = 1; n <= 10_000; n++) {
+    model.apply({ type: 'record', record: { n, t: noon + n, type: 'metric', values: { loss: n }, step: n, epoch: null, source: 'json', at: 0 } });
+  }
+  const points = model.view()?.training.curves.get('loss') ?? [];
+  expect(points.length).toBeLessThanOrEqual(2_001);
+  expect([points[0], points.at(-1)]).toEqual([
+    [1, 1],
+    [10_000, 10_000],
+  ]);
+});
+
+describe('how much longer', () => {
+  const view = topView();
+  const job = { ...(view.job as NonNullable<TopView['job']>), command: jobEntry(null).command };
+  const training = { ...view.training, last: {}, step: 100, epoch: 2, stepsPerSecond: 10, secondsPerEpoch: 50 };
+  const flags = (command: string, last: Record<string, number> = {}) => totalsOf({ job: { ...job, command }, training: { ...training, last } });
+
+  test('from metrics, from flags, from neither', () => {
+    expect(flags('x')).toEqual({ steps: null, epochs: null });
+    expect(flags('x --epochs 5')).toEqual({ steps: null, epochs: 5 });
+    expect(flags('x --num-train-epochs=3 --max_steps 1000')).toEqual({ steps: 1000, epochs: 3 });
+    expect(flags('x --num_epochs 4', { max_steps: 200 })).toEqual({ steps: 200, epochs: 4 });
+    expect(flags('x --max_steps 50')).toEqual({ steps: null, epochs: null }); // there are more already
+    expect(flags('x', { total: 500 })).toEqual({ steps: null, epochs: null }); // a bar of one epoch
+    expect(totalsOf({ job, training: { ...training, epoch: null, last: { total: 500 } } })).toEqual({ steps: 500, epochs: null });
+  });
+
+  test('of a job that runs, at its present speed', () => {
+    expect(etaOf({ job, training: { ...training, last: { total_steps: 1100 } } })).toEqual({ seconds: 100, done: 100 / 1100 });
+    expect(etaOf({ job, training: { ...training, last: { total_epochs: 4 } } })).toEqual({ seconds: 100, done: 0.5 });
+    expect(etaOf({ job: { ...job, state: 'ended' }, training: { ...training, last: { total_steps: 1100 } } })).toBeNull();
+    expect(etaOf({ job, training: { ...training, stepsPerSecond: null, secondsPerEpoch: null, last: { total_steps: 1100 } } })).toBeNull();
+  });
+});
