@@ -1,10 +1,8 @@
-import type { Settings } from '../../config/settings.ts';
-import { GpuRunError } from '../../core/errors.ts';
-import type { JobCommand } from '../../core/job.ts';
 import { formatUsd } from '../../core/money.ts';
 import type { TrainResult } from '../../workflows/train-input.ts';
 import { BaseCommand } from '../base-command.ts';
 import { dryRunFlag, jobFlags, logFlags, machineFlags, nameArg, toggle } from '../flags.ts';
+import { jobCommand } from '../job-command.ts';
 import { createJobOutput } from '../job-output.ts';
 import { jobSummary } from '../job-summary.ts';
 import { type Verdict, verdictOf } from '../job-verdict.ts';
@@ -79,22 +77,4 @@ The exit code is the command's own. A machine that was rented for it goes down a
 function lastLine({ job, machine, cost, leftovers }: TrainResult, { failure }: Verdict): string {
   const where = machine.provider;
   return failure === null || leftovers.length > 0 ? endLine(job, where, cost.usd) : `${job.id} cost ${formatUsd(cost.usd)} on ${where}`;
-}
-
-function jobCommand(words: readonly string[] | null, settings: Settings): JobCommand {
-  if (words !== null && words.length > 0) return { kind: 'argv', argv: words };
-  if (words !== null) throw new GpuRunError('usage', 'There is no command behind --.', { hints: ['As in: gpu-run train -- python3 train.py'] });
-  if (settings.train !== null) return settings.train;
-  throw new GpuRunError(
-    'bad-input',
-    settings.configFile === null
-      ? 'There is nothing to run: no command was given, and there is no gpu-run.yaml.'
-      : `There is nothing to run: no command was given, and ${settings.configFile} has no \`train:\` line.`,
-    {
-      hints: [
-        'gpu-run train -- python3 train.py   runs a command',
-        settings.configFile === null ? 'gpu-run init   writes a gpu-run.yaml' : `Write a train: line in ${settings.configFile}.`,
-      ],
-    },
-  );
 }
