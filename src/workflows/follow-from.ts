@@ -52,7 +52,8 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       release: () => current[Symbol.asyncDispose](),
       logOffset: from.logOffset,
       errOffset: from.errOffset ?? 0,
-      times: copy.times,
+      // From where the bytes begin, also where they are known here: these are told as well.
+      times: { out: Math.min(copy.times.out, from.logOffset), err: Math.min(copy.times.err, from.errOffset ?? 0) },
       record: from.record,
       follow: from.follow,
       clock: context.clock,

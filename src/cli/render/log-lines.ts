@@ -25,11 +25,14 @@ export function createClockColumn(): LineFilter {
       let from = 0;
       for (let index = 0; index < bytes.length; index++) {
         const byte = bytes[index];
-        if (after === 'newline' || (after === 'return' && byte !== newline && byte !== carriageReturn)) {
+        const begins = byte !== carriageReturn && (after === 'newline' || (after === 'return' && byte !== newline));
+        if (begins) {
           parts.push(bytes.subarray(from, index), clock);
           from = index;
         }
-        after = byte === newline ? 'newline' : byte === carriageReturn ? 'return' : 'text';
+        if (byte === newline) after = 'newline';
+        else if (byte !== carriageReturn) after = 'text';
+        else if (after === 'text') after = 'return';
       }
       return [{ bytes: Buffer.concat([...parts, bytes.subarray(from)]), at }];
     },

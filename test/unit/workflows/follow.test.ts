@@ -1,0 +1,45 @@
+/** `logs` of a job whose machine is up. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { follow } from '../../../src/workflows/follow.ts';
+import type { FollowInput } from '../../../src/workflows/follow-input.ts';
+import type { JobEvent, LogEvent } from '../../../src/workflows/job-event.ts';
+import { processesHolding, until } from '../../support/runner.ts';
+import { runOn, usePipedMachine } from './piped-machine.ts';
+
+const piped = usePipedMachine();
+
+async function show(jobId: string, more: Partial<FollowInput>): Promise<{ readonly log: readonly LogEvent[]; readonly text: string }> {
+  const log: LogEvent[] = [];
+  const onEvent = (event: JobEvent) => void (event.type === 'log' && log.push(event));
+  await follow({ jobId, after: 0, tailLines: null, follow: false, ...more }, piped.context, onEvent);
+  return { log, text: Buffer.concat(log.map(({ bytes }) => bytes)).toString() };
+}
+
+test('whoever looks a second time is told the times again, and they are kept once', async () => {
+  const id = await runOn(piped, 'echo one; sleep 0.3; echo two');
+  const first = await show(id, { stamped: true });
+  const second = await show(id, { stamped: true, follow: true });
+  expect(first.text).toBe('one\ntwo\n');
+  expect(first.log.every(({ at }) => typeof at === 'number')).toBe(true);
+  expect(second).toEqual(first);
+  const times = () => readFileSync(join(piped.context.home.jobs, id, 'log.times'), 'utf8');
+  const kept = times();
+  const last = first.log.at(-1);
+  expect((await show(id, { sinceMs: last?.at ?? 0 })).text).toBe(first.text.slice(last?.offset));
+  const tail = await show(id, { tailLines: 1, stamped: true });
+  expect([tail.text, tail.log[0]?.at]).toEqual(['two\n', last?.at]);
+  expect(times()).toBe(kept);
+});
+
+test('one stream of two; of a job that has both in one log that is refused, and nothing stays open', async () => {
+  const split = await runOn(piped, 'echo out; echo err >&2', true);
+  expect((await show(split, { streams: 'err' })).text).toBe('err\n');
+  expect((await show(split, { streams: 'out', tailLines: 5 })).text).toBe('out\n');
+  expect((await show(split, { streams: 'err', after: 2 })).text).toBe('r\n');
+  expect((await show(split, { after: -2, streams: 'out' })).text).toBe('t\n');
+  const joined = await runOn(piped, 'echo both');
+  await expect(show(joined, { streams: 'err' })).rejects.toMatchObject({ code: 'bad-input' });
+  await until(() => processesHolding(`${piped.home}/.gpu-run/runner/test-1/runner.mjs connect`).length === 0, 'the end of all connections');
+});

@@ -1,0 +1,69 @@
+/** A machine that is up, with the real runner on it, reached by pipes instead of SSH. For vitest files only: it cleans up after each test and after the last. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import type { MachineEntry } from '../../../src/ledger/ledger.ts';
+import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
+import type { Transport } from '../../../src/transport/transport.ts';
+import type { RunContext } from '../../../src/workflows/context.ts';
+import { reachMachine } from '../../../src/workflows/reach-machine.ts';
+import { up } from '../../../src/workflows/up.ts';
+import { buildRunner, kill, pipeTransport, processesHolding, specOf, until } from '../../support/runner.ts';
+import { jobEntry } from '../cli/entries.ts';
+import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
+
+export interface PipedMachine {
+  readonly fake: FakeContext;
+  readonly context: RunContext;
+  readonly machine: MachineEntry;
+  /** Home of the user there. */
+  readonly home: string;
+  /** How it is reached from now on. */
+  connect: () => Transport;
+}
+
+/** Fresh for each test. */
+export function usePipedMachine(): PipedMachine {
+  const now = {} as { -readonly [Key in keyof PipedMachine]: PipedMachine[Key] };
+  let folder = '';
+  let script = '';
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'gpu-run-piped-'));
+    script = buildRunner(folder);
+  });
+  afterAll(async () => {
+    rmSync(folder, { recursive: true, force: true });
+    await until(() => {
+      const left = processesHolding(folder);
+      for (const pid of left) kill(pid);
+      return left.length === 0;
+    }, 'the end of the runners');
+  });
+  beforeEach(async () => {
+    now.fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
+    now.home = mkdtempSync(join(folder, 'home-'));
+    now.connect = () => pipeTransport({ PATH: process.env['PATH'], HOME: now.home, METADATA_SERVER_DETECTION: 'none' });
+    now.context = { ...now.fake.context, connect: () => now.connect(), runner: { ...now.fake.context.runner, file: script, version: 'test-1' } };
+    now.machine = (await up(fakeInput, now.context)).machine;
+  });
+  afterEach(() => now.fake[Symbol.dispose]());
+  return now;
+}
+
+/** A job that nobody follows. @returns its id, once it is in the queue */
+export async function submitTo({ machine, context }: PipedMachine, command: string, splitLog = false): Promise<string> {
+  const spec = specOf(command, { splitLog });
+  context.ledger.putJob(jobEntry(null, { id: spec.id, machineId: machine.id, machineName: machine.name }));
+  await using reached = await reachMachine(machine, context);
+  await reached.runner.call('submit', { spec });
+  return spec.id;
+}
+
+/** The same, at its end. */
+export async function runOn(piped: PipedMachine, command: string, splitLog = false): Promise<string> {
+  const jobId = await submitTo(piped, command, splitLog);
+  await using reached = await reachMachine(piped.machine, piped.context);
+  await until(async () => (await reached.runner.call('jobs', {})).jobs.some(({ id, state }) => id === jobId && state === 'ended'), 'the end of the job');
+  return jobId;
+}
