@@ -27,6 +27,8 @@ const insufficientSize = 7;
 const gpuIsLost = 15;
 const resetRequired = 16;
 const nameBytes = 96;
+/** What hardly ever changes is asked for at the first look and at every tenth: a call may take the driver a millisecond. */
+const slowEvery = 10;
 const smClock = 1;
 const uncorrectedErrors = 1;
 const volatileCounter = 0;
@@ -92,6 +94,13 @@ function openDevice(calls: NvmlCalls, index: number, xids: Xids | null): Device 
   lost = opened === gpuIsLost || opened === resetRequired;
   const handle = opened === ok ? out.readBigUInt64LE() : null;
   if (handle !== null) xids?.register(handle);
+  let looks = 0;
+  let slow: Pick<GpuSample, 'powerLimitWatts' | 'smClockMaxMhz' | 'eccUncorrected'> = { powerLimitWatts: null, smClockMaxMhz: null, eccUncorrected: null };
+  const lookSlowly = () => ({
+    powerLimitWatts: thousandth(integer(calls.powerLimit)),
+    smClockMaxMhz: integer(calls.maxClock, smClock),
+    eccUncorrected: long(calls.ecc, uncorrectedErrors, volatileCounter),
+  });
   const [uuid, name] = [text(calls.uuid) ?? '', text(calls.name) ?? 'unknown GPU'];
 
   return {
@@ -101,6 +110,7 @@ function openDevice(calls: NvmlCalls, index: number, xids: Xids | null): Device 
       lost = handle === null ? lost : false;
       const utilization = ask(calls.utilization, 8, (bytes) => [bytes.readUInt32LE(), bytes.readUInt32LE(4)] as const);
       const memory = ask(calls.memory2, memory2Bytes, readMemory2, [], tagMemory2) ?? ask(calls.memory, memoryBytes, readMemory);
+      if (looks++ % slowEvery === 0 || lost) slow = lookSlowly();
       return {
         index,
         uuid,
@@ -110,13 +120,11 @@ function openDevice(calls: NvmlCalls, index: number, xids: Xids | null): Device 
         memoryUsedBytes: memory?.used ?? null,
         memoryTotalBytes: memory?.total ?? null,
         powerWatts: thousandth(integer(calls.power)),
-        powerLimitWatts: thousandth(integer(calls.powerLimit)),
         temperatureC: integer(calls.temperature, 0),
         smClockMhz: integer(calls.clock, smClock),
-        smClockMaxMhz: integer(calls.maxClock, smClock),
         throttle: throttleReasons(long(calls.throttle) ?? 0),
-        eccUncorrected: long(calls.ecc, uncorrectedErrors, volatileCounter),
         xid: handle === null ? null : (xids?.newest(handle) ?? null),
+        ...slow,
       };
     },
     processes() {
