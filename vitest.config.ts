@@ -23,6 +23,7 @@ const inLab = [
   'test/unit/remote-runner/watchdog.test.ts',
   'test/unit/providers/gcp/up-failures-unknown.test.ts',
   'test/unit/workflows/api-failures.test.ts',
+  'test/unit/workflows/retry-limits.test.ts',
 ];
 
 class LongestFirst extends BaseSequencer {

@@ -1,6 +1,8 @@
 /** One look at a folder of checkpoints: what lies in it, in groups that are written together. Bounded, and follows no link. */
 import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { isLog, isUnfinished } from '../src/protocol/checkpoint-folder.ts';
+import { temporaryPrefix } from '../src/protocol/sync.ts';
 
 export interface SeenFile {
   /** Relative to the folder. */
@@ -25,11 +27,6 @@ export interface SeenGroup {
 const mostFiles = 20_000;
 const deepest = 8;
 
-/** Being written: such names are given up for others once the content is whole. */
-const unfinishedName = /^\.|^tmp([-_.]|$)|[-_.](tmp|part|partial|incomplete)([-_.]|$)|\.(new|old)$/i;
-/** Grows all the time, and is no checkpoint. */
-const logName = /^events\.out\.tfevents|\.(log|csv|jsonl)$/i;
-
 /** null: there is no such folder, or too much is in it. */
 export function lookAtCheckpoints(folder: string): ReadonlyMap<string, SeenGroup> | null {
   const groups = new Map<string, SeenFile[]>();
@@ -52,7 +49,7 @@ export function lookAtCheckpoints(folder: string): ReadonlyMap<string, SeenGroup
 function* filesBelow(folder: string, path: string, depth: number): Generator<string> {
   for (const entry of entriesOf(join(folder, path))) {
     const { name } = entry;
-    if (logName.test(name) || name.startsWith('.gpu-run-tmp-') || (depth === 0 && unfinishedName.test(name))) continue;
+    if (isLog(name) || name.startsWith(temporaryPrefix) || (depth === 0 && isUnfinished(name))) continue;
     const below = path === '' ? name : `${path}/${name}`;
     if (!entry.isDirectory()) yield below;
     else if (depth < deepest) yield* filesBelow(folder, below, depth + 1);

@@ -4,7 +4,7 @@ import { accessSync, closeSync, constants, fstatSync, lstatSync, openSync, readd
 import { join } from 'node:path';
 import { blockBytes, FrameError } from '../src/protocol/frame.ts';
 import type { Call } from '../src/protocol/peer.ts';
-import { inParts, outermost, type PullItem, type PullSay, pathProblem, temporaryPrefix, toMtime, type Want } from '../src/protocol/sync.ts';
+import { checkpointSource, inParts, outermost, type PullItem, type PullSay, pathProblem, temporaryPrefix, toMtime, type Want } from '../src/protocol/sync.ts';
 import { type ContentSource, sendContent } from '../src/protocol/sync-content.ts';
 import { parseFields, parseFolder, parseList, parseWant } from '../src/protocol/sync-parse.ts';
 import { RunnerError } from './runner-error.ts';
@@ -28,7 +28,8 @@ type Pushed = ReadonlyMap<string, Placed>;
 export async function sendOutputs(call: Call, machine: { readonly root: string; readonly workdir: string }): Promise<Record<string, never>> {
   try {
     const paths = outermost(parseList(parseFields(call.params)['paths'], parseFolder));
-    const listing = await list(paths, machine.workdir, readPushed(join(machine.root, 'sync')), call.signal);
+    const pushed: Pushed = parseFields(call.params)['pushedToo'] === true ? new Map() : readPushed(join(machine.root, 'sync'));
+    const listing = await list(paths, machine.workdir, pushed, call.signal);
     for (const items of inParts(listing.items)) await call.event({ type: 'listing', items } satisfies PullSay);
     const { missing, skipped, unreadable } = listing;
     await call.event({ type: 'listing-end', missing, skipped: skipped.slice(0, mostSaid), unreadable: unreadable.slice(0, mostSaid) } satisfies PullSay);
@@ -39,11 +40,11 @@ export async function sendOutputs(call: Call, machine: { readonly root: string; 
   }
 }
 
-/** What all sources have placed here. */
+/** What all sources of code and data have placed here. */
 function readPushed(records: string): Pushed {
   let names: string[];
   try {
-    names = readdirSync(records).filter((name) => name.endsWith('.json'));
+    names = readdirSync(records).filter((name) => name.endsWith('.json') && name !== `${checkpointSource}.json`);
   } catch {
     return new Map(); // nothing was ever pushed
   }

@@ -1,4 +1,4 @@
-/** Where a job makes its checkpoints, where nobody has said it. Both ends have to agree on it. Imports nothing. */
+/** Where a job makes its checkpoints, and what there is none. Both ends have to agree on it. Imports nothing. */
 
 /**
  * The first output that is named like a folder of checkpoints; else `checkpoints` in the first output that looks like
@@ -17,4 +17,19 @@ function plain(path: string): string {
     .split('/')
     .filter((part) => part !== '' && part !== '.')
     .join('/');
+}
+
+/** Being written: such names are given up for others once the content is whole. */
+const unfinishedName = /^\.|^tmp([-_.]|$)|[-_.](tmp|part|partial|incomplete)([-_.]|$)|\.(new|old)$/i;
+/** Grows all the time, and is no checkpoint. */
+const logName = /^events\.out\.tfevents|\.(log|csv|jsonl)$/i;
+
+/** Of a name directly in a folder of checkpoints. */
+export function isUnfinished(name: string): boolean {
+  return unfinishedName.test(name);
+}
+
+/** Of a name anywhere in it. */
+export function isLog(name: string): boolean {
+  return logName.test(name);
 }

@@ -94,7 +94,12 @@ export interface PushResult {
 
 export interface PullParams {
   readonly paths: readonly string[];
+  /** Also what a push placed there and nobody changed. Absent: that is no output. */
+  readonly pushedToo?: boolean;
 }
+
+/** The source of checkpoints that are brought to the machine of a later attempt. There, they are outputs like those that it makes itself. */
+export const checkpointSource = 'checkpoints';
 
 /** A file's content is identified only when somebody has to know: see `Want.have`. */
 export type PullItem =

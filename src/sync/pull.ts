@@ -30,6 +30,10 @@ export interface PullOptions {
   readonly paths: readonly string[];
   /** Absolute; has to exist. */
   readonly into: string;
+  /** Also what a push placed there and nobody changed; absent: false. */
+  readonly pushedToo?: boolean;
+  /** What is not pulled of what there is. */
+  readonly leaveOut?: (item: PullItem) => boolean;
   readonly signal?: AbortSignal;
   /** Bytes of content. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -58,10 +62,10 @@ export async function pullOutputs(options: PullOptions): Promise<readonly Pulled
     throw new GpuRunError('bad-input', `Outputs can't be pulled into ${into}: it is no folder.`, { hints: ['Make the folder, or choose another one.'] });
   }
   const folder = openLocalFolder(realpathSync(into), paths);
-  return inCall(options.open('pull', { paths } satisfies PullParams), signal, async (call) => {
+  return inCall(options.open('pull', paramsOf(paths, options)), signal, async (call) => {
     const parts = call.parts()[Symbol.asyncIterator]();
     const { items: listed, end } = await receiveListing(parts, paths);
-    const items = withoutGit(listed, onWarning);
+    const items = withoutGit(listed, onWarning).filter(({ item }) => options.leaveOut?.(item) !== true);
     for (const path of end.missing) onWarning(`${path} doesn't exist on the machine: nothing to pull`);
     for (const text of end.skipped) onWarning(`not pulled: ${text}`);
     refuseNameClashes(
@@ -80,6 +84,22 @@ export async function pullOutputs(options: PullOptions): Promise<readonly Pulled
     if (end.unreadable.length > 0) throw unreadableError(end.unreadable);
     return pulled;
   });
+}
+
+/** What there is to pull now. @throws as `pullOutputs` */
+export async function listOutputs(options: Pick<PullOptions, 'open' | 'paths' | 'pushedToo'> & { readonly signal: AbortSignal }): Promise<readonly PullItem[]> {
+  const paths = outermost(options.paths.map((path) => workdirPath(path, 'The output')));
+  return inCall(options.open('pull', paramsOf(paths, options)), options.signal, async (call) => {
+    const { items } = await receiveListing(call.parts()[Symbol.asyncIterator](), paths);
+    await call.event({ type: 'want-end' } satisfies PullAsk);
+    await call.end();
+    await call.result;
+    return items.map(({ item }) => item);
+  });
+}
+
+function paramsOf(paths: readonly string[], { pushedToo = false }: Pick<PullOptions, 'pushedToo'>): PullParams {
+  return pushedToo ? { paths, pushedToo } : { paths };
 }
 
 async function receiveListing(parts: AsyncIterator<Part>, paths: readonly string[]): Promise<{ items: Listed[]; end: Omit<ListingEnd, 'type'> }> {

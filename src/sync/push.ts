@@ -30,6 +30,8 @@ export interface PushOptions extends Partial<TransferOptions> {
 }
 
 export interface TreeSpec extends ScanOptions {
+  /** What the source is called; absent: by its target. */
+  readonly source?: string;
   /** Targets of other sources, relative to the workdir. */
   readonly others: readonly string[];
 }
@@ -81,7 +83,7 @@ async function pushAll(specs: readonly TreeSpec[], options: PushOptions): Promis
   let sentBytes = 0;
   for (const { spec, manifest, warnings: fromScan } of prepared) {
     const before = sentBytes;
-    const params = { source: sourceName(spec.to), digest: manifest.digest, others: spec.others, outputs };
+    const params = { source: spec.source ?? sourceName(spec.to), digest: manifest.digest, others: spec.others, outputs };
     const sent = await transfer(options.open, params, manifest, { signal, onProgress: (done, total) => options.onProgress?.(before + done, before + total) });
     sentBytes += sent.sentBytes;
     warnings.push(...fromScan, ...warningsOf(sent), ...warningsOfMachine(sent.result));

@@ -7,10 +7,13 @@ import { costOfAttempts } from './attempts-cost.ts';
 import type { RunContext } from './context.ts';
 import { saveAndEnd } from './down.ts';
 import { preemptedReason } from './end-reason.ts';
+import { fetchCheckpoints } from './fetch-checkpoints.ts';
 import { fetchOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
+import type { OnJobEvent } from './job-event.ts';
 import { pushAll, type SyncTotals } from './push.ts';
 import { goneError, reachOrLose } from './reach-machine.ts';
+import { bringCheckpoints, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { submitJob } from './submit-job.ts';
 import { stamps, type TrainInput, type TrainResult } from './train-input.ts';
 import { unwind } from './unwind-job.ts';
@@ -45,7 +48,13 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
       const none = { machineDown: false, outputs: [], lastMetrics: {}, leftovers: [] };
       return { failure: null, job, result: { ...none, job, machine, sync: totals, cost: costOfAttempts(job, machine, context) } };
     }
-    const ended = await followFrom({ job, machine, logOffset: 0, record: 0, follow: true, first: reached, ...stamps(input) }, context, watched.onEvent);
+    await using fetcher = input.retry.attempts > 1 ? fetchCheckpoints(job, machine, checkpointsOf(input), context) : null;
+    const onEvent: OnJobEvent = (event) => {
+      fetcher?.heard(event);
+      return watched.onEvent(event);
+    };
+    const ended = await followFrom({ job, machine, logOffset: 0, record: 0, follow: true, first: reached, ...stamps(input) }, context, onEvent);
+    if (fetcher !== null && isCutShort(ended)) await fetcher.finish();
     return { failure: null, job: ended, result: await finish(ended, { ...plan, totals, takeDown }, context) };
   } catch (error) {
     await unwind(error, { job: submitted, takeDown, input, machine, watched }, context);
@@ -57,8 +66,9 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
 async function begin({ input, machine, before }: AttemptPlan, context: RunContext) {
   const reached = await reachOrLose(machine, context);
   try {
-    const totals = await pushAll(reached, input.sync, input.outputs, context);
-    return { totals, reached, job: await submitJob(input, before, null, reached, context) };
+    const totals = await pushAll(reached, input.sync, [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])], context);
+    const resumeFrom = await bringCheckpoints(before, input, reached, context);
+    return { totals, reached, job: await submitJob(input, before, resumeFrom, reached, context) };
   } catch (error) {
     await reached[Symbol.asyncDispose]();
     throw error;
@@ -68,6 +78,7 @@ async function begin({ input, machine, before }: AttemptPlan, context: RunContex
 async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals; takeDown: boolean }, context: RunContext): Promise<TrainResult> {
   const { input, machine, totals, takeDown, watched } = ending;
   if (job.end?.code !== 0 && (await reachedDeadline(machine, context))) throw goneError(machine, null, context);
+  if (isCutShort(job)) await handOverCheckpoints(job, input, context);
   const outputs = await fetchOutputs(job, input, machine, context);
   const preempted = job.end?.reason === 'preempted';
   const goesOn = !preempted && ending.mayGoOn(job);
@@ -78,4 +89,8 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   const after = ended?.machine ?? machine;
   const cost = costOfAttempts(job, after, context);
   return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };
+}
+
+function isCutShort({ end }: JobEntry): boolean {
+  return end?.reason === 'preempted' || end?.reason === 'lost';
 }

@@ -1,11 +1,14 @@
 /** `train`: a machine (rented if needed), sync, run, follow, outputs, cost, teardown; and all that again where the machine was lost. */
+import { join } from 'node:path';
 import { LeaveRunning, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import { checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { machineForNext, whyAgain } from './next-attempt.ts';
+import { checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { type AttemptOutcome, runAttempt } from './train-attempt.ts';
 import type { TrainInput, TrainResult } from './train-input.ts';
 import { up } from './up.ts';
@@ -32,6 +35,7 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     const why = whyAgain(outcome, machine, input, context);
     if (why === null || n >= retry.attempts) {
       if (why !== null && retry.attempts > 1) context.reporter.report({ type: 'note', level: 'warn', text: `All ${retry.attempts} attempts are used up` });
+      if (outcome.job !== null) await leaveCheckpoints(outcome.job, outcome.failure === null && why === null, input, context);
       if (outcome.failure !== null) throw outcome.failure;
       return outcome.result;
     }
@@ -40,11 +44,24 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
   }
 }
 
+/** What was fetched of them is not thrown away before the job has come to its end. */
+async function leaveCheckpoints(job: JobEntry, isDone: boolean, input: TrainInput, context: RunContext): Promise<void> {
+  const store = checkpointStore(context.home.jobs, job.id);
+  const newest = store.newest();
+  if (newest === null) return;
+  if (isDone) return store.clear();
+  const calm: RunContext = { ...context, signal: new AbortController().signal };
+  const handedOver = await handOverCheckpoints(job, input, calm).catch(() => false);
+  const where = handedOver ? join(input.folder, checkpointsOf(input)) : join(newest, checkpointsOf(input));
+  context.reporter.report({ type: 'note', level: 'info', text: `The last checkpoint that was fetched is in ${where}` });
+}
+
 /** When there is no next attempt after all, nothing of the last one is left up. */
 async function next(n: number, why: 'preempted' | 'lost', last: MachineEntry, job: JobEntry | null, input: TrainInput, context: RunContext) {
   try {
     return await machineForNext(n, why, last, job, input, context);
   } catch (error) {
+    if (job !== null) await leaveCheckpoints(job, false, input, context);
     const known = context.ledger.get(last.id) ?? last;
     const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && known.forOneJob);
     if (takeDown && known.state !== 'gone' && !(context.signal.reason instanceof LeaveRunning)) {
