@@ -195,6 +195,7 @@ function beginEnding(course: Course): void {
     journal.append([...course.unwritten, { type: 'state', state: 'cancelling', ...logPlace(job) }]);
     course.unwritten = [];
     writeStanding(job, journal.facts);
+    course.log.sync(); // the machine may be on its way down
   } catch (error) {
     if (!isDiskFull(error)) throw error; // no reason not to cancel: the end will be written
   }

@@ -48,7 +48,7 @@ Works over lost connections, and from this computer's copy when the machine is g
         const oneDocument = this.screen.mode.json && !following; // as with every other command
         const onEvent: typeof output.onEvent = oneDocument
           ? (event) => void (event.type === 'log' && whole[event.stream ?? 'out'].add(event.bytes))
-          : output.onEvent;
+          : (event) => output.onEvent(event.type === 'log' && streams === 'err' && !this.screen.mode.json ? { ...event, stream: 'out' } : event);
         const input = { jobId: id, after, tailLines, sinceMs, streams, stamped: timestamps, follow: following } as const;
         const ended = await follow(input, context, onEvent);
         if (following || ended.state !== 'ended') await output.print(endLine(ended));
