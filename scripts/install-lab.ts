@@ -1,4 +1,4 @@
-/** What the lab tests need from Debian: a real OpenSSH, rsync, git, network namespaces, curl for their startup script, PyTorch for the Python example, protobuf for TensorBoard's files, and a browser for the page of a report. Installs what is missing. */
+/** What the lab tests need from Debian: a real OpenSSH, rsync, git, network namespaces, curl for their startup script, PyTorch for the Python example, protobuf for TensorBoard's files, a browser for the page of a report, and a terminal for top. Installs what is missing. */
 import { spawnSync } from 'node:child_process';
 
 const packages = [

@@ -1,6 +1,7 @@
 /** `top` as people see it: events in, pictures out, and what the keys do. */
 import type { Clock } from '../core/clock.ts';
 import { toGpuRunError } from '../core/errors.ts';
+import { jobIdOf } from '../core/job.ts';
 import type { Report } from '../core/reporter.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { cancel } from '../workflows/cancel.ts';
@@ -111,8 +112,8 @@ function createLive(left: AbortController): Live {
   const askToCancel = () => {
     const job = stage?.view()?.job ?? null;
     if (job === null || job.state === 'ended') return say('No job runs that could be cancelled.');
-    asked = job.id;
-    say(`Cancel ${job.id}? y: yes   any other key: no`);
+    asked = jobIdOf(job.id);
+    say(`Cancel ${asked}? y: yes   any other key: no`);
   };
   const choose = (pick: (jobs: readonly string[], at: number) => string | undefined) => {
     const view = stage?.view();

@@ -8,7 +8,7 @@ import type { JobCost } from './train-input.ts';
 type Span = Pick<JobEntry, 'startedAt' | 'endedAt'>;
 
 /** `machine`: the last one's. Several attempts on one machine count from the start of the first to the end of the last. */
-export function costOfAttempts(job: JobEntry, machine: MachineEntry, context: RunContext): JobCost {
+export function costOfAttempts(job: JobEntry, machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'clock'>): JobCost {
   const spans = new Map<string, Span>();
   for (const { machineId, startedAt, endedAt } of [...(job.earlier ?? []), job]) {
     const known = spans.get(machineId);

@@ -1,8 +1,9 @@
 /** `report`: how well a job used its machine, from its records: of a running job as far as they go, of one whose machine is gone from the copy here. */
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
-import type { JobEntry, JobRecord } from '../core/job.ts';
+import { attemptStart, type JobEntry, type JobRecord } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import { jobCost, shareOf } from './after-job.ts';
+import { shareOf } from './after-job.ts';
+import { costOfAttempts } from './attempts-cost.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
 import { followFrom } from './follow-from.ts';
@@ -34,7 +35,7 @@ export function reportFromCopy(job: JobEntry, machine: MachineEntry, context: Pi
   const records = [...copiedRecords(context.home.jobs, job.id)];
   const jobs = context.ledger.listJobs({ machineId: machine.id });
   const marks = (['out', 'err'] as const).flatMap((stream) => [...copiedMarks(context.home.jobs, job.id, stream)]);
-  return reportOn({ job, machine, jobs, records, writtenAt: marks.map(([, at]) => at), usd: jobCost(job, machine, context).usd });
+  return reportOn({ job, machine, jobs, records, writtenAt: marks.map(([, at]) => at), usd: costOfAttempts(job, machine, context).usd });
 }
 
 export interface ReportParts {
@@ -86,7 +87,8 @@ function costFigures(job: JobEntry, { offer }: MachineEntry, gpus: readonly GpuF
 async function fetchMissing(job: JobEntry, machine: MachineEntry, context: RunContext): Promise<JobEntry> {
   const { jobs } = context.home;
   const last = lastCopiedRecord(jobs, job.id);
-  if ((last?.type === 'state' && last.state === 'ended') || machine.state !== 'ready') return job;
+  const isWhole = last?.type === 'state' && last.state === 'ended' && last.n > attemptStart(job).records;
+  if (isWhole || machine.state !== 'ready') return job;
   const limited: RunContext = { ...context, signal: AbortSignal.any([context.signal, AbortSignal.timeout(fetchWithinMs)]) };
   try {
     const first = await reachOrLose(machine, limited);

@@ -1,5 +1,5 @@
 /** The jobs of a machine that is watched, and one of them followed: the one that was asked for, else the newest that runs. */
-import type { JobSummary } from '../core/job.ts';
+import { type JobSummary, jobIdOf, runnerJobId } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunnerClient } from '../runner/client.ts';
 import { followJob } from '../runner/follow.ts';
@@ -130,7 +130,7 @@ export async function tellMachine(seen: MachineEntry, context: RunContext, tell:
 /** The ledger hears of what has changed. */
 function noteChanges(jobs: readonly JobSummary[], context: RunContext): void {
   for (const summary of jobs) {
-    const known = context.ledger.getJob(summary.id);
-    if (known !== null && known.state !== summary.state) noteSummary(known, summary, context);
+    const known = context.ledger.getJob(jobIdOf(summary.id));
+    if (known !== null && runnerJobId(known) === summary.id && known.state !== summary.state) noteSummary(known, summary, context);
   }
 }

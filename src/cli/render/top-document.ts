@@ -1,4 +1,5 @@
 /** `top --once --json`, and the events of `top --json`. Rates are a second, utilisation per cent; null: not known. */
+import { jobIdOf } from '../../core/job.ts';
 import { etaOf, totalsOf } from '../../workflows/top-eta.ts';
 import type { TopEvent } from '../../workflows/top-event.ts';
 import type { TopView } from '../../workflows/top-model.ts';
@@ -35,7 +36,7 @@ export function topDocument(view: TopView): object {
 
 function summaryDocument({ id, attempt, state, end, command, createdAt, startedAt, endedAt, givenGpus, waitsFor, logBytes }: TopView['jobs'][number]): object {
   return {
-    id,
+    id: jobIdOf(id),
     command,
     state,
     exitCode: end?.code ?? null,

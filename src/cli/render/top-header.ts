@@ -1,4 +1,5 @@
 /** The head of `top`: the machine and what it costs, the link to it, the job. */
+import { jobIdOf } from '../../core/job.ts';
 import { formatUsd } from '../../core/money.ts';
 import { etaOf } from '../../workflows/top-eta.ts';
 import type { TopView } from '../../workflows/top-model.ts';
@@ -68,7 +69,7 @@ export function jobLines(view: TopView, now: number, width: number, look: Look):
       : [`${job.state}${elapsed}`, style.green];
   const ready: Line = eta === null ? [] : [separator(look), [`${Math.floor(Math.min(1, eta.done) * 100)} %, ${span(Math.max(0, eta.seconds))} left`]];
   const attempt: Line = job.attempt > 1 ? [separator(look), [`attempt ${job.attempt}`]] : [];
-  const head: Line = [[job.id, style.bold], [' '], state, ...attempt, ...ready];
+  const head: Line = [[jobIdOf(job.id), style.bold], [' '], state, ...attempt, ...ready];
   const first = fitLine([...head, separator(look), piece(job.command, style.dim)], width);
   if (jobs.length < 2) return [first];
   const shown = jobs
