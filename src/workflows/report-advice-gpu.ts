@@ -94,7 +94,7 @@ function idle({ gpus, host, cost, checkpoints }: Evidence): Advice | null {
   };
 }
 
-function lowUse({ gpus }: Evidence): Advice | null {
+function lowUse({ gpus, machine }: Evidence): Advice | null {
   const lazy = gpus.filter(({ utilizationMean }) => utilizationMean !== null && utilizationMean < low);
   if (lazy.length === 0) return null;
   const mean = Math.min(...lazy.map(({ utilizationMean }) => utilizationMean ?? 0));
@@ -107,7 +107,7 @@ function lowUse({ gpus }: Evidence): Advice | null {
       .join('; '),
     actions: [
       ...(lazy.every(isRoomy) ? ['A larger batch: memory has room for it'] : []),
-      'A cheaper card would do the same work',
+      ...(machine.offer.price.perHour > 0 ? ['A cheaper card would do the same work'] : []),
       'Two jobs could share the machine',
     ],
   };

@@ -164,10 +164,10 @@ function marksOf(records: readonly JobRecord[], startedAt: number): Mark[] {
   return marks;
 }
 
-/** Of each stretch of points the lowest and the highest, in their order: no peak is lost. */
+/** Of each stretch of points the lowest and the highest, in their order, and the last one: no peak is lost. */
 export function thin(points: readonly Point[]): readonly Point[] {
   if (points.length <= mostPoints) return points;
-  const size = Math.ceil(points.length / (mostPoints / 2));
+  const size = Math.ceil(points.length / (mostPoints / 2 - 1));
   const kept: Point[] = [];
   for (let at = 0; at < points.length; at += size) {
     const stretch = points.slice(at, at + size);
@@ -175,5 +175,6 @@ export function thin(points: readonly Point[]): readonly Point[] {
     const high = stretch.reduce((best, point) => (point[1] > best[1] ? point : best));
     kept.push(...(low === high ? [low] : stretch.filter((point) => point === low || point === high)));
   }
-  return kept;
+  const last = points.at(-1);
+  return last === undefined || kept.at(-1) === last ? kept : [...kept, last];
 }

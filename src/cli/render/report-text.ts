@@ -72,7 +72,10 @@ function timeLine({ times, attempts }: JobReport): Line {
   const { startUp, sync, queue, setup, run, longestSilence } = times;
   const part = (name: string, seconds: number | null) => (seconds === null || seconds < 0.5 ? [] : [`${name} ${span(seconds)}`]);
   const parts = [...part('machine', startUp), ...part('sync', sync), ...part('queue', queue), ...part('setup', setup), `run ${span(run)}`];
-  const more = [...(attempts > 1 ? [`${attempts} attempts`] : []), ...(longestSilence === null ? [] : [`longest silence ${span(longestSilence)}`])];
+  const more = [
+    ...(attempts > 1 ? [`${attempts} attempts`] : []),
+    ...(longestSilence === null || longestSilence < 1 ? [] : [`longest silence ${span(longestSilence)}`]),
+  ];
   return ['time', [...parts, ...more].join(', ')];
 }
 
