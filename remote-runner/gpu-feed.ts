@@ -26,6 +26,11 @@ export interface GpuFeedOptions {
   readonly times?: FeedTimes;
 }
 
+/** It tells nothing of what every GPU tells something of: it has fallen off the bus, or its driver is in trouble. */
+export function isSilent({ memoryTotalBytes, temperatureC, utilization }: GpuSample): boolean {
+  return memoryTotalBytes === null && temperatureC === null && utilization === null;
+}
+
 /** Milliseconds. */
 export interface FeedTimes {
   /** How long the first reading may take: where nothing keeps the driver loaded, that takes seconds a GPU. */

@@ -3,7 +3,7 @@
  * must not take the runner with it. It ends with its parent.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { GpuReading } from './gpu-feed.ts';
+import { type GpuReading, isSilent } from './gpu-feed.ts';
 import { dieWithParent } from './native-library.ts';
 import { type Nvml, openNvml } from './nvml.ts';
 
@@ -33,7 +33,7 @@ export async function watchNvml({ koffiFile, everyMs, withProcesses }: NvmlOrder
   for (let deaf = 0; deaf < mostDeaf; ) {
     const reading = nvml.read(withProcesses);
     say(reading);
-    deaf = reading.gpus.some(({ memoryTotalBytes }) => memoryTotalBytes !== null) ? 0 : deaf + 1;
+    deaf = reading.gpus.every(isSilent) ? deaf + 1 : 0;
     await sleep(everyMs);
   }
 }

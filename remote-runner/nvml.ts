@@ -46,7 +46,7 @@ export function openNvml(koffiFile: string): Nvml {
   const counted = calls.count?.(number);
   if (counted !== ok) throw new Error(say(counted));
   const xids = openXids(library);
-  const devices = Array.from({ length: number.readUInt32LE() }, (_, index) => openDevice(calls, index, xids));
+  const devices = Array.from({ length: number.readUInt32LE() }, (_, index) => openDevice(calls, index, xids)).filter((device) => device !== null);
   return {
     read(withProcesses) {
       xids?.look();
@@ -65,7 +65,8 @@ interface Device {
   processes(): GpuReading['processes'];
 }
 
-function openDevice(calls: NvmlCalls, index: number, xids: Xids | null): Device {
+/** null: it is not for us, as in a container or a batch job that was given others. */
+function openDevice(calls: NvmlCalls, index: number, xids: Xids | null): Device | null {
   let lost = false;
   /** null unless it succeeds: not supported by this GPU, not known to this library, not allowed, or the GPU is lost. */
   const ask = <T>(
@@ -93,6 +94,7 @@ function openDevice(calls: NvmlCalls, index: number, xids: Xids | null): Device 
   const opened = calls.handle?.(index, out);
   lost = opened === gpuIsLost || opened === resetRequired;
   const handle = opened === ok ? out.readBigUInt64LE() : null;
+  if (handle === null && !lost) return null;
   if (handle !== null) xids?.register(handle);
   let looks = 0;
   let slow: Pick<GpuSample, 'powerLimitWatts' | 'smClockMaxMhz' | 'eccUncorrected'> = { powerLimitWatts: null, smClockMaxMhz: null, eccUncorrected: null };

@@ -8,8 +8,8 @@ import type { GpuProcess, GpuSample } from '../src/protocol/telemetry.ts';
 import { boundedRun } from './bounded-run.ts';
 import { giveUp } from './child-lines.ts';
 import { explainTool, noTool, notStarted, silentTool, toolEnv } from './driver-tool.ts';
-import { feedTimes, type GpuFeed, type GpuFeedOptions, type GpuReading } from './gpu-feed.ts';
-import { fullQuery, isLost, parseProcesses, processArguments, type Query, unknownField, withoutField } from './smi-parse.ts';
+import { feedTimes, type GpuFeed, type GpuFeedOptions, type GpuReading, isSilent } from './gpu-feed.ts';
+import { fullQuery, parseProcesses, processArguments, type Query, unknownField, withoutField } from './smi-parse.ts';
 import { runTool, type ToolEnd } from './smi-run.ts';
 
 const processesEveryMs = 10_000;
@@ -54,7 +54,7 @@ export function openSmiFeed({ env, everyMs, withProcesses, times = feedTimes }: 
   const run = () => {
     const tool = runTool(query, { env, everyMs, times }, (gpus) => {
       pause = times.again;
-      tell(gpus.some(isLost) ? 'a GPU does not answer' : null, gpus);
+      tell(gpus.some(isSilent) ? 'a GPU does not answer' : null, gpus);
     });
     child = tool.child;
     tool.silent.then((withinMs) => tell(silentTool(withinMs).problem, []));

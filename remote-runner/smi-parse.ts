@@ -81,11 +81,6 @@ export function parseGpuLine(line: string, { columns }: Query): GpuSample | null
   };
 }
 
-/** A GPU that tells nothing any more: `[GPU is lost]`, `[Unknown Error]` or `ERR!` in place of what every GPU can tell. */
-export function isLost(sample: GpuSample): boolean {
-  return sample.memoryTotalBytes === null && sample.temperatureC === null && sample.utilization === null;
-}
-
 /** Numbers without a unit; `[N/A]`, `[Not Supported]`, `[Unknown Error]` and all else are null. */
 function numberIn(cell: string): number | null {
   return /^\d{1,12}(\.\d{1,6})?$/.test(cell) ? Number(cell) : null;

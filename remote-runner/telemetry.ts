@@ -12,6 +12,7 @@ import { readProc } from './proc-file.ts';
 import { RunnerError } from './runner-error.ts';
 
 const leastEveryMs = 500;
+const mostEveryMs = 3_600_000;
 /** The first sample waits so long for the driver's first word. */
 const firstWordMs = 3_000;
 const lookForFirstWordMs = 50;
@@ -19,8 +20,9 @@ const lookForFirstWordMs = 50;
 /** Until the call is cancelled, or the connection ends. */
 export async function watchTelemetry(call: Call, machine: MachineFolder, script: string): Promise<Calls['telemetry']['result']> {
   const { everyMs } = call.params as Calls['telemetry']['params'];
-  if (!(Number.isFinite(everyMs) && everyMs >= leastEveryMs))
-    throw new RunnerError('bad-input', `everyMs is not a number of milliseconds from ${leastEveryMs} on.`);
+  if (!(everyMs >= leastEveryMs && everyMs <= mostEveryMs)) {
+    throw new RunnerError('bad-input', `everyMs is not a number of milliseconds from ${leastEveryMs} to ${mostEveryMs}.`);
+  }
   const host = openHostLook({ workdir: machine.workdir });
   const feed = openGpuFeed(script, { env: process.env, everyMs, withProcesses: true });
   const { signal } = call;

@@ -78,7 +78,7 @@ export interface Calls {
       /** The next bytes of this stream are gone for good: it goes on at `to`. */
       | { type: 'gap'; stream: LogStream; from: number; to: number };
   };
-  /** Looks at the machine again and again, every `everyMs` milliseconds (at least 500), until it is cancelled. */
+  /** Looks at the machine again and again, every `everyMs` milliseconds (500 to 3,600,000), until it is cancelled. */
   telemetry: { params: { everyMs: number }; result: Record<string, never>; event: TelemetrySample };
   /**
    * Where in a log to begin, at the start of a line: with lines that began at `sinceMs` (machine's clock) or later, and with the last

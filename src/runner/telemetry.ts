@@ -5,7 +5,7 @@ import { isTelemetrySample } from '../protocol/telemetry-parse.ts';
 import type { RunnerClient } from './client.ts';
 
 /**
- * A sample at once, or within a few seconds where the driver is slow, then one every `everyMs` (at least 500). Rates are null in the
+ * A sample at once, or within a few seconds where the driver is slow, then one every `everyMs` (500 to 3,600,000). Rates are null in the
  * first. Ends when the reader leaves, never by itself.
  * @throws GpuRunError `connection`, what the runner says (`protocol`: it is too old to know the call), `protocol` when that makes no sense
  */

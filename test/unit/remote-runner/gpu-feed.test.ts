@@ -140,6 +140,20 @@ describe.runIf(hasNvml)('NVML', () => {
     expect(gpus[1]).toMatchObject({ name: 'NVIDIA H200', xid: 79, utilization: null, memoryTotalBytes: null, powerWatts: null, throttle: [] });
   });
 
+  test('of a GPU without memory of its own is asked on and on by the same process', async () => {
+    const unsupported = ['memoryTotalMiB', 'memoryUsedMiB'] as const;
+    driver.become([{ unsupported }]);
+    const feed = nvml();
+    await firstOf(feed);
+    const before = lookers();
+    for (let utilization = 1; utilization <= 8; utilization += 1) {
+      driver.become([{ unsupported, utilization }]);
+      const { gpus } = await readingWhere(feed, (reading) => reading.gpus[0]?.utilization === utilization, 'the next reading');
+      expect(gpus[0]).toMatchObject({ memoryTotalBytes: null, memoryUsedBytes: null, temperatureC: 61 });
+    }
+    expect(lookers()).toEqual(before);
+  });
+
   test('that hangs is given up, and asked again', async () => {
     driver.become([{}]);
     const feed = nvml({ times: quick });

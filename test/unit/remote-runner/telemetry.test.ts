@@ -44,9 +44,11 @@ test('GPUs, what runs on them, and the host around them, again and again', async
   );
   const client = await machine.connect();
   const samples = watchTelemetry(client, 500);
-  const first = (await samples.next()).value as TelemetrySample;
-  expect(first).toMatchObject({ source: 'nvidia-smi', problem: null, host: { cpu: null, netReceivedBytesPerSecond: null } });
-  const [one, two] = first.gpus;
+  let now = (await samples.next()).value as TelemetrySample;
+  expect(now.host).toMatchObject({ cpu: null, netReceivedBytesPerSecond: null });
+  while (now.gpus.length === 0) now = (await samples.next()).value as TelemetrySample;
+  expect(now).toMatchObject({ source: 'nvidia-smi', problem: null });
+  const [one, two] = now.gpus;
   expect(one).toMatchObject({ index: 0, uuid: fakeGpu(0).uuid, utilization: 12, memoryUsedBytes: 61_440 * 2 ** 20, powerWatts: 612.34, powerLimitWatts: 700 });
   expect(two).toMatchObject({ index: 1, name: 'NVIDIA L4', powerWatts: null, eccUncorrected: null, throttle: ['power-cap', 'sw-thermal'] });
 
@@ -76,7 +78,7 @@ test('a driver that fails is told in words; without one there is nothing to tell
 test('looking more often than it may is refused', async () => {
   await using machine = createMachine(script);
   const client = await machine.connect();
-  await expect(watchTelemetry(client, 100).next()).rejects.toMatchObject({ code: 'bad-input' });
+  for (const ms of [100, Number.NaN, 1e12]) await expect(watchTelemetry(client, ms).next()).rejects.toMatchObject({ code: 'bad-input' });
 });
 
 test('what the machine did while a job ran is in its journal, also when the serving process was killed meanwhile', async () => {
@@ -100,4 +102,13 @@ test('what the machine did while a job ran is in its journal, also when the serv
   expect(spans.at(-1)?.span).toMatchObject({ source: 'nvidia-smi', gpus: [{ index: 0, name: 'NVIDIA H200', utilizationMean: 12 }] });
   expect(statesOf(records.slice(records.indexOf(spans[0] ?? records[0]!)))).toEqual(['ended']);
   await until(() => looks().length === 0, 'the end of nvidia-smi: no job runs');
+});
+
+test('a driver that hangs keeps no job from running, and none from ending', async () => {
+  driver.become([{}], { hang: true });
+  await using machine = createMachine(script, { env: driver.env });
+  const { records, log } = await runJob(await machine.connect(), specOf('echo done; exit 3'));
+  expect(log.toString()).toBe('done\n');
+  expect(records.at(-1)).toMatchObject({ state: 'ended', end: { code: 3, reason: 'exit' } });
+  expect(records.filter(({ type }) => type === 'telemetry')).toMatchObject([{ span: { source: 'none', gpus: [] } }]);
 });
