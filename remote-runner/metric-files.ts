@@ -27,7 +27,7 @@ const surelyFolder = /(?:^|\/)(?:runs|outputs?|out|results?|logs?|artifacts|chec
 const none: MetricFiles = { update: () => {}, close: () => {} };
 
 export function openMetricFiles(machine: MachineFolder, job: JobFolder, order: JobOrder, now: () => number = Date.now): MetricFiles {
-  const place = metricsPlace(order);
+  const place = metricsPlace({ ...order, id: order.name ?? order.id }); // all attempts of a job in one folder
   if (place === null) return none;
   let files: Files | null = null;
   let notBefore = 0;

@@ -3,6 +3,7 @@
  * process; it calls workflows and prints what they return. It may import everything but the concrete providers, transports and ledger.
  */
 import { Command } from '@oclif/core';
+import type { MlflowTarget } from '../config/mlflow.ts';
 import type { Settings } from '../config/settings.ts';
 import type { GpuRunError } from '../core/errors.ts';
 import type { RunContext } from '../workflows/context.ts';
@@ -50,6 +51,17 @@ export abstract class BaseCommand extends Command {
     } catch (error) {
       if (flags.config !== undefined) throw error;
       return {};
+    }
+  }
+
+  /** Where metrics go as well. A config that is not in order keeps nobody from a log, unless it was named. */
+  protected async mlflow(flags: ParsedSettings): Promise<MlflowTarget | null> {
+    const { readMlflow } = await import('../config/mlflow.ts');
+    try {
+      return readMlflow((await this.settings(flags)).mlflow, process.env);
+    } catch (error) {
+      if (flags.config !== undefined) throw error;
+      return null;
     }
   }
 

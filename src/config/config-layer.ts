@@ -8,7 +8,7 @@ import type { Settings } from './settings.ts';
 const retryDefaults = { on: ['preempted', 'lost'], attempts: 3 } as const;
 
 export function layerOfConfig(config: Config): Layer {
-  const { provider, disk, limits, log, ...same } = config;
+  const { provider, disk, limits, mlflow, log, ...same } = config;
   return {
     ...same,
     providers: provider,
@@ -20,6 +20,7 @@ export function layerOfConfig(config: Config): Layer {
     splitLog: log?.split,
     logLimitBytes: log?.limit,
     preemptSignal: config['preempt-signal'],
+    mlflow: mlflow && { trackingUri: mlflow['tracking-uri'], experiment: mlflow.experiment },
     retry: retryOf(config.retry),
     options: optionsOf(config),
   };

@@ -1,6 +1,7 @@
 /** One source of settings: flags, environment, config or template. Each says some things and leaves out others. */
 import type { GpuNeed } from '../core/offer.ts';
 import type { JobCommand } from '../protocol/job.ts';
+import type { MlflowSettings } from './mlflow.ts';
 import type { Settings, SyncSettings } from './settings.ts';
 
 export interface Layer {
@@ -26,6 +27,7 @@ export interface Layer {
   readonly sync?: Partial<SyncSettings>;
   readonly outputs?: readonly string[];
   readonly metrics?: Readonly<Record<string, string>>;
+  readonly mlflow?: MlflowSettings;
   readonly splitLog?: boolean;
   readonly logLimitBytes?: number;
   readonly preemptSignal?: Settings['preemptSignal'];

@@ -83,6 +83,7 @@ function settle(layers: readonly Layer[], found: Pick<Settings, 'folder' | 'conf
     secrets,
     outputs: firstOf(layers, 'outputs') ?? [],
     metrics: firstOf(layers, 'metrics') ?? {},
+    mlflow: firstOf(layers, 'mlflow') ?? null,
     limits: {
       maxTimeSeconds: firstOf(layers, 'maxTimeSeconds') ?? defaults.maxTimeSeconds,
       budgetUsd: firstOf(layers, 'budgetUsd') ?? null,

@@ -10,6 +10,7 @@ import { block, command, existingPath, expected, listOf, mapOf, numberFrom, opti
 import { findOverlap, insidePath } from './inside-path.ts';
 import { parseIdle } from './limit-text.ts';
 import { checkPattern } from './metric-pattern.ts';
+import { checkTrackingUri } from './mlflow.ts';
 import { providerBlocks } from './provider-blocks.ts';
 import { alsoInEnv, explainAlsoInEnv } from './secrets.ts';
 
@@ -41,8 +42,9 @@ export function configSchema(base: PathBase | null) {
         'a block of metrics',
         "{ loss: 'loss=([0-9.]+)' }",
       ),
-      'Metric: regular expression whose first group is the value. Metrics in JSON lines are found without it.',
+      'Metric: regular expression whose first group is the value. JSON lines and the lines of common frameworks are read without it.',
     ),
+    mlflow: optional(mlflow(), 'Metrics are sent to this MLflow server as well, by whoever follows the job. Credentials come from the environment.'),
     limits: optional(limits(), 'When the machine ends, whatever happens.'),
     log: optional(log(), "How the job's log is kept."),
     'preempt-signal': optional(
@@ -141,6 +143,14 @@ function sync(base: PathBase | null) {
     data: optional(data, 'Data beside the code. No ignore rules apply to it.'),
   };
   return block(shape, '{ code: . }');
+}
+
+function mlflow() {
+  const shape = {
+    'tracking-uri': optional(parsed('an address', 'http://mlflow.example.org:5000', checkTrackingUri), 'Default: MLFLOW_TRACKING_URI.'),
+    experiment: optional(text('a name', 'cats-and-dogs'), 'Default: MLFLOW_EXPERIMENT_NAME, else Default.'),
+  };
+  return block(shape, '{ tracking-uri: http://mlflow.example.org:5000 }');
 }
 
 function limits() {

@@ -1,6 +1,7 @@
 /** What the user wants, after flags, environment, `gpu-run.yaml`, template and defaults have been merged in this order. */
 import type { ResourceNeed } from '../core/offer.ts';
 import type { JobCommand, PreemptSignal } from '../protocol/job.ts';
+import type { MlflowSettings } from './mlflow.ts';
 
 export interface Settings {
   /** The machine's name: flag or argument, else the config's `name`, else the folder's name. */
@@ -24,6 +25,8 @@ export interface Settings {
   /** Relative to the workdir. */
   readonly outputs: readonly string[];
   readonly metrics: Readonly<Record<string, string>>;
+  /** null: metrics are not sent to MLflow. */
+  readonly mlflow: MlflowSettings | null;
   readonly limits: {
     readonly maxTimeSeconds: number;
     readonly budgetUsd: number | null;

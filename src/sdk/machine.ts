@@ -1,4 +1,5 @@
 /** A machine in the SDK's hands, and the jobs that it runs. */
+import { readMlflow } from '../config/mlflow.ts';
 import { readSecrets } from '../config/secrets.ts';
 import type { Settings } from '../config/settings.ts';
 import { GpuRunError } from '../core/errors.ts';
@@ -62,9 +63,10 @@ export function createMachine({ entry, settings, env, withContext }: MachinePart
         { ...settings, env: { ...settings.env, ...options.env } },
         { command: toCommand(options.command, settings), secrets: readSecrets(settings.secrets, env), detach: true, teardown: 'keep', keepOnFailure: false },
       );
+      const mlflow = readMlflow(settings.mlflow, env);
       const { job, machine } = await withContext((context) => train(input, context, () => {}));
       current = machine;
-      return createJob(job, withContext);
+      return createJob(job, (work) => withContext((context) => work({ ...context, mlflow })));
     },
     pull: (paths) =>
       withContext((context) => pull({ name: entry.name, paths: paths ?? settings.outputs, into: settings.folder, strict: paths !== undefined }, context)),

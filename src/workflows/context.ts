@@ -1,6 +1,7 @@
 /** What every workflow is given beside its input. Workflows never print, exit, or read process.env. */
 
 import type { HomePaths } from '../config/home.ts';
+import type { MlflowTarget } from '../config/mlflow.ts';
 import type { Clock } from '../core/clock.ts';
 import type { ProcessIdentity } from '../core/process-identity.ts';
 import type { Reporter } from '../core/reporter.ts';
@@ -31,4 +32,6 @@ export interface RunContext {
   readonly branch: string | null;
   /** The project's commit; absent or null: none is known. */
   readonly commit?: string | null;
+  /** Where the metrics of followed jobs go as well; absent or null: nowhere. */
+  readonly mlflow?: MlflowTarget | null;
 }

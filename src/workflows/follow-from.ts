@@ -9,6 +9,7 @@ import { followAttempt } from './follow-attempt.ts';
 import { type FollowInput, shows } from './follow-input.ts';
 import { type LogEvent, type OnJobEvent, toEvent } from './job-event.ts';
 import { keepJob } from './keep-job.ts';
+import { sendMetrics } from './mlflow-send.ts';
 import { openCopy } from './open-copy.ts';
 import { isMachineOver, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { createStamper } from './stamp-log.ts';
@@ -33,6 +34,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
   const tell = inTurn(onEvent);
   using counted = countPulled(from.machine, from.job.id, context);
   await using _warnings = from.follow ? warnOfBudget(from.machine, tell, context) : null;
+  await using _sent = from.follow ? sendMetrics(from.job, context) : null;
   let job = from.job;
   let open: ReachedMachine | null = from.first;
   const connect = async (): Promise<RunnerClient> => {

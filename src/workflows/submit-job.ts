@@ -6,6 +6,7 @@ import { gpusForJob } from './existing-machine.ts';
 import { copiedBytes, lastCopiedRecord } from './job-copy.ts';
 import type { ReachedMachine } from './reach-machine.ts';
 import type { TrainInput } from './train-input.ts';
+import { wandbEnv } from './wandb-env.ts';
 
 /** `before`: the attempt before this one; null: this is the first. `resumeFrom`: folder on the machine, relative to the workdir. */
 export async function submitJob(
@@ -29,7 +30,7 @@ export async function submitJob(
         attempt: job.attempts,
         command,
         setup,
-        env,
+        env: { ...wandbEnv(job.id, input), ...env },
         secrets,
         outputs,
         metrics,

@@ -40,6 +40,7 @@ Works over lost connections, and from this computer's copy when the machine is g
     const [{ findJob }, { follow }] = await Promise.all([import('../../workflows/find.ts'), import('../../workflows/follow.ts')]);
     const machineName = args.job === undefined ? (await this.settings(flags)).name : '';
     const following = flags.follow ?? false;
+    const mlflow = following ? await this.mlflow(flags) : null;
     const whole = { out: createText(), err: createText() };
     try {
       const job = await this.withContext({ onInterrupt: 'Interrupted. The job goes on.', endsWithStdout: true }, async (context, progress) => {
@@ -50,7 +51,7 @@ Works over lost connections, and from this computer's copy when the machine is g
           ? (event) => void (event.type === 'log' && whole[event.stream ?? 'out'].add(event.bytes))
           : (event) => output.onEvent(event.type === 'log' && streams === 'err' && !this.screen.mode.json ? { ...event, stream: 'out' } : event);
         const input = { jobId: id, after, tailLines, sinceMs, streams, stamped: timestamps, follow: following } as const;
-        const ended = await follow(input, context, onEvent);
+        const ended = await follow(input, { ...context, mlflow }, onEvent);
         if (following || ended.state !== 'ended') await output.print(endLine(ended));
         return ended;
       });

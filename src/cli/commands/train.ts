@@ -38,15 +38,17 @@ The exit code is the command's own. A machine that was rented for it goes down a
     const { args, flags } = await this.parse(Train, own);
     const teardown = teardownOf(flags);
     const settings = await this.settings({ ...flags, ...args });
-    const [{ train }, { planUp }, { trainInput, upInput }, { readSecrets }] = await Promise.all([
+    const [{ train }, { planUp }, { trainInput, upInput }, { readSecrets }, { readMlflow }] = await Promise.all([
       import('../../workflows/train.ts'),
       import('../../workflows/up.ts'),
       import('../../workflows/from-settings.ts'),
       import('../../config/secrets.ts'),
+      import('../../config/mlflow.ts'),
     ]);
     const { name, folder } = settings;
     const job = jobCommand(command, settings);
     const secrets = readSecrets(settings.secrets, process.env);
+    const mlflow = readMlflow(settings.mlflow, process.env);
     if (flags['dry-run']) {
       const plan = await this.withContext({ folder }, (context) => planUp(upInput(settings, true), context));
       return this.finish(planDocument(plan), renderPlan(name, plan, this.view));
@@ -61,7 +63,7 @@ The exit code is the command's own. A machine that was rented for it goes down a
     const input = trainInput(settings, { command: job, secrets, ...choices });
     const result = await this.withContext({ folder, atStake: name }, async (context, progress) => {
       const output = createJobOutput(this.screen, progress, { states: true, timestamps: choices.stamped, fold: flags.fold });
-      const done = await train(input, context, output.onEvent);
+      const done = await train(input, { ...context, mlflow }, output.onEvent);
       const { id } = done.job;
       const verdict = verdictOf(done.job, done.leftovers);
       if (flags.detach) await output.print(`${id} was accepted on ${name}: gpu-run logs ${id} --follow, then gpu-run pull ${name} before it ends`);
