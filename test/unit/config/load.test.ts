@@ -20,6 +20,7 @@ env: { PYTHONHASHSEED: "0" }
 secrets: [WANDB_API_KEY]
 outputs: [runs/, ./checkpoints/]
 metrics: { loss: 'loss=([0-9.]+)' }
+mlflow: { tracking-uri: http://mlflow:5000/base/, experiment: pets }
 limits: { max-time: 2h, budget: 3.00, idle: 10m, stall: 90m }
 log: { split: true, limit: 2GB }
 preempt-signal: SIGUSR1
@@ -47,6 +48,7 @@ describe('loadSettings', () => {
       secrets: [],
       outputs: [],
       metrics: {},
+      mlflow: null,
       limits: { maxTimeSeconds: 14_400, budgetUsd: null, idleSeconds: 900, stallSeconds: 3600 },
       log: { split: false, limitBytes: null },
       preemptSignal: null,
@@ -89,6 +91,7 @@ describe('loadSettings', () => {
       secrets: ['WANDB_API_KEY'],
       outputs: ['runs', 'checkpoints'],
       metrics: { loss: 'loss=([0-9.]+)' },
+      mlflow: { trackingUri: 'http://mlflow:5000/base', experiment: 'pets' },
       limits: { maxTimeSeconds: 7_200, budgetUsd: 3, idleSeconds: 600, stallSeconds: 5_400 },
       log: { split: true, limitBytes: 2_000_000_000 },
       preemptSignal: 'SIGUSR1',
