@@ -1,6 +1,8 @@
 /** `npm run bench [NAME...]`: measures on this computer and prints tables. The numbers in `docs/benchmarks.md` come from here. */
+import { benchFollow } from './follow.ts';
 import { benchGcpMany } from './gcp-many.ts';
 import { benchLedger } from './ledger.ts';
+import { benchRunnerLoad } from './runner-load.ts';
 import { benchStartUp } from './start-up.ts';
 import { benchStream } from './stream.ts';
 import { benchSync } from './sync.ts';
@@ -11,6 +13,8 @@ const benches: Readonly<Record<string, () => void | Promise<void>>> = {
   'warm-train': benchWarmTrain,
   sync: benchSync,
   stream: benchStream,
+  follow: benchFollow,
+  'runner-load': benchRunnerLoad,
   'gcp-many': benchGcpMany,
   ledger: benchLedger,
 };

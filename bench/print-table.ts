@@ -9,7 +9,10 @@ export function printTable(title: string, rows: readonly Row[]): void {
     cpuMs === null ? '' : cpuMs.toFixed(1),
     `${ratio.toFixed(2)}x`,
   ]);
+  printRows(title, ['', 'min ms', 'median ms', 'CPU ms', 'ratio of min'], cells);
+}
+
+export function printRows(title: string, head: readonly string[], rows: readonly (readonly string[])[]): void {
   console.log(`\n${title}\n`);
-  for (const line of [['', 'min ms', 'median ms', 'CPU ms', 'ratio of min'], ['---', '---', '---', '---', '---'], ...cells])
-    console.log(`| ${line.join(' | ')} |`);
+  for (const line of [head, head.map(() => '---'), ...rows]) console.log(`| ${line.join(' | ')} |`);
 }

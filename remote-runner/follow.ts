@@ -1,5 +1,5 @@
 /** The `follow` call: log bytes by offset and records by number, what is there and what comes, from the files alone. */
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import type { Call } from '../src/protocol/call-state.ts';
 import type { Calls } from '../src/protocol/calls.ts';
 import { blockBytes } from '../src/protocol/frame.ts';
@@ -9,7 +9,7 @@ import { fileSize } from './job-files.ts';
 import { wholeRecords } from './journal.ts';
 import { existingJob, type JobFolder, type MachineFolder } from './machine-folder.ts';
 import { RunnerError } from './runner-error.ts';
-import { type Wake, wakeOn } from './wake.ts';
+import { briskly, type Wake, wakeOn } from './wake.ts';
 
 const heartbeatMs = 5_000;
 
@@ -18,7 +18,7 @@ export async function follow(call: Call, machine: MachineFolder): Promise<Calls[
   const params = call.params as Calls['follow']['params'];
   const job = existingJob(machine, params.id);
   checkPlace(params, fileSize(job.log));
-  const wake = wakeOn([job.path]);
+  const wake = wakeOn([job.path], briskly);
   const logs = openLogs(call, params, job);
   try {
     return await sendAll(call, params, job, logs, wake);
@@ -88,7 +88,7 @@ function heartbeat(call: Call): () => Promise<void> {
 }
 
 function readRecords(job: JobFolder, offset: number): { readonly record: JobRecord; readonly end: number }[] {
-  if (!existsSync(job.journal)) return [];
+  if (fileSize(job.journal) <= offset) return [];
   const fd = openSync(job.journal, 'r');
   try {
     const records: { readonly record: JobRecord; readonly end: number }[] = [];

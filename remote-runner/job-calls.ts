@@ -14,7 +14,7 @@ import { RunnerError } from './runner-error.ts';
 import { liveHolder } from './serve-lock.ts';
 import type { Starter } from './start-serve.ts';
 import { isTakenBack } from './taken-back.ts';
-import { wakeOn } from './wake.ts';
+import { briskly, wakeOn } from './wake.ts';
 import { overOf } from './watch-order.ts';
 
 const lookAgainMs = 250;
@@ -68,7 +68,7 @@ export async function cancel(
   const job = existingJob(machine, params.id);
   const graceMs = params.graceMs ?? readOrder(job).graceMs;
   if (!(Number.isFinite(graceMs) && graceMs >= 0)) throw new RunnerError('bad-input', 'graceMs is not a number of milliseconds.');
-  const wake = wakeOn([job.path]);
+  const wake = wakeOn([job.path], briskly);
   try {
     if (readStanding(job)?.state !== 'ended') {
       writeWithBallast(machine, () => {

@@ -18,7 +18,7 @@ import { takeServeLock } from './serve-lock.ts';
 import { createStarter } from './start-serve.ts';
 import { type Surroundings, superviseJob } from './supervise.ts';
 import { isTakenBack, noteTakenBack, takenBackGraceMs } from './taken-back.ts';
-import { wakeOn } from './wake.ts';
+import { calmly, wakeOn } from './wake.ts';
 import { type Over, overOf, warningsOf } from './watch-order.ts';
 
 const lookAgainMs = 1_000;
@@ -38,7 +38,7 @@ export async function serve(machine: MachineFolder, script: string, version: str
   const lock = takeServeLock(machine.lock, version);
   if (lock === null) return;
   setBallast(machine);
-  const wake = wakeOn([machine.queue, machine.root]);
+  const wake = wakeOn([machine.queue, machine.root], calmly);
   const running = new Set<string>();
   const line = createLine(machine, wake.poke);
   let takenBack = isTakenBack(machine);

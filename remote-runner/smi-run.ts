@@ -31,7 +31,10 @@ export interface ToolRun {
 
 export function runTool(query: Query, { env, everyMs, times }: ToolOptions, onRound: (gpus: GpuSample[]) => void): ToolRun {
   const child: ChildProcess = spawn('nvidia-smi', queryArguments(query, everyMs), { env: toolEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
-  const silence = Promise.withResolvers<number>();
+  let onSilent: (withinMs: number) => void = () => {};
+  const silent = new Promise<number>((resolve) => {
+    onSilent = resolve;
+  });
   let said = '';
   const complaints = keepComplaints(child);
   let wasSilent = false;
@@ -40,7 +43,7 @@ export function runTool(query: Query, { env, everyMs, times }: ToolOptions, onRo
   const waiting = patience(times.firstWithin, (withinMs) => {
     wasSilent = true;
     giveUp(child);
-    silence.resolve(withinMs);
+    onSilent(withinMs);
   });
   const finishRound = () => {
     clearTimeout(roundTimer);
@@ -70,5 +73,5 @@ export function runTool(query: Query, { env, everyMs, times }: ToolOptions, onRo
     });
     child.on('close', (code) => settle({ kind: 'ended', code, stdout: said, stderr: complaints(), wasSilent }));
   });
-  return { child, end, silent: silence.promise };
+  return { child, end, silent };
 }

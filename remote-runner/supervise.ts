@@ -23,7 +23,7 @@ import type { ProcessIdentity, ProcessRow } from './processes.ts';
 import type { Sampler } from './sampler.ts';
 import { clearSetupStamp, isSetUp, setupHash, stampSetup } from './setup-stamp.ts';
 import { takenBackText } from './taken-back.ts';
-import { type Wake, wakeOn } from './wake.ts';
+import { calmly, type Wake, wakeOn } from './wake.ts';
 
 interface Course {
   readonly machine: MachineFolder;
@@ -65,7 +65,7 @@ export interface Surroundings {
 export async function superviseJob(machine: MachineFolder, job: JobFolder, around: Surroundings): Promise<void> {
   const order = readOrder(job);
   const journal = openJournal(job.journal);
-  const wake = wakeOn([job.path]);
+  const wake = wakeOn([job.path], calmly);
   const metrics = openMetrics(job, order.metrics, journal.facts);
   const files = openMetricFiles(machine, job, order);
   const log = openJobLog(job, order);

@@ -1,7 +1,7 @@
 /**
- * Sleeps until something changes in a folder: the first change after a quiet time is noticed within milliseconds, and a stream
- * of changes (a job that prints line after line) a few dozen times a second, whatever its rate. So the system's watching is
- * switched on only when it is quiet: a watch on a busy file costs more than the job that writes it.
+ * Sleeps until something changes in a folder: the first change after a quiet time is noticed at once. In a stream of changes (a job
+ * that prints line after line) each is noticed at once, too, as long as they are `briskMs` apart and somebody waits for them;
+ * else listening is switched off for `calmMs` after each: a watch on a busy file costs more than the job that writes it.
  */
 import { type FSWatcher, watch } from 'node:fs';
 
@@ -13,41 +13,68 @@ export interface Wake {
   close(): void;
 }
 
-/** How long changes are not listened for after one was noticed. */
-const calmMs = 20;
+export interface WakeOptions {
+  /** How long changes are not listened for after one was noticed, milliseconds. */
+  readonly calmMs: number;
+  /** Changes at least so far apart, milliseconds, are all listened for. */
+  readonly briskMs: number;
+}
 
-/** `calm`: nobody listens. `arming`: look once more, for what changed before we listened. `armed`: we listen. */
+/** For somebody who looks on: 20 ms is as good as at once. */
+export const briskly: WakeOptions = { calmMs: 20, briskMs: 2 };
+/** For what nobody waits for. */
+export const calmly: WakeOptions = { calmMs: 100, briskMs: Number.POSITIVE_INFINITY };
+
+/** So many changes in a row that come too fast are a flood and no burst. */
+const floodChanges = 20;
+
+/** `calm`: nobody listens until a time. `arming`: look once more, for what changed before we listened. `armed`: we listen. */
 type Mode = 'calm' | 'arming' | 'armed';
 
-export function wakeOn(folders: readonly string[]): Wake {
+export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOptions): Wake {
   let mode: Mode = 'arming';
   let watchers: FSWatcher[] = [];
   let poked = false;
+  let calmUntil = 0;
+  let fast = 0;
+  let last = 0;
   let wakeUp = () => {};
 
   const disarm = () => {
     for (const watcher of watchers.splice(0)) watcher.close();
     mode = 'calm';
+    calmUntil = performance.now() + calmMs;
+  };
+  const isFlood = () => {
+    const now = performance.now();
+    fast = now - last < briskMs ? Math.min(fast + 1, floodChanges) : Math.max(0, fast - 5);
+    last = now;
+    return fast >= floodChanges || briskMs === Number.POSITIVE_INFINITY;
   };
   const onChange = () => {
-    disarm();
+    poked = true;
+    if (isFlood()) disarm();
     wakeUp();
   };
   /** How long to sleep now; and how we go on afterwards. */
   const pauseOf = (ms: number): number => {
     if (mode === 'armed') return ms;
     if (mode === 'calm') {
+      const left = calmUntil - performance.now();
+      if (left > ms) return ms;
       mode = 'arming';
-      return Math.min(ms, calmMs);
+      return Math.max(0, left);
     }
     watchers = folders.flatMap((folder) => startWatching(folder, onChange));
     mode = 'armed';
+    last = performance.now();
     return 0;
   };
 
   return {
     wait: (ms, signal) =>
       new Promise((resolve) => {
+        let timer: NodeJS.Timeout | undefined;
         const done = () => {
           clearTimeout(timer);
           signal?.removeEventListener('abort', done);
@@ -55,7 +82,8 @@ export function wakeOn(folders: readonly string[]): Wake {
           poked = false;
           resolve();
         };
-        const timer = setTimeout(done, poked || signal?.aborted ? 0 : pauseOf(ms));
+        if (mode === 'armed' && poked) return done();
+        timer = setTimeout(done, poked || signal?.aborted ? 0 : pauseOf(ms));
         wakeUp = done;
         signal?.addEventListener('abort', done, { once: true });
       }),

@@ -7,6 +7,8 @@ const installed = (...names: string[]) => join(repository, 'node_modules', ...na
 
 const checks: readonly { readonly name: string; readonly argv: readonly string[] }[] = [
   { name: 'types', argv: [installed('typescript', 'bin', 'tsc'), '-p', '.'] },
+  // On machines the runner may find a Node 20, which lacks what later ones have.
+  { name: 'types of the runner, for Node 20', argv: [installed('typescript', 'bin', 'tsc'), '-p', 'tsconfig.runner.json'] },
   { name: 'lint', argv: [installed('@biomejs', 'biome', 'bin', 'biome'), 'check', '--error-on-warnings', '--max-diagnostics=50'] },
   { name: 'imports', argv: [join(repository, 'scripts', 'check-boundaries.ts')] },
   { name: 'dead code', argv: [installed('knip', 'bin', 'knip.js'), '--no-progress'] },
