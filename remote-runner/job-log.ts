@@ -1,5 +1,7 @@
 /** What the runner does with the log of a job that it watches: notes when what was written, and keeps it on the disk. The job's own processes write it. */
 import { closeSync, existsSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { syncFolder } from './durable.ts';
 import { fileSize, type JobOrder } from './job-files.ts';
 import { defaultLimitBytes, openLogLimit } from './log-limit.ts';
 import { openLogTimes } from './log-times.ts';
@@ -67,6 +69,7 @@ function createSync({ bytes }: LogFiles): () => void {
     } finally {
       closeSync(fd);
     }
+    if (synced === 0) syncFolder(dirname(bytes)); // its name, too
     synced = size;
   };
 }

@@ -3,7 +3,7 @@
  * `GPU_RUN_HOME/jobs`. Any number of processes that follow one job may write it at once: bytes go to their offsets, lines are
  * appended whole, and readers take each record and each mark once.
  */
-import { closeSync, constants, existsSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobRecord } from '../core/job.ts';
 import { createMarker, formatMark, type LogGap, type LogStream, type Marker, parseMarks, type TimeMark } from '../protocol/log.ts';
@@ -42,7 +42,7 @@ export class JobCopy {
     const { size } = fstatSync(log);
     if (from > size || to <= size) return;
     writeSync(gaps, `${size} ${to}\n`); // first: zeros are never taken for bytes
-    ftruncateSync(log, to);
+    writeSync(log, new Uint8Array(1), 0, 1, to - 1); // and never shorter: another follower may be further
   }
 
   /** Marks must follow those that are here without leaving any out. */

@@ -84,6 +84,59 @@ test('a gap takes the place of bytes that are not here, and of no others', () =>
   expect([...copiedLog(folder, 'job-g', 'out', 4)][0]).toEqual({ type: 'gap', from: 4, to: 6 });
 });
 
+test('whatever the machine gives up while several follow: each byte that is shown is right, and the rest is told', () => {
+  const step = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ who: fc.nat(2), read: fc.integer({ min: 1, max: 60 }) }) },
+    { weight: 1, arbitrary: fc.record({ who: fc.nat(2), restart: fc.constant(true) }) },
+    { weight: 1, arbitrary: fc.record({ goneTo: fc.nat(300) }) },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const id = `job-${Math.random()}`;
+      const log = Uint8Array.from({ length: 300 }, (_, index) => 1 + (index % 255));
+      const gone = { from: 20, to: 20 };
+      const followers = [0, 1, 2].map(() => ({ at: 0, copy: new JobCopy(folder, id) }));
+      const read = (who: number, count: number) => {
+        const follower = followers[who] as (typeof followers)[number];
+        const { copy, at } = follower;
+        if (at >= gone.from && at < gone.to) {
+          copy.writeGap('out', { from: at, to: gone.to });
+          follower.at = gone.to;
+          return;
+        }
+        const end = Math.min(log.length, at + count, at < gone.from && gone.to > gone.from ? gone.from : log.length);
+        copy.writeLog('out', at, log.slice(at, end));
+        follower.at = end;
+      };
+      for (const each of steps) {
+        if ('goneTo' in each) gone.to = Math.max(gone.to, each.goneTo);
+        else if ('read' in each) read(each.who, each.read);
+        else {
+          followers[each.who]?.copy.close();
+          const copy = new JobCopy(folder, id);
+          followers[each.who] = { at: copy.logBytes('out'), copy };
+        }
+      }
+      while ((followers[0]?.at ?? 0) < log.length) read(0, 300);
+      for (const { copy } of followers) copy.close();
+      let at = 0;
+      for (const part of copiedLog(folder, id, 'out', 0)) {
+        if (part.type === 'gap') {
+          expect(part.from).toBe(at);
+          expect(part.from >= gone.from && part.to <= gone.to).toBe(true);
+          at = part.to;
+        } else {
+          expect(part.offset).toBe(at);
+          at += part.bytes.length;
+          expect(part.bytes).toEqual(log.slice(part.offset, at));
+        }
+      }
+      expect(at).toBe(log.length);
+    }),
+    { numRuns: 60 },
+  );
+});
+
 test('gaps that several followers have noted are joined', () => {
   const copies = [new JobCopy(folder, 'job-j'), new JobCopy(folder, 'job-j')];
   copies[0]?.writeGap('out', { from: 0, to: 4 });
