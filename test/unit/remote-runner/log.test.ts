@@ -183,8 +183,8 @@ describe('stdout and stderr apart', () => {
 
   test('much of both at once, to followers that come in the middle', async () => {
     const client = await machine.connect();
-    const lines = (name: string) => Array.from({ length: 30_000 }, (_, n) => `${name} ${n}\n`).join('');
-    const spec = specOf('i=0; while [ $i -lt 30000 ]; do echo "out $i"; echo "err $i" >&2; i=$((i+1)); done', { splitLog: true });
+    const lines = (name: string) => Array.from({ length: 10_000 }, (_, n) => `${name} ${n}\n`).join('');
+    const spec = specOf('i=0; while [ $i -lt 10000 ]; do echo "out $i"; echo "err $i" >&2; i=$((i+1)); done', { splitLog: true });
     await client.call('submit', { spec });
     const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex');
     for (const { out, err, events } of await Promise.all([1, 2].map(() => followStreams(client, { id: spec.id, logOffset: 0, errOffset: 0 })))) {
