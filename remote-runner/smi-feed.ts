@@ -22,20 +22,24 @@ export function openSmiFeed({ env, everyMs, withProcesses, times = feedTimes }: 
   let closed = false;
   let pause = times.again;
   let timer: NodeJS.Timeout | undefined;
+  let mayAsk = true;
   let processes: readonly Omit<GpuProcess, 'job'>[] = [];
   const asking = withProcesses ? setInterval(() => void askForProcesses(), processesEveryMs) : undefined;
   asking?.unref();
 
   const tell = (problem: string | null, gpus: readonly GpuSample[]) => {
+    if (closed) return;
     const isFirst = latest === null || latest.gpus.length === 0;
     latest = { source: gpus.length > 0 ? 'nvidia-smi' : 'none', problem, gpus, processes: gpus.length > 0 ? processes : [] };
     if (isFirst && gpus.length > 0 && withProcesses) void askForProcesses();
   };
   const askForProcesses = async () => {
     const gpus = latest?.gpus ?? [];
-    if (gpus.length === 0) return;
+    if (gpus.length === 0 || !mayAsk) return;
+    mayAsk = false;
     const end = await boundedRun('nvidia-smi', processArguments, { env: toolEnv(env), withinMs: processesWithinMs }).catch(() => null);
     processes = end?.kind === 'ended' && end.code === 0 ? parseProcesses(end.stdout, gpus) : [];
+    mayAsk = end?.kind !== 'timed-out'; // it may hang for ever: no second one beside it
   };
   const later = () => {
     if (closed) return;
@@ -52,12 +56,17 @@ export function openSmiFeed({ env, everyMs, withProcesses, times = feedTimes }: 
     }
   };
   const run = () => {
-    const tool = runTool(query, { env, everyMs, times }, (gpus) => {
-      pause = times.again;
-      tell(gpus.some(isSilent) ? 'a GPU does not answer' : null, gpus);
+    const tool = runTool(query, {
+      env,
+      everyMs,
+      times,
+      onRound: (gpus) => {
+        pause = times.again;
+        tell(gpus.some(isSilent) ? 'a GPU does not answer' : null, gpus);
+      },
+      onSilence: (withinMs) => tell(silentTool(withinMs).problem, []),
     });
     child = tool.child;
-    tool.silent.then((withinMs) => tell(silentTool(withinMs).problem, []));
     tool.end.then((end) => {
       child = null;
       if (closed) return;

@@ -19,22 +19,20 @@ interface ToolOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly everyMs: number;
   readonly times: FeedTimes;
+  /** What all GPUs said together. */
+  readonly onRound: (gpus: readonly GpuSample[]) => void;
+  /** It says nothing for too long, for so many milliseconds; it is killed then. */
+  readonly onSilence: (withinMs: number) => void;
 }
 
 export interface ToolRun {
   readonly child: ChildProcess;
   /** Resolves when it has really ended, which one that hangs in the driver may never do: no second one is started to hang beside it. */
   readonly end: Promise<ToolEnd>;
-  /** Resolves, with the milliseconds that it had, when it says nothing for too long; it is killed then. */
-  readonly silent: Promise<number>;
 }
 
-export function runTool(query: Query, { env, everyMs, times }: ToolOptions, onRound: (gpus: GpuSample[]) => void): ToolRun {
+export function runTool(query: Query, { env, everyMs, times, onRound, onSilence }: ToolOptions): ToolRun {
   const child: ChildProcess = spawn('nvidia-smi', queryArguments(query, everyMs), { env: toolEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
-  let onSilent: (withinMs: number) => void = () => {};
-  const silent = new Promise<number>((resolve) => {
-    onSilent = resolve;
-  });
   let said = '';
   const complaints = keepComplaints(child);
   let wasSilent = false;
@@ -43,7 +41,7 @@ export function runTool(query: Query, { env, everyMs, times }: ToolOptions, onRo
   const waiting = patience(times.firstWithin, (withinMs) => {
     wasSilent = true;
     giveUp(child);
-    onSilent(withinMs);
+    onSilence(withinMs);
   });
   const finishRound = () => {
     clearTimeout(roundTimer);
@@ -73,5 +71,5 @@ export function runTool(query: Query, { env, everyMs, times }: ToolOptions, onRo
     });
     child.on('close', (code) => settle({ kind: 'ended', code, stdout: said, stderr: complaints(), wasSilent }));
   });
-  return { child, end, silent };
+  return { child, end };
 }
