@@ -10,6 +10,8 @@ export interface Stamper {
   rest(): readonly LogEvent[];
 }
 
+/** Marks come shortly before their bytes: many more than this are no index of a log, but an attack on our memory. */
+const aheadMarks = 500_000;
 /** So much is held back at most for times that do not come. */
 const heldBytes = 4 * 1024 * 1024;
 
@@ -76,7 +78,7 @@ function createStream(stream: LogStream, hold: boolean) {
       return take(!hold);
     },
     times(more: readonly TimeMark[]): LogEvent[] {
-      marks.push(...more);
+      for (const mark of more) if (marks.length - nextMark < aheadMarks) marks.push(mark);
       return take(!hold);
     },
     take,

@@ -1,5 +1,5 @@
 /** A log that outgrows the disk: what goes, what stays, and who is told. */
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -88,6 +88,22 @@ test('without a way to make holes nothing is lost, and that is said', async () =
   expect(readFileSync(files.bytes).equals(printed)).toBe(true);
   expect(existsSync(files.gap)).toBe(false);
   expect(log.warnings()).toEqual([expect.stringContaining("can't be shortened")]);
+});
+
+test.skipIf(!existsSync('/usr/bin/python3'))('where there is no fallocate, or one that makes no holes, Python does it', async () => {
+  const path = process.env['PATH'];
+  symlinkSync('/usr/bin/python3', join(folder, 'python3'));
+  writeFileSync(join(folder, 'fallocate'), '#!/bin/sh\necho "fallocate: unrecognized option: punch-hole" >&2; exit 1\n', { mode: 0o755 });
+  try {
+    process.env['PATH'] = `${folder}:/bin`;
+    const punch = await findPunchHole(folder);
+    writeFileSync(files.bytes, Buffer.alloc(64 * 1024, 'x'));
+    await punch?.(files.bytes, 4096, 60 * 1024);
+  } finally {
+    process.env['PATH'] = path;
+  }
+  expect(statSync(files.bytes).blocks * 512).toBeLessThanOrEqual(16 * 1024);
+  expect(statSync(files.bytes).size).toBe(64 * 1024);
 });
 
 test('a way that claims to work and does not is not taken', async () => {

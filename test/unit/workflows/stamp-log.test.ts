@@ -62,6 +62,14 @@ test('no byte is lost, doubled or turned round, whatever comes first', () => {
   );
 });
 
+test('no number of marks is too many', () => {
+  const stamper = createStamper(true);
+  const marks = Array.from({ length: 400_000 }, (_, n) => [n + 1, n] as const);
+  expect(stamper.times('out', marks)).toEqual([]);
+  expect(stamper.times('out', marks)).toEqual([]);
+  expect(shown(stamper.log('out', 399_999, bytes('x')))).toEqual([[399_999, 'x', 399_999]]);
+});
+
 test('so much is held at most', () => {
   const stamper = createStamper(true);
   const mega = new Uint8Array(1024 * 1024);
