@@ -4,8 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { Transport } from '../transport/transport.ts';
 import { deliverNative } from './native-delivery.ts';
-import { deliverNode, type NodeSources, type OnDelivery } from './node-delivery.ts';
-import { type Probe, probeMachine } from './probe.ts';
+import { deliverNode, type NodeSources } from './node-delivery.ts';
+import type { OnDelivery } from './node-send.ts';
+import { probeMachine } from './probe.ts';
 
 /** The runner's file on this computer. */
 export interface RunnerPackage extends NodeSources {
@@ -28,9 +29,6 @@ export interface InstallOptions {
   readonly onProgress?: OnDelivery;
 }
 
-/** The oldest Node that the runner runs on. */
-const oldestNode = 20;
-
 /**
  * Looks first, sends only what is missing: when all is there this is one round trip. What a crash left half-sent is never used.
  * @throws GpuRunError `unfit` when no Node can run there, `not-allowed`, `disk-full`, and what the transport says
@@ -43,14 +41,10 @@ export async function installRunner(transport: Transport, runner: RunnerPackage,
   const file = `${probe.home}/.gpu-run/runner/${runner.version}/runner.mjs`;
   if (probe.runnerHash !== createHash('sha256').update(content).digest('hex')) await transport.copyTo(content, file, { mode: 0o600, signal });
   const [node] = await Promise.all([
-    usableNode(probe) ?? deliverNode(transport, probe, runner, onProgress, signal),
+    probe.node ?? deliverNode(transport, probe, runner, onProgress, signal),
     deliverNative(transport, probe, runner, signal), // never rejects
   ]);
   return { argv: [node, file], root: `${probe.home}/.gpu-run/machines/${machineId}` };
-}
-
-function usableNode({ nodes }: Probe): string | null {
-  return nodes.find(({ version }) => Number.parseInt(version, 10) >= oldestNode)?.path ?? null;
 }
 
 async function readRunner({ file }: RunnerPackage): Promise<Uint8Array> {

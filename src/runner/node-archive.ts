@@ -1,6 +1,6 @@
 /**
- * A Node for Linux, as a gzip file in the cache on this computer: from this very Node where it fits, else from the npm packages
- * that carry the official builds (which also come through company mirrors).
+ * A Node for Linux, or what stands in for it, as a gzip file in the cache on this computer: from this very Node where it fits, else
+ * from the npm packages that carry the official builds (which also come through company mirrors).
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
@@ -10,15 +10,15 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
-import { type LinuxArch, pinnedNode, pinnedVersion } from './node-pin.ts';
-import { fetchPackageFile } from './npm-package.ts';
+import { bunVersion, type LinuxArch, nodeVersion, type PinnedProgram, pinnedBun, pinnedNode } from './node-pin.ts';
+import { archiveName, fetchPackageFile } from './npm-package.ts';
 
-export interface NodeArchive {
+export interface ProgramArchive {
   /** gzip of the program alone. */
   readonly file: string;
   /** Of `file`. */
   readonly bytes: number;
-  /** Names the folder on the machine: `24.21.0-x64`. */
+  /** Names the folder on the machine: `24.21.0-x64`, `bun-1.4.5-x64`. */
   readonly name: string;
   /** Of the unpacked program. */
   readonly sha256: string;
@@ -26,16 +26,22 @@ export interface NodeArchive {
 }
 
 /** The Node that runs us, when it is one for that machine; null otherwise. Whether it really runs there shows there. */
-export async function ownNode(arch: LinuxArch, cache: string): Promise<NodeArchive | null> {
+export async function ownNode(arch: LinuxArch, cache: string): Promise<ProgramArchive | null> {
   if (process.platform !== 'linux' || process.arch !== arch) return null;
   const { size, mtimeMs } = await stat(process.execPath);
   return cached(cache, `${process.versions.node}-${arch}`, 'own', `${process.execPath} ${size} ${mtimeMs}`, async () => createReadStream(process.execPath));
 }
 
 /** @throws GpuRunError `unfit` when npm can't fetch it, or what came is not what is pinned */
-export async function npmNode(arch: LinuxArch, cache: string, signal: AbortSignal): Promise<NodeArchive> {
-  const name = `${pinnedVersion}-${arch}`;
-  return cached(cache, name, 'npm', pinnedNode[arch].integrity, () => fetchFromNpm(arch, cache, signal));
+export async function npmNode(arch: LinuxArch, cache: string, signal: AbortSignal): Promise<ProgramArchive> {
+  const pin = pinnedNode[arch];
+  return cached(cache, `${nodeVersion}-${arch}`, 'npm', pin.integrity, () => fetchFromNpm(pin, cache, signal));
+}
+
+/** @throws as `npmNode` */
+export async function npmBun(arch: LinuxArch, cache: string, signal: AbortSignal): Promise<ProgramArchive> {
+  const pin = pinnedBun[arch];
+  return cached(cache, `bun-${bunVersion}-${arch}`, 'npm', pin.integrity, () => fetchFromNpm(pin, cache, signal));
 }
 
 interface Remembered {
@@ -45,7 +51,7 @@ interface Remembered {
   readonly unpackedBytes: number;
 }
 
-async function cached(cache: string, name: string, kind: 'own' | 'npm', from: string, open: () => Promise<Readable>): Promise<NodeArchive> {
+async function cached(cache: string, name: string, kind: 'own' | 'npm', from: string, open: () => Promise<Readable>): Promise<ProgramArchive> {
   await mkdir(cache, { recursive: true, mode: 0o700 });
   const file = join(cache, `node-${name}-${kind}.gz`);
   let known = await remembered(`${file}.json`, from);
@@ -98,16 +104,22 @@ async function writeAtomically(file: string, text: string): Promise<void> {
   await rename(hidden, file);
 }
 
-async function fetchFromNpm(arch: LinuxArch, folder: string, signal: AbortSignal): Promise<Readable> {
-  const spec = `node-linux-${arch}@${pinnedVersion}`;
+/** Left alone, npm tries for more than a minute where there is no internet, while somebody waits. */
+const briefRetries = ['--fetch-retries=1', '--fetch-retry-mintimeout=2000', '--fetch-retry-maxtimeout=5000'];
+
+async function fetchFromNpm(pin: PinnedProgram, folder: string, signal: AbortSignal): Promise<Readable> {
   try {
-    return await fetchPackageFile({ spec, integrity: pinnedNode[arch].integrity }, 'package/bin/node', { folder, signal });
+    return await fetchPackageFile(pin, pin.path, { folder, signal, options: briefRetries });
   } catch (error) {
     const failure = toGpuRunError(error);
     if (failure.code !== 'unfit') throw failure;
-    throw new GpuRunError('unfit', `The machine has no Node, and none could be fetched here to bring along. ${failure.message}`, {
+    throw new GpuRunError('unfit', `The machine has no Node that the runner can use, and none could be fetched here to bring along. ${failure.message}`, {
       cause: failure,
-      hints: ['Install Node 20 or later on the machine, and try again.', ...failure.hints],
+      hints: [
+        'Install Node 20 or later on the machine, and try again.',
+        ...failure.hints,
+        `Without internet here: 'npm pack ${pin.spec}' on a computer that has it, then put ${archiveName(pin)} into ${folder}`,
+      ],
     });
   }
 }

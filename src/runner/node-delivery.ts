@@ -1,36 +1,14 @@
-/** Brings a Node to a machine that has none: the machine fetches it, else it comes from this computer over the connection that is there. Checked before it is used. */
-import { createReadStream } from 'node:fs';
-import { Readable } from 'node:stream';
+/**
+ * Brings a Node to a machine that has none: the machine fetches it, else it comes from this computer over the connection that is there.
+ * Where the C library is too old for Node, Bun comes instead. Checked before it is used.
+ */
 import { GpuRunError } from '../core/errors.ts';
 import type { Transport } from '../transport/transport.ts';
-import { archOf } from './native-delivery.ts';
-import { type NodeArchive, npmNode, ownNode } from './node-archive.ts';
+import { npmBun, npmNode, ownNode, type ProgramArchive } from './node-archive.ts';
 import { downloadNode } from './node-download.ts';
 import type { LinuxArch } from './node-pin.ts';
-import type { Probe } from './probe.ts';
-import { runRemote } from './run-remote.ts';
-
-export type OnDelivery = (doneBytes: number, totalBytes: number) => void;
-
-/** Official builds need it. */
-const oldestGlibc = [2, 28] as const;
-
-/**
- * `$1`: name, `$2`: SHA-256 of the program; the gzip comes on stdin. It is in its place only when it is whole and runs.
- * Exit codes: 71 can't be written, 72 damaged on the way, 73 does not run here.
- */
-const receiveScript = `
-umask 077
-folder=$HOME/.gpu-run/node/$1/bin
-mkdir -p "$folder" || exit 71
-hidden=$folder/.node.$$
-trap 'rm -f "$hidden"' EXIT
-gzip -dc >"$hidden" || exit 71
-sum=$( (sha256sum "$hidden" || shasum -a 256 "$hidden") 2>/dev/null | sed 's/^\\\\\\{0,1\\}\\([0-9a-f]*\\).*/\\1/')
-[ "$sum" = "$2" ] || { echo "checksum $sum" >&2; exit 72; }
-chmod 700 "$hidden" && "$hidden" --version || exit 73
-mv -f "$hidden" "$folder/node" || exit 71
-`;
+import { type OnDelivery, type Sent, sendProgram } from './node-send.ts';
+import { neededKiB, type Probe } from './probe.ts';
 
 export interface NodeSources {
   /** Where fetched archives are kept on this computer. */
@@ -39,75 +17,105 @@ export interface NodeSources {
   readonly mirror?: string | null;
 }
 
-/** Absolute path of the Node on the machine. @throws GpuRunError `unfit` with the reason, `disk-full`, `connection` */
+/** Official builds of Node need the one, those of Bun the other. */
+const oldestGlibc = { node: [2, 28], bun: [2, 17] } as const;
+
+export interface Fitting {
+  readonly program: 'node' | 'bun';
+  readonly arch: LinuxArch;
+  /** Absolute path of a folder of ours. */
+  readonly place: string;
+}
+
+/** Absolute path of the program on the machine. @throws GpuRunError `unfit` with the reason, `disk-full`, `connection` */
 export async function deliverNode(transport: Transport, probe: Probe, sources: NodeSources, onProgress: OnDelivery, signal: AbortSignal): Promise<string> {
-  const arch = fittingArch(probe);
+  const { program, arch, place } = fittingProgram(probe);
   const { cache, mirror = null } = sources;
-  const fetched = mirror === null ? null : await downloadNode(transport, probe, arch, mirror, signal);
+  const bring = async (archive: ProgramArchive): Promise<string | null> => {
+    const path = `${place}/node/${archive.name}/bin/${program}`;
+    let sent = await sendProgram(transport, archive, path, onProgress, signal);
+    if (sent.kind === 'damaged') sent = await sendProgram(transport, archive, path, onProgress, signal); // what was there from before may have been
+    return isThere(sent, probe) ? path : null;
+  };
+  if (program === 'bun') {
+    const archive = await npmBun(arch, cache, signal);
+    const brought = await bring(archive);
+    if (brought !== null) return brought;
+    throw unfit(probe, `${oldLibrary(probe)}; ${archive.name} was brought there in its place, and does not run`);
+  }
+  const fetched = mirror === null ? null : await downloadNode(transport, place, arch, mirror, signal);
   if (fetched !== null) return fetched;
   const own = await ownNode(arch, cache);
-  if (own !== null && (await send(transport, own, probe, onProgress, signal)) === 'runs') return pathOf(probe, own);
+  const brought = own === null ? null : await bring(own);
+  if (brought !== null) return brought;
   const archive = await npmNode(arch, cache, signal);
-  if ((await send(transport, archive, probe, onProgress, signal)) === 'runs') return pathOf(probe, archive);
+  const official = await bring(archive);
+  if (official !== null) return official;
   throw unfit(probe, `Node ${archive.name} was brought there and does not run`);
 }
 
-function pathOf({ home }: Probe, { name }: NodeArchive): string {
-  return `${home}/.gpu-run/node/${name}/bin/node`;
+/** False: it does not run there. @throws GpuRunError */
+function isThere(sent: Sent, probe: Probe): boolean {
+  switch (sent.kind) {
+    case 'runs':
+      return true;
+    case 'does not run':
+      return false;
+    case 'damaged':
+      throw new GpuRunError('connection', `Node was damaged on its way to the machine: ${sent.said}`, { retry: 'same' });
+    case 'no room':
+      throw noRoom(probe, sent.said);
+    case 'not written':
+      throw unfit(probe, `to bring one along failed: ${sent.said}`);
+  }
 }
 
-/** @throws GpuRunError unfit */
-export function fittingArch(probe: Probe): LinuxArch {
+/** @throws GpuRunError unfit, disk-full */
+export function fittingProgram(probe: Probe): Fitting {
   if (probe.os !== 'Linux') throw unfit(probe, `for ${probe.os} none can be brought along`);
-  const arch = archOf(probe.arch);
-  if (arch === null) throw unfit(probe, `for the processor ${probe.arch} none can be brought along`);
-  const [, major, minor] = /^glibc (\d+)\.(\d+)/.exec(probe.libc) ?? [];
-  const fits = Number(major) > oldestGlibc[0] || (Number(major) === oldestGlibc[0] && Number(minor) >= oldestGlibc[1]);
-  if (!fits)
-    throw unfit(probe, `its C library (${probe.libc === '' ? 'unknown' : probe.libc}) is not glibc ${oldestGlibc.join('.')} or later, which Node needs`);
-  if (probe.noExec) throw unfit(probe, 'programs in its home folder may not be run (the file system is mounted noexec)');
-  return arch;
+  const arch = ({ x86_64: 'x64', amd64: 'x64', aarch64: 'arm64', arm64: 'arm64' } as const)[probe.arch];
+  if (arch === undefined) throw unfit(probe, `for the processor ${probe.arch} none can be brought along`);
+  if (/musl/i.test(probe.libc)) {
+    throw unfit(probe, `none is built for its C library (${probe.libc}), but by its distribution`, ['On Alpine, as root: apk add nodejs']);
+  }
+  const version = glibcOf(probe.libc);
+  const program = (['node', 'bun'] as const).find((each) => version !== null && isAtLeast(version, oldestGlibc[each]));
+  if (program === undefined) throw unfit(probe, oldLibrary(probe));
+  if (probe.place !== null) return { program, arch, place: probe.place };
+  if (probe.small.length > 0) throw noRoom(probe, null);
+  throw unfit(probe, `programs may be run in none of its folders that are ours to write (mounted noexec: ${probe.noExec.join(', ')})`);
 }
 
-async function send(transport: Transport, archive: NodeArchive, probe: Probe, onProgress: OnDelivery, signal: AbortSignal): Promise<'runs' | 'does not run'> {
-  const neededKiB = Math.ceil(archive.unpackedBytes / 1024);
-  if (probe.diskFreeKiB !== null && probe.diskFreeKiB < neededKiB) throw noRoom(neededKiB, probe.diskFreeKiB);
-  const { code, stderr } = await runRemote(
-    transport,
-    ['sh', '-c', receiveScript, 'gpu-run', archive.name, archive.sha256],
-    counted(archive, onProgress),
-    signal,
-  );
-  if (code === 0) return 'runs';
-  if (code === 73) return 'does not run';
-  if (code === 72) throw new GpuRunError('connection', `Node was damaged on its way to the machine: ${stderr.trim()}`, { retry: 'same' });
-  if (/no space|quota/i.test(stderr)) throw noRoom(neededKiB, probe.diskFreeKiB);
-  throw unfit(probe, `to bring one along failed: ${stderr.trim() === '' ? `exit code ${code}` : stderr.trim()}`);
+/** As `getconf` says it, `glibc 2.36`, or `ldd`: `ldd (GNU libc) 2.17`, `ldd (Ubuntu GLIBC 2.35-0ubuntu3) 2.35`. null: another, or not known. */
+function glibcOf(libc: string): readonly [number, number] | null {
+  const [, major, minor] = /^(?:glibc |ldd \(.*(?:GLIBC|GNU libc).*\) )(\d+)\.(\d+)/.exec(libc) ?? [];
+  return major === undefined ? null : [Number(major), Number(minor)];
 }
 
-function counted(archive: NodeArchive, onProgress: OnDelivery): Readable {
-  let done = 0;
-  const chunks = async function* () {
-    for await (const chunk of createReadStream(archive.file, { highWaterMark: 256 * 1024 }) as AsyncIterable<Buffer>) {
-      yield chunk;
-      done += chunk.length;
-      onProgress(done, archive.bytes);
-    }
-  };
-  return Readable.from(chunks(), { objectMode: false });
+function isAtLeast([major, minor]: readonly [number, number], [oldestMajor, oldestMinor]: readonly [number, number]): boolean {
+  return major > oldestMajor || (major === oldestMajor && minor >= oldestMinor);
 }
 
-function noRoom(neededKiB: number, freeKiB: number | null): GpuRunError {
-  const free = freeKiB === null ? '' : `; ${Math.round(freeKiB / 1024)} MiB are free`;
-  return new GpuRunError('disk-full', `The machine has no Node, and no room for one: it takes ${Math.round(neededKiB / 1024)} MiB in the home folder${free}.`, {
+function oldLibrary({ libc }: Probe): string {
+  return `its C library (${libc === '' ? 'unknown' : libc}) is not glibc ${oldestGlibc.node.join('.')} or later, which Node needs`;
+}
+
+function noRoom({ small }: Probe, said: string | null): GpuRunError {
+  const free = small.map(({ path, freeKiB }) => `${Math.round(freeKiB / 1024)} MiB at ${path}`).join(', ');
+  const there = said === null ? ` (free: ${free})` : ` (${said})`;
+  return new GpuRunError('disk-full', `The machine has no Node, and no room for one: it takes ${Math.round(neededKiB / 1024)} MiB${there}.`, {
     hints: ['Free space in the home folder on the machine, or install Node 20 or later there.'],
   });
 }
 
-function unfit({ nodes }: Probe, why: string): GpuRunError {
-  const [old] = nodes;
-  const has = old === undefined ? 'no Node' : `only Node ${old.version} (${old.path})`;
+function unfit({ nodes }: Probe, why: string, more: readonly string[] = []): GpuRunError {
+  const [one] = nodes;
+  const isOld = one !== undefined && Number.parseInt(one.version, 10) < 20;
+  const has = one === undefined ? 'no Node' : isOld ? `only Node ${one.version} (${one.path})` : `a Node ${one.version} (${one.path}) that does not work`;
   return new GpuRunError('unfit', `The runner needs Node 20 or later on the machine. It has ${has}, and ${why}.`, {
-    hints: ['Install Node 20 or later on the machine, or put it on the PATH of its non-interactive shells, and try again.'],
+    hints: [
+      ...more,
+      'Install Node 20 or later on the machine, or put it on the PATH of its non-interactive shells, and try again: without root by conda (conda install -c conda-forge nodejs), or, where there are environment modules, by module load in ~/.bashrc.',
+    ],
   });
 }

@@ -4,20 +4,19 @@
  */
 import { GpuRunError } from '../core/errors.ts';
 import type { Transport } from '../transport/transport.ts';
-import { type LinuxArch, pinnedNode, pinnedVersion } from './node-pin.ts';
-import type { Probe } from './probe.ts';
+import { type LinuxArch, nodeVersion, pinnedNode } from './node-pin.ts';
 import { runRemote } from './run-remote.ts';
 
 export const officialMirror = 'https://nodejs.org/dist';
 
 /**
- * `$1`: name of the folder, `$2`: SHA-256 of the program, `$3`: URL without its ending, `$4`: `=https` or `=http`, the only protocol,
+ * `$1`: the folder that it belongs into, `$2`: SHA-256 of the program, `$3`: URL without its ending, `$4`: `=https` or `=http`, the only protocol,
  * `$5`: path of the program in the archive. Exit code 0: it is in its place and runs. Gives up on a host that does not answer within
  * 5 seconds or stalls for 10.
  */
 const fetchScript = `
 umask 077
-folder=$HOME/.gpu-run/node/$1/bin
+folder=$1
 mkdir -p "$folder" || exit 71
 hidden=$folder/.node.$$
 protocol=$4
@@ -40,16 +39,15 @@ chmod 700 "$hidden" && "$hidden" --version || exit 73
 mv -f "$hidden" "$folder/node" || exit 71
 `;
 
-/** Absolute path of the Node on the machine; null: it could not fetch one, for whatever reason. @throws GpuRunError what the transport says */
-export async function downloadNode(transport: Transport, probe: Probe, arch: LinuxArch, mirror: string, signal: AbortSignal): Promise<string | null> {
-  const { sha256, unpackedBytes } = pinnedNode[arch];
-  if (probe.diskFreeKiB !== null && probe.diskFreeKiB * 1024 < unpackedBytes) return null;
-  const name = `${pinnedVersion}-${arch}`;
-  const archive = `node-v${pinnedVersion}-linux-${arch}`;
-  const url = `${mirror}/v${pinnedVersion}/${archive}`;
+/** `place`: as `Probe` has it. Absolute path of the Node on the machine; null: it could not fetch one, for whatever reason. @throws GpuRunError what the transport says */
+export async function downloadNode(transport: Transport, place: string, arch: LinuxArch, mirror: string, signal: AbortSignal): Promise<string | null> {
+  const { sha256 } = pinnedNode[arch];
+  const folder = `${place}/node/${nodeVersion}-${arch}/bin`;
+  const archive = `node-v${nodeVersion}-linux-${arch}`;
+  const url = `${mirror}/v${nodeVersion}/${archive}`;
   const protocol = url.startsWith('https:') ? '=https' : '=http';
-  const { code } = await runRemote(transport, ['sh', '-c', fetchScript, 'gpu-run', name, sha256, url, protocol, `${archive}/bin/node`], null, signal);
-  return code === 0 ? `${probe.home}/.gpu-run/node/${name}/bin/node` : null;
+  const { code } = await runRemote(transport, ['sh', '-c', fetchScript, 'gpu-run', folder, sha256, url, protocol, `${archive}/bin/node`], null, signal);
+  return code === 0 ? `${folder}/node` : null;
 }
 
 /** What `GPU_RUN_NODE_MIRROR` says; null: `off`, machines fetch nothing. @throws GpuRunError bad-input */
@@ -60,6 +58,6 @@ export function parseMirror(given: string | undefined): string | null {
   const loopback = url !== null && ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
   if (url !== null && (url.protocol === 'https:' || (url.protocol === 'http:' && loopback))) return url.href.replace(/\/+$/, '');
   throw new GpuRunError('bad-input', `GPU_RUN_NODE_MIRROR takes an https address, or 'off'; found '${given}'.`, {
-    hints: [`It is laid out as ${officialMirror} is: v${pinnedVersion}/node-v${pinnedVersion}-linux-x64.tar.xz`],
+    hints: [`It is laid out as ${officialMirror} is: v${nodeVersion}/node-v${nodeVersion}-linux-x64.tar.xz`],
   });
 }

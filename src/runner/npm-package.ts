@@ -28,14 +28,23 @@ export interface NpmFetch {
 export async function fetchPackageFile({ spec, integrity }: PinnedPackage, path: string, { folder, signal, options = [] }: NpmFetch): Promise<Readable> {
   const own = await mkdtemp(join(folder, 'npm-'));
   try {
-    const archive = await npmPack(spec, own, options, signal);
+    const brought = await readFile(join(folder, archiveName({ spec }))).catch(() => null); // by the user, where there is no internet
+    const archive = brought ?? (await npmPack(spec, own, options, signal));
     if (`sha512-${createHash('sha512').update(archive).digest('base64')}` !== integrity) {
-      throw new GpuRunError('unfit', `What the npm registry gave for ${spec} is not what this gpu-run expects; it wasn't used.`);
+      throw new GpuRunError(
+        'unfit',
+        `${brought === null ? `What the npm registry gave for ${spec}` : join(folder, archiveName({ spec }))} is not what this gpu-run expects; it wasn't used.`,
+      );
     }
     return await extractFile(Readable.from([archive]).pipe(createGunzip()), path);
   } finally {
     await rm(own, { recursive: true, force: true });
   }
+}
+
+/** As `npm pack` names it: `@a/b@1` becomes `a-b-1.tgz`. */
+export function archiveName({ spec }: Pick<PinnedPackage, 'spec'>): string {
+  return `${spec.replace(/^@/, '').replace(/[/@]/g, '-')}.tgz`;
 }
 
 async function npmPack(spec: string, cwd: string, options: readonly string[], signal: AbortSignal): Promise<Buffer> {

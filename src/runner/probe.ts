@@ -2,6 +2,7 @@
 import { GpuRunError } from '../core/errors.ts';
 import { koffiVersion } from '../protocol/native.ts';
 import type { Transport } from '../transport/transport.ts';
+import { probeScript } from './probe-script.ts';
 import { type Ran, runRemote } from './run-remote.ts';
 import { firstWordWithinMs, silentMachine } from './silence.ts';
 
@@ -20,60 +21,26 @@ export interface Probe {
   readonly arch: string;
   /** `glibc 2.36`, or what `ldd --version` says; empty: not known. */
   readonly libc: string;
-  readonly diskFreeKiB: number | null;
   /** SHA-256 of the installed runner of the wanted version; null: it isn't there, or can't be hashed there. */
   readonly runnerHash: string | null;
   /** An NVIDIA driver is loaded. */
   readonly hasNvidia: boolean;
   /** SHA-256 of koffi's native module; null: it isn't there, or nobody there would need it. */
   readonly nativeHash: string | null;
-  /** In the order of preference; looking ends at the first that is new enough. */
+  /** Absolute path of the one to use: new enough, and it has passed the self-test. null: none. */
+  readonly node: string | null;
+  /** All that were looked at, in the order of preference; looking ends at the first that can be used. */
   readonly nodes: readonly FoundNode[];
-  /** Files below `~/.gpu-run` may not be run. Only looked at when there is no Node. */
-  readonly noExec: boolean;
+  /** Looked for only when there is no Node: absolute path of a folder of ours with room for one, where programs may be run; null: none. */
+  readonly place: string | null;
+  /** Folders of ours where programs may not be run. */
+  readonly noExec: readonly string[];
+  /** Where they may, and a Node has no room. */
+  readonly small: readonly { readonly path: string; readonly freeKiB: number }[];
 }
 
-/**
- * `$1`: the runner's version, `$2`: that of koffi. Every line of its own starts with `gpu-run`: whatever start-up files print does no harm.
- * Our folder is made here, closed to others.
- */
-const script = `
-umask 077
-say() { printf '\\ngpu-run %s %s\\n' "$1" "$2"; }
-home=$HOME
-base=$home/.gpu-run
-say home "$home"
-said=$(mkdir -p "$base/runner" "$base/machines" 2>&1 && chmod 700 "$base" 2>&1) || { say error "$(printf %s "$said" | tr '\\n' ' ')"; exit 0; }
-say os "$(uname -s)"
-say arch "$(uname -m)"
-file=$base/runner/$1/runner.mjs
-if [ -f "$file" ]; then
-  say hash "$( (sha256sum "$file" || shasum -a 256 "$file") 2>/dev/null)"
-fi
-if [ -e /proc/driver/nvidia/version ] || [ -e /dev/nvidiactl ] || [ -e /dev/dxg ]; then
-  say nvidia yes
-  for file in "$base/native/koffi-$2-"*.node; do
-    [ ! -f "$file" ] || say native "$( (sha256sum "$file" || shasum -a 256 "$file") 2>/dev/null)"
-  done
-fi
-found=
-for node in "$(command -v node 2>/dev/null)" "$base"/node/*/bin/node "$(command -v nodejs 2>/dev/null)" "$home"/.nvm/versions/node/*/bin/node \\
-  "$home"/.local/bin/node "$home"/.volta/bin/node /usr/local/bin/node /opt/node*/bin/node /opt/conda/bin/node /opt/homebrew/bin/node \\
-  "$home"/miniconda3/bin/node "$home"/miniforge3/bin/node "$home"/anaconda3/bin/node /snap/bin/node; do
-  case $node in /*) ;; *) continue ;; esac
-  [ -x "$node" ] || continue
-  version=$("$node" --version 2>/dev/null </dev/null) || continue
-  say node "$version $node"
-  case $version in v2[0-9].*|v[3-9][0-9].*) found=yes; break ;; esac
-done
-if [ -z "$found" ]; then
-  say libc "$(getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | head -n 1)"
-  say disk "$(df -Pk "$base" 2>/dev/null | tail -n 1 | awk '{ print $4 }')"
-  printf '#!/bin/sh\\n' >"$base/.exec" && chmod 700 "$base/.exec" && "$base/.exec" 2>/dev/null || say noexec yes
-  rm -f "$base/.exec"
-fi
-say end yes
-`;
+/** A Node, and beside it the archive that it comes from when it is sent. */
+export const neededKiB = 180_000;
 
 /**
  * `withinMs`: how long the look may take.
@@ -83,6 +50,7 @@ say end yes
 export async function probeMachine(transport: Transport, version: string, signal: AbortSignal, withinMs: number = firstWordWithinMs): Promise<Probe> {
   const { stdout, stderr, code } = await look(transport, version, signal, withinMs);
   const said = [...stdout.matchAll(/^gpu-run (\w+) (.*)$/gm)].map(([, name = '', value = '']) => ({ name, value: value.trim() }));
+  const all = (name: string) => said.filter((line) => line.name === name).map(({ value }) => value);
   const last = (name: string) => said.findLast((line) => line.name === name)?.value ?? null;
   const problem = last('error');
   if (problem !== null) throw noFolder(problem);
@@ -92,25 +60,26 @@ export async function probeMachine(transport: Transport, version: string, signal
       hints: ['gpu-run needs a POSIX shell `sh` and a home folder on the machine.'],
     });
   }
-  const disk = last('disk');
   return {
     home,
     os: last('os') ?? '',
     arch: last('arch') ?? '',
     libc: last('libc') ?? '',
-    diskFreeKiB: disk !== null && /^\d+$/.test(disk) ? Number(disk) : null,
     runnerHash: hashIn(last('hash')),
     hasNvidia: last('nvidia') !== null,
     nativeHash: hashIn(last('native')),
-    nodes: said.filter(({ name }) => name === 'node').flatMap(({ value }) => parseNode(value)),
-    noExec: last('noexec') !== null,
+    node: last('works'),
+    nodes: all('node').flatMap(parseNode),
+    place: last('place'),
+    noExec: all('noexec'),
+    small: all('small').map((value) => ({ freeKiB: Number.parseInt(value, 10), path: value.slice(value.indexOf(' ') + 1) })),
   };
 }
 
 async function look(transport: Transport, version: string, signal: AbortSignal, withinMs: number): Promise<Ran> {
   const limit = AbortSignal.timeout(withinMs);
   try {
-    return await runRemote(transport, ['sh', '-c', script, 'gpu-run', version, koffiVersion], null, AbortSignal.any([signal, limit]));
+    return await runRemote(transport, ['sh', '-c', probeScript, 'gpu-run', version, koffiVersion, String(neededKiB)], null, AbortSignal.any([signal, limit]));
   } catch (error) {
     throw limit.aborted && !signal.aborted ? silentMachine(withinMs) : error;
   }

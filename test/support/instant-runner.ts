@@ -33,7 +33,7 @@ export function instantTransport({ content, connect, answer }: InstantRunner): T
 
 function probed(hash: string): RemoteProcess {
   const process = newProcess();
-  for (const line of ['home /home/me', 'os Linux', 'arch x86_64', `hash ${hash}`, 'node v24.1.0 /usr/bin/node', 'end yes'])
+  for (const line of ['home /home/me', 'os Linux', 'arch x86_64', `hash ${hash}`, 'node v24.1.0 /usr/bin/node', 'works /usr/bin/node', 'end yes'])
     process.stdout.write(`gpu-run ${line}\n`);
   process.end();
   return process;

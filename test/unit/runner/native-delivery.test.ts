@@ -56,12 +56,14 @@ const probeOf = (more: Partial<Probe> = {}): Probe => ({
   os: 'Linux',
   arch: 'x86_64',
   libc: '',
-  diskFreeKiB: null,
   runnerHash: null,
   hasNvidia: true,
   nativeHash: null,
   nodes: [],
-  noExec: false,
+  node: null,
+  place: null,
+  small: [],
+  noExec: [],
   ...more,
 });
 const deliver = (more: Partial<Probe> = {}) => deliverNative(transport, probeOf(more), { cache, pins }, signal);
