@@ -62,7 +62,10 @@ export interface TestMachineOptions {
 }
 
 /** A machine's folder in a temp folder. Disposing it ends every process that belongs to it. */
-export function createMachine(script: string, { env = process.env, node = process.env['TEST_RUNNER_NODE'] ?? process.execPath }: TestMachineOptions = {}): TestMachine {
+export function createMachine(
+  script: string,
+  { env = process.env, node = process.env['TEST_RUNNER_NODE'] ?? process.execPath }: TestMachineOptions = {},
+): TestMachine {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'gpu-run-machine-')));
   const workdir = join(root, 'workdir');
   mkdirSync(workdir);
