@@ -9,6 +9,7 @@ import { followWithEarlier } from './follow-earlier.ts';
 import { followFrom } from './follow-from.ts';
 import { type FollowInput, refuseJoined } from './follow-input.ts';
 import type { OnJobEvent } from './job-event.ts';
+import { sendMetrics } from './mlflow-send.ts';
 import { isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { replayCopy } from './replay-copy.ts';
 
@@ -17,13 +18,13 @@ export async function follow(input: FollowInput, context: RunContext, onEvent: O
   const job = context.ledger.getJob(input.jobId);
   if (job === null) throw new GpuRunError('not-found', `There is no job '${input.jobId}'.`);
   const machine = machineOf(job, context);
-  if (machine.state === 'gone') return replayCopy(job, input, context, onEvent);
+  if (machine.state === 'gone') return replay(job, input, context, onEvent);
   let first: ReachedMachine;
   try {
     first = await reachOrLose(machine, context);
   } catch (error) {
     if (!isGone(error)) throw error;
-    return replayCopy(context.ledger.getJob(job.id) ?? job, input, context, onEvent);
+    return replay(context.ledger.getJob(job.id) ?? job, input, context, onEvent);
   }
   if (attemptStart(job).records > 0) return followWithEarlier({ job, machine, first }, input, context, onEvent);
   let start: Record<LogStream, number>;
@@ -36,6 +37,12 @@ export async function follow(input: FollowInput, context: RunContext, onEvent: O
   const { follow: goesOn, streams = 'both', stamped = false } = input;
   const from = { job, machine, logOffset: start.out, errOffset: start.err, record: 0, follow: goesOn, first, streams, stamped };
   return followFrom(from, context, onEvent);
+}
+
+/** What MLflow has not heard of yet is here as well. */
+async function replay(job: JobEntry, input: FollowInput, context: RunContext, onEvent: OnJobEvent): Promise<JobEntry> {
+  await using _sent = input.follow ? sendMetrics(job, context) : null;
+  return await replayCopy(job, input, context, onEvent);
 }
 
 async function startOffsets(runner: RunnerClient, input: FollowInput): Promise<Record<LogStream, number>> {
