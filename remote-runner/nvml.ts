@@ -124,7 +124,7 @@ function openDevice(calls: NvmlCalls, index: number, xids: Xids | null): Device 
         powerWatts: thousandth(integer(calls.power)),
         temperatureC: integer(calls.temperature, 0),
         smClockMhz: integer(calls.clock, smClock),
-        throttle: throttleReasons(long(calls.throttle) ?? 0),
+        throttle: throttleReasons(ask(calls.throttle, 8, (bytes) => bytes.readUInt32LE()) ?? 0),
         xid: handle === null ? null : (xids?.newest(handle) ?? null),
         ...slow,
       };

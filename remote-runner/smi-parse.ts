@@ -75,7 +75,7 @@ export function parseGpuLine(line: string, { columns }: Query): GpuSample | null
     temperatureC: number('temperature'),
     smClockMhz: number('smClock'),
     smClockMaxMhz: number('smClockMax'),
-    throttle: /^0x[0-9a-f]{1,16}$/i.test(throttle) ? throttleReasons(Number(throttle)) : [],
+    throttle: /^0x[0-9a-f]{1,16}$/i.test(throttle) ? throttleReasons(Number(`0x${throttle.slice(2).slice(-8)}`)) : [],
     eccUncorrected: number('eccUncorrected'),
     xid: null,
   };

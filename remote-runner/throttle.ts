@@ -13,6 +13,7 @@ const bits: readonly (readonly [number, ThrottleReason])[] = [
   [0x100, 'display-clocks'],
 ];
 
+/** `mask`: its lower 32 bits; none of the others has a meaning so far. */
 export function throttleReasons(mask: number): ThrottleReason[] {
   return Number.isSafeInteger(mask) ? bits.flatMap(([bit, reason]) => ((mask & bit) === 0 ? [] : [reason])) : [];
 }
