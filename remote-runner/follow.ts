@@ -4,6 +4,7 @@ import type { Call } from '../src/protocol/call-state.ts';
 import type { Calls } from '../src/protocol/calls.ts';
 import { blockBytes } from '../src/protocol/frame.ts';
 import type { JobRecord } from '../src/protocol/job.ts';
+import type { LogStream } from '../src/protocol/log.ts';
 import { type Logs, openLogs } from './follow-logs.ts';
 import { fileSize } from './job-files.ts';
 import { wholeRecords } from './journal.ts';
@@ -17,7 +18,7 @@ const heartbeatMs = 5_000;
 export async function follow(call: Call, machine: MachineFolder): Promise<Calls['follow']['result']> {
   const params = call.params as Calls['follow']['params'];
   const job = existingJob(machine, params.id);
-  checkPlace(params, fileSize(job.log));
+  checkPlace(params, { out: fileSize(job.log), err: fileSize(job.err) });
   const wake = wakeOn([job.path], briskly);
   const logs = openLogs(call, params, job);
   try {
@@ -28,11 +29,15 @@ export async function follow(call: Call, machine: MachineFolder): Promise<Calls[
   }
 }
 
-function checkPlace({ logOffset, errOffset = 0, times, record, follow: goesOn }: Calls['follow']['params'], size: number): void {
+function checkPlace({ logOffset, errOffset = 0, times, record, follow: goesOn }: Calls['follow']['params'], size: Readonly<Record<LogStream, number>>): void {
   for (const offset of [logOffset, errOffset, times?.out ?? 0, times?.err ?? 0])
     if (!Number.isSafeInteger(offset) || offset < 0) throw new RunnerError('bad-input', `${offset} is no offset in a log: it counts bytes from 0.`);
   const comesBack = goesOn && record > 0;
-  if (logOffset > size && !comesBack) throw new RunnerError('bad-input', `The log has ${size} bytes; there is no offset ${logOffset} in it.`);
+  for (const [offset, bytes] of [
+    [logOffset, size.out],
+    [errOffset, size.err],
+  ] as const)
+    if (offset > bytes && !comesBack) throw new RunnerError('bad-input', `The log has ${bytes} bytes; there is no offset ${offset} in it.`);
   if (!Number.isSafeInteger(record) || record < 0) throw new RunnerError('bad-input', `${record} is no record's number.`);
 }
 

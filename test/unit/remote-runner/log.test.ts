@@ -176,6 +176,8 @@ describe('stdout and stderr apart', () => {
     expect([later.out.toString('latin1'), later.err.toString('latin1')]).toEqual(['out\n', 'err\n\xff\0']);
     expect((await client.call('seek', { id: spec.id, stream: 'err', sinceMs: null, lines: 2 })).offset).toBe(8);
 
+    await expect(followStreams(client, { id: spec.id, logOffset: 0, errOffset: err.length + 1 })).rejects.toMatchObject({ code: 'bad-input' });
+
     const unknown = specOf(['no-such-program'], { splitLog: true });
     await client.call('submit', { spec: unknown });
     expect((await followStreams(client, { id: unknown.id, logOffset: 0, errOffset: 0 })).err.toString()).toContain('no-such-program: command not found');
