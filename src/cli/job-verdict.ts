@@ -41,8 +41,13 @@ export function verdictOf(job: JobEntry, leftovers: readonly string[]): Verdict 
   if (leftovers.length > 0) return { exitCode, failure: stillBilling(leftovers) };
   // A job that was cut short may well have ended with 0 once it had saved its work: it is not done all the same.
   if (job.end === null || (job.end.code !== null && !cutShort.has(job.end.reason))) return { exitCode, failure: null };
-  const hints = [whatHelps[job.end.reason] ?? `gpu-run logs ${job.id}   shows what it wrote`];
+  const hints = [helpFor(job, job.end.reason) ?? `gpu-run logs ${job.id}   shows what it wrote`];
   return { exitCode, failure: new GpuRunError(endCodes[job.end.reason], `${endLine(job)}.`, { hints }) };
+}
+
+function helpFor({ attempts }: JobEntry, reason: EndReason): string | undefined {
+  const again = (reason === 'preempted' || reason === 'lost') && attempts === 1;
+  return again ? `${whatHelps[reason]}; with retry: in gpu-run.yaml that happens by itself` : whatHelps[reason];
 }
 
 /** @param leftovers in words, with the command that ends each */

@@ -1,5 +1,6 @@
 /** `sync NAME`, and the first half of `train`: code and data to the machine, what changed and nothing else. */
 import type { SyncSettings } from '../config/settings.ts';
+import { checkpointFolder } from '../protocol/checkpoint-folder.ts';
 import { globalExcludesFile, hasTracked } from '../sync/git.ts';
 import { pushProject } from '../sync/push.ts';
 import type { RunContext } from './context.ts';
@@ -18,7 +19,7 @@ export interface SyncTotals {
 export interface PushInput {
   readonly name: string;
   readonly sync: SyncSettings;
-  /** Relative to the workdir; a push neither sends them nor touches what is there. */
+  /** Relative to the workdir; a push neither sends them nor touches what is there. Nor does it touch what a job has written to its checkpoints. */
   readonly outputs: readonly string[];
 }
 
@@ -42,7 +43,7 @@ export async function pushAll(reached: ReachedMachine, sync: SyncSettings, outpu
   const { warnings, ...totals } = await pushProject(project, {
     open: (op, params) => reached.runner.open(op, params),
     cacheFolder: home.sync,
-    outputs,
+    outputs: [...new Set([...outputs, checkpointFolder(outputs)])],
     signal,
     onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' }),
   });

@@ -10,9 +10,11 @@ export default class Sync extends BaseCommand {
 
   async run(): Promise<number> {
     const { args, flags } = await this.parse(Sync);
-    const { name, sync, outputs, folder } = await this.settings({ ...flags, ...args });
+    const { name, sync, outputs, folder, retry } = await this.settings({ ...flags, ...args });
     const { push } = await import('../../workflows/push.ts');
-    const totals = await this.withContext({ folder }, (context) => push({ name, sync, outputs }, context));
+    const totals = await this.withContext({ folder }, (context) =>
+      push({ name, sync, outputs: [...outputs, ...(retry.resumeFrom === null ? [] : [retry.resumeFrom])] }, context),
+    );
     return this.finish({ sync: totals }, renderSync(totals));
   }
 }

@@ -86,11 +86,12 @@ function gapLine({ stream, from, to }: Extract<JobEvent, { readonly type: 'gap' 
 
 /** `job-20261121-k3v9xq ended with exit code 0 after 12s on local (cost $0.00)`. `where` and the cost are left out where they are not known. */
 export function endLine(job: JobEntry, where: string | null = null, usd: number | null = null): string {
+  const nth = job.attempts > 1 ? ` in attempt ${job.attempts}` : '';
   const took = job.startedAt === null || job.endedAt === null ? '' : ` after ${shortSpan((job.endedAt - job.startedAt) / 1000)}`;
   const place = where === null ? '' : ` on ${where}`;
   const cost = usd === null ? '' : ` (cost ${formatUsd(usd)})`;
   const detail = job.end?.detail ? `: ${job.end.detail}` : '';
-  return harmless(`${job.id} ${howItStands(job)}${took}${place}${cost}${detail}`);
+  return harmless(`${job.id} ${howItStands(job)}${nth}${took}${place}${cost}${detail}`);
 }
 
 /** Short jobs are told apart by tenths. */

@@ -113,7 +113,7 @@ test.each([
 
 test.each([0, 143, null])('a preempted job is not done, whatever it ended with: %s', (code) => {
   const { failure } = verdictOf(jobEntry({ code, reason: 'preempted' }), []);
-  expect(failure).toMatchObject({ code: 'preempted', hints: ['gpu-run train   starts it again'] });
+  expect(failure).toMatchObject({ code: 'preempted', hints: ['gpu-run train   starts it again; with retry: in gpu-run.yaml that happens by itself'] });
 });
 
 test.each([

@@ -1,9 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { RunnerClient } from '../../../src/runner/client.ts';
 import { hasTracked } from '../../../src/sync/git.ts';
+import type { RunContext } from '../../../src/workflows/context.ts';
+import { pushAll } from '../../../src/workflows/push.ts';
+import type { ReachedMachine } from '../../../src/workflows/reach-machine.ts';
+import { buildRunner, createMachine } from '../../support/runner.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -24,4 +29,59 @@ test('outputs that git tracks are told from those that it does not', () => {
   expect(hasTracked(folder, 'out puts')).toBe(true);
   expect(hasTracked(join(folder, 'sub'), 'runs')).toBe(true);
   expect(hasTracked(folder, 'nowhere')).toBe(false);
+});
+
+const write = (top: string, path: string, text: string) => {
+  mkdirSync(join(top, path, '..'), { recursive: true });
+  writeFileSync(join(top, path), text);
+};
+
+/** A project, and a machine to which it is pushed. */
+async function projectAndMachine(outputs: readonly string[]) {
+  const machine = createMachine(buildRunner(join(folder, 'runner')));
+  const runner: RunnerClient = await machine.connect();
+  const code = join(folder, 'code');
+  mkdirSync(code);
+  const reached = { machine: { name: 'cats' }, runner } as unknown as ReachedMachine;
+  const context = {
+    reporter: { report: () => {} },
+    signal: new AbortController().signal,
+    home: { root: join(folder, 'home'), sync: join(folder, 'home/sync') },
+  } as unknown as RunContext;
+  return {
+    machine,
+    code,
+    push: () => pushAll(reached, { code, exclude: [], data: [] }, outputs, context),
+    there: (path: string) => readFileSync(join(machine.workdir, path), 'utf8'),
+    [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
+  };
+}
+
+test('what a job has written to its checkpoints is left as it is', async () => {
+  await using both = await projectAndMachine(['saved']);
+  const { machine, code, push, there } = both;
+  write(code, 'train.py', '1');
+  write(code, 'saved/checkpoints/start.pt', 'of the user');
+  await push();
+  for (const path of ['saved/checkpoints/start.pt', 'saved/checkpoints/last.pt']) write(machine.workdir, path, 'of the job');
+  write(code, 'saved/checkpoints/start.pt', 'of the user, again');
+  rmSync(join(code, 'train.py'));
+  await push();
+  rmSync(join(code, 'saved'), { recursive: true });
+  await push();
+  for (const path of ['saved/checkpoints/start.pt', 'saved/checkpoints/last.pt']) expect(there(path)).toBe('of the job');
+});
+
+test('nor where they are among no outputs, and what the user has there is sent', async () => {
+  await using both = await projectAndMachine([]);
+  const { machine, code, push, there } = both;
+  write(code, 'checkpoints/start.pt', 'of the user');
+  await push();
+  expect(there('checkpoints/start.pt')).toBe('of the user');
+  for (const path of ['checkpoints/start.pt', 'checkpoints/last.pt']) write(machine.workdir, path, 'of the job');
+  write(code, 'checkpoints/start.pt', 'of the user, again');
+  await push();
+  rmSync(join(code, 'checkpoints'), { recursive: true });
+  await push();
+  for (const path of ['checkpoints/start.pt', 'checkpoints/last.pt']) expect(there(path)).toBe('of the job');
 });
