@@ -21,7 +21,7 @@ const nasty = `</svg><script>alert(1)</script>"'&\u001b[2J\u202e`;
 describe('on the terminal', () => {
   test('figures, then advice with its evidence', () => {
     expect(renderReport(exampleReport(), view).split('\n')).toEqual([
-      'job-20261121-k3v9xq ended with exit code 0 after 58m 25s on gcp (cost $4.07)',
+      'job-20261121-k3v9xq ended with exit code 0 in attempt 2 after 58m 25s on gcp (cost $4.07)',
       '',
       'GPU                      BUSY  MEDIAN  IDLE   MEMORY PEAK         POWER  MAX °C',
       '0 NVIDIA A100-SXM4-80GB  57 %    86 %  34 %  30GB of 86GB  238 of 400 W      69',

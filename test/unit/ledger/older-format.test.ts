@@ -79,7 +79,7 @@ test('opens, keeps every entry, costs what it cost before, and takes new ones', 
       { id: 'dogs-1', state: 'ready', endedAt: null, rule: { minimumSeconds: 0, incrementSeconds: 0 }, priceSource: 'list', priceAsOf: start - 60_000 },
     ]);
     expect(ledger.jobSpans()).toEqual([
-      { id: 'job-1', machineId: 'cats-1', startedAt: start + hour, endedAt: start + 2 * hour, user: 'ada', branch: null, commit: null },
+      { id: 'job-1', machineId: 'cats-1', startedAt: start + hour, endedAt: start + 2 * hour, user: 'ada', branch: null, commit: null, share: 1 },
     ]);
     const context = { ledger, clock: { now: () => start + 10 * hour, sleep: () => Promise.resolve() } };
     expect(reportCost({ by: 'machine', since: null }, context).items.map(({ key, usd }) => [key, Math.round(usd * 100)])).toEqual([
