@@ -17,9 +17,9 @@ export function adviceFor(facts: Evidence): Advice[] {
 }
 
 /** What the report would like to say and can't. */
-export function unknownOf({ machine, job, gpus, host, times, training }: Evidence): string[] {
+export function unknownOf({ machine, gpus, host, times, training }: Evidence): string[] {
   const unknown: string[] = [];
-  if (job.startedAt === null) return ['the command has not run: there is nothing to judge'];
+  if (times.run === 0) return ['the command has not run: there is nothing to judge'];
   if (host === null) unknown.push('GPUs and host were not watched: nothing is known of their use');
   else if (gpus.length === 0) unknown.push(machine.offer.gpu === null ? 'the machine has no GPU' : 'the GPUs could not be read: nothing is known of their use');
   else if (gpus.every(({ utilizationMean }) => utilizationMean === null)) unknown.push('the driver does not tell how busy the GPUs were');

@@ -58,6 +58,8 @@ export interface TimeFigures {
   readonly setup: number;
   /** While the command itself ran, all attempts. */
   readonly run: number;
+  /** From the end of an attempt to the beginning of the next. */
+  readonly between: number;
   /** Of `run`: how long GPUs and host were watched. */
   readonly watched: number;
   readonly longestSilence: number | null;

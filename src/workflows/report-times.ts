@@ -10,10 +10,13 @@ interface Stretch {
   readonly to: number;
 }
 
-/** While the command itself ran, one stretch an attempt; a job that is still running runs until its newest record. */
-export function runStretches(records: readonly JobRecord[]): Stretch[] {
+/**
+ * While the command itself ran, one stretch an attempt.
+ * @param until up to when a job is looked at that has not ended, milliseconds on the machine; null: up to its newest record
+ */
+export function runStretches(records: readonly JobRecord[], until: number | null): Stretch[] {
   const joined: Stretch[] = [];
-  for (const { from, to, state } of stretches(records)) {
+  for (const { from, to, state } of stretches(records, until)) {
     const last = joined.at(-1);
     if (state === 'running') joined.push({ from, to });
     else if (state === 'cancelling' && last?.to === from) joined[joined.length - 1] = { from: last.from, to };
@@ -50,9 +53,9 @@ export function timeFigures(
   records: readonly JobRecord[],
   watched: readonly TelemetrySpan[],
   { job, machine, jobs }: { readonly job: JobEntry; readonly machine: MachineEntry; readonly jobs: readonly JobEntry[] },
-  silence: number | null,
+  { silence, until }: { readonly silence: number | null; readonly until: number | null },
 ): TimeFigures {
-  const all = stretches(records);
+  const all = stretches(records, until);
   const spent = (state: string) => all.reduce((sum, each) => sum + (each.state === state ? (each.to - each.from) / 1000 : 0), 0);
   const first = machine.forOneJob && machine.readyAt !== null && jobs.every(({ createdAt }) => createdAt >= job.createdAt);
   return {
@@ -61,6 +64,7 @@ export function timeFigures(
     queue: spent('queued'),
     setup: spent('setup'),
     run: spent('running') + spent('cancelling'),
+    between: spent('ended'),
     watched: secondsOf(watched),
     longestSilence: silence,
   };
@@ -90,8 +94,9 @@ function unionSeconds(checkpoints: readonly Checkpoint[]): number {
   return total / 1000;
 }
 
-function stretches(records: readonly JobRecord[]): (Stretch & { readonly state: string })[] {
+function stretches(records: readonly JobRecord[], until: number | null): (Stretch & { readonly state: string })[] {
   const states = records.flatMap((record) => (record.type === 'state' ? [record] : []));
-  const end = records.reduce((latest, { t }) => Math.max(latest, t), 0);
+  const newest = records.reduce((latest, { t }) => Math.max(latest, t), 0);
+  const end = states.at(-1)?.state === 'ended' ? (states.at(-1)?.t ?? newest) : Math.max(newest, until ?? 0);
   return states.map(({ t, state }, at) => ({ state, from: t, to: Math.max(t, states[at + 1]?.t ?? end) }));
 }

@@ -23,19 +23,24 @@ export async function report(jobId: string, context: RunContext): Promise<JobRep
   const known = context.ledger.getJob(jobId);
   if (known === null) throw new GpuRunError('not-found', `There is no job '${jobId}'.`, { hints: ['gpu-run status --all   lists jobs'] });
   const machine = machineOf(known, context);
-  const job = await fetchMissing(known, machine, context);
+  const { job, until } = await fetchMissing(known, machine, context);
   if (!hasCopy(context.home.jobs, job.id) && job.state === 'ended') {
     throw new GpuRunError('lost', `The machine of ${job.id} is gone, and nobody followed the job from this computer: there is nothing to report on.`);
   }
-  return reportFromCopy(job, context.ledger.get(machine.id) ?? machine, context);
+  return reportFromCopy(job, context.ledger.get(machine.id) ?? machine, context, until);
 }
 
-/** From what is on this computer, at once. */
-export function reportFromCopy(job: JobEntry, machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'clock' | 'home'>): JobReport {
+/** From what is on this computer, at once. @param until as in `ReportParts` */
+export function reportFromCopy(
+  job: JobEntry,
+  machine: MachineEntry,
+  context: Pick<RunContext, 'ledger' | 'clock' | 'home'>,
+  until: number | null = null,
+): JobReport {
   const records = [...copiedRecords(context.home.jobs, job.id)];
   const jobs = context.ledger.listJobs({ machineId: machine.id });
   const marks = (['out', 'err'] as const).flatMap((stream) => [...copiedMarks(context.home.jobs, job.id, stream)]);
-  return reportOn({ job, machine, jobs, records, writtenAt: marks.map(([, at]) => at), usd: costOfAttempts(job, machine, context).usd });
+  return reportOn({ job, machine, jobs, records, until, writtenAt: marks.map(([, at]) => at), usd: costOfAttempts(job, machine, context).usd });
 }
 
 export interface ReportParts {
@@ -44,18 +49,20 @@ export interface ReportParts {
   /** All of the machine, this one among them. */
   readonly jobs: readonly JobEntry[];
   readonly records: readonly JobRecord[];
+  /** Up to when its records are known, milliseconds since the epoch; absent or null: to the newest. */
+  readonly until?: number | null;
   /** When it wrote something, milliseconds since the epoch on the machine; empty: that is not known. */
   readonly writtenAt?: readonly number[];
   /** What the job cost. */
   readonly usd: number;
 }
 
-export function reportOn({ job, machine, jobs, records, writtenAt = [], usd }: ReportParts): JobReport {
-  const runs = runStretches(records);
+export function reportOn({ job, machine, jobs, records, until = null, writtenAt = [], usd }: ReportParts): JobReport {
+  const runs = runStretches(records, until);
   const spans = spansWhileRunning(spansOf(records), runs);
   const gpus = gpuFigures(spans);
   const training = trainingFigures(records);
-  const times = timeFigures(records, spans, { job, machine, jobs }, longestSilence(runs, writtenAt));
+  const times = timeFigures(records, spans, { job, machine, jobs }, { silence: longestSilence(runs, writtenAt), until });
   const evidence: Evidence = {
     job,
     machine,
@@ -83,22 +90,28 @@ function costFigures(job: JobEntry, { offer }: MachineEntry, gpus: readonly GpuF
   };
 }
 
+interface Fetched {
+  readonly job: JobEntry;
+  readonly until: number | null;
+}
+
 /** What has been written since and nobody here has followed. A report on what is here is better than none. */
-async function fetchMissing(job: JobEntry, machine: MachineEntry, context: RunContext): Promise<JobEntry> {
+async function fetchMissing(job: JobEntry, machine: MachineEntry, context: RunContext): Promise<Fetched> {
   const { jobs } = context.home;
   const last = lastCopiedRecord(jobs, job.id);
   const isWhole = last?.type === 'state' && last.state === 'ended' && last.n > attemptStart(job).records;
-  if (isWhole || machine.state !== 'ready') return job;
+  if (isWhole || machine.state !== 'ready') return { job, until: null };
   const limited: RunContext = { ...context, signal: AbortSignal.any([context.signal, AbortSignal.timeout(fetchWithinMs)]) };
   try {
     const first = await reachOrLose(machine, limited);
     const places = { logOffset: copiedBytes(jobs, job.id, 'out'), errOffset: copiedBytes(jobs, job.id, 'err'), record: last?.n ?? 0 };
-    return await followFrom({ job, machine, ...places, follow: false, first }, limited, () => {});
+    const now = await followFrom({ job, machine, ...places, follow: false, first }, limited, () => {});
+    return { job: now, until: now.state === 'ended' ? null : context.clock.now() };
   } catch (error) {
     if (context.signal.aborted) throw error;
     const { message } = toGpuRunError(error);
     const here = last === null ? 'nothing of it is here' : 'this is from what is here';
     context.reporter.report({ type: 'note', level: 'warn', text: `What ${job.id} wrote last could not be fetched, ${here}: ${message}` });
-    return isGone(error) ? (context.ledger.getJob(job.id) ?? job) : job;
+    return { job: isGone(error) ? (context.ledger.getJob(job.id) ?? job) : job, until: null };
   }
 }

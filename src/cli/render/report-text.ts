@@ -69,9 +69,16 @@ function hostLine({ host }: JobReport): Line | null {
 }
 
 function timeLine({ times, attempts }: JobReport): Line {
-  const { startUp, sync, queue, setup, run, longestSilence } = times;
+  const { startUp, sync, queue, setup, run, between, longestSilence } = times;
   const part = (name: string, seconds: number | null) => (seconds === null || seconds < 0.5 ? [] : [`${name} ${span(seconds)}`]);
-  const parts = [...part('machine', startUp), ...part('sync', sync), ...part('queue', queue), ...part('setup', setup), `run ${span(run)}`];
+  const parts = [
+    ...part('machine', startUp),
+    ...part('sync', sync),
+    ...part('queue', queue),
+    ...part('setup', setup),
+    `run ${span(run)}`,
+    ...part('between attempts', between),
+  ];
   const more = [
     ...(attempts > 1 ? [`${attempts} attempts`] : []),
     ...(longestSilence === null || longestSilence < 1 ? [] : [`longest silence ${span(longestSilence)}`]),

@@ -117,6 +117,31 @@ describe('figures', () => {
     expect(silence()).toBeNull();
   });
 
+  test('attempts on several machines, and a job that still runs', () => {
+    const ended = (at: number): Entry => [at, endRecord(143)];
+    const { times, attempts } = reportOf([
+      [0, stateRecord('queued')],
+      [10, stateRecord('running')],
+      ended(110),
+      [400, stateRecord('queued')],
+      [405, stateRecord('running')],
+      ended(505),
+    ]);
+    expect(times).toMatchObject({ run: 200, between: 290, queue: 15 });
+    expect(attempts).toBe(2);
+    const entries: Entry[] = [
+      [0, stateRecord('setup')],
+      [60, stateRecord('running')],
+      [90, metricRecord({ loss: 1 }, 1)],
+    ];
+    expect(reportOf(entries).times).toMatchObject({ setup: 60, run: 30 });
+    expect(reportOf(entries, { until: began + 100_000 }).times).toMatchObject({ setup: 60, run: 40 });
+    expect(reportOf(entries.slice(0, 1), { until: began + 5_000 })).toMatchObject({
+      times: { setup: 5, run: 0 },
+      unknown: ['the command has not run: there is nothing to judge'],
+    });
+  });
+
   test('no records at all: nothing is known, and nothing is advised', () => {
     const { asOf, gpus, host, advice, unknown, training } = reportOf([]);
     expect({ asOf, gpus, host, advice }).toEqual({ asOf: null, gpus: [], host: null, advice: [] });
