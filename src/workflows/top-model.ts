@@ -47,6 +47,8 @@ const mostPoints = 2_000;
 const mostCurves = 50;
 /** How fast it is now, not how fast it was in the beginning. */
 const recentRecords = 200;
+/** Of each the first record, whose time is that of its beginning. */
+const recentEpochs = 10;
 
 export interface TopModel {
   apply(event: TopEvent): void;
@@ -111,25 +113,24 @@ function createTold(): Told {
   const last: Record<string, number> = {};
   const curves = new Map<string, Point[]>();
   let recent: MetricRecord[] = [];
+  let epochs: MetricRecord[] = [];
   let count = 0;
   let step: number | null = null;
   let epoch: number | null = null;
   let lines: string[] = [];
   return {
     record(record) {
-      if (record.type === 'state' && record.state === 'running') recent = []; // another attempt
+      if (record.type === 'state' && record.state === 'running') recent = epochs = []; // another attempt
       if (record.type !== 'metric') return;
       count += 1;
+      if (record.epoch !== null && record.epoch !== epochs.at(-1)?.epoch) epochs = [...epochs.slice(-recentEpochs), record];
       step = record.step ?? step;
       epoch = record.epoch ?? epoch;
       recent = [...recent.slice(-(recentRecords - 1)), record];
       for (const [name, value] of Object.entries(record.values)) {
         if (!(name in last) && curves.size >= mostCurves) continue;
         last[name] = value;
-        const points = curves.get(name) ?? [];
-        points.push([record.step ?? count, value]);
-        // Every second one goes: the whole course stays in sight.
-        curves.set(name, points.length > mostPoints ? points.filter((_, at) => at % 2 === 0 || at > mostPoints - 100) : points);
+        curves.set(name, withPoint(curves.get(name) ?? [], [record.step ?? count, value]));
       }
     },
     log(name, bytes) {
@@ -139,7 +140,7 @@ function createTold(): Told {
       lines = [...lines, ...parts.slice(-mostLines).map((line) => line.slice(-longestLine))].slice(-mostLines);
     },
     training() {
-      const epochsPerSecond = rateOf([recent], (record) => record.epoch);
+      const epochsPerSecond = rateOf([epochs], (record) => record.epoch);
       return {
         last,
         step,
@@ -156,6 +157,12 @@ function createTold(): Told {
         .filter((line, at, all) => at < all.length - 2 || line !== '')
         .map(asOnTerminal),
   };
+}
+
+/** When there are too many, every second one goes: the whole course stays in sight. */
+function withPoint(points: Point[], point: Point): Point[] {
+  points.push(point);
+  return points.length > mostPoints ? points.filter((_, at) => at % 2 === 0 || at > mostPoints - 100) : points;
 }
 
 /** What a carriage return has written over is gone, colours are left out. */

@@ -60,6 +60,15 @@ test('curves are thinned out, and keep their beginning and their end', () => {
   ]);
 });
 
+test('seconds an epoch: from the beginnings of epochs, however many steps lie between', () => {
+  const model = watched();
+  model.apply({ type: 'job', id: 'job-1' });
+  for (let n = 1; n <= 2_500; n++) {
+    model.apply({ type: 'record', record: { n, t: noon + n * 100, type: 'metric', values: {}, step: n, epoch: Math.ceil(n / 1000), source: 'json', at: 0 } });
+  }
+  expect(model.view()?.training).toMatchObject({ secondsPerEpoch: 100, stepsPerSecond: 10, epoch: 3 });
+});
+
 describe('how much longer', () => {
   const view = topView();
   const job = { ...(view.job as NonNullable<TopView['job']>), command: jobEntry(null).command };
