@@ -6,7 +6,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { Call } from '../src/protocol/call-state.ts';
 import type { Calls } from '../src/protocol/calls.ts';
 import { magicLine } from '../src/protocol/magic.ts';
-import { type CallHandler, Peer, type Write } from '../src/protocol/peer.ts';
+import { beatEveryMs, type CallHandler, Peer, type Write } from '../src/protocol/peer.ts';
 import { arm } from './arm.ts';
 import { crc32 } from './checksum.ts';
 import { follow } from './follow.ts';
@@ -15,6 +15,7 @@ import { cancel, listJobs, shutDown, submit } from './job-calls.ts';
 import { machineFacts } from './machine-facts.ts';
 import { type MachineFolder, prepareMachineFolder } from './machine-folder.ts';
 import { preflight } from './preflight.ts';
+import { watchPresence } from './presence.ts';
 import { explainSystemError, RunnerError } from './runner-error.ts';
 import { seek } from './seek.ts';
 import { createStarter, type Starter } from './start-serve.ts';
@@ -60,12 +61,14 @@ export async function connect(machine: MachineFolder, { input, output, script, v
     }
   };
   const peer = new Peer(writerTo(output), answerCall, crc32);
+  const presence = watchPresence(beatEveryMs);
   const ensuring = setInterval(() => attempt(() => prepared && ensure()), ensureEveryMs);
   try {
     output.write(magicLine({ version, isWatched: armedOrder(machine) !== null }));
     attempt(prepare);
-    await Promise.race([feedAll(input, peer), closed(output)]);
+    await Promise.race([feedAll(input, peer, presence.heard), closed(output), presence.gone]);
   } finally {
+    presence.end();
     clearInterval(ensuring);
     peer.close(new RunnerError('connection', 'The client is gone.'));
   }
@@ -104,8 +107,11 @@ function answerTable(machine: MachineFolder, serving: Starter, watching: Starter
   return Object.assign(Object.create(null) as Record<string, Answer>, own, Object.fromEntries(sync));
 }
 
-async function feedAll(input: Readable, peer: Peer): Promise<void> {
-  for await (const chunk of input) await peer.feed(chunk as Uint8Array);
+async function feedAll(input: Readable, peer: Peer, onBytes: () => void): Promise<void> {
+  for await (const chunk of input) {
+    onBytes();
+    await peer.feed(chunk as Uint8Array);
+  }
 }
 
 /** Nobody reads any more. */

@@ -33,6 +33,9 @@ export type Write = (...parts: readonly Uint8Array[]) => Promise<void>;
 /** So much is cheaper to copy than to send on its own. */
 const joinedBytes = 8 * 1024;
 
+/** Milliseconds between the signs of life of whoever opens calls; who answers them may go after three that did not come. */
+export const beatEveryMs = 10_000;
+
 /** Calls count from 1. */
 const beatId = 0;
 

@@ -5,7 +5,7 @@ import { type Part, PeerClosedError, RemoteError } from '../protocol/call-state.
 import type { CallName, Calls } from '../protocol/calls.ts';
 import { DamagedFrameError, FrameError } from '../protocol/frame.ts';
 import { type Introduction, MagicScanner } from '../protocol/magic.ts';
-import { type OpenCall, Peer, type Write } from '../protocol/peer.ts';
+import { beatEveryMs, type OpenCall, Peer, type Write } from '../protocol/peer.ts';
 import type { RemoteProcess, Transport } from '../transport/transport.ts';
 import type { InstalledRunner } from './install.ts';
 import { firstWordWithinMs, silentMachine } from './silence.ts';
@@ -45,7 +45,9 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
       return error instanceof FrameError ? brokenProtocol(error, scanner, said) : describeEnd(remote, scanner, said, signal);
     },
   );
+  let beating: NodeJS.Timeout | undefined;
   const closing = over.then((reason) => {
+    clearInterval(beating);
     onFailure(reason);
     peer.close(reason);
     remote.kill();
@@ -56,6 +58,9 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
   }, withinMs);
 
   const { version, isWatched } = await introduced.finally(() => clearTimeout(silent));
+  // The runner can't see that we are gone when a network swallows our goodbye: it ends when it hears nothing.
+  beating = setInterval(() => peer.beat().catch(() => {}), beatEveryMs);
+  beating.unref();
   return {
     version,
     isWatched,
@@ -63,6 +68,7 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
     open: (op, params) => openMapped(peer, op, params),
     close: async () => {
       peer.close(new GpuRunError('connection', 'The connection to the runner was closed.'));
+      clearInterval(beating);
       remote.stdin.end();
       remote.stdout.destroy(); // what is still on its way is of no use to anybody
       remote.kill();

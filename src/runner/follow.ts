@@ -2,7 +2,6 @@
  * Follows a job over dropped connections: every byte of the log once and in order, every record once. May import core, protocol
  * and the client.
  */
-import type { Clock } from '../core/clock.ts';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { Block, Part } from '../protocol/call-state.ts';
 import { FrameError } from '../protocol/frame.ts';
@@ -11,6 +10,7 @@ import { type FollowEvent, parseFollowEvent } from '../protocol/job-parse.ts';
 import type { LogStream, TimeMark } from '../protocol/log.ts';
 import type { OpenCall } from '../protocol/peer.ts';
 import type { RunnerClient } from './client.ts';
+import { createOutage, type OutageOptions } from './outage.ts';
 
 export type FollowPart =
   | { readonly type: 'log'; readonly stream: LogStream; readonly offset: number; readonly bytes: Uint8Array }
@@ -20,12 +20,11 @@ export type FollowPart =
   | { readonly type: 'gap'; readonly stream: LogStream; readonly from: number; readonly to: number }
   | { readonly type: 'record'; readonly record: JobRecord };
 
-export interface FollowOptions {
+export interface FollowOptions extends OutageOptions {
   /** A new connection. What it throws ends the following, unless it is `connection`: then it is tried again. */
   readonly connect: () => Promise<RunnerClient>;
   /** Gives up the connection that broke, before `connect` is called again. */
   readonly release: () => PromiseLike<void>;
-  readonly jobId: string;
   /** The first byte of the log that is wanted. */
   readonly logOffset: number;
   /** The same for stderr, of a job that keeps it apart; absent: 0. */
@@ -36,25 +35,17 @@ export interface FollowOptions {
   readonly record: number;
   /** false: only what is there now. */
   readonly follow: boolean;
-  readonly clock: Clock;
   readonly signal: AbortSignal;
-  readonly onLink: (state: 'reconnecting' | 'connected', text: string) => void;
   /** Asked again and again once the runner has been silent for longer than it should be: true, and the connection is given up at once. */
   readonly isOver?: () => Promise<boolean>;
-  /** How long to go on trying without a connection, milliseconds. Default: 10 minutes. */
-  readonly giveUpAfterMs?: number;
 }
 
-const firstPauseMs = 200;
-const longestPauseMs = 10_000;
-const tenMinutesMs = 600_000;
 /** The runner sends a heartbeat every 5 s: after three and a bit it is as good as gone. */
 const silenceMs = 17_000;
 /** One heartbeat is missing: worth a question to whoever knows whether the machine is there, and from then on now and then. */
 const quietMs = 7_000;
 const askAgainMs = 3_000;
 const lookEveryMs = 1_000;
-
 /** Where to go on: what has been handed out. */
 interface Place {
   readonly offsets: Record<LogStream, number>;
@@ -69,32 +60,24 @@ interface Place {
  *   `protocol` when that makes no sense
  */
 export async function* followJob(options: FollowOptions): AsyncGenerator<FollowPart> {
-  const { connect, release, clock, signal, onLink, giveUpAfterMs = tenMinutesMs } = options;
+  const { connect, release, clock, signal } = options;
   const place = startOf(options);
-  let lostAt: number | null = null;
-  let pause = firstPauseMs;
+  const outage = createOutage(options, () => `${place.offsets.out} ${place.offsets.err} ${place.record}`);
   for (;;) {
     throwIfAborted(signal);
     try {
       const client = await connect();
       for await (const part of oneConnection(client, place, options)) {
-        if (lostAt !== null) onLink('connected', 'Connected again');
-        lostAt = null;
-        pause = firstPauseMs;
+        outage.heard();
         if (part !== null) yield part;
       }
       return;
     } catch (error) {
       throwIfAborted(signal);
       if (place.ended) return; // all was there; only the goodbye got lost
-      const failure = toGpuRunError(error);
-      if (failure.code !== 'connection') throw failure;
-      lostAt ??= clock.now();
-      if (clock.now() - lostAt >= giveUpAfterMs) throw gaveUp(failure, options.jobId, giveUpAfterMs);
-      onLink('reconnecting', `${failure.message} Trying again; the job goes on`);
+      const pause = outage.pauseAfter(toGpuRunError(error));
       await release();
       await clock.sleep(pause, signal).catch(() => throwIfAborted(signal));
-      pause = Math.min(pause * 2, longestPauseMs);
     }
   }
 }
@@ -171,6 +154,7 @@ async function* withoutSilence(call: OpenCall, { clock, signal, isOver = async (
   const watch = async () => {
     for (let askAfter = quietMs; !silent; ) {
       await clock.sleep(lookEveryMs, stop);
+      if (waitingSince !== null) waitingSince = Math.min(waitingSince, clock.now()); // the clock was set back
       const quiet = waitingSince === null ? 0 : clock.now() - waitingSince;
       if (quiet < quietMs) askAfter = quietMs;
       else if (quiet >= askAfter) {
@@ -205,11 +189,4 @@ async function* withoutSilence(call: OpenCall, { clock, signal, isOver = async (
 
 function throwIfAborted(signal: AbortSignal): void {
   if (signal.aborted) throw new GpuRunError('interrupted', 'Interrupted.', { cause: signal.reason });
-}
-
-function gaveUp(failure: GpuRunError, jobId: string, afterMs: number): GpuRunError {
-  return new GpuRunError('connection', `There was no connection for ${Math.round(afterMs / 60_000)} minutes: ${failure.message}`, {
-    cause: failure,
-    hints: [`${jobId} goes on without us. gpu-run logs ${jobId} --follow   picks it up again`, ...failure.hints],
-  });
 }

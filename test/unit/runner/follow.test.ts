@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type { Clock } from '../../../src/core/clock.ts';
 import { GpuRunError } from '../../../src/core/errors.ts';
 import { PeerClosedError } from '../../../src/protocol/call-state.ts';
+import { DamagedFrameError } from '../../../src/protocol/frame.ts';
 import type { JobRecord } from '../../../src/protocol/job.ts';
 import { type Call, type OpenCall, Peer } from '../../../src/protocol/peer.ts';
 import type { RunnerClient } from '../../../src/runner/client.ts';
@@ -113,6 +114,7 @@ async function run(connections: (Script | GpuRunError)[], more: Partial<FollowOp
       clock,
       signal: new AbortController().signal,
       onLink: (state) => links.push(state),
+      random: () => 0.5,
       ...more,
     };
     for await (const part of followJob(options)) parts.push(part);
@@ -144,7 +146,7 @@ test('a cut connection goes on exactly where it was', async () => {
     { id: 'job-1', logOffset: 0, errOffset: 0, record: 0, follow: true },
     { id: 'job-1', logOffset: 5, errOffset: 0, record: 2, follow: true },
   ]);
-  expect(links).toEqual(['reconnecting', 'reconnecting', 'connected']);
+  expect(links).toEqual(['reconnecting', 'connected']);
   expect(released).toBe(2);
 });
 
@@ -298,4 +300,44 @@ test('an abort ends it, in a pause and in the middle of a connection', async () 
   );
   expect(second.error).toMatchObject({ code: 'interrupted' });
   expect(second.records).toEqual([2]);
+});
+
+test('while this computer sleeps nobody tries: hours that pass at once are not counted, neither forwards nor backwards', async () => {
+  for (const jump of [8 * 3_600_000, -8 * 3_600_000]) {
+    let now = 10 * 3_600_000;
+    let slept = 0;
+    const clock: Clock = {
+      now: () => now,
+      sleep: async (ms) => {
+        slept += ms;
+        now += slept > 5_000 && slept - ms <= 5_000 ? ms + jump : ms;
+      },
+    };
+    const { error } = await run([new GpuRunError('connection', 'no route')], { clock });
+    expect(error).toMatchObject({ code: 'connection', message: expect.stringContaining('10 minutes') });
+    expect(slept).toBeGreaterThan(500_000);
+    expect(slept).toBeLessThan(620_000);
+  }
+});
+
+test('what arrives damaged is fetched again, but not for ever from the same place', async () => {
+  const damaged: Script = async (call, cut) => {
+    await call.event({ type: 'heartbeat', now: 0 });
+    await new Promise((resolve) => setImmediate(resolve));
+    cut();
+  };
+  const broken = () => new GpuRunError('connection', 'A block arrived damaged.', { cause: new DamagedFrameError('a block arrived damaged') });
+  const whole: Script = async (call) => {
+    await call.block(0, bytes('0123456789'));
+    await call.event(record(ended));
+    return {};
+  };
+  expect((await run([broken(), broken(), damaged, whole])).log).toBe('0123456789');
+  const forEver = await run([broken()]);
+  expect(forEver.error).toMatchObject({ code: 'protocol', message: expect.stringContaining('5 times at the same place') });
+});
+
+test('pauses vary, so that many don’t come back at once', async () => {
+  const pauses = async (random: number) => (await run([new GpuRunError('connection', 'no route')], { random: () => random, giveUpAfterMs: 100 })).slept;
+  expect([await pauses(0), await pauses(1)]).toEqual([[150], [250]]);
 });
