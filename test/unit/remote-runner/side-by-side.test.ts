@@ -73,7 +73,7 @@ test('kill -9 of the serving process: it gives nothing twice, and takes up all t
   const [a, b, c] = [untilTold('a'), untilTold('b'), untilTold('c')];
   for (const spec of [a, b, c]) await submit(spec);
   await Promise.all([runs(a.id), runs(b.id)]);
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 1; round++) {
     const [old] = machine.pids('serve');
     kill(old ?? 0);
     await until(() => machine.pids('serve').some((pid) => pid !== old), 'another serving process');
@@ -180,7 +180,7 @@ describe('how many', () => {
 });
 
 test('what leaves processes behind frees its GPU only when they have ended; a shutdown ends all', async () => {
-  const leaves = specOf('(trap "" TERM; touch left; sleep 60) & until [ -e left ]; do sleep 0.02; done; exit 0', { gpus: 2 });
+  const leaves = specOf('(trap "" TERM; touch left; sleep 60) & until [ -e left ]; do sleep 0.02; done; exit 0', { gpus: 2, graceMs: 100 });
   const next = untilTold('next', { gpus: 2 });
   for (const spec of [leaves, next]) await submit(spec);
   await runs(next.id);
