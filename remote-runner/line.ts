@@ -70,7 +70,7 @@ export function createLine(machine: MachineFolder, wake: () => void): Line {
           const grant = { gpus: turn.gpus, setup: hash() };
           begun(machine, job, order, grant);
           told.delete(job.id);
-          holding.push({ id: job.id, gpus: grant.gpus, inSetup: grant.setup !== null });
+          holding.push({ id: job.id, name: nameOf(job), gpus: grant.gpus, inSetup: grant.setup !== null });
           begin.push(entry);
           continue;
         }
@@ -109,7 +109,11 @@ export function hasBegun(job: JobFolder): boolean {
 function holdingOf(job: JobFolder): Holding {
   const grant = readGrant(job);
   const mayRunSetup = grant === null ? (readOrder(job).setup ?? null) !== null : grant.setup !== null;
-  return { id: job.id, gpus: grant?.gpus ?? null, inSetup: mayRunSetup && !wasStarted(job.path) };
+  return { id: job.id, name: nameOf(job), gpus: grant?.gpus ?? null, inSetup: mayRunSetup && !wasStarted(job.path) };
+}
+
+function nameOf(job: JobFolder): string {
+  return readOrder(job).name ?? job.id;
 }
 
 function neededSetup(machine: MachineFolder, { setup }: JobOrder): string | null {
@@ -124,7 +128,7 @@ function stockOf(machine: MachineFolder, { report }: Inventory, holding: readonl
   const stuck = () => {
     const live = jobsWithProcesses();
     const ended = jobIds(machine).filter((id) => live.has(id) && !holding.some((each) => each.id === id));
-    return new Map(ended.flatMap((id) => (gpusOf(jobFolder(machine, id)) ?? []).map(({ uuid }): [string, string] => [uuid, id])));
+    return new Map(ended.flatMap((id) => (gpusOf(jobFolder(machine, id)) ?? []).map(({ uuid }): [string, string] => [uuid, nameOf(jobFolder(machine, id))])));
   };
   return { gpus: report.gpus, problem: report.problem, stuck };
 }
@@ -135,7 +139,7 @@ export function waitsOf(machine: MachineFolder, entries: readonly QueueEntry[]):
   const first = readJson<FirstInLine>(machine.firstInLine);
   return new Map(
     waiting.flatMap(({ id }, at): [string, string][] => {
-      if (at > 0) return [[id, at === 1 ? `${waiting[0]?.id}, which came first` : `${at} jobs that came first`]];
+      if (at > 0) return [[id, at === 1 ? `${nameOf(jobFolder(machine, waiting[0]?.id ?? id))}, which came first` : `${at} jobs that came first`]];
       return first?.id === id ? [[id, first.waitsFor]] : [];
     }),
   );

@@ -18,6 +18,8 @@ export interface Waiting {
 /** A job that has begun and not ended. */
 export interface Holding {
   readonly id: string;
+  /** As its user knows it. */
+  readonly name: string;
   /** null: the machine to itself. */
   readonly gpus: readonly GrantedGpu[] | null;
   readonly inSetup: boolean;
@@ -46,10 +48,10 @@ export const mostShortMs = 120_000;
 
 export function turnOf(next: Waiting, holding: readonly Holding[], stock: Stock | null): Turn {
   const settingUp = holding.find(({ inSetup }) => inSetup);
-  if (settingUp !== undefined) return wait(`the setup of ${settingUp.id}`);
+  if (settingUp !== undefined) return wait(`the setup of ${settingUp.name}`);
   if (next.gpus === null) return holding.length === 0 ? { kind: 'start', gpus: null } : wait(`the machine to itself; ${names(holding)}`);
   const whole = holding.find(({ gpus }) => gpus === null);
-  if (whole !== undefined) return wait(`${whole.id}, which has the machine to itself`);
+  if (whole !== undefined) return wait(`${whole.name}, which has the machine to itself`);
   if (stock === null) return { kind: 'ask' };
   if (stock.gpus.length < next.gpus) {
     const why = `${count(next.gpus)}: the machine shows ${stock.gpus.length}${stock.problem === null ? '' : ` (${stock.problem})`}`;
@@ -86,7 +88,7 @@ function free(gpus: readonly GrantedGpu[]): string {
 const mostNamed = 3;
 
 function names(holding: readonly Holding[]): string {
-  const ids = holding.slice(0, mostNamed).map(({ id }) => id);
+  const ids = holding.slice(0, mostNamed).map(({ name }) => name);
   const more = holding.length - ids.length;
   return `${ids.join(', ')}${more > 0 ? ` and ${more} more` : ''} ${holding.length === 1 ? 'runs' : 'run'}`;
 }

@@ -1,5 +1,7 @@
 /** A job: one command on a machine. Its wire form stands in `protocol/`; this is what the laptop keeps. */
+
 import type { JobEnd, JobState } from '../protocol/job.ts';
+import type { ProcessIdentity } from './process-identity.ts';
 
 export type { Checkpoint, JobCommand, JobEnd, JobRecord, JobState, JobSummary, MetricSource } from '../protocol/job.ts';
 export type { LogStream } from '../protocol/log.ts';
@@ -31,6 +33,8 @@ export interface JobEntry {
   readonly gpus?: { readonly count: number; readonly of: number } | null;
   /** Which of them it was given, as the driver counts them; absent or null: all, or none yet, or nobody has asked. */
   readonly givenGpus?: readonly number[] | null;
+  /** Who will fetch its outputs: until it has, or is dead, nobody else takes the machine down. Absent or null: nobody, any more. */
+  readonly awaitedBy?: ProcessIdentity | null;
   /** What it waits for, in words without a full stop, as of `asOf`; absent or null: it does not wait, or nobody has asked. */
   readonly waitsFor?: string | null;
 }

@@ -2,6 +2,7 @@
 import { GpuRunError, LeaveRunning, toGpuRunError } from '../core/errors.ts';
 import { type JobEntry, jobIdOf, runnerJobId } from '../core/job.ts';
 import { costOf, costOfBytes } from '../core/money.ts';
+import { mayBeAlive } from '../core/process-identity.ts';
 import { formatSize } from '../core/size.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { isMetricsFile } from '../protocol/metric-files.ts';
@@ -45,7 +46,9 @@ export async function othersOn(job: JobEntry, machine: MachineEntry, input: Trai
   if (input.teardown !== 'auto') return null;
   if (now?.forOneJob === false) return machine.forOneJob ? `'${machine.name}' stays up: gpu-run up has asked for it meanwhile` : null;
   const unfinished = () => context.ledger.listJobs({ machineId: machine.id }).filter(({ id, state }) => id !== job.id && state !== 'ended');
-  if (unfinished().length === 0) return null;
+  const awaited = () => context.ledger.listJobs({ machineId: machine.id }).find((other) => other.id !== job.id && isAwaited(other));
+  const staysFor = (other: JobEntry | undefined) => (other === undefined ? null : `'${machine.name}' stays up: the outputs of ${other.id} are being fetched`);
+  if (unfinished().length === 0) return staysFor(awaited());
   await using reached = await reachOrLose(machine, context); // the ledger may be behind
   for (;;) {
     const { jobs } = await reached.runner.call('jobs', {});
@@ -58,9 +61,14 @@ export async function othersOn(job: JobEntry, machine: MachineEntry, input: Trai
     const others = unfinished();
     const other = others.find((each) => there.has(runnerJobId(each)));
     if (other !== undefined) return `'${machine.name}' stays up for ${other.id}`;
-    if (others.length === 0) return null;
+    if (others.length === 0) return staysFor(awaited());
     await context.clock.sleep(lookAgainMs, context.signal); // it is on its way, or whoever was sending it has died
   }
+}
+
+/** It has ended, and whoever ran it is about to fetch its outputs; the machine is theirs to take down then. */
+function isAwaited({ state, awaitedBy = null }: JobEntry): boolean {
+  return state === 'ended' && awaitedBy !== null && mayBeAlive(awaitedBy);
 }
 
 /** What was interrupted or left alone, and what is still up. */

@@ -1,5 +1,6 @@
 /** `sync NAME`, and the first half of `train`: code and data to the machine, what changed and nothing else. */
 import type { SyncSettings } from '../config/settings.ts';
+import { jobIdOf } from '../core/job.ts';
 import { checkpointFolder } from '../protocol/checkpoint-folder.ts';
 import { globalExcludesFile, hasTracked } from '../sync/git.ts';
 import { pushProject } from '../sync/push.ts';
@@ -56,7 +57,7 @@ export async function pushAll(reached: ReachedMachine, sync: SyncSettings, outpu
 /** All jobs of a machine have one workdir. Files are replaced whole, by renaming: who has one open goes on reading the old one. */
 async function tellOfOthers({ runner, machine }: ReachedMachine, { reporter }: RunContext): Promise<void> {
   const { jobs } = await runner.call('jobs', {});
-  const ids = (isOne: (state: string) => boolean) => jobs.filter(({ state }) => isOne(state)).map(({ id }) => id);
+  const ids = (isOne: (state: string) => boolean) => jobs.filter(({ state }) => isOne(state)).map(({ id }) => jobIdOf(id));
   const waiting = ids((state) => state === 'queued');
   const running = ids((state) => state !== 'queued' && state !== 'ended');
   if (running.length > 0) {

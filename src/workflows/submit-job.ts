@@ -1,5 +1,6 @@
 /** Puts an attempt of a job into the queue of its machine. */
 import { attemptStart, type JobEntry, type PastAttempt, runnerJobId } from '../core/job.ts';
+import { ownIdentity } from '../core/process-identity.ts';
 import { newJobId } from '../core/run-id.ts';
 import type { RunContext } from './context.ts';
 import { gpusForJob } from './existing-machine.ts';
@@ -50,9 +51,16 @@ export async function submitJob(
   return job;
 }
 
-function firstAttempt({ command, up }: TrainInput, { machine }: ReachedMachine, context: RunContext): JobEntry {
+/** Who will fetch what the job makes. */
+function awaited({ detach, outputs }: TrainInput): Pick<JobEntry, 'awaitedBy'> {
+  return { awaitedBy: detach || outputs.length === 0 ? null : ownIdentity() };
+}
+
+function firstAttempt(input: TrainInput, { machine }: ReachedMachine, context: RunContext): JobEntry {
+  const { command, up } = input;
   const now = context.clock.now();
   return {
+    ...awaited(input),
     id: newJobId(now),
     machineId: machine.id,
     machineName: machine.name,
@@ -72,7 +80,7 @@ function firstAttempt({ command, up }: TrainInput, { machine }: ReachedMachine, 
 }
 
 /** Its log and records go on behind what is here of those before. */
-function nextAttempt(before: JobEntry, { up }: TrainInput, { machine }: ReachedMachine, { home, clock }: RunContext): JobEntry {
+function nextAttempt(before: JobEntry, input: TrainInput, { machine }: ReachedMachine, { home, clock }: RunContext): JobEntry {
   const { machineId, startedAt, endedAt, end, earlier = [] } = before;
   const start = attemptStart(before);
   const past: PastAttempt = {
@@ -82,7 +90,7 @@ function nextAttempt(before: JobEntry, { up }: TrainInput, { machine }: ReachedM
     records: Math.max(start.records, lastCopiedRecord(home.jobs, before.id)?.n ?? 0),
   };
   const again = { machineId: machine.id, machineName: machine.name, attempts: before.attempts + 1, earlier: [...earlier, past] };
-  const room = { gpus: gpusForJob(up.need, machine.offer), givenGpus: null, waitsFor: null };
+  const room = { gpus: gpusForJob(input.up.need, machine.offer), givenGpus: null, waitsFor: null, ...awaited(input) };
   return { ...before, ...again, ...room, state: 'queued', end: null, startedAt: null, endedAt: null, asOf: clock.now() };
 }
 

@@ -80,6 +80,7 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   if (job.end?.code !== 0 && (await reachedDeadline(machine, context))) throw goneError(machine, null, context);
   if (isCutShort(job)) await handOverCheckpoints(job, input, context);
   const outputs = await fetchOutputs(job, input, machine, context);
+  context.ledger.putJob({ ...(context.ledger.getJob(job.id) ?? job), awaitedBy: null });
   const preempted = job.end?.reason === 'preempted';
   const goesOn = !preempted && ending.mayGoOn(job);
   const stays = preempted || goesOn ? null : (keepsFor(input, job, outputs, machine) ?? (await othersOn(job, machine, input, context)));

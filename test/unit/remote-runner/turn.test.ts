@@ -13,6 +13,7 @@ const stockOf = (count: number, stuck: readonly (readonly [string, string])[] = 
 const waiting = (gpus: number | null, more: Partial<Waiting> = {}): Waiting => ({ gpus, needsSetup: () => false, shortMs: 0, ...more });
 const holding = (id: string, gpus: readonly number[] | null, inSetup = false): Holding => ({
   id,
+  name: id,
   gpus: gpus?.map((index) => gpusOf(8)[index] as GrantedGpu) ?? null,
   inSetup,
 });
@@ -69,7 +70,8 @@ test.each([2, 8])('random queues on %i GPUs: none is given twice, the order is k
       const running = new Map<number, { grant: readonly GrantedGpu[] | null; setupLeft: number; left: number }>();
       let setUp: string | null = null;
       let sideBySide = 0;
-      const holdings = () => [...running].map(([n, { grant, setupLeft }]): Holding => ({ id: `job-${n}`, gpus: grant, inSetup: setupLeft > 0 }));
+      const holdings = () =>
+        [...running].map(([n, { grant, setupLeft }]): Holding => ({ id: `job-${n}`, name: `job-${n}`, gpus: grant, inSetup: setupLeft > 0 }));
       for (let step = 0; ended.size < jobs.length; step++) {
         if (step > 2_000) throw new Error('somebody starves');
         // What the serving process knew in memory is gone now and then; all that counts is what it finds again.

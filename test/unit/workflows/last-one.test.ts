@@ -1,0 +1,37 @@
+/** The last job takes its machine down, and never under another one whose outputs are still being fetched. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, expect, test } from 'vitest';
+import type { JobEntry } from '../../../src/core/job.ts';
+import { identifyProcess, ownIdentity, type ProcessIdentity } from '../../../src/core/process-identity.ts';
+import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
+import { othersOn } from '../../../src/workflows/after-job.ts';
+import type { TrainInput } from '../../../src/workflows/train-input.ts';
+import { someIntent } from '../../contract/ledger-intent.ts';
+import { createFakeContext, type FakeContext } from './fake-context.ts';
+
+let fake: FakeContext;
+afterEach(() => fake[Symbol.dispose]());
+
+test('a job that has ended, and whose outputs are awaited, keeps the machine up; not when whoever awaited them is dead, or has them', async () => {
+  fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock, id: 'fake' }) }));
+  const { ledger, clock } = fake.context;
+  const { entry } = ledger.open({ ...someIntent('cats-1', 'cats'), provider: 'fake', deadline: clock.now() + 3_600_000, forOneJob: true });
+  const ended = (id: string, awaitedBy: ProcessIdentity | null) =>
+    ({ id, machineId: 'cats-1', machineName: 'cats', state: 'ended', createdAt: 1, startedAt: 1, endedAt: 2, awaitedBy }) as JobEntry;
+  const mine = ended('job-1', ownIdentity());
+  const stays = () => othersOn(mine, entry, { teardown: 'auto' } as TrainInput, fake.context);
+  ledger.putJob(mine);
+  expect(await stays()).toBeNull();
+
+  const other = spawn('sleep', ['60']);
+  ledger.putJob(ended('job-2', identifyProcess(other.pid ?? 0)));
+  expect(await stays()).toBe("'cats' stays up: the outputs of job-2 are being fetched");
+  other.kill('SIGKILL');
+  await once(other, 'exit');
+  expect(await stays()).toBeNull();
+  ledger.putJob(ended('job-2', ownIdentity()));
+  expect(await stays()).not.toBeNull();
+  ledger.putJob(ended('job-2', null));
+  expect(await stays()).toBeNull();
+});
