@@ -1,7 +1,7 @@
 /** One picture of `top`: from what is known and the size of the terminal to its lines. Pure; no line is ever wider than the terminal. */
 import type { TopView } from '../../workflows/top-model.ts';
 import { gpuLines, hostLines, processLines } from './top-gpus.ts';
-import { headerLines, jobLines } from './top-header.ts';
+import { headerLines, jobLines, troubleLines } from './top-header.ts';
 import { beside, fitLine, type Line, type Piece, paintLine, piece } from './top-line.ts';
 import type { Look } from './top-look.ts';
 import { trainingLines } from './top-training.ts';
@@ -38,7 +38,7 @@ function asKnown({ glyphs }: Look): (piece: Piece) => Piece {
 }
 
 function frameLines(view: TopView, now: number, { columns, rows }: Size, look: Look, mood: Mood): Line[] {
-  const head = [...headerLines(view, now, columns, look), ...jobLines(view, now, columns, look)].slice(0, Math.max(1, rows - 1));
+  const head = [...headerLines(view, now, columns, look), ...jobLines(view, now, columns, look), ...troubleLines(view, look)].slice(0, Math.max(1, rows - 1));
   const foot: Line[] = rows > head.length && !mood.still ? [footLine(mood, columns, look)] : [];
   const room = rows - head.length - foot.length;
   const body = mood.help ? helpLines(look).slice(0, room) : mood.bigLog ? logOnly(view, columns, room, look) : bodyLines(view, columns, room, look);

@@ -53,6 +53,11 @@ function moneyLines({ machine, spentUsd, budget }: TopView, now: number, look: L
   return [join([...spent, ...money, ...ends, ...idle]), join([...spent, ...money, ...ends]), join([...spent, ...ends]), join(ends)];
 }
 
+/** What is wrong with GPUs that are there all the same. */
+export function troubleLines({ sample }: TopView, { style }: Look): Line[] {
+  return sample === null || sample.problem === null || sample.gpus.length === 0 ? [] : [[['! ', style.yellow], piece(sample.problem, style.yellow)]];
+}
+
 /** The job that is looked at; where there are several also the others. */
 export function jobLines(view: TopView, now: number, width: number, look: Look): Line[] {
   const { job, jobs, sample } = view;
@@ -67,9 +72,10 @@ export function jobLines(view: TopView, now: number, width: number, look: Look):
           job.end?.code === 0 ? style.green : style.red,
         )
       : [`${job.state}${elapsed}`, style.green];
+  const waits: Line = job.waitsFor === null ? [] : [separator(look), piece(`waits for ${job.waitsFor}`)];
   const ready: Line = eta === null ? [] : [separator(look), [`${Math.floor(Math.min(1, eta.done) * 100)} %, ${span(Math.max(0, eta.seconds))} left`]];
   const attempt: Line = job.attempt > 1 ? [separator(look), [`attempt ${job.attempt}`]] : [];
-  const head: Line = [[jobIdOf(job.id), style.bold], [' '], state, ...attempt, ...ready];
+  const head: Line = [[jobIdOf(job.id), style.bold], [' '], state, ...waits, ...attempt, ...ready];
   const first = fitLine([...head, separator(look), piece(job.command, style.dim)], width);
   if (jobs.length < 2) return [first];
   const shown = jobs

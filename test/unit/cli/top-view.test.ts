@@ -91,6 +91,7 @@ test('a large terminal has two columns and a curve', () => {
 test('no GPU, no job, no answer yet; a link that is gone; a GPU in trouble', () => {
   const shown = (scene: Scene) => renderTop(topView(scene), now, { columns: 100, rows: 30 }, plain, calm).join('\n');
   expect(shown({ gpus: [], problem: 'no NVIDIA driver' })).toContain('no GPU: no NVIDIA driver');
+  expect(shown({ problem: 'GPU 1 has fallen off the bus' })).toMatch(/\n! GPU 1 has fallen off the bus *\n── GPU/);
   expect(shown({ jobs: 0 })).toContain('No job has run here yet.');
   expect(shown({ gpus: [gpuSample({ throttle: ['hw-thermal'], xid: 79, utilization: null, memoryUsedBytes: null, temperatureC: null })] })).toMatch(
     /hw-thermal XID 79\n {2}busy ░+ +- +memory ░+ -/,
