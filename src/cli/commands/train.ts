@@ -67,7 +67,7 @@ The exit code is the command's own. A machine that was rented for it goes down a
       const { id } = done.job;
       const verdict = verdictOf(done.job, done.leftovers);
       if (flags.detach) await output.print(`${id} was accepted on ${name}: gpu-run logs ${id} --follow, then gpu-run pull ${name} before it ends`);
-      else for (const line of [lastLine(done, verdict), ...(await jobSummary(done, context))]) await output.print(line);
+      else for (const line of [lastLine(done, verdict), ...(this.screen.mode.quiet ? [] : await jobSummary(done, context))]) await output.print(line);
       return { ...done, verdict };
     });
     const { verdict } = result;
