@@ -4,6 +4,7 @@ import type { JobEntry } from '../../core/job.ts';
 import type { Access } from '../../core/machine.ts';
 import type { Offer } from '../../core/offer.ts';
 import type { MachineEntry } from '../../ledger/ledger.ts';
+import { isMetricsFile } from '../../protocol/metric-files.ts';
 import type { BudgetUse } from '../../workflows/budget-warnings.ts';
 import type { TrainResult } from '../../workflows/train.ts';
 import type { UpPlan } from '../../workflows/up.ts';
@@ -109,8 +110,9 @@ export function trainDocument({ job, machine, machineDown, sync, outputs, lastMe
     machine: machineDocument(machine),
     machineDown,
     sync,
-    outputs,
-    metrics: { last: lastMetrics },
+    // What the job has made; the files that gpu-run has laid beside it are told apart.
+    outputs: outputs.filter(({ path }) => !isMetricsFile(path)),
+    metrics: { last: lastMetrics, files: outputs.filter(({ path }) => isMetricsFile(path)).map(({ path }) => path) },
     cost,
     leftovers,
   };

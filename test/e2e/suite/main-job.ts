@@ -88,7 +88,8 @@ export function mainJobSuite(target: Target): void {
       expect(document.job).toMatchObject({ state: 'ended', exitCode: 0, signal: null, attempts: 1, machine: project.name });
       expect(document.metrics.last).toMatchObject({ loss: 0.25, epoch: 2, accuracy: 0.875 });
       expect(document.sync.files).toBeGreaterThan(0);
-      expect(document.outputs).toHaveLength(1);
+      expect(document.outputs.map(({ path }: { path: string }) => path)).toEqual(['outputs/deep/model.bin']);
+      expect(document.metrics.files).toHaveLength(2);
       expect(project.read('outputs/deep/model.bin')).toEqual(Buffer.from('result\0bytes'));
       expect(events.some((event) => event.type === 'log')).toBe(true);
       expect(events.filter((event) => event.type === 'metric').length).toBeGreaterThanOrEqual(3);

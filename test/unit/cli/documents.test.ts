@@ -82,7 +82,7 @@ test('a train', () => {
     job: { id: 'job-20261121-k3v9xq', exitCode: 0 },
     sync: { files: 3, bytes: 10, sentBytes: 4, ms: 20 },
     outputs: [],
-    metrics: { last: { loss: 0.1, epoch: 3 } },
+    metrics: { last: { loss: 0.1, epoch: 3 }, files: [] },
     cost: { usd: 0.5, gpuSeconds: 12, items: [{ text: 'gcp g2-standard-4', usd: 0.5 }] },
     leftovers: [],
   });
