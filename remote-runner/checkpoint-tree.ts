@@ -13,6 +13,8 @@ export interface SeenFile {
   readonly endedAt: number;
   /** Changes whenever the file does. */
   readonly signature: string;
+  /** Nothing was written to it after it was given its name. */
+  readonly isPlaced: boolean;
 }
 
 /** A folder directly in the folder of checkpoints with all that lies below it, or (named '') the files that lie directly in there. */
@@ -21,6 +23,8 @@ export interface SeenGroup {
   readonly files: readonly SeenFile[];
   /** Changes whenever a file in it does, comes or goes. */
   readonly signature: string;
+  /** Its folder was given its name when all was in it. */
+  readonly isPlaced: boolean;
 }
 
 /** More than that is no folder of checkpoints. */
@@ -42,7 +46,7 @@ export function lookAtCheckpoints(folder: string): ReadonlyMap<string, SeenGroup
       .map(({ signature }) => signature)
       .sort()
       .join('\n');
-  return new Map([...groups].map(([name, files]) => [name, { name, files, signature: signatureOf(files) }]));
+  return new Map([...groups].map(([name, files]) => [name, { name, files, signature: signatureOf(files), isPlaced: isPlaced(join(folder, name), files) }]));
 }
 
 /** Without what can be told by its name to be no checkpoint, or none yet. */
@@ -64,7 +68,14 @@ function addFile(groups: Map<string, SeenFile[]>, name: string, folder: string, 
   const endedAt = Number(stats.mtimeNs / 1_000_000n);
   const born = Number(stats.birthtimeNs / 1_000_000n);
   const signature = `${path} ${stats.size} ${stats.mtimeNs} ${stats.ino}`;
-  files.push({ path, bytes: Number(stats.size), beganAt: born > 0 && born < endedAt ? born : endedAt, endedAt, signature });
+  const beganAt = born > 0 && born < endedAt ? born : endedAt;
+  files.push({ path, bytes: Number(stats.size), beganAt, endedAt, signature, isPlaced: stats.ctimeNs > stats.mtimeNs });
+}
+
+/** To rename changes the time of the last change (ctime), and not that of the last writing (mtime): what was written last sets both. */
+function isPlaced(folder: string, files: readonly SeenFile[]): boolean {
+  const stats = lstatSync(folder, { throwIfNoEntry: false });
+  return stats !== undefined && stats.ctimeMs > stats.mtimeMs && files.every(({ endedAt }) => stats.ctimeMs > endedAt + 1);
 }
 
 function entriesOf(folder: string): Dirent[] {

@@ -1,6 +1,7 @@
 /**
- * Notices when a job has written a checkpoint to its end. Nobody tells: a group of files counts as complete once it has not changed
- * for a while, the longer the longer it took to write; at the end of the job, everything does.
+ * Notices when a job has written a checkpoint to its end. Nobody tells: what was given its name once it was written is complete at once;
+ * else a group of files counts as complete when it has not changed for a while, the longer the longer it took to write. At the end of the
+ * job, everything does.
  */
 import { join, relative } from 'node:path';
 import { lookAtCheckpoints, type SeenFile, type SeenGroup } from './checkpoint-tree.ts';
@@ -87,13 +88,14 @@ export function watchCheckpoints({ workdir, folder, since, now = () => performan
       const at = now();
       if (!final && at < nextLook) return [];
       const waiting = take(at, false).filter(([, { told }]) => !told);
-      const complete = waiting.filter(([group, standing]) => final || at - standing.since >= settleFor(freshOf(group, standing)));
+      const complete = waiting.filter(([group, standing]) => final || at - standing.since >= settleFor(group, freshOf(group, standing)));
       return complete.flatMap(([group, standing]) => tell(group, standing));
     },
   };
 }
 
-function settleFor(files: readonly SeenFile[]): number {
+function settleFor(group: SeenGroup, files: readonly SeenFile[]): number {
+  if (group.isPlaced || (group.name === '' && files.length === 1 && files[0]?.isPlaced === true)) return 0;
   const wroteMs = files.length === 0 ? 0 : newest(files) - Math.min(...files.map(({ beganAt }) => beganAt));
   return Math.min(longestSettleMs, Math.max(settleMs, wroteMs * settleShare));
 }

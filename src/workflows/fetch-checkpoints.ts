@@ -22,6 +22,7 @@ export interface CheckpointFetcher extends AsyncDisposable {
 const shortestPauseMs = 1_000;
 const longestPauseMs = 60_000;
 const connectWithinMs = 20_000;
+const keptForMs = 60_000;
 /** For what a machine that is about to end still has. */
 const finishWithinMs = 30_000;
 /** So often in a row nothing could be taken, as everything changed meanwhile: then it is said, once. */
@@ -33,6 +34,7 @@ export function fetchCheckpoints(job: JobEntry, machine: MachineEntry, folder: s
   const store = checkpointStore(context.home.jobs, job.id);
   const over = new AbortController();
   const signal = AbortSignal.any([context.signal, over.signal]);
+  const line = createLine(machine, signal, context);
   let hurry = new AbortController();
   let wanted = false;
   let working: Promise<void> | null = null;
@@ -43,7 +45,7 @@ export function fetchCheckpoints(job: JobEntry, machine: MachineEntry, folder: s
     hurry = new AbortController();
   };
   const once = async (): Promise<boolean> => {
-    const { isNew, isWhole } = await fetchOnce({ job, machine, folder, store, signal }, context);
+    const { isNew, isWhole } = await fetchOnce({ job, machine, folder, store, line, signal }, context);
     torn = isNew || isWhole ? 0 : torn + 1;
     if (torn === mostTorn) {
       const text = `Checkpoints of ${job.id} change faster than they can be fetched: were its machine lost now, it would start from an older one`;
@@ -72,6 +74,7 @@ export function fetchCheckpoints(job: JobEntry, machine: MachineEntry, folder: s
     wanted = true;
     working ??= work().finally(() => {
       working = null;
+      line.rest();
     });
   };
 
@@ -100,6 +103,7 @@ export function fetchCheckpoints(job: JobEntry, machine: MachineEntry, folder: s
     [Symbol.asyncDispose]: async () => {
       over.abort();
       await working;
+      await line.close();
     },
   };
 }
@@ -109,21 +113,56 @@ interface Fetch {
   readonly machine: MachineEntry;
   readonly folder: string;
   readonly store: CheckpointStore;
+  readonly line: Line;
   readonly signal: AbortSignal;
 }
 
-async function fetchOnce({ job, machine, folder, store, signal }: Fetch, context: RunContext): Promise<SnapshotOutcome> {
-  await using reached = await reachSoon(machine, signal, context);
+async function fetchOnce({ job, machine, folder, store, line, signal }: Fetch, context: RunContext): Promise<SnapshotOutcome> {
+  const { runner } = await line.open();
   using counted = countPulled(machine, job.id, context);
   const into = store.begin();
   try {
-    const open = (op: string, params: unknown) => reached.runner.open(op, params);
+    const open = (op: string, params: unknown) => runner.open(op, params);
     const outcome = await pullSnapshot({ open, path: folder, into, before: store.newest(), signal, onReceived: counted.add });
     if (outcome.isNew) store.keep(into);
     return outcome;
+  } catch (error) {
+    await line.close();
+    throw error;
   } finally {
     store.drop(into);
   }
+}
+
+/** The connection, kept for a while: the next checkpoint may be near. */
+interface Line {
+  open(): Promise<ReachedMachine>;
+  /** Nothing more comes for now. */
+  rest(): void;
+  close(): Promise<void>;
+}
+
+function createLine(machine: MachineEntry, signal: AbortSignal, context: RunContext): Line {
+  let reached: ReachedMachine | null = null;
+  let resting = new AbortController();
+  const close = async () => {
+    resting.abort();
+    const last = reached;
+    reached = null;
+    await last?.[Symbol.asyncDispose]();
+  };
+  return {
+    close,
+    open: async () => {
+      resting.abort();
+      reached ??= await reachSoon(machine, signal, context);
+      return reached;
+    },
+    rest: () => {
+      resting = new AbortController();
+      context.clock.sleep(keptForMs, resting.signal).then(close, () => {}); // opened again, or closed
+    },
+  };
 }
 
 /** A machine that is gone answers nobody: whoever follows the job finds out. */

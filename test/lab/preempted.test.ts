@@ -2,7 +2,7 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { gcpForFile, oneL4 } from '../e2e/suite/gcp-target.ts';
 import { createProject, type Project, type Started, until } from '../e2e/suite/project.ts';
 import { exampleFolder, jsonLines, run } from '../unit/examples/run-example.ts';
@@ -18,7 +18,7 @@ let project: Project;
 afterEach(async () => project[Symbol.asyncDispose]());
 
 /** An epoch of the example takes some 50 ms: too little for anything to happen between two checkpoints. It waits for `setImmediate` once an epoch. */
-const slow = 'const { setTimeout } = globalThis; globalThis.setImmediate = (next, ...rest) => setTimeout(next, 700, ...rest);\n';
+const slow = 'const { setTimeout } = globalThis; globalThis.setImmediate = (next, ...rest) => setTimeout(next, 500, ...rest);\n';
 
 function prepare(attempts: number): void {
   const yaml = [
@@ -55,6 +55,18 @@ function savedHere(): number {
   return text === null ? 0 : (JSON.parse(text).userDefinedMetadata.epoch as number);
 }
 
+/** How many epochs were done, at most, between the one of a checkpoint and that checkpoint's arrival here. */
+function watchArrivals(started: Started): { readonly worst: () => number; stop(): void } {
+  let newest = 0;
+  let worst = 0;
+  const timer = setInterval(() => {
+    const saved = savedHere();
+    if (saved > newest) worst = Math.max(worst, lastEpoch(started) - saved);
+    newest = Math.max(newest, saved);
+  }, 50);
+  return { worst: () => worst, stop: () => clearInterval(timer) };
+}
+
 /** Without gpu-run, from beginning to end. */
 async function uninterrupted(): Promise<{ readonly losses: Map<number, number>; readonly metrics: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'gpu-run-plain-'));
@@ -74,6 +86,8 @@ test('the same losses and the same model, and at most one interval is done twice
   const random = (n: number) => Math.abs(Math.sin(seed + n) * 1e4) % 1;
   console.log(`seed ${seed}`);
   const started = project.start(['train']);
+  const arrivals = watchArrivals(started);
+  onTestFinished(arrivals.stop);
   const redone: number[] = [];
   for (const [index, how] of ['preempt', 'vanish', 'preempt'].entries()) {
     const name = await until(() => machineName() || null, 'a machine', 60_000);
@@ -92,8 +106,10 @@ test('the same losses and the same model, and at most one interval is done twice
   }
   const { code, text, stderr } = await started.done;
   expect(code, stderr).toBe(0);
-  console.log(`epochs done twice: ${redone.join(', ')}`);
-  for (const count of redone) expect(count).toBeLessThanOrEqual(checkpointEvery);
+  console.log(`epochs done twice: ${redone.join(', ')}; done while a checkpoint was on its way: ${arrivals.worst()} at most`);
+  // The newest checkpoint is worth nothing before it is here.
+  for (const count of redone) expect(count).toBeLessThanOrEqual(checkpointEvery + arrivals.worst());
+  expect(arrivals.worst()).toBeLessThan(checkpointEvery);
   const metrics = jsonLines(
     text
       .split('\n')

@@ -68,9 +68,36 @@ describe('the watch', () => {
       writeFileSync(join(`${folder}.new`, 'model.json'), `{"round":${round}}`);
       rmSync(folder, { recursive: true, force: true });
       renameSync(`${folder}.new`, folder);
-      lookAfter(1_000);
-      expect(told(lookAfter(2_000))).toEqual([['ckpt/model.json', 11]]);
+      const atOnce = lookAfter(1_000);
+      expect(told([...atOnce, ...lookAfter(2_000)])).toEqual([['ckpt/model.json', 11]]);
     }
+  });
+
+  test('what was given its name once it was written is complete at once', async () => {
+    const later = () => new Promise((resolve) => setTimeout(resolve, 20)); // a file system's clock has ticks
+    mkdirSync(join(workdir, 'aside/step-1'), { recursive: true });
+    writeFileSync(join(workdir, 'aside/step-1/model'), '1');
+    writeFileSync(join(workdir, 'aside/last.pt'), '12');
+    await later();
+    mkdirSync(folder);
+    renameSync(join(workdir, 'aside/step-1'), join(folder, 'step-1'));
+    renameSync(join(workdir, 'aside/last.pt'), join(folder, 'last.pt'));
+    expect(told(lookAfter(1_000)).sort()).toEqual([
+      ['ckpt/last.pt', 2],
+      ['ckpt/step-1', 1],
+    ]);
+    await later();
+    write('step-1/optimizer', '123');
+    expect(lookAfter(1_000)).toEqual([]);
+    expect(told(lookAfter(2_000))).toEqual([['ckpt/step-1', 3]]);
+    // The whole folder is swapped.
+    mkdirSync(`${folder}.new`);
+    writeFileSync(join(`${folder}.new`, 'a'), '1');
+    writeFileSync(join(`${folder}.new`, 'b'), '2');
+    await later();
+    rmSync(folder, { recursive: true });
+    renameSync(`${folder}.new`, folder);
+    expect(told(lookAfter(1_000))).toEqual([['ckpt', 2]]);
   });
 
   test('what took long to write is given longer', () => {
@@ -88,8 +115,8 @@ describe('the watch', () => {
     lookAfter(1_000);
     expect(lookAfter(100_000)).toEqual([]);
     renameSync(join(folder, 'tmp-step-2'), join(folder, 'step-2'));
-    lookAfter(1_000);
-    expect(told(lookAfter(2_000))).toEqual([['ckpt/step-2', 1]]);
+    const atOnce = lookAfter(1_000);
+    expect(told([...atOnce, ...lookAfter(2_000)])).toEqual([['ckpt/step-2', 1]]);
   });
 
   test('at the end of the job all is complete; what was there before it is not its work', () => {
