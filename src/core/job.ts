@@ -19,6 +19,8 @@ export interface JobEntry {
   readonly attempts: number;
   /** The attempts before it, in order. Absent: none. */
   readonly earlier?: readonly PastAttempt[];
+  /** It has ended, and whoever follows it is about to start it again. Absent: nobody is. */
+  readonly again?: boolean;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   readonly startedAt: number | null;

@@ -18,7 +18,16 @@ export interface CancelInput {
 export async function cancel(input: CancelInput, context: RunContext): Promise<JobEntry> {
   const job = context.ledger.getJob(input.jobId);
   if (job === null) throw new GpuRunError('not-found', `There is no job '${input.jobId}'.`, { hints: ['gpu-run status   lists jobs'] });
-  return await besideRecovery(context, async () => (job.state === 'ended' ? job : await cancelJob(job, input.graceMs, context)));
+  return await besideRecovery(context, async () => (job.state === 'ended' ? cancelNext(job, context) : await cancelJob(job, input.graceMs, context)));
+}
+
+/** Between two attempts nothing runs: the next one is not made. */
+function cancelNext(job: JobEntry, { ledger }: RunContext): JobEntry {
+  if (job.again !== true || job.end === null) return job;
+  const { again: _, ...known } = job;
+  const cancelled: JobEntry = { ...known, end: { ...job.end, reason: 'cancelled', detail: 'it is not started again' } };
+  ledger.putJob(cancelled);
+  return cancelled;
 }
 
 export async function cancelJob(job: JobEntry, graceMs: number | null, context: RunContext): Promise<JobEntry> {

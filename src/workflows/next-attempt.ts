@@ -43,16 +43,42 @@ export async function machineForNext(n: number, why: Reason, last: MachineEntry,
   const pause = pauseBefore(n);
   const what = `${job?.id ?? 'The job'} was ${why}`;
   reporter.report({ type: 'note', level: 'warn', text: `${what}; attempt ${n} of ${input.retry.attempts} begins in ${pause / 1000} s` });
+  if (job !== null) ledger.putJob({ ...(ledger.getJob(job.id) ?? job), again: true });
   await clock.sleep(pause, signal);
+  throwIfCancelled(job, context);
   const entry = ledger.get(last.id) ?? last;
   if (why === 'preempted' && entry.state !== 'gone') await endClaimed(entry, preemptedReason, context);
   const { deadline: notAfter } = entry; // it may have been moved while the job ran
   if (notAfter - clock.now() < leastMs) throw outOfTime(what, isBought(entry));
-  return (await upPatiently({ ...input.up, notAfter }, clock.now() + lookForMs, context)).machine;
+  const { machine } = await upPatiently({ ...input.up, notAfter }, clock.now() + lookForMs, () => throwIfCancelled(job, context), context);
+  try {
+    throwIfCancelled(job, context);
+  } catch (error) {
+    if (machine.forOneJob) await endClaimed(machine, 'its job was cancelled', context);
+    throw error;
+  }
+  return machine;
+}
+
+/** @throws GpuRunError `interrupted`: by `gpu-run cancel`, while nothing ran */
+function throwIfCancelled(job: JobEntry | null, { ledger }: RunContext): void {
+  if (job === null || ledger.getJob(job.id)?.end?.reason !== 'cancelled') return;
+  throw new GpuRunError('interrupted', `${job.id} was cancelled between two attempts.`);
+}
+
+/** There is no next attempt after all. */
+export function noteNotAgain(job: JobEntry, { ledger }: RunContext): void {
+  const { again, ...known } = ledger.getJob(job.id) ?? job;
+  if (again === true) ledger.putJob(known);
 }
 
 /** When nobody has a machine now, somebody may have one later. */
-async function upPatiently(input: TrainInput['up'] & { readonly notAfter: number }, until: number, context: RunContext): ReturnType<typeof up> {
+async function upPatiently(
+  input: TrainInput['up'] & { readonly notAfter: number },
+  until: number,
+  goOn: () => void,
+  context: RunContext,
+): ReturnType<typeof up> {
   for (let pause = 15_000; ; pause = Math.min(pause * 2, 5 * 60_000)) {
     try {
       return await up(input, context);
@@ -62,6 +88,7 @@ async function upPatiently(input: TrainInput['up'] & { readonly notAfter: number
       if (code !== 'no-capacity' || clock.now() + pause > Math.min(until, input.notAfter - leastMs)) throw error;
       reporter.report({ type: 'note', level: 'warn', text: `No machine now: ${message} Looking again in ${pause / 1000} s` });
       await clock.sleep(pause, signal);
+      goOn();
     }
   }
 }

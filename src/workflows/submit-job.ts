@@ -80,7 +80,7 @@ function firstAttempt(input: TrainInput, { machine }: ReachedMachine, context: R
 }
 
 /** Its log and records go on behind what is here of those before. */
-function nextAttempt(before: JobEntry, input: TrainInput, { machine }: ReachedMachine, { home, clock }: RunContext): JobEntry {
+function nextAttempt({ again: _, ...before }: JobEntry, input: TrainInput, { machine }: ReachedMachine, { home, clock }: RunContext): JobEntry {
   const { machineId, startedAt, endedAt, end, earlier = [] } = before;
   const start = attemptStart(before);
   const past: PastAttempt = {
@@ -89,9 +89,9 @@ function nextAttempt(before: JobEntry, input: TrainInput, { machine }: ReachedMa
     errBytes: Math.max(start.errBytes, copiedBytes(home.jobs, before.id, 'err')),
     records: Math.max(start.records, lastCopiedRecord(home.jobs, before.id)?.n ?? 0),
   };
-  const again = { machineId: machine.id, machineName: machine.name, attempts: before.attempts + 1, earlier: [...earlier, past] };
+  const here = { machineId: machine.id, machineName: machine.name, attempts: before.attempts + 1, earlier: [...earlier, past] };
   const room = { gpus: gpusForJob(input.up.need, machine.offer), givenGpus: null, waitsFor: null, ...awaited(input) };
-  return { ...before, ...again, ...room, state: 'queued', end: null, startedAt: null, endedAt: null, asOf: clock.now() };
+  return { ...before, ...here, ...room, state: 'queued', end: null, startedAt: null, endedAt: null, asOf: clock.now() };
 }
 
 function logSpec({ splitLog = false, logLimitBytes = null }: TrainInput): { splitLog?: boolean; logLimit?: number } {

@@ -7,7 +7,7 @@ import { checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import type { OnJobEvent } from './job-event.ts';
-import { machineForNext, whyAgain } from './next-attempt.ts';
+import { machineForNext, noteNotAgain, whyAgain } from './next-attempt.ts';
 import { checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { type AttemptOutcome, runAttempt } from './train-attempt.ts';
 import type { TrainInput, TrainResult } from './train-input.ts';
@@ -61,7 +61,10 @@ async function next(n: number, why: 'preempted' | 'lost', last: MachineEntry, jo
   try {
     return await machineForNext(n, why, last, job, input, context);
   } catch (error) {
-    if (job !== null) await leaveCheckpoints(job, false, input, context);
+    if (job !== null) {
+      noteNotAgain(job, context);
+      await leaveCheckpoints(job, false, input, context);
+    }
     const known = context.ledger.get(last.id) ?? last;
     const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && known.forOneJob);
     if (takeDown && known.state !== 'gone' && !(context.signal.reason instanceof LeaveRunning)) {

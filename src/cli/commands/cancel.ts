@@ -20,7 +20,7 @@ The machine stays up.`;
       const found = findJob({ jobId: args.job ?? null, machineName, unfinished: true }, context);
       return { before: found, job: await cancel({ jobId: found.id, graceMs }, context) };
     });
-    const acted = before.state !== 'ended' && job.end?.reason === 'cancelled';
+    const acted = before.end?.reason !== 'cancelled' && job.end?.reason === 'cancelled';
     return this.finish({ job: jobDocument(job) }, acted ? endLine(job) : `Nothing to cancel: ${endLine(job)}`);
   }
 }

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { cancel } from '../../../src/workflows/cancel.ts';
 import { until } from '../../support/runner.ts';
 import { fakeInput } from './fake-context.ts';
 import { takenMachines, untilTaken, works } from './taken-machines.ts';
@@ -69,6 +70,23 @@ test('the budget is used up between two attempts: nothing more is ordered', asyn
   ]);
   expect(error).toMatchObject({ code: 'budget' });
   expect(provider.machines).toHaveLength(1);
+});
+
+test('cancel in the pause between two attempts: there is no next one', async () => {
+  const { context, fake, inputOf, provider, trainThrough, vanish } = await prepare();
+  const { error } = await trainThrough(inputOf(untilTaken), [
+    (machineId) => {
+      const [job] = context.ledger.listJobs({ machineId });
+      void until(() => context.ledger.getJob(job?.id ?? '')?.again, 'the pause', 20_000, 1).then(async () => {
+        expect((await cancel({ jobId: job?.id ?? '', graceMs: null }, context)).end).toMatchObject({ reason: 'cancelled' });
+      });
+      return vanish(machineId);
+    },
+  ]);
+  expect(error).toMatchObject({ code: 'interrupted', message: expect.stringContaining('between two attempts') });
+  expect(provider.machines).toHaveLength(1);
+  expect(context.ledger.list({ live: true })).toEqual([]);
+  expect(fake.context.ledger.listJobs()[0]?.again).toBeUndefined();
 });
 
 test('--detach says at once that nobody will be there', async () => {
