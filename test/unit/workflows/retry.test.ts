@@ -8,7 +8,8 @@ const prepare = takenMachines();
 
 test('it vanishes twice, the third attempt ends: one id, one log, each machine gone before the next', async () => {
   const { context, inputOf, provider, trainThrough, vanish } = await prepare();
-  const { value, log } = await trainThrough(inputOf(untilTaken), [vanish, vanish]);
+  const { value, log, error } = await trainThrough(inputOf(untilTaken), [vanish, vanish]);
+  expect(error).toBeNull();
   const id = value?.job.id ?? '';
   expect(log).toBe(`${[1, 2, 3].map((n) => `attempt ${n} of ${id}\nat work\n`).join('')}done\n`);
   expect(value?.job).toMatchObject({ attempts: 3, state: 'ended', end: { code: 0, reason: 'exit' } });

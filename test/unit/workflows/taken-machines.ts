@@ -70,8 +70,8 @@ export function takenMachines(): () => Promise<TakenMachines> {
     let turning: NodeJS.Timeout | null = null;
     const turn = (on: boolean) => {
       if (turning !== null) clearInterval(turning);
-      // Pauses cost no time, and what is timed by the same clock sees little of it.
-      turning = on ? setInterval(() => void fake.clock.advance(200), 10) : null;
+      // Pauses are short; what waits for real processes by the same clock has long enough, also on a busy computer.
+      turning = on ? setInterval(() => void fake.clock.advance(100), 25) : null;
     };
     turn(true);
     open = { fake, metadata, turn };
