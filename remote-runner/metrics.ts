@@ -57,13 +57,20 @@ function fileRecords(lines: readonly Line[]): MetricRecord[] {
   });
 }
 
+/**
+ * Of a portion's lines so many are read as a framework's, the last ones: a job that prints progress without end is not to keep us
+ * busy longer than it runs.
+ */
+const mostFrameworkLines = 2_000;
+
 /** What the user's JSON and patterns say about a line goes before what a framework's reader makes of it. */
 function findInLog(lines: readonly Line[], search: PatternSearch | null, frameworks: FrameworkReader, now: number): { found: Found[]; notes: NewRecord[] } {
   const { found, dropped } = search?.search(lines.map(({ text }) => text)) ?? { found: [], dropped: [] };
+  const first = search === null ? lines.length - mostFrameworkLines : 0; // with patterns, all kinds of lines are here
   const metrics = lines.flatMap(({ text, end }, index): Found[] => {
     const json = readJsonLine(text);
     const measured = merge(json, found[index] ?? null);
-    if (measured === null) return frameworks.read(text, end, now).map(toFound);
+    if (measured === null) return index < first ? [] : frameworks.read(text, end, now).map(toFound);
     const held = frameworks.due(now, 'complete').map(toFound); // lies before this line, and reading may go on behind it
     return [...held, { ...measured, source: json === null ? 'regex' : 'json', at: end }];
   });

@@ -175,6 +175,14 @@ describe('reading', () => {
     expect(values(readAll(log, start, undefined, { top: 'acc=([0-9.]+)' }))).toEqual([{ loss: 0.5123 }, { top: 0.25 }]);
   });
 
+  test('of a flood of lines the last are read, and every JSON line', () => {
+    const log = join(folder, 'flood');
+    const lines = Array.from({ length: 10_000 }, (_, step) => (step === 7 ? '{"step": 7, "sure": 1}' : `step ${step}: loss=0.5`));
+    writeFileSync(log, lines.map((line) => `${line}\n`).join(''));
+    const read = readAll(log).flatMap((record) => (record.type === 'metric' ? [record.step] : []));
+    expect(read).toEqual([7, ...Array.from({ length: 2_000 }, (_, index) => 8_000 + index)]);
+  });
+
   test('offsets of records never go back', () => {
     fc.assert(
       fc.property(
