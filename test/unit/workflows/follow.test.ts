@@ -36,10 +36,8 @@ test('whoever looks a second time is told the times again, and they are kept onc
 test('one stream of two; of a job that has both in one log that is refused, and nothing stays open', async () => {
   const split = await runOn(piped, 'echo out; echo err >&2', true);
   expect((await show(split, { streams: 'err' })).text).toBe('err\n');
-  expect((await show(split, { streams: 'out', tailLines: 5 })).text).toBe('out\n');
-  expect((await show(split, { streams: 'err', after: 2 })).text).toBe('r\n');
   expect((await show(split, { after: -2, streams: 'out' })).text).toBe('t\n');
   const joined = await runOn(piped, 'echo both');
   await expect(show(joined, { streams: 'err' })).rejects.toMatchObject({ code: 'bad-input' });
-  await until(() => processesHolding(`${piped.home}/.gpu-run/runner/test-1/runner.mjs connect`).length === 0, 'the end of all connections');
+  await until(() => processesHolding(`${piped.home}/.gpu-run/runner/test-1/runner.mjs connect`).length === 0, 'the end of all connections', 20_000, 200);
 });

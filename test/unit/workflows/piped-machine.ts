@@ -51,19 +51,12 @@ export function usePipedMachine(): PipedMachine {
   return now;
 }
 
-/** A job that nobody follows. @returns its id, once it is in the queue */
-export async function submitTo({ machine, context }: PipedMachine, command: string, splitLog = false): Promise<string> {
+/** A job that nobody follows, at its end. @returns its id */
+export async function runOn({ machine, context }: PipedMachine, command: string, splitLog = false): Promise<string> {
   const spec = specOf(command, { splitLog });
   context.ledger.putJob(jobEntry(null, { id: spec.id, machineId: machine.id, machineName: machine.name }));
   await using reached = await reachMachine(machine, context);
   await reached.runner.call('submit', { spec });
+  await until(async () => (await reached.runner.call('jobs', {})).jobs.some(({ id, state }) => id === spec.id && state === 'ended'), 'the end of the job');
   return spec.id;
-}
-
-/** The same, at its end. */
-export async function runOn(piped: PipedMachine, command: string, splitLog = false): Promise<string> {
-  const jobId = await submitTo(piped, command, splitLog);
-  await using reached = await reachMachine(piped.machine, piped.context);
-  await until(async () => (await reached.runner.call('jobs', {})).jobs.some(({ id, state }) => id === jobId && state === 'ended'), 'the end of the job');
-  return jobId;
 }

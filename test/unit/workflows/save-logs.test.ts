@@ -41,6 +41,7 @@ function silentTransport(): Transport {
       stderr.destroy();
       reject(options?.signal?.reason ?? new Error('killed'));
     };
+    if (options?.signal?.aborted === true) stop();
     options?.signal?.addEventListener('abort', stop, { once: true });
     return { stdin, stdout, stderr, exit, kill: stop } satisfies RemoteProcess;
   };
