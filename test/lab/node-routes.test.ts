@@ -161,7 +161,7 @@ test('without internet on either side the file to bring is named', async () => {
   }
 });
 
-test('the runner’s own tests pass under Bun', { timeout: 600_000 }, () => {
+test('the runner’s own tests pass under Bun', { timeout: 900_000 }, () => {
   const folder = mkdtempSync(join(build, 'bun-'));
   const name = process.arch === 'arm64' ? '@oven/bun-linux-aarch64' : '@oven/bun-linux-x64-baseline';
   const archive = execFileSync('npm', ['pack', '--silent', `${name}@1.4.5`], { cwd: folder, encoding: 'utf8' }).trim();
@@ -182,7 +182,14 @@ test('the runner’s own tests pass under Bun', { timeout: 600_000 }, () => {
     'telemetry',
     'log',
   ];
-  const args = ['run', '--project', 'unit', ...files.map((file) => `test/unit/remote-runner/${file}.test.ts`), 'test/unit/runner/client.test.ts'];
+  const args = [
+    'run',
+    '--project',
+    'unit',
+    '--no-file-parallelism',
+    ...files.map((file) => `test/unit/remote-runner/${file}.test.ts`),
+    'test/unit/runner/client.test.ts',
+  ];
   const vitest = join(import.meta.dirname, '../../node_modules/.bin/vitest');
   const options = { cwd: join(import.meta.dirname, '../..'), env: { ...process.env, TEST_RUNNER_NODE: bun, VITEST: undefined } };
   execFileSync(vitest, args, { ...options, stdio: 'inherit' });
