@@ -5,7 +5,8 @@ import type { Call } from '../src/protocol/call-state.ts';
 import type { Calls } from '../src/protocol/calls.ts';
 import { blockBytes } from '../src/protocol/frame.ts';
 import type { JobRecord } from '../src/protocol/job.ts';
-import type { LogStream, TimeMark } from '../src/protocol/log.ts';
+import type { LogProof, LogStream, TimeMark } from '../src/protocol/log.ts';
+import { differsFrom } from './follow-proof.ts';
 import { fileSize } from './job-files.ts';
 import { readGap } from './log-gap.ts';
 import { type MarkReader, readMarks } from './log-times.ts';
@@ -14,6 +15,8 @@ import { type JobFolder, type LogFiles, logFiles } from './machine-folder.ts';
 export interface Logs {
   /** How far stdout's log was sent. */
   readonly at: number;
+  /** Tells of streams that are not what the follower has of them. */
+  compare(): Promise<void>;
   /** So many bytes of each stream at most, and no further than they reach now; true when anything was sent. */
   sendPortion(bytes: number): Promise<boolean>;
   /** Up to where the record stands; null: all. */
@@ -27,7 +30,7 @@ const lookAgainMs = 250;
 /** For whoever watches the job to mark what was sent. After that we say ourselves when we saw it. */
 const markWithinMs = 150;
 
-export function openLogs(call: Call, { logOffset, errOffset, times, follow }: Calls['follow']['params'], job: JobFolder): Logs {
+export function openLogs(call: Call, { logOffset, errOffset, times, follow, proofs }: Calls['follow']['params'], job: JobFolder): Logs {
   let current: LogStream = 'out';
   const choose = async (stream: LogStream) => {
     if (stream !== current) await call.event({ type: 'stream', stream });
@@ -39,6 +42,9 @@ export function openLogs(call: Call, { logOffset, errOffset, times, follow }: Ca
   return {
     get at() {
       return out.at;
+    },
+    async compare() {
+      for (const log of all) await log.compare(proofs?.[log.files.stream] ?? []);
     },
     async sendPortion(bytes) {
       let some = false;
@@ -59,6 +65,7 @@ interface Log {
   readonly files: LogFiles;
   readonly at: number;
   readonly awaitsMark: boolean;
+  compare(proofs: readonly LogProof[]): Promise<void>;
   /** Sends what is there up to this offset, and the times; true when any byte was sent. `live`: what has no mark yet has just come. */
   sendUpTo(offset: number, live: boolean): Promise<boolean>;
   close(): Promise<void>;
@@ -77,6 +84,12 @@ function openLog(call: Call, files: LogFiles, from: number, knownTimes: number |
     },
     get awaitsMark() {
       return times?.awaitsMark(at) === true;
+    },
+    async compare(proofs) {
+      const from = differsFrom(files, proofs);
+      if (from === null) return;
+      await call.event({ type: 'differs', stream, from });
+      at = from;
     },
     async sendUpTo(offset, live) {
       if (file === null && existsSync(files.bytes)) file = await open(files.bytes, 'r');

@@ -29,10 +29,13 @@ export async function follow(call: Call, machine: MachineFolder): Promise<Calls[
   }
 }
 
-function checkPlace({ logOffset, errOffset = 0, times, record, follow: goesOn }: Calls['follow']['params'], size: Readonly<Record<LogStream, number>>): void {
+function checkPlace(
+  { logOffset, errOffset = 0, times, record, follow: goesOn, proofs }: Calls['follow']['params'],
+  size: Readonly<Record<LogStream, number>>,
+): void {
   for (const offset of [logOffset, errOffset, times?.out ?? 0, times?.err ?? 0])
     if (!Number.isSafeInteger(offset) || offset < 0) throw new RunnerError('bad-input', `${offset} is no offset in a log: it counts bytes from 0.`);
-  const comesBack = goesOn && record > 0;
+  const comesBack = (goesOn && record > 0) || proofs !== undefined;
   for (const [offset, bytes] of [
     [logOffset, size.out],
     [errOffset, size.err],
@@ -44,6 +47,7 @@ function checkPlace({ logOffset, errOffset = 0, times, record, follow: goesOn }:
 async function sendAll(call: Call, params: Calls['follow']['params'], job: JobFolder, logs: Logs, wake: Wake): Promise<Calls['follow']['result']> {
   const journal: JournalPlace = { at: 0, newest: 0, ended: false };
   const beat = heartbeat(call);
+  await logs.compare();
   while (!call.signal.aborted) {
     const someRecords = await sendRecords(call, params.record, job, logs, journal);
     if (journal.ended) break;

@@ -5,7 +5,7 @@
  * Sync has calls of its own in `sync.ts`.
  */
 import type { JobRecord, JobSpec, JobSummary } from './job.ts';
-import type { LogStream, TimeMark } from './log.ts';
+import type { LogProof, LogStream, TimeMark } from './log.ts';
 import type { PreflightReport } from './preflight.ts';
 import type { TelemetrySample } from './telemetry.ts';
 import type { WatchdogOrder, WatchdogState } from './watchdog.ts';
@@ -66,6 +66,8 @@ export interface Calls {
       follow: boolean;
       errOffset?: number;
       times?: Readonly<Record<LogStream, number>>;
+      /** What a follower who comes back has of the end of each stream, to be compared; absent: nothing. */
+      proofs?: Readonly<Record<LogStream, readonly LogProof[]>>;
     };
     result: { logBytes: number; records: number };
     event:
@@ -76,7 +78,9 @@ export interface Calls {
       /** When what was written: also of bytes that come later. */
       | { type: 'times'; stream: LogStream; marks: readonly TimeMark[] }
       /** The next bytes of this stream are gone for good: it goes on at `to`. */
-      | { type: 'gap'; stream: LogStream; from: number; to: number };
+      | { type: 'gap'; stream: LogStream; from: number; to: number }
+      /** From here on the log is not what the follower has of it: it comes again. */
+      | { type: 'differs'; stream: LogStream; from: number };
   };
   /** Looks at the machine again and again, every `everyMs` milliseconds (500 to 3,600,000), until it is cancelled. */
   telemetry: { params: { everyMs: number }; result: Record<string, never>; event: TelemetrySample };

@@ -38,6 +38,9 @@ export function parseFollowEvent(event: unknown): FollowEvent | null {
     case 'gap':
       check(isStream(event['stream']) && isCount(event['from']) && isCount(event['to']) && event['from'] < event['to'], 'a gap');
       return { type: 'gap', stream: event['stream'], from: event['from'], to: event['to'] };
+    case 'differs':
+      check(isStream(event['stream']) && isCount(event['from']), 'a log that differs');
+      return { type: 'differs', stream: event['stream'], from: event['from'] };
     default:
       return null;
   }

@@ -17,6 +17,13 @@ export interface LogGap {
   readonly to: number;
 }
 
+/** Bytes of a log that a follower has: from `from` up to, not including, `to`, and their CRC-32. */
+export interface LogProof {
+  readonly from: number;
+  readonly to: number;
+  readonly crc: number;
+}
+
 export function formatMark([offset, ms]: TimeMark): string {
   return `${offset} ${ms}\n`;
 }

@@ -7,10 +7,11 @@ import type { Block, Part } from '../protocol/call-state.ts';
 import { FrameError } from '../protocol/frame.ts';
 import type { JobRecord } from '../protocol/job.ts';
 import { type FollowEvent, parseFollowEvent } from '../protocol/job-parse.ts';
-import type { LogStream, TimeMark } from '../protocol/log.ts';
+import type { LogProof, LogStream, TimeMark } from '../protocol/log.ts';
 import type { OpenCall } from '../protocol/peer.ts';
 import type { RunnerClient } from './client.ts';
 import { createOutage, type OutageOptions } from './outage.ts';
+import { createReceived, type Received } from './received.ts';
 
 export type FollowPart =
   | { readonly type: 'log'; readonly stream: LogStream; readonly offset: number; readonly bytes: Uint8Array }
@@ -36,6 +37,8 @@ export interface FollowOptions extends OutageOptions {
   /** false: only what is there now. */
   readonly follow: boolean;
   readonly signal: AbortSignal;
+  /** The machine's log is no longer what was received of it: from `at` on it comes again; up to `had` there was something else. */
+  readonly onDiffers?: (what: { readonly stream: LogStream; readonly at: number; readonly had: number }) => void;
   /** Asked again and again once the runner has been silent for longer than it should be: true, and the connection is given up at once. */
   readonly isOver?: () => Promise<boolean>;
 }
@@ -51,6 +54,7 @@ interface Place {
   readonly offsets: Record<LogStream, number>;
   /** Of the marks. */
   readonly times: Record<LogStream, number> | null;
+  readonly received: Readonly<Record<LogStream, Received>>;
   record: number;
   ended: boolean;
 }
@@ -83,7 +87,13 @@ export async function* followJob(options: FollowOptions): AsyncGenerator<FollowP
 }
 
 function startOf({ logOffset, errOffset = 0, times, record }: FollowOptions): Place {
-  return { offsets: { out: logOffset, err: errOffset }, times: times === undefined ? null : { ...times }, record, ended: false };
+  return {
+    offsets: { out: logOffset, err: errOffset },
+    times: times === undefined ? null : { ...times },
+    record,
+    received: { out: createReceived(), err: createReceived() },
+    ended: false,
+  };
 }
 
 /** Yields null for signs of life that carry nothing. */
@@ -96,6 +106,7 @@ async function* oneConnection(client: RunnerClient, place: Place, options: Follo
     record: place.record,
     follow,
     ...(place.times === null ? {} : { times: place.times }),
+    ...proofsOf(place),
   });
   try {
     let stream: LogStream = 'out';
@@ -103,6 +114,7 @@ async function* oneConnection(client: RunnerClient, place: Place, options: Follo
       const event = part.kind === 'event' ? eventIn(part.value) : null;
       if (part.kind === 'block') yield advanceLog(place, stream, part.block);
       else if (event?.type === 'stream') stream = event.stream;
+      else if (event?.type === 'differs') goBack(place, event, options);
       else yield event === null ? null : advance(place, event);
     }
     await call.result;
@@ -112,13 +124,26 @@ async function* oneConnection(client: RunnerClient, place: Place, options: Follo
   }
 }
 
-function advanceLog({ offsets }: Place, stream: LogStream, { offset, bytes }: Block): FollowPart {
+function proofsOf({ received: { out, err } }: Place): { proofs?: Readonly<Record<LogStream, readonly LogProof[]>> } {
+  return out.proofs.length + err.proofs.length === 0 ? {} : { proofs: { out: out.proofs, err: err.proofs } };
+}
+
+function goBack({ offsets, received }: Place, { stream, from }: Extract<FollowEvent, { readonly type: 'differs' }>, { onDiffers }: FollowOptions): void {
+  const had = offsets[stream];
+  if (from > had) throw new GpuRunError('protocol', `The runner says that the log differs from byte ${from} on; only ${had} were received.`);
+  offsets[stream] = from;
+  received[stream].restart();
+  onDiffers?.({ stream, at: from, had });
+}
+
+function advanceLog({ offsets, received }: Place, stream: LogStream, { offset, bytes, crc }: Block): FollowPart {
   if (offset !== offsets[stream]) throw new GpuRunError('protocol', `The runner sent the log from byte ${offset} on; byte ${offsets[stream]} was next.`);
+  received[stream].add(offset, bytes, crc);
   offsets[stream] += bytes.length;
   return { type: 'log', stream, offset, bytes };
 }
 
-function advance(place: Place, event: Exclude<FollowEvent, { readonly type: 'stream' }>): FollowPart {
+function advance(place: Place, event: Exclude<FollowEvent, { readonly type: 'stream' | 'differs' }>): FollowPart {
   if (event.type === 'times') {
     if (place.times !== null) place.times[event.stream] = event.marks.at(-1)?.[0] ?? place.times[event.stream];
     return event;
@@ -127,6 +152,7 @@ function advance(place: Place, event: Exclude<FollowEvent, { readonly type: 'str
     const next = place.offsets[event.stream];
     if (event.from !== next) throw new GpuRunError('protocol', `The runner says that bytes from ${event.from} on are gone; byte ${next} was next.`);
     place.offsets[event.stream] = event.to;
+    place.received[event.stream].restart();
     return event;
   }
   const { record } = event;

@@ -14,6 +14,10 @@ export async function* followAttempt(job: JobEntry, options: Omit<FollowOptions,
     errOffset: behind(options.errOffset ?? 0, err),
     ...(times === undefined ? {} : { times: { out: behind(times.out, out), err: behind(times.err, err) } }),
     record: behind(options.record, records),
+    onDiffers: ({ stream, at, had }) => {
+      const start = { out, err }[stream];
+      options.onDiffers?.({ stream, at: at + start, had: had + start });
+    },
   });
   for await (const part of parts) yield placed(part, { out, err }, records);
 }

@@ -61,6 +61,10 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       clock: context.clock,
       signal: context.signal,
       isOver: () => isMachineOver(from.machine, context),
+      onDiffers: ({ stream, at, had }) => {
+        copy.keep((files) => files.setAside(stream, at));
+        context.reporter.report({ type: 'note', level: 'warn', text: differsText(job.id, at, had) });
+      },
       onLink: (state, text) => context.reporter.report({ type: 'link', state, text }),
     });
   try {
@@ -93,6 +97,11 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     copy.close();
     await current[Symbol.asyncDispose]();
   }
+}
+
+function differsText(id: string, at: number, had: number): string {
+  const what = `The log of ${id} on the machine is not what was received here, somewhere in the last ${had - at} bytes: its disk has lost some (a power cut does that).`;
+  return `${what} It comes again from byte ${at} on; what was received before stays beside the copy on this computer.`;
 }
 
 /** Events come from two sides, the job and its money: one is done with before the next. */

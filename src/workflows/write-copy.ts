@@ -3,7 +3,7 @@
  * `GPU_RUN_HOME/jobs`. Any number of processes that follow one job may write it at once: bytes go to their offsets, lines are
  * appended whole, and readers take each record and each mark once.
  */
-import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobRecord } from '../core/job.ts';
 import { createMarker, formatMark, type LogGap, type LogStream, type Marker, parseMarks, type TimeMark } from '../protocol/log.ts';
@@ -34,6 +34,17 @@ export class JobCopy {
     const { size } = fstatSync(log);
     if (offset > size || offset + bytes.length <= size) return;
     for (let done = 0; done < bytes.length; ) done += writeSync(log, bytes, done, bytes.length - done, offset + done);
+  }
+
+  /** The machine's log has become shorter, and other bytes come from `at` on: those that are here go to a file beside it. */
+  setAside(stream: LogStream, at: number): void {
+    const { log } = this.#stream(stream);
+    const { size } = fstatSync(log);
+    if (size <= at) return;
+    const lost = new Uint8Array(size - at);
+    const length = readSync(log, lost, 0, lost.length, at);
+    writeFileSync(`${copyFiles(this.#folder, stream).log}.lost-at-${at}`, lost.subarray(0, length), { mode: 0o600 });
+    ftruncateSync(log, at);
   }
 
   /** The machine has these bytes no more. What of them is here stays. */

@@ -144,7 +144,7 @@ test('a cut connection goes on exactly where it was', async () => {
   expect(records).toEqual([2, 3]);
   expect(asked).toEqual([
     { id: 'job-1', logOffset: 0, errOffset: 0, record: 0, follow: true },
-    { id: 'job-1', logOffset: 5, errOffset: 0, record: 2, follow: true },
+    { id: 'job-1', logOffset: 5, errOffset: 0, record: 2, follow: true, proofs: { out: [{ from: 0, to: 5, crc: crc32('01234') }], err: [] } },
   ]);
   expect(links).toEqual(['reconnecting', 'connected']);
   expect(released).toBe(2);

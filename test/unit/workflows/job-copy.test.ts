@@ -42,6 +42,17 @@ test('bytes behind a gap are not kept', () => {
   copy.close();
 });
 
+test('what the machine has lost stays beside the copy, and the copy goes on as the machine does', () => {
+  const copy = new JobCopy(folder, 'job-lost');
+  copy.writeLog('out', 0, Buffer.from('0123456789'));
+  copy.setAside('out', 4);
+  copy.writeLog('out', 4, Buffer.from('abc'));
+  copy.setAside('out', 100);
+  copy.close();
+  expect(readFileSync(join(folder, 'job-lost', 'log'), 'utf8')).toBe('0123abc');
+  expect(readFileSync(join(folder, 'job-lost', 'log.lost-at-4'), 'utf8')).toBe('456789');
+});
+
 test('records once and in order, past a torn line', () => {
   const first = new JobCopy(folder, 'job-r');
   first.writeRecord(note(1));
