@@ -101,16 +101,23 @@ describe('kill -9 of the shim', () => {
     expect(processesHolding(`GPU_RUN_JOB=${spec.id}`)).toEqual([]);
   });
 
-  test('a reboot is told from a killed shim', async () => {
+  test('a reboot is told from a killed shim, and the next connection starts what waited in the queue', async () => {
     const client = await machine.connect();
     const { spec, shim } = await running(client);
+    const waiting = specOf('printf second');
+    await client.call('submit', { spec: waiting });
     await client.close();
     for (const pid of machine.pids('serve')) kill(pid);
     kill(shim);
     const [pid, started] = readFileSync(machine.jobFile(spec.id, 'pid'), 'utf8').split('\n');
     writeFileSync(machine.jobFile(spec.id, 'pid'), `${pid}\n${started}\n11111111-2222-3333-4444-555555555555\n`);
-    const { records } = await followToEnd(await machine.connect(), spec.id);
+    const again = await machine.connect();
+    const { log, records } = await followToEnd(again, spec.id);
+    expect(log.toString()).toBe('begun\n');
     expect(records.at(-1)).toMatchObject({ end: { reason: 'lost', detail: expect.stringContaining('started anew') } });
+    const second = await followToEnd(again, waiting.id);
+    expect(second.log.toString()).toBe('second');
+    expect(second.records.at(-1)).toMatchObject({ end: { code: 0, reason: 'exit' } });
   });
 });
 
