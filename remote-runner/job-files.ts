@@ -102,6 +102,19 @@ export function readOrder(job: JobFolder): JobOrder {
   return order;
 }
 
+/** null: it was damaged from outside, which must stop no other job. */
+export function readableOrder(job: JobFolder): JobOrder | null {
+  try {
+    const order = readOrder(job);
+    return typeof order.command === 'object' && order.command !== null ? order : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Of a job whose order can't be read: all that is left to tell. */
+const damagedOrder = { attempt: 1, command: { kind: 'shell', text: '(its order was damaged)' }, createdAt: 0, splitLog: false, gpus: null } as const;
+
 export function writeStanding(job: JobFolder, { state, end, startedAt, endedAt }: JournalFacts): void {
   if (state !== null) writeDurably(job.standing, JSON.stringify({ state, end, startedAt, endedAt } satisfies JobStanding));
 }
@@ -112,7 +125,7 @@ export function readStanding(job: JobFolder): JobStanding | null {
 
 /** `waitsFor`: as `JobSummary` has it. */
 export function summarize(job: JobFolder, waitsFor: string | null = null): JobSummary {
-  const { id, attempt, command, createdAt, splitLog, gpus = null } = readOrder(job);
+  const { attempt, command, createdAt, splitLog, gpus = null } = readableOrder(job) ?? damagedOrder;
   const standing = readStanding(job) ?? { state: 'queued', end: null, startedAt: null, endedAt: null };
   const newest = newestRecord(job);
   // The record comes first: a follower who has seen the end must find it here, too.
@@ -121,7 +134,7 @@ export function summarize(job: JobFolder, waitsFor: string | null = null): JobSu
   const givenGpus = gpusOf(job)?.map(({ index }) => index) ?? null;
   const waits = standing.state === 'queued' && ended === null ? waitsFor : null;
   return {
-    id,
+    id: job.id,
     attempt,
     ...standing,
     ...ended,

@@ -4,7 +4,7 @@ import { writeWithBallast } from './ballast.ts';
 import { readJson, writeDurably } from './durable.ts';
 import { createInventory, type Inventory } from './gpu-inventory.ts';
 import { describeGrant, type Grant, gpusOf, readGrant, writeGrant } from './grant.ts';
-import { type JobOrder, type QueueEntry, readOrder, readStanding } from './job-files.ts';
+import { type JobOrder, type QueueEntry, readableOrder, readOrder, readStanding } from './job-files.ts';
 import { jobsWithProcesses } from './job-processes.ts';
 import { type JobFolder, jobFolder, jobIds, type MachineFolder } from './machine-folder.ts';
 import { wasStarted } from './phase.ts';
@@ -108,12 +108,12 @@ export function hasBegun(job: JobFolder): boolean {
 
 function holdingOf(job: JobFolder): Holding {
   const grant = readGrant(job);
-  const mayRunSetup = grant === null ? (readOrder(job).setup ?? null) !== null : grant.setup !== null;
+  const mayRunSetup = grant === null ? (readableOrder(job)?.setup ?? null) !== null : grant.setup !== null;
   return { id: job.id, name: nameOf(job), gpus: grant?.gpus ?? null, inSetup: mayRunSetup && !wasStarted(job.path) };
 }
 
 function nameOf(job: JobFolder): string {
-  return readOrder(job).name ?? job.id;
+  return readableOrder(job)?.name ?? job.id;
 }
 
 function neededSetup(machine: MachineFolder, { setup }: JobOrder): string | null {

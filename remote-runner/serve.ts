@@ -7,12 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { setBallast, writeWithBallast } from './ballast.ts';
 import { readJson } from './durable.ts';
 import { type EndRequest, endRequest, requestEnd } from './end-request.ts';
-import { type QueueEntry, queueEntries, readStanding } from './job-files.ts';
+import { type QueueEntry, queueEntries, readableOrder, readStanding } from './job-files.ts';
 import { mendLeftovers } from './leftovers.ts';
 import { createLine, hasBegun } from './line.ts';
 import { jobFolder, type MachineFolder } from './machine-folder.ts';
 import { type ProviderWatch, watchProvider } from './provider-watch.ts';
-import { endQueuedJob, noteQueued } from './queued-job.ts';
+import { endQueuedJob, endUnfitJob, noteQueued } from './queued-job.ts';
 import { createSampler } from './sampler.ts';
 import { takeServeLock } from './serve-lock.ts';
 import { createStarter } from './start-serve.ts';
@@ -136,6 +136,7 @@ function attend(machine: MachineFolder, { id, file }: QueueEntry, over: EndReque
   const job = jobFolder(machine, id);
   if (existsSync(job.order)) {
     noteQueued(job);
+    if (!hasBegun(job) && readableOrder(job) === null) endUnfitJob(job, 'its order on the machine was damaged');
     const state = readStanding(job)?.state;
     const request = endRequest(job) ?? over;
     if (state === 'queued' && request !== null) endQueuedJob(job, request);

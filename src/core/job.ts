@@ -44,6 +44,8 @@ export interface JobEntry {
 /** An attempt that was cut short, and followed by another one. */
 export interface PastAttempt {
   readonly machineId: string;
+  /** As in `JobEntry`. */
+  readonly gpus?: JobEntry['gpus'];
   readonly end: JobEnd | null;
   /** Milliseconds since the epoch; null: it never started. */
   readonly startedAt: number | null;

@@ -23,7 +23,8 @@ export const spanQuery = `
 
 /** Attempts that were followed by another one. There are few: they are read out of the entries. */
 const pastSpanQuery = `
-  SELECT past.value ->> 'machineId', past.value ->> 'startedAt', past.value ->> 'endedAt', jobs.id, user, branch, git_commit, share
+  SELECT past.value ->> 'machineId', past.value ->> 'startedAt', past.value ->> 'endedAt', jobs.id, user, branch, git_commit,
+    (past.value ->> '$.gpus.count') * 1.0 / (past.value ->> '$.gpus.of')
   FROM jobs INDEXED BY jobs_tried_again, json_each(jobs.job, '$.earlier') AS past
   WHERE attempts_before > 0 AND past.value ->> 'startedAt' < :until AND ifnull(past.value ->> 'endedAt', ${never}) >= :since`;
 

@@ -5,10 +5,16 @@
  * a folder, so that it is pulled back; else `checkpoints`. Relative to the workdir.
  */
 export function checkpointFolder(outputs: readonly string[]): string {
-  const named = outputs.find((output) => /(checkpoint|ckpt)s?[^/]*\/?$/i.test(output));
+  const folders = outputs.filter(looksLikeFolder);
+  const named = folders.find((output) => /(checkpoint|ckpt)s?[^/]*\/?$/i.test(output));
   if (named !== undefined) return plain(named);
-  const folder = outputs.find((output) => output.endsWith('/') || !/\.[^./]+$/.test(output));
+  const [folder] = folders;
   return folder === undefined ? 'checkpoints' : plain(`${folder}/checkpoints`);
+}
+
+/** A name that ends as files' names do (`best.ckpt`, `model.v2.pt`) is taken for a file; a version (`v1.0`) is no such end. */
+export function looksLikeFolder(output: string): boolean {
+  return output.endsWith('/') || !/\.[a-z_][^./]*$/i.test(output);
 }
 
 /** Without `.`, empty parts and a slash at the end. */

@@ -1,4 +1,5 @@
-/** Where the runner writes a job's metrics for the user: below an output, so that they are pulled. Imports nothing. */
+/** Where the runner writes a job's metrics for the user: below an output, so that they are pulled. Imports its own folder only. */
+import { looksLikeFolder } from './checkpoint-folder.ts';
 
 /** Relative to the workdir; null: no output is a folder, and nothing is written. */
 export interface MetricsPlace {
@@ -21,7 +22,7 @@ export function metricsPlace(job: {
   readonly createdAt: number;
   readonly outputs: readonly string[];
 }): MetricsPlace | null {
-  const folders = job.outputs.filter((output) => output.endsWith('/') || !/\.[^./]+$/.test(output));
+  const folders = job.outputs.filter(looksLikeFolder);
   const output = (folders.find((path) => !/(checkpoint|ckpt)s?[^/]*\/?$/i.test(path)) ?? folders[0])?.replace(/\/+$/, '');
   if (output === undefined) return null;
   const folder = `${output}/gpu-run/${job.id}`;

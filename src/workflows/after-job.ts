@@ -4,7 +4,7 @@ import { type JobEntry, jobIdOf, runnerJobId } from '../core/job.ts';
 import { costOf, costOfBytes } from '../core/money.ts';
 import { mayBeAlive } from '../core/process-identity.ts';
 import { formatSize } from '../core/size.ts';
-import type { MachineEntry } from '../ledger/ledger.ts';
+import type { JobSpan, MachineEntry } from '../ledger/ledger.ts';
 import { isMetricsFile } from '../protocol/metric-files.ts';
 import type { PulledFile } from '../sync/pull.ts';
 import { noteSummary } from './cancel.ts';
@@ -84,24 +84,41 @@ export function explainWhatStays(error: unknown, job: JobEntry | null, takeDown:
   });
 }
 
-/** Each job tells its own part; the last one on a machine that was rented for jobs also what lies before, between and behind them: together that is the bill. */
+/**
+ * Each job tells its own part; the last one on a machine that was rented for jobs also what lies before, between and behind them: together
+ * that is the bill. What `job` says of its time and GPUs is that on this machine.
+ */
 export function jobCost(job: JobEntry, machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'clock'>): JobCost {
   const now = context.clock.now();
   const seconds = secondsOf(job, now) * shareOf(job);
-  const whole = machine.state === 'gone' && machine.forOneJob;
-  const others = whole ? context.ledger.listJobs({ machineId: machine.id }).filter(({ id }) => id !== job.id) : [];
-  const othersSeconds = others.reduce((sum, other) => sum + secondsOf(other, now) * shareOf(other), 0);
+  const gone = machine.state === 'gone' && machine.forOneJob;
+  const others = gone ? otherSpans(job, machine, context) : [];
+  const whole = gone && others.every((other) => isBefore(other, job, now));
+  const othersSeconds = others.reduce((sum, other) => sum + secondsOf(other, now) * other.share, 0);
   const billed = whole ? Math.max(0, billedSeconds(machine, now) - othersSeconds) : seconds;
   const usd = costOf(machine.offer.price, billed);
-  const text = `${machine.offer.provider} ${machine.offer.type}, ${Math.round(billed)} s at $${machine.offer.price.perHour.toFixed(2)}/h${others.length > 0 ? ', what its other jobs have left of the bill' : sharedWords(job)}`;
+  const text = `${machine.offer.provider} ${machine.offer.type}, ${Math.round(billed)} s at $${machine.offer.price.perHour.toFixed(2)}/h${whole && others.length > 0 ? ', what its other jobs have left of the bill' : sharedWords(job)}`;
   const gpuSeconds = secondsOf(job, now) * (job.gpus?.count ?? machine.offer.gpu?.count ?? 0);
   const time = { text, usd };
   const { egress } = machine.offer;
   if (egress === undefined) return { usd, gpuSeconds, items: [time] };
   const { pulled = {} } = context.ledger.get(machine.id) ?? machine; // the entry here is from before the job
-  const bytes = whole ? pulledBytes(pulled) - others.reduce((sum, { id }) => sum + pulledBytes(pulled, id), 0) : pulledBytes(pulled, job.id);
+  const bytes = whole
+    ? pulledBytes(pulled) - [...new Set(others.map(({ id }) => id))].reduce((sum, id) => sum + pulledBytes(pulled, id), 0)
+    : pulledBytes(pulled, job.id);
   const out = { text: `egress, an estimate: ${formatSize(bytes)} at $${egress.perGb.toFixed(2)}/GB`, usd: costOfBytes(egress.perGb, bytes) };
   return { usd: usd + out.usd, gpuSeconds, items: [time, out] };
+}
+
+/** Also of jobs that have gone on elsewhere since. */
+function otherSpans(job: JobEntry, machine: MachineEntry, { ledger }: Pick<RunContext, 'ledger'>): JobSpan[] {
+  return ledger.jobSpans({ since: machine.createdAt }).filter(({ id, machineId }) => machineId === machine.id && id !== job.id);
+}
+
+/** Of two that end with their machine, one is the last. */
+function isBefore(other: JobSpan, job: JobEntry, now: number): boolean {
+  const [end, ownEnd] = [other.endedAt ?? now, job.endedAt ?? now];
+  return end < ownEnd || (end === ownEnd && other.id < job.id);
 }
 
 /** Of the machine: jobs that run side by side cost what their GPUs cost. */
@@ -113,6 +130,6 @@ function sharedWords({ gpus = null }: JobEntry): string {
   return gpus === null ? '' : `, its part: ${gpus.count} of ${gpus.of} GPUs`;
 }
 
-function secondsOf({ startedAt, endedAt }: JobEntry, now: number): number {
+function secondsOf({ startedAt, endedAt }: Pick<JobEntry, 'startedAt' | 'endedAt'>, now: number): number {
   return Math.max(0, (endedAt ?? now) - (startedAt ?? endedAt ?? now)) / 1000;
 }

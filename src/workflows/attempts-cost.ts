@@ -5,14 +5,15 @@ import { jobCost } from './after-job.ts';
 import type { RunContext } from './context.ts';
 import type { JobCost } from './train-input.ts';
 
-type Span = Pick<JobEntry, 'startedAt' | 'endedAt'>;
+type Span = Pick<JobEntry, 'startedAt' | 'endedAt' | 'gpus'>;
 
 /** `machine`: the last one's. Several attempts on one machine count from the start of the first to the end of the last. */
 export function costOfAttempts(job: JobEntry, machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'clock'>): JobCost {
   const spans = new Map<string, Span>();
-  for (const { machineId, startedAt, endedAt } of [...(job.earlier ?? []), job]) {
+  for (const { machineId, startedAt, endedAt, gpus = null } of [...(job.earlier ?? []), job]) {
     const known = spans.get(machineId);
-    spans.set(machineId, { startedAt: known?.startedAt ?? startedAt, endedAt: endedAt ?? (startedAt === null ? (known?.endedAt ?? null) : null) });
+    const end = endedAt ?? (startedAt === null ? (known?.endedAt ?? null) : null);
+    spans.set(machineId, { startedAt: known?.startedAt ?? startedAt, endedAt: end, gpus });
   }
   const costs = [...spans].flatMap(([id, span]) => {
     const entry = id === machine.id ? machine : context.ledger.get(id);

@@ -81,10 +81,10 @@ function firstAttempt(input: TrainInput, { machine }: ReachedMachine, context: R
 
 /** Its log and records go on behind what is here of those before. */
 function nextAttempt({ again: _, ...before }: JobEntry, input: TrainInput, { machine }: ReachedMachine, { home, clock }: RunContext): JobEntry {
-  const { machineId, startedAt, endedAt, end, earlier = [] } = before;
+  const { machineId, gpus = null, startedAt, endedAt, end, earlier = [] } = before;
   const start = attemptStart(before);
   const past: PastAttempt = {
-    ...{ machineId, startedAt, endedAt, end },
+    ...{ machineId, gpus, startedAt, endedAt, end },
     logBytes: Math.max(start.logBytes, copiedBytes(home.jobs, before.id, 'out')),
     errBytes: Math.max(start.errBytes, copiedBytes(home.jobs, before.id, 'err')),
     records: Math.max(start.records, lastCopiedRecord(home.jobs, before.id)?.n ?? 0),

@@ -195,6 +195,8 @@ test.each([
   [['model.bin', 'out'], 'out/checkpoints'],
   [['out/ckpt'], 'out/ckpt'],
   [['out/my-checkpoints-2/'], 'out/my-checkpoints-2'],
+  [['best.ckpt', 'runs/'], 'runs/checkpoints'],
+  [['runs/v1.0'], 'runs/v1.0/checkpoints'],
 ])('checkpoints of a job with the outputs %j go to %s', (outputs, expected) => {
   expect(checkpointFolder(outputs)).toBe(expected);
 });

@@ -195,3 +195,13 @@ test('what leaves processes behind frees its GPU only when they have ended; a sh
     ['ended', 'cancelled'],
   ]);
 });
+
+test('a job whose order was damaged ends, and keeps no other from its turn', async () => {
+  const [first, damaged, last] = [untilTold('first'), untilTold('damaged', { gpus: 2 }), specOf('exit 4', { gpus: 1 })];
+  for (const spec of [first, damaged, last]) await submit(spec);
+  await runs(first.id);
+  writeFileSync(machine.jobFile(damaged.id, 'job.json'), '');
+  tell('first');
+  expect((await followToEnd(client, last.id)).records.at(-1)).toMatchObject({ state: 'ended', end: { code: 4 } });
+  expect(await summaryOf(client, damaged.id)).toMatchObject({ state: 'ended', end: { reason: 'not-started', detail: 'its order on the machine was damaged' } });
+});
