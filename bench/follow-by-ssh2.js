@@ -11,7 +11,7 @@ import { openRunner } from '../src/runner/client.ts';
 import { followJob } from '../src/runner/follow.ts';
 import { installRunner } from '../src/runner/install.ts';
 import { connectTransport } from '../src/transport/connect.ts';
-import { JobCopy } from '../src/workflows/job-copy.ts';
+import { JobCopy } from '../src/workflows/write-copy.ts';
 
 const { port, user, hostKey, identityFile, machine, job, scratch } = JSON.parse(process.argv[2] ?? '');
 const file = join(import.meta.dirname, '..', 'dist', 'runner.mjs');
@@ -39,7 +39,7 @@ const parts = followJob({
 });
 for await (const part of parts) {
   if (part.type !== 'log') continue;
-  copy.writeLog(part.offset, part.bytes);
+  copy.writeLog(part.stream, part.offset, part.bytes);
   await sink.write(part.bytes);
 }
 await sink.flush();
