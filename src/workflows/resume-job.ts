@@ -13,9 +13,9 @@ import type { TrainInput } from './train-input.ts';
 
 type Checkpointed = Pick<TrainInput, 'retry' | 'outputs'>;
 
-/** Relative to the workdir. */
-export function checkpointsOf({ retry, outputs }: Checkpointed): string {
-  return retry.resumeFrom ?? checkpointFolder(outputs);
+/** Relative to the workdir. Jobs that may run side by side have one each: all of them keep it, wherever the next attempt is. */
+export function checkpointsOf({ retry, outputs }: Checkpointed, { checkpoints }: Pick<JobEntry, 'checkpoints'>): string {
+  return checkpoints ?? retry.resumeFrom ?? checkpointFolder(outputs);
 }
 
 /**
@@ -24,7 +24,7 @@ export function checkpointsOf({ retry, outputs }: Checkpointed): string {
  */
 export async function bringCheckpoints(before: JobEntry | null, input: Checkpointed, reached: ReachedMachine, context: RunContext): Promise<string | null> {
   if (before === null) return null;
-  const folder = checkpointsOf(input);
+  const folder = checkpointsOf(input, before);
   if (before.machineId === reached.machine.id) return folder;
   const newest = checkpointStore(context.home.jobs, before.id).newest();
   const from = newest === null ? null : join(newest, folder);
@@ -47,7 +47,7 @@ export async function bringCheckpoints(before: JobEntry | null, input: Checkpoin
 
 /** Puts what is here of them among the job's outputs in the project, where they belong there: what is equal need not be pulled again. */
 export async function handOverCheckpoints(job: JobEntry, input: Checkpointed & Pick<TrainInput, 'folder'>, { home, signal }: RunContext): Promise<boolean> {
-  const folder = checkpointsOf(input);
+  const folder = checkpointsOf(input, job);
   const newest = checkpointStore(home.jobs, job.id).newest();
   if (newest === null || !input.outputs.some((output) => isWithin(folder, output.replace(/\/+$/, '')))) return false;
   await placeSnapshot(newest, folder, input.folder, signal);

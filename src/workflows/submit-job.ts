@@ -1,4 +1,5 @@
 /** Puts an attempt of a job into the queue of its machine. */
+import { posix } from 'node:path';
 import { attemptStart, type JobEntry, type PastAttempt, runnerJobId } from '../core/job.ts';
 import { ownIdentity } from '../core/process-identity.ts';
 import { newJobId } from '../core/run-id.ts';
@@ -6,6 +7,7 @@ import type { RunContext } from './context.ts';
 import { gpusForJob } from './existing-machine.ts';
 import { copiedBytes, lastCopiedRecord } from './job-copy.ts';
 import type { ReachedMachine } from './reach-machine.ts';
+import { checkpointsOf } from './resume-job.ts';
 import type { TrainInput } from './train-input.ts';
 import { wandbEnv } from './wandb-env.ts';
 
@@ -21,7 +23,8 @@ export async function submitJob(
   const job = before === null ? firstAttempt(input, reached, context) : nextAttempt(before, input, reached, context);
   context.ledger.putJob(job); // before the runner hears of it: a job that runs is never unknown here
   context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}${before === null ? '' : `, attempt ${job.attempts}`}` });
-  const checkpoints = retry.resumeFrom === null ? {} : { checkpoints: retry.resumeFrom };
+  const folder = job.checkpoints ?? retry.resumeFrom;
+  const checkpoints = folder === null ? {} : { checkpoints: folder };
   const signal = preemptSignal === null ? {} : { preemptSignal };
   const { ahead } = await reached.runner.call('submit', {
     spec: {
@@ -59,16 +62,19 @@ function awaited({ detach, outputs }: TrainInput): Pick<JobEntry, 'awaitedBy'> {
 function firstAttempt(input: TrainInput, { machine }: ReachedMachine, context: RunContext): JobEntry {
   const { command, up } = input;
   const now = context.clock.now();
+  const id = newJobId(now);
+  const gpus = gpusForJob(up.need, machine.offer);
   return {
     ...awaited(input),
-    id: newJobId(now),
+    ...(gpus === null ? {} : { checkpoints: posix.join(checkpointsOf(input, {}), id) }),
+    id,
     machineId: machine.id,
     machineName: machine.name,
     command: command.kind === 'shell' ? command.text : command.argv.join(' '),
     state: 'queued',
     end: null,
     attempts: 1,
-    gpus: gpusForJob(up.need, machine.offer),
+    gpus,
     createdAt: now,
     startedAt: null,
     endedAt: null,

@@ -48,7 +48,7 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
       const none = { machineDown: false, outputs: [], lastMetrics: {}, leftovers: [] };
       return { failure: null, job, result: { ...none, job, machine, sync: totals, cost: costOfAttempts(job, machine, context) } };
     }
-    await using fetcher = input.retry.attempts > 1 ? fetchCheckpoints(job, machine, checkpointsOf(input), context) : null;
+    await using fetcher = input.retry.attempts > 1 ? fetchCheckpoints(job, machine, checkpointsOf(input, job), context) : null;
     const onEvent: OnJobEvent = (event) => {
       fetcher?.heard(event);
       return watched.onEvent(event);
@@ -57,7 +57,11 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
     if (fetcher !== null && isCutShort(ended)) await fetcher.finish();
     return { failure: null, job: ended, result: await finish(ended, { ...plan, totals, takeDown }, context) };
   } catch (error) {
-    await unwind(error, { job: submitted, takeDown, input, machine, watched }, context);
+    try {
+      await unwind(error, { job: submitted, takeDown, input, machine, watched }, context);
+    } finally {
+      if (submitted !== null) nobodyAwaits(submitted, context);
+    }
     const failure = toGpuRunError(explainWhatStays(error, submitted, takeDown, machine, context));
     return { failure, job: submitted === null ? before : (context.ledger.getJob(submitted.id) ?? submitted) };
   }
@@ -80,7 +84,7 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   if (job.end?.code !== 0 && (await reachedDeadline(machine, context))) throw goneError(machine, null, context);
   if (isCutShort(job)) await handOverCheckpoints(job, input, context);
   const outputs = await fetchOutputs(job, input, machine, context);
-  context.ledger.putJob({ ...(context.ledger.getJob(job.id) ?? job), awaitedBy: null });
+  nobodyAwaits(job, context);
   const preempted = job.end?.reason === 'preempted';
   const goesOn = !preempted && ending.mayGoOn(job);
   const stays = preempted || goesOn ? null : (keepsFor(input, job, outputs, machine) ?? (await othersOn(job, machine, input, context)));
@@ -90,6 +94,11 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   const after = ended?.machine ?? machine;
   const cost = costOfAttempts(job, after, context);
   return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };
+}
+
+/** Its outputs are here, or nobody goes on trying: its machine need not stay for them. */
+function nobodyAwaits(job: JobEntry, { ledger }: RunContext): void {
+  ledger.putJob({ ...(ledger.getJob(job.id) ?? job), awaitedBy: null });
 }
 
 function isCutShort({ end }: JobEntry): boolean {

@@ -52,7 +52,7 @@ async function leaveCheckpoints(job: JobEntry, isDone: boolean, input: TrainInpu
   if (isDone) return store.clear();
   const calm: RunContext = { ...context, signal: new AbortController().signal };
   const handedOver = await handOverCheckpoints(job, input, calm).catch(() => false);
-  const where = handedOver ? join(input.folder, checkpointsOf(input)) : join(newest, checkpointsOf(input));
+  const where = handedOver ? join(input.folder, checkpointsOf(input, job)) : join(newest, checkpointsOf(input, job));
   context.reporter.report({ type: 'note', level: 'info', text: `The last checkpoint that was fetched is in ${where}` });
 }
 

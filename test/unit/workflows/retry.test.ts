@@ -1,3 +1,4 @@
+import { rmSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { follow } from '../../../src/workflows/follow.ts';
 import { copiedRecords } from '../../../src/workflows/job-copy.ts';
@@ -35,4 +36,17 @@ test('it vanishes twice, the third attempt ends: one id, one log, each machine g
     items.reduce((sum, { usd }) => sum + usd, 0),
     6,
   );
+});
+
+test('outputs that could not be fetched are awaited by nobody any more, though whoever tried lives on', async () => {
+  const { context, inputOf, project, trainThrough } = await prepare();
+  const retry = { on: [], attempts: 1, resumeFrom: null };
+  const { error } = await trainThrough(inputOf('mkdir out; echo 1 > out/last; echo at work', { outputs: ['out/'], retry }), [
+    () => {
+      rmSync(project, { recursive: true });
+      writeFileSync(project, 'no folder any more');
+    },
+  ]);
+  expect(error).toMatchObject({ message: expect.stringContaining('could not be pulled') });
+  expect(context.ledger.listJobs()).toMatchObject([{ state: 'ended', end: { code: 0 }, awaitedBy: null }]);
 });

@@ -1,0 +1,74 @@
+/** What the runner is told of a job: where it makes its checkpoints. */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { JobEntry } from '../../../src/core/job.ts';
+import type { JobSpec } from '../../../src/protocol/job.ts';
+import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
+import type { ReachedMachine } from '../../../src/workflows/reach-machine.ts';
+import { checkpointsOf } from '../../../src/workflows/resume-job.ts';
+import { submitJob } from '../../../src/workflows/submit-job.ts';
+import type { TrainInput } from '../../../src/workflows/train-input.ts';
+import { someIntent } from '../../contract/ledger-intent.ts';
+import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
+
+let fake: FakeContext;
+beforeEach(() => {
+  fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock, id: 'fake' }) }));
+});
+afterEach(() => fake[Symbol.dispose]());
+
+const told: JobSpec[] = [];
+const runner = {
+  async call(_op: string, { spec }: { readonly spec: JobSpec }) {
+    told.push(spec);
+    return { ahead: 0 };
+  },
+};
+
+/** A machine with so many GPUs. */
+function machineWith(id: string, count: number): ReachedMachine {
+  const { entry } = fake.context.ledger.open({ ...someIntent(id, id), provider: 'fake', deadline: fake.context.clock.now() + 3_600_000 });
+  const machine = { ...entry, offer: { ...entry.offer, gpu: { name: 'L4', count, memoryGb: 24 } } };
+  return { machine, runner } as unknown as ReachedMachine;
+}
+
+function inputOf(gpus: number, resumeFrom: string | null, outputs: readonly string[] = ['runs/']): TrainInput {
+  const up = { ...fakeInput, need: { ...fakeInput.need, gpu: { name: 'L4', count: gpus } } };
+  const retry = { on: ['lost'], attempts: 3, resumeFrom };
+  const rest = { setup: null, env: {}, secrets: {}, metrics: {}, graceMs: 1, preemptSignal: null, detach: false };
+  return { ...rest, up, retry, outputs, command: { kind: 'shell', text: 'true' } } as unknown as TrainInput;
+}
+
+async function submit(input: TrainInput, on: ReachedMachine, before: JobEntry | null = null): Promise<{ job: JobEntry; spec: JobSpec }> {
+  const job = await submitJob(input, before, null, on, fake.context);
+  return { job, spec: told.at(-1) as JobSpec };
+}
+
+test('jobs that may run side by side have a folder for checkpoints each, whatever the folder is', async () => {
+  const two = machineWith('cats', 2);
+  for (const [resumeFrom, base] of [
+    [null, 'runs/checkpoints'],
+    ['state', 'state'],
+  ] as const) {
+    const input = inputOf(1, resumeFrom);
+    const { job, spec } = await submit(input, two);
+    expect(spec.checkpoints).toBe(`${base}/${job.id}`);
+    expect(checkpointsOf(input, job)).toBe(spec.checkpoints); // what is fetched, and sent to the next attempt
+  }
+});
+
+test('its next attempt has the same one, also with a machine to itself', async () => {
+  const { job } = await submit(inputOf(1, null), machineWith('cats', 2));
+  const elsewhere = machineWith('dogs', 1);
+  const { job: again, spec } = await submit(inputOf(1, null), elsewhere, job);
+  expect(again.gpus).toBeNull();
+  expect([spec.attempt, spec.checkpoints]).toEqual([2, `runs/checkpoints/${job.id}`]);
+  expect(fake.context.ledger.getJob(job.id)?.checkpoints).toBe(spec.checkpoints);
+});
+
+test('a job with the machine to itself has the folder that its outputs and the file say', async () => {
+  const machine = machineWith('cats', 2);
+  expect((await submit(inputOf(2, null), machine)).spec.checkpoints).toBeUndefined();
+  const { job, spec } = await submit(inputOf(2, 'state'), machine);
+  expect(spec.checkpoints).toBe('state');
+  expect(checkpointsOf(inputOf(2, 'state'), job)).toBe('state');
+});
