@@ -1,6 +1,5 @@
 /** Reads a growing text file line by line, by offset and in bounded pieces. `\r` ends a line as `\n` does: progress bars. */
-import { closeSync, openSync, readSync } from 'node:fs';
-import { isMissing } from './durable.ts';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import type { LineChoice } from './line-choice.ts';
 
 export interface Line {
@@ -23,7 +22,10 @@ const longestLine = 64 * 1024;
 const newline = 0x0a;
 const carriageReturn = 0x0d;
 
-/** Lines that the choice refuses cost hardly anything. The file may appear later. */
+/**
+ * Lines that the choice refuses cost hardly anything. The file may appear later; one that was begun anew is read from its start.
+ * What can't be read, or is no file (a folder, a pipe), has no lines: it is the job's, and must not hold up who watches the job.
+ */
 export function openLines(file: string, from: number, choice: LineChoice): LineSource {
   const { marks, isMarked, isWanted } = choice;
   const piece = Buffer.alloc(pieceBytes);
@@ -57,25 +59,50 @@ export function openLines(file: string, from: number, choice: LineChoice): LineS
     return lines;
   };
 
+  const close = () => {
+    if (fd !== null) closeSync(fd);
+    fd = null;
+  };
+  const fill = (): number => {
+    try {
+      fd ??= openFile(file);
+      if (fd === null) return 0;
+      const length = readSync(fd, piece, 0, pieceBytes, at);
+      if (length > 0 || !isBegunAnew(file, fd, at)) return length;
+      close();
+      at = 0;
+      insideLongLine = false;
+      fd = openFile(file);
+      return fd === null ? 0 : readSync(fd, piece, 0, pieceBytes, at);
+    } catch {
+      close();
+      return 0;
+    }
+  };
+
   return {
     read(final) {
-      fd ??= openIfThere(file);
-      const length = fd === null ? 0 : readSync(fd, piece, 0, pieceBytes, at);
+      const length = fill();
       const before = at;
       const lines = cut(length, final && length < pieceBytes);
       return at === before ? null : lines;
     },
-    close() {
-      if (fd !== null) closeSync(fd);
-    },
+    close,
   };
 }
 
-function openIfThere(file: string): number | null {
-  try {
-    return openSync(file, 'r');
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
-  }
+/** null: there is none, or what is there is no file. Without waiting for whoever would write into a pipe. */
+function openFile(file: string): number | null {
+  const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  return null;
+}
+
+/** Shorter than what was read of it, or another file of the same name. */
+function isBegunAnew(file: string, fd: number, at: number): boolean {
+  const own = fstatSync(fd);
+  if (own.size < at) return true;
+  const named = statSync(file, { throwIfNoEntry: false });
+  return named?.isFile() === true && (named.ino !== own.ino || named.dev !== own.dev);
 }

@@ -29,6 +29,7 @@ const none: MetricFiles = { update: () => {}, close: () => {} };
 export function openMetricFiles(machine: MachineFolder, job: JobFolder, order: JobOrder, now: () => number = Date.now): MetricFiles {
   const place = metricsPlace({ ...order, id: order.name ?? order.id }); // all attempts of a job in one folder
   if (place === null) return none;
+  const hasMetrics = metricSearch(job);
   let files: Files | null = null;
   let notBefore = 0;
   const close = () => {
@@ -42,7 +43,7 @@ export function openMetricFiles(machine: MachineFolder, job: JobFolder, order: J
         if (files !== null && !files.areThere()) close();
         // While it runs, the job makes its folders: many programs refuse one that is there already.
         const mayBegin = isThere(join(machine.workdir, place.output)) || (final && surelyFolder.test(place.output));
-        if (files === null && !(mayBegin && hasMetrics(job))) return;
+        if (files === null && !(mayBegin && hasMetrics())) return;
         files ??= openFiles(machine.workdir, job, place, order);
         files.catchUp();
       } catch {
@@ -162,12 +163,21 @@ function isThere(folder: string): boolean {
   return statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
-function hasMetrics(job: JobFolder): boolean {
-  const fd = openSync(job.journal, 'r');
-  try {
-    for (const { record } of wholeRecords(fd, 0)) if (record.type === 'metric') return true;
-    return false;
-  } finally {
-    closeSync(fd);
-  }
+/** Whether the journal has come to hold a metric; each time only what is new of it is read. */
+function metricSearch(job: JobFolder): () => boolean {
+  let found = false;
+  let at = 0;
+  return () => {
+    if (found) return true;
+    const fd = openSync(job.journal, 'r');
+    try {
+      for (const { record, end } of wholeRecords(fd, at)) {
+        at = end;
+        found ||= record.type === 'metric';
+      }
+      return found;
+    } finally {
+      closeSync(fd);
+    }
+  };
 }

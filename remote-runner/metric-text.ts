@@ -15,12 +15,13 @@ const esc = String.fromCharCode(27);
 const backspace = '\b';
 const controls = new RegExp(`${esc}\\[[0-9;?]*[ -/]*[@-~]|${backspace}`, 'g');
 
-/** Without ANSI sequences and backspaces. */
+/** Without ANSI sequences and backspaces, each blank a single one: many of them are what the readers' expressions would be slow on. */
 export function plainText(line: string): string {
-  return (line.includes(esc) || line.includes(backspace) ? line.replace(controls, '') : line).trim();
+  const plain = line.includes(esc) || line.includes(backspace) ? line.replace(controls, '') : line;
+  return plain.replace(/\s{2,}/g, ' ').trim();
 }
 
-const numberText = '[-+]?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][-+]?\\d+)?|[-+]?(?:nan|inf(?:inity)?)';
+const numberText = '[-+]?(?:\\d+(?:\\.\\d*)?|\\.\\d+)(?:[eE][-+]?\\d+)?|[-+]?(?:nan|inf(?:inity)?)';
 const wholeNumber = new RegExp(`^(?:${numberText})$`, 'i');
 
 /** As Python, C and JavaScript print them; null: it is none. NaN is one. */

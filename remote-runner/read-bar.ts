@@ -15,7 +15,7 @@ export interface BarReader {
 const withTotal =
   /^(?<label>.*?)\s*\d{1,3}%\s?(?:\|[^|]*\|)?\s*(?<count>\d+)\/(?<total>\d+) \[[\d:]+<[\d:?]+,\s+(?<rate>[\d.]+|\?)(?<unit>[^\s,\]]*)(?:, (?<postfix>.*?))?\s*\]$/;
 const withoutTotal = /^(?<label>.*?)(?<count>\d+)[a-z]+ \[[\d:]+,\s+(?<rate>[\d.]+|\?)(?<unit>[^\s,\]]*)(?:, (?<postfix>.*?))?\s*\]$/;
-const rich = /^(?<label>Epoch \d+)\/[-\d]+\s+[^\w\s]*\s*[^\w\s]*\s*(?<count>\d+)\/(?<total>\d+) \S+ • \S+ (?<rate>[\d.]+)(?<unit>it\/s)\s*(?<postfix>.*)$/;
+const rich = /^(?<label>Epoch \d+)\/[-\d]+\s(?:[^\w\s]+\s){0,2}(?<count>\d+)\/(?<total>\d+) \S+ • \S+ (?<rate>[\d.]+)(?<unit>it\/s)\s*(?<postfix>.*)$/;
 
 const trains = /train|epoch|step|iter|batch|\bfit|optimi/i;
 const doesNotTrain = /valid|\bval\b|eval|test|predict|sanity|infer|download|load|upload|\bmap\b|token|filter|extract|generat|process|sampl/i;

@@ -245,3 +245,20 @@ describe('reading', () => {
     expect(readFileSync(join(logs, 'keras-bar.txt'), 'utf8')).toContain('\b\b\r\u001b[1m300/300');
   });
 });
+
+test.each([
+  ['blanks in a line of pairs', (n: number) => `epoch${' '.repeat(n)}loss`],
+  ['blanks in a bar drawn with rich', (n: number) => `Epoch 1/1${' '.repeat(n)}x • ]`],
+  ['the bar itself', (n: number) => `Epoch 1/1 ${'━'.repeat(n)}x • ]`],
+  ['a number without end', (n: number) => `epoch 1 loss=${'1'.repeat(n)}x`],
+])('%s, as many as a line may hold, are read as fast as any other line', (_, line) => {
+  const reader = createFrameworkReader({ step: null, epoch: null });
+  const { user } = usedBy(() => reader.read(line(2_000), 1, 0));
+  expect(user).toBeLessThan(1_000_000); // microseconds of CPU; a cubic search takes twenty times that
+});
+
+function usedBy(work: () => unknown): NodeJS.CpuUsage {
+  const before = process.cpuUsage();
+  work();
+  return process.cpuUsage(before);
+}

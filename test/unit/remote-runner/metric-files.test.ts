@@ -180,6 +180,22 @@ describe('the files', () => {
     other.close();
   });
 
+  test('of a job without metrics cost the same after a day as at the start: its journal is read once', () => {
+    const { open, job, makeOutput, path } = setUp();
+    makeOutput();
+    const files = open();
+    const notes = Array.from({ length: 20 }, (_, n) => `${JSON.stringify({ n: n + 1, t: 1, type: 'note', level: 'info', text: 'x' })}\n`);
+    writeFileSync(job.journal, notes.join(''));
+    files.update(false);
+    expect(existsSync(path('lines'))).toBe(false);
+    // Who read it again would stop at the first line, which is no record.
+    writeFileSync(job.journal, 'x'.repeat(notes.join('').length));
+    appendFileSync(job.journal, `${JSON.stringify({ n: 21, t: 1_000, type: 'metric', values: { loss: 1 }, step: 1, epoch: null, source: 'json', at: 0 })}\n`);
+    files.update(false);
+    expect(existsSync(path('lines'))).toBe(true);
+    files.close();
+  });
+
   test('that can’t be written are tried again later, and follow no link', () => {
     const { open, add, path, machine, makeOutput, lines } = setUp();
     makeOutput();

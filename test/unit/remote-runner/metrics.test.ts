@@ -1,5 +1,5 @@
 /** Metrics: what counts as one, where it is read, and that it is read once. */
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -139,6 +139,40 @@ describe('lines', () => {
     expect(source.read(false)).toEqual([{ text: 'here', end: 5 }]);
     source.close();
   });
+
+  test.each([
+    ['opened with "w" a second time', (file: string, text: string) => writeFileSync(file, text)],
+    [
+      'replaced by another one',
+      (file: string, text: string) => {
+        writeFileSync(`${file}.new`, text);
+        renameSync(`${file}.new`, file);
+      },
+    ],
+  ])('of a file that was %s are read from its start', (how, write) => {
+    const file = join(folder, how);
+    write(file, 'one\ntwo\n');
+    const source = openLines(file, 0, all);
+    expect(source.read(false)).toHaveLength(2);
+    write(file, 'three\n');
+    expect(source.read(true)).toEqual([{ text: 'three', end: 6 }]);
+    expect(source.read(true)).toBeNull();
+    source.close();
+  });
+
+  test.each([
+    ['a folder', (path: string) => mkdirSync(path)],
+    ['a link to itself', (path: string) => symlinkSync(path, path)],
+  ])('of %s there are none, until it is a file', (what, make) => {
+    const path = join(folder, what);
+    make(path);
+    const source = openLines(path, 0, all);
+    expect(source.read(true)).toBeNull();
+    rmSync(path, { recursive: true });
+    writeFileSync(path, 'here\n');
+    expect(source.read(true)).toHaveLength(1);
+    source.close();
+  });
 });
 
 describe('of a running job', () => {
@@ -194,6 +228,12 @@ describe('of a running job', () => {
       .split('\n');
     const told = records.flatMap((record) => (record.type === 'metric' ? [{ step: record.step, time: record.t / 1000, ...record.values }] : []));
     expect(written.map((line) => JSON.parse(line))).toEqual(told);
+  });
+
+  test('a job that makes a pipe of its metrics file holds nothing up, and ends as it should', async () => {
+    const client = await machine.connect();
+    const { summary } = await runJob(client, specOf(`mkfifo "$GPU_RUN_METRICS_FILE"; echo '{"loss": 1}'; exit 3`));
+    expect(summary).toMatchObject({ state: 'ended', end: { code: 3 } });
   });
 
   test('a pattern that takes for ever is dropped with a note, and the job ends as it should', async () => {
