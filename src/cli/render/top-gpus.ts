@@ -57,7 +57,7 @@ function flagsOf({ throttle, xid, eccUncorrected }: GpuSample, { style }: Look):
     ...(xid === null || xid === 0 ? [] : [`XID ${xid}`]),
     ...(eccUncorrected === null || eccUncorrected === 0 ? [] : [`ECC ${eccUncorrected}`]),
   ];
-  return words.length === 0 ? [] : [[words.join(' '), style.yellow]];
+  return words.length === 0 ? [] : [piece(words.join(' '), style.yellow)];
 }
 
 /** `  busy ████░░ 64 %   memory ██░░ 7.1GB of 24GB  ▁▃▅▇`. */
@@ -119,7 +119,7 @@ export function processLines({ sample }: TopView, width: number, height: number,
   const rows = processes.slice(0, height - 1).map(({ pid, gpu, name, memoryUsedBytes, job }): Line => {
     const memory = memoryUsedBytes === null ? '-' : formatSize(memoryUsedBytes);
     return fitLine(
-      [[`${String(pid).padStart(8)}  ${String(gpu).padStart(3)}  ${memory.padStart(7)}  ${(job ?? '-').padEnd(20)}  `], piece(name ?? '-')],
+      [[`${String(pid).padStart(8)}  ${String(gpu).padStart(3)}  ${memory.padStart(7)}  `], piece((job ?? '-').padEnd(20)), ['  '], piece(name ?? '-')],
       width,
     );
   });

@@ -71,21 +71,21 @@ export function jobLines(view: TopView, now: number, width: number, look: Look):
           endLine({ ...job, machineId: '', machineName: '', attempts: 1, asOf: now, user: '', branch: null, gpus: null }).slice(job.id.length + 1),
           job.end?.code === 0 ? style.green : style.red,
         )
-      : [`${job.state}${elapsed}`, style.green];
+      : piece(`${job.state}${elapsed}`, style.green);
   const waits: Line = job.waitsFor === null ? [] : [separator(look), piece(`waits for ${job.waitsFor}`)];
   const ready: Line = eta === null ? [] : [separator(look), [`${Math.floor(Math.min(1, eta.done) * 100)} %, ${span(Math.max(0, eta.seconds))} left`]];
   const attempt: Line = job.attempt > 1 ? [separator(look), [`attempt ${job.attempt}`]] : [];
-  const head: Line = [[jobIdOf(job.id), style.bold], [' '], state, ...waits, ...attempt, ...ready];
+  const head: Line = [piece(jobIdOf(job.id), style.bold), [' '], state, ...waits, ...attempt, ...ready];
   const first = fitLine([...head, separator(look), piece(job.command, style.dim)], width);
   if (jobs.length < 2) return [first];
   const shown = jobs
     .slice(-9)
     .map(
       (each, at): Line => [
-        [
+        piece(
           `[${at + 1}] ${each.id.slice(-6)} ${each.state}${each.givenGpus === null ? '' : ` GPU ${each.givenGpus.join(',')}`}`,
           each.id === job.id ? style.bold : style.dim,
-        ],
+        ),
         ['  '],
       ],
     );

@@ -58,23 +58,25 @@ export interface Scene {
 export function topView({ gpus = [gpuSample()], jobs = 1, hostile = '', problem = null }: Scene = {}): TopView {
   const model = createTopModel();
   const machine = machineEntry({ budgetUsd: 3 });
+  const sampleOf = (shown: readonly GpuSample[], changes: Partial<TelemetrySample>) => {
+    const named = shown.map((gpu) => ({
+      ...gpu,
+      name: `${gpu.name}${hostile}`,
+      throttle: gpu.throttle.map((why) => `${why}${hostile}`) as GpuSample['throttle'],
+    }));
+    const sample = telemetrySample(named, { problem, ...changes });
+    return { ...sample, processes: sample.processes.map((each) => ({ ...each, job: `${each.job}${hostile}` })) };
+  };
   model.apply({ type: 'machine', at: noon, machine, spentUsd: 0.12, budget: { usd: 3, spentUsd: 0.12, reached: null, warning: null } });
   model.apply({ type: 'link', at: noon, state: 'connected', text: 'Connected' });
   for (let at = 0; at < 40; at++) {
     const shaken = gpus.map((gpu) => ({
       ...gpu,
-      name: `${gpu.name}${hostile}`,
       utilization: gpu.utilization === null ? null : Math.abs(Math.round(gpu.utilization * Math.sin(at / 5))),
     }));
-    model.apply({ type: 'sample', sample: telemetrySample(shaken, { t: noon + (685 + at) * 1000, problem }) });
+    model.apply({ type: 'sample', sample: sampleOf(shaken, { t: noon + (685 + at) * 1000 }) });
   }
-  model.apply({
-    type: 'sample',
-    sample: telemetrySample(
-      gpus.map((gpu) => ({ ...gpu, name: `${gpu.name}${hostile}` })),
-      { problem },
-    ),
-  });
+  model.apply({ type: 'sample', sample: sampleOf(gpus, {}) });
   const { id, command, createdAt, startedAt } = jobEntry(null);
   const summary = {
     id,
@@ -93,8 +95,8 @@ export function topView({ gpus = [gpuSample()], jobs = 1, hostile = '', problem 
   };
   const others = Array.from({ length: Math.max(0, jobs - 1) }, (_, at) => ({
     ...summary,
-    id: `job-20261121-other${at}`,
-    state: 'queued' as const,
+    id: `job-20261121-other${at}${hostile}`,
+    state: `queued${hostile}` as 'queued',
     startedAt: null,
     createdAt: noon + at + 1,
   }));
