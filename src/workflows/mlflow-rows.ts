@@ -85,17 +85,25 @@ function createRows(): (record: JobRecord) => Pick<RecordRows, 'metrics' | 'stat
     if (record.type === 'state') return { metrics: [], status: statusOf(record) };
     if (record.type !== 'metric') return { metrics: [], status: null };
     count += 1;
-    if (record.step !== null) last = Math.trunc(record.step);
-    const step = last ?? (Number.isInteger(record.epoch) ? (record.epoch ?? count) : count);
+    const said = Math.trunc(record.step ?? Number.NaN);
+    if (Number.isSafeInteger(said)) last = said; // else it is nothing that MLflow's int64 could hold
+    const step = last ?? (Number.isSafeInteger(record.epoch) ? (record.epoch ?? count) : count);
     const timestamp = Math.trunc(record.t);
     const metrics = Object.entries(record.values).map(([name, value]) => ({ key: keyOf(name), value, timestamp, step }));
     return { metrics, status: null };
   };
 }
 
-/** Letters, digits and `_ - . / space`, no more than 250: all that every MLflow takes. */
+/**
+ * Letters, digits and `_ - . / space`, no more than 250, and as a path in its shortest form: all that every MLflow takes
+ * (mlflow/utils/validation.py). One name that it refuses would keep it from all the others.
+ */
 function keyOf(name: string): string {
-  return name.replace(/[^\w\-. /]/g, '_').slice(0, 250);
+  const parts = name
+    .slice(0, 250)
+    .replace(/[^\w\-. /]/g, '_')
+    .split('/');
+  return parts.filter((part) => part !== '' && part !== '.' && part !== '..').join('/') || '_';
 }
 
 function statusOf(record: Extract<JobRecord, { type: 'state' }>): RecordRows['status'] {

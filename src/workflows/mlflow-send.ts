@@ -3,13 +3,13 @@
  * is written down beside the job's copy, so that whoever follows next goes on there; of a batch whose fate is unknown, what has
  * arrived is asked for first.
  */
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
-import { mayBeAlive, type ProcessIdentity } from '../core/process-identity.ts';
 import type { RunContext } from './context.ts';
 import { type MlflowApi, type MlflowMetric, mostMetrics, openMlflow } from './mlflow-api.ts';
+import { takeMlflowLock } from './mlflow-lock.ts';
 import { openRows, type RecordRows } from './mlflow-rows.ts';
 
 const everyMs = 2_000;
@@ -32,19 +32,20 @@ interface Sent {
 export function sendMetrics(job: JobEntry, context: RunContext): AsyncDisposable {
   const { mlflow: target = null, home, clock } = context;
   const folder = join(home.jobs, job.id);
-  if (target === null || !takeLock(folder, context.self)) return { [Symbol.asyncDispose]: async () => {} };
+  const lock = target === null ? null : takeMlflowLock(folder, context.self);
+  if (target === null || lock === null) return { [Symbol.asyncDispose]: async () => {} };
   const stop = new AbortController();
   const hurry = new AbortController();
   const api = openMlflow(target, hurry.signal);
   const rows = openRows(home.jobs, job.id);
   let sent: Sent | null = readSent(folder, target);
   let batch: RecordRows[] = [];
-  let warned = false;
+  const arrived = arrivals(api);
+  const said = new Set<string>();
 
-  const warn = (error: GpuRunError) => {
-    if (warned) return;
-    warned = true;
-    const after = error.retry === 'never' ? 'They are not sent' : 'It is tried again';
+  const warn = (error: GpuRunError, after: string) => {
+    if (said.has(after)) return;
+    said.add(after);
     const text = `The metrics of ${job.id} could not be sent to MLflow at ${target.trackingUri}: ${error.message}. ${after}; the job goes on.`;
     context.reporter.report({ type: 'note', level: 'warn', text });
   };
@@ -59,18 +60,28 @@ export function sendMetrics(job: JobEntry, context: RunContext): AsyncDisposable
     const [final] = batch.slice(-1);
     if (final === undefined) return false;
     if (sent === null) {
-      const runId = await beginRun(api, job, target.experiment);
-      keep({ trackingUri: target.trackingUri, experiment: target.experiment, runId, upTo: 0, perhaps: 0 });
+      const run = await beginRun(api, job, target.experiment);
+      // What an earlier gpu-run has sent it is not known here.
+      keep({ trackingUri: target.trackingUri, experiment: target.experiment, runId: run.id, upTo: 0, perhaps: run.isNew ? 0 : Number.MAX_SAFE_INTEGER });
     }
     const now = sent as unknown as Sent;
-    const metrics = await withoutArrived(api, now, batch);
-    keep({ ...now, perhaps: Math.max(now.perhaps, final.n) });
+    const metrics = await arrived.without(now, batch);
+    const perhaps = Math.max(now.perhaps, final.n);
+    keep({ ...now, perhaps });
     for (let from = 0; from < metrics.length; from += mostMetrics) await api.logBatch(now.runId, metrics.slice(from, from + mostMetrics));
     const status = batch.findLast((row) => row.status !== null)?.status ?? null;
     if (status !== null) await api.setStatus(now.runId, status.status, status.endTime);
-    keep({ ...now, upTo: final.n, perhaps: final.n });
+    keep({ ...now, upTo: final.n, perhaps });
     batch = [];
     return true;
+  };
+  /** Tells what failed; true when it is not tried again. */
+  const isOver = (failure: GpuRunError, stopping: boolean): boolean => {
+    arrived.forget();
+    const isLast = stopping || hurry.signal.aborted;
+    const isRefused = failure.retry === 'never' && !hurry.signal.aborted;
+    warn(failure, isRefused ? 'They are not sent' : isLast ? 'What is left is sent when the job is followed again' : 'It is tried again');
+    return isRefused || isLast;
   };
   const work = async () => {
     for (let pauseMs = everyMs; ; ) {
@@ -79,10 +90,7 @@ export function sendMetrics(job: JobEntry, context: RunContext): AsyncDisposable
         while (await sendSome());
         pauseMs = everyMs;
       } catch (error) {
-        const failure = toGpuRunError(error);
-        if (hurry.signal.aborted) return;
-        warn(failure);
-        if (failure.retry === 'never') return;
+        if (isOver(toGpuRunError(error), stopping)) return;
         pauseMs = Math.min(longestPauseMs, pauseMs * 2);
       }
       if (stopping) return;
@@ -97,7 +105,7 @@ export function sendMetrics(job: JobEntry, context: RunContext): AsyncDisposable
       await working;
       clearTimeout(limit);
       rows.close();
-      rmSync(join(folder, 'mlflow.lock'), { force: true });
+      lock[Symbol.dispose]();
     },
   };
 }
@@ -116,10 +124,10 @@ function nextBatch(rows: ReturnType<typeof openRows>, from: number): RecordRows[
 }
 
 /** A run that an earlier gpu-run has begun, before it could write that down, is gone on with. */
-async function beginRun(api: MlflowApi, job: JobEntry, experiment: string): Promise<string> {
+async function beginRun(api: MlflowApi, job: JobEntry, experiment: string): Promise<{ readonly id: string; readonly isNew: boolean }> {
   const experimentId = await api.experiment(experiment);
   const begun = await api.findRun(experimentId, jobTag, job.id);
-  if (begun !== null) return begun;
+  if (begun !== null) return { id: begun, isNew: false };
   const tags = {
     [jobTag]: job.id,
     'gpu-run.machine': job.machineName,
@@ -128,17 +136,28 @@ async function beginRun(api: MlflowApi, job: JobEntry, experiment: string): Prom
     ...(job.branch === null ? {} : { 'mlflow.source.git.branch': job.branch }),
     ...(job.commit === null || job.commit === undefined ? {} : { 'mlflow.source.git.commit': job.commit }),
   };
-  return api.createRun(experimentId, job.id, Math.trunc(job.createdAt), tags);
+  return { id: await api.createRun(experimentId, job.id, Math.trunc(job.createdAt), tags), isNew: true };
 }
 
-/** MLflow keeps whatever it is sent, twice what it is sent twice. */
-async function withoutArrived(api: MlflowApi, { runId, perhaps }: Sent, batch: readonly RecordRows[]): Promise<readonly MlflowMetric[]> {
-  const doubtful = batch.filter(({ n }) => n <= perhaps).flatMap(({ metrics }) => metrics);
-  if (doubtful.length === 0) return batch.flatMap(({ metrics }) => metrics);
-  const arrived = new Set<string>();
-  const nameOf = ({ key, timestamp, step, value }: MlflowMetric) => `${key} ${timestamp} ${step} ${value}`;
-  for (const key of new Set(doubtful.map((metric) => metric.key))) for (const metric of await api.history(runId, key)) arrived.add(nameOf(metric));
-  return batch.flatMap(({ metrics }) => metrics.filter((metric) => !arrived.has(nameOf(metric))));
+interface Arrivals {
+  /** What of a batch is not there yet: MLflow keeps whatever it is sent, twice what it is sent twice. */
+  without(sent: Sent, batch: readonly RecordRows[]): Promise<readonly MlflowMetric[]>;
+  /** After a call whose fate is unknown: it is asked anew. */
+  forget(): void;
+}
+
+/** What a run holds of a metric is asked for once. */
+function arrivals(api: MlflowApi): Arrivals {
+  const known = new Map<string, ReadonlySet<string>>();
+  const nameOf = ({ timestamp, step, value }: MlflowMetric) => `${timestamp} ${step} ${value}`;
+  return {
+    async without({ runId, perhaps }, batch) {
+      for (const { key } of batch.flatMap(({ n, metrics }) => (n <= perhaps ? metrics : [])))
+        if (!known.has(key)) known.set(key, new Set((await api.history(runId, key)).map(nameOf)));
+      return batch.flatMap(({ metrics }) => metrics.filter((metric) => known.get(metric.key)?.has(nameOf(metric)) !== true));
+    },
+    forget: () => known.clear(),
+  };
 }
 
 /** null: nothing was sent to this place. */
@@ -148,30 +167,5 @@ function readSent(folder: string, target: { readonly trackingUri: string; readon
     return sent.trackingUri === target.trackingUri && sent.experiment === target.experiment ? sent : null;
   } catch {
     return null;
-  }
-}
-
-/** One process a job sends. */
-function takeLock(folder: string, self: ProcessIdentity): boolean {
-  const file = join(folder, 'mlflow.lock');
-  for (const again of [true, false]) {
-    try {
-      const fd = openSync(file, 'wx', 0o600);
-      writeSync(fd, JSON.stringify(self));
-      closeSync(fd);
-      return true;
-    } catch {
-      if (!again || isHeld(file)) return false;
-      rmSync(file, { force: true });
-    }
-  }
-  return false;
-}
-
-function isHeld(file: string): boolean {
-  try {
-    return mayBeAlive(JSON.parse(readFileSync(file, 'utf8')) as ProcessIdentity);
-  } catch {
-    return false; // its holder died while it wrote it
   }
 }

@@ -74,8 +74,9 @@ export async function startMlflow(authorization: string | null = null): Promise<
       if (metrics.length > 1000)
         throw new ApiError(400, 'INVALID_PARAMETER_VALUE', `A batch logging request can contain at most 1000 metrics. Got ${metrics.length} metrics.`);
       for (const { key, step, timestamp } of metrics) {
-        if (!/^[\w\-. /]{1,250}$/.test(key)) throw new ApiError(400, 'INVALID_PARAMETER_VALUE', `Invalid metric name: '${key}'`);
-        if (!Number.isInteger(step) || !Number.isInteger(timestamp)) throw new ApiError(400, 'INVALID_PARAMETER_VALUE', 'Not an integer');
+        if (!/^[\w\-. /]{1,250}$/.test(key) || key.split('/').some((part: string) => ['', '.', '..'].includes(part)))
+          throw new ApiError(400, 'INVALID_PARAMETER_VALUE', `Invalid metric name: '${key}'`);
+        if (!Number.isSafeInteger(step) || !Number.isInteger(timestamp)) throw new ApiError(400, 'INVALID_PARAMETER_VALUE', 'Not an integer');
       }
       runOf(id).metrics.push(...metrics);
       return {};

@@ -1,5 +1,5 @@
 /** Metrics for MLflow, against a server that answers as the documentation of its REST API says. */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkTrackingUri, readMlflow } from '../../../src/config/mlflow.ts';
@@ -143,6 +143,23 @@ describe('metrics', () => {
     expect(steps()).toEqual(['loss 1']);
   });
 
+  test('are there once, also when what was noted of them is lost', async () => {
+    write(metric(1, { loss: 1 }), metric(2, { loss: 2 }));
+    await send()[Symbol.asyncDispose]();
+    rmSync(join(folder, 'mlflow.json'));
+    write(metric(3, { loss: 3 }));
+    await send()[Symbol.asyncDispose]();
+    expect(server.runs.size).toBe(1);
+    expect(steps()).toEqual(['loss 1', 'loss 2', 'loss 3']);
+  });
+
+  test('with names and steps that MLflow does not take keep no other ones back', async () => {
+    write(...['loss/', '/loss', 'train//loss', './loss', '..', '.', ''].map((name, at) => metric(at, { [name]: 1 })), metric(1e300, { lr: 1 }));
+    await send()[Symbol.asyncDispose]();
+    expect(steps()).toEqual(['loss 0', 'loss 1', 'train/loss 2', 'loss 3', '_ 4', '_ 5', '_ 6', 'lr 6']);
+    expect(notes()).toEqual([]);
+  });
+
   test('wait for a server that is down: one warning, and all is sent later', async () => {
     write(metric(1, { loss: 1 }));
     server.fault = () => 'fail';
@@ -158,6 +175,22 @@ describe('metrics', () => {
     await sending[Symbol.asyncDispose]();
     expect(steps()).toEqual(['loss 1']);
     expect(notes()).toHaveLength(1);
+  });
+
+  test('of which a server that was down takes none: the user hears that, too', async () => {
+    write(metric(1, { loss: 1 }));
+    let calls = 0;
+    server.fault = () => (calls++ === 0 ? 'fail' : 'refuse');
+    const sending = send();
+    while (notes().length < 2) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      fake.clock.advance(60_000);
+    }
+    await sending[Symbol.asyncDispose]();
+    expect(notes()).toEqual([expect.stringContaining('It is tried again'), expect.stringContaining('They are not sent')]);
+    server.fault = () => 'fail';
+    await send()[Symbol.asyncDispose]();
+    expect(notes().at(-1)).toContain('What is left is sent when the job is followed again');
   });
 
   test('are given up with one warning when the server refuses them; the secret is in none of it', async () => {
@@ -184,6 +217,7 @@ describe('metrics', () => {
     write(metric(2, { loss: 1 }));
     await send()[Symbol.asyncDispose]();
     expect(steps()).toEqual(['loss 1', 'loss 2']);
+    expect(readdirSync(folder).filter((name) => name.includes('lock'))).toEqual([]);
   });
 
   test('go nowhere where no server is named', async () => {
