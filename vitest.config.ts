@@ -24,6 +24,7 @@ const inLab = [
   'test/unit/providers/gcp/up-failures-unknown.test.ts',
   'test/unit/workflows/api-failures.test.ts',
   'test/unit/workflows/retry-limits.test.ts',
+  'test/unit/workflows/retry-troubles.test.ts',
 ];
 
 class LongestFirst extends BaseSequencer {

@@ -24,6 +24,12 @@ export function requestEnd(machine: MachineFolder, job: JobFolder, { graceMs, wh
   writeWithBallast(machine, () => writeDurably(job.cancel, JSON.stringify({ graceMs, ...(reason === undefined ? {} : { why: reason }) })));
 }
 
+/** Whoever cancels a job does not want it back: a preemption, after which it may be started again, is no reason any more. */
+export function requestCancel(machine: MachineFolder, job: JobFolder, graceMs: number): void {
+  if (endRequest(job)?.why === 'preempted') writeWithBallast(machine, () => writeDurably(job.cancel, JSON.stringify({ graceMs })));
+  else requestEnd(machine, job, { graceMs });
+}
+
 const details: Readonly<Record<NonNullable<EndRequest['why']>, string>> = {
   preempted: 'the provider took the machine back',
   deadline: "the machine's time is over",

@@ -5,7 +5,7 @@ import type { Calls } from '../src/protocol/calls.ts';
 import { writeWithBallast } from './ballast.ts';
 import { checkSpec } from './check-spec.ts';
 import { readJson, writeDurably } from './durable.ts';
-import { requestEnd } from './end-request.ts';
+import { requestCancel } from './end-request.ts';
 import { usableGpus } from './gpu-inventory.ts';
 import { createJob, enqueue, queueEntries, readOrder, readStanding, summarize, wakeServe } from './job-files.ts';
 import { waitsOf } from './line.ts';
@@ -72,7 +72,7 @@ export async function cancel(
   try {
     if (readStanding(job)?.state !== 'ended') {
       writeWithBallast(machine, () => {
-        requestEnd(machine, job, { graceMs });
+        requestCancel(machine, job, graceMs);
         enqueue(machine, job); // a submit that was killed half-way may not have
       });
       wakeServe(machine);

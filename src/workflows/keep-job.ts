@@ -8,6 +8,7 @@ export function keepJob(job: JobEntry, context: Pick<RunContext, 'ledger'>): Job
   const known = context.ledger.getJob(job.id);
   if (known !== null && known.attempts > job.attempts) return known;
   if (known?.state === 'ended' && job.state !== 'ended' && known.attempts === job.attempts) return known;
+  if (known?.end?.reason === 'cancelled' && known.attempts === job.attempts) return known; // perhaps only here: its next attempt was
   context.ledger.putJob(job);
   return job;
 }

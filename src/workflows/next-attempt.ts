@@ -2,6 +2,7 @@
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import { noteAgain, throwIfCancelled } from './between-attempts.ts';
 import { isBought } from './budget-deadline.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
@@ -43,7 +44,7 @@ export async function machineForNext(n: number, why: Reason, last: MachineEntry,
   const pause = pauseBefore(n);
   const what = `${job?.id ?? 'The job'} was ${why}`;
   reporter.report({ type: 'note', level: 'warn', text: `${what}; attempt ${n} of ${input.retry.attempts} begins in ${pause / 1000} s` });
-  if (job !== null) ledger.putJob({ ...(ledger.getJob(job.id) ?? job), again: true });
+  if (job !== null) noteAgain(job, context);
   await clock.sleep(pause, signal);
   throwIfCancelled(job, context);
   const entry = ledger.get(last.id) ?? last;
@@ -58,18 +59,6 @@ export async function machineForNext(n: number, why: Reason, last: MachineEntry,
     throw error;
   }
   return machine;
-}
-
-/** @throws GpuRunError `interrupted`: by `gpu-run cancel`, while nothing ran */
-function throwIfCancelled(job: JobEntry | null, { ledger }: RunContext): void {
-  if (job === null || ledger.getJob(job.id)?.end?.reason !== 'cancelled') return;
-  throw new GpuRunError('interrupted', `${job.id} was cancelled between two attempts.`);
-}
-
-/** There is no next attempt after all. */
-export function noteNotAgain(job: JobEntry, { ledger }: RunContext): void {
-  const { again, ...known } = ledger.getJob(job.id) ?? job;
-  if (again === true) ledger.putJob(known);
 }
 
 /** When nobody has a machine now, somebody may have one later. */

@@ -8,6 +8,7 @@ import { placeSnapshot } from '../sync/place-snapshot.ts';
 import { pushTree } from '../sync/push.ts';
 import { checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
+import { copiedRecords } from './job-copy.ts';
 import type { ReachedMachine } from './reach-machine.ts';
 import type { TrainInput } from './train-input.ts';
 
@@ -18,14 +19,21 @@ export function checkpointsOf({ retry, outputs }: Checkpointed, { checkpoints }:
   return checkpoints ?? retry.resumeFrom ?? checkpointFolder(outputs);
 }
 
+/** They are pulled like all the job's outputs. */
+export function areOutputs(input: Checkpointed, job: Pick<JobEntry, 'checkpoints'>): boolean {
+  const folder = checkpointsOf(input, job);
+  return input.outputs.some((output) => isWithin(folder, output.replace(/\/+$/, '')));
+}
+
 /**
  * Brings what is here of the job's checkpoints to the machine of its next attempt. Where that is the machine of the attempt before, they are
- * there. Returns where to resume from, relative to the workdir; null: from the start.
+ * there, if it made any. Returns where to resume from, relative to the workdir; null: from the start.
  */
 export async function bringCheckpoints(before: JobEntry | null, input: Checkpointed, reached: ReachedMachine, context: RunContext): Promise<string | null> {
   if (before === null) return null;
   const folder = checkpointsOf(input, before);
-  if (before.machineId === reached.machine.id) return folder;
+  // What others have left there is not this job's work.
+  if (before.machineId === reached.machine.id) return hasCheckpoints(before, context) ? folder : null;
   const newest = checkpointStore(context.home.jobs, before.id).newest();
   const from = newest === null ? null : join(newest, folder);
   if (from === null || !existsSync(from)) return null;
@@ -45,11 +53,16 @@ export async function bringCheckpoints(before: JobEntry | null, input: Checkpoin
   return folder;
 }
 
+function hasCheckpoints({ id }: JobEntry, { home }: RunContext): boolean {
+  for (const { type } of copiedRecords(home.jobs, id)) if (type === 'checkpoint') return true;
+  return false;
+}
+
 /** Puts what is here of them among the job's outputs in the project, where they belong there: what is equal need not be pulled again. */
 export async function handOverCheckpoints(job: JobEntry, input: Checkpointed & Pick<TrainInput, 'folder'>, { home, signal }: RunContext): Promise<boolean> {
   const folder = checkpointsOf(input, job);
   const newest = checkpointStore(home.jobs, job.id).newest();
-  if (newest === null || !input.outputs.some((output) => isWithin(folder, output.replace(/\/+$/, '')))) return false;
+  if (newest === null || !areOutputs(input, job)) return false;
   await placeSnapshot(newest, folder, input.folder, signal);
   return true;
 }

@@ -4,6 +4,7 @@ import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { explainWhatStays, keepsFor, othersOn, reachedDeadline } from './after-job.ts';
 import { costOfAttempts } from './attempts-cost.ts';
+import { noteAgain, throwIfCancelled } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
 import { saveAndEnd } from './down.ts';
 import { preemptedReason } from './end-reason.ts';
@@ -12,7 +13,7 @@ import { fetchOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { pushAll, type SyncTotals } from './push.ts';
-import { goneError, reachOrLose } from './reach-machine.ts';
+import { goneError, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { bringCheckpoints, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { submitJob } from './submit-job.ts';
 import { stamps, type TrainInput, type TrainResult } from './train-input.ts';
@@ -48,13 +49,7 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
       const none = { machineDown: false, outputs: [], lastMetrics: {}, leftovers: [] };
       return { failure: null, job, result: { ...none, job, machine, sync: totals, cost: costOfAttempts(job, machine, context) } };
     }
-    await using fetcher = input.retry.attempts > 1 ? fetchCheckpoints(job, machine, checkpointsOf(input, job), context) : null;
-    const onEvent: OnJobEvent = (event) => {
-      fetcher?.heard(event);
-      return watched.onEvent(event);
-    };
-    const ended = await followFrom({ job, machine, logOffset: 0, record: 0, follow: true, first: reached, ...stamps(input) }, context, onEvent);
-    if (fetcher !== null && isCutShort(ended)) await fetcher.finish();
+    const ended = await followToEnd(job, reached, plan, context);
     return { failure: null, job: ended, result: await finish(ended, { ...plan, totals, takeDown }, context) };
   } catch (error) {
     try {
@@ -67,11 +62,26 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
   }
 }
 
+/** Its checkpoints come meanwhile. @throws also when the caller wants to leave a job that was cut short: its machine may not wait for a next attempt */
+async function followToEnd(job: JobEntry, first: ReachedMachine, { input, machine, watched, mayGoOn }: AttemptPlan, context: RunContext): Promise<JobEntry> {
+  await using fetcher = input.retry.attempts > 1 ? fetchCheckpoints(job, machine, checkpointsOf(input, job), context) : null;
+  const onEvent: OnJobEvent = (event) => {
+    fetcher?.heard(event);
+    return watched.onEvent(event);
+  };
+  const ended = await followFrom({ job, machine, logOffset: 0, record: 0, follow: true, first, ...stamps(input) }, context, onEvent);
+  if (fetcher === null || !isCutShort(ended)) return ended;
+  if (mayGoOn(ended)) noteAgain(ended, context);
+  await fetcher.finish();
+  return ended;
+}
+
 async function begin({ input, machine, before }: AttemptPlan, context: RunContext) {
   const reached = await reachOrLose(machine, context);
   try {
     const totals = await pushAll(reached, input.sync, [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])], context);
     const resumeFrom = await bringCheckpoints(before, input, reached, context);
+    throwIfCancelled(before, context);
     return { totals, reached, job: await submitJob(input, before, resumeFrom, reached, context) };
   } catch (error) {
     await reached[Symbol.asyncDispose]();
@@ -82,7 +92,10 @@ async function begin({ input, machine, before }: AttemptPlan, context: RunContex
 async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals; takeDown: boolean }, context: RunContext): Promise<TrainResult> {
   const { input, machine, totals, takeDown, watched } = ending;
   if (job.end?.code !== 0 && (await reachedDeadline(machine, context))) throw goneError(machine, null, context);
-  if (isCutShort(job)) await handOverCheckpoints(job, input, context);
+  if (isCutShort(job)) {
+    await handOver(job, input, context);
+    context.signal.throwIfAborted(); // there is no next attempt then that its machine would wait for
+  }
   const outputs = await fetchOutputs(job, input, machine, context);
   nobodyAwaits(job, context);
   const preempted = job.end?.reason === 'preempted';
@@ -99,6 +112,17 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
 /** Its outputs are here, or nobody goes on trying: its machine need not stay for them. */
 function nobodyAwaits(job: JobEntry, { ledger }: RunContext): void {
   ledger.putJob({ ...(ledger.getJob(job.id) ?? job), awaitedBy: null });
+}
+
+/** The next attempt needs them in the project no more than this one did. */
+async function handOver(job: JobEntry, input: TrainInput, context: RunContext): Promise<void> {
+  try {
+    await handOverCheckpoints(job, input, context);
+  } catch (error) {
+    if (context.signal.aborted) throw error;
+    const text = `Checkpoints of ${job.id} could not be put into ${input.folder}: ${toGpuRunError(error).message}`;
+    context.reporter.report({ type: 'note', level: 'warn', text });
+  }
 }
 
 function isCutShort({ end }: JobEntry): boolean {

@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { LeaveRunning, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import { noteNotAgain } from './between-attempts.ts';
 import { checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import type { OnJobEvent } from './job-event.ts';
-import { machineForNext, noteNotAgain, whyAgain } from './next-attempt.ts';
-import { checkpointsOf, handOverCheckpoints } from './resume-job.ts';
+import { machineForNext, whyAgain } from './next-attempt.ts';
+import { areOutputs, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { type AttemptOutcome, runAttempt } from './train-attempt.ts';
 import type { TrainInput, TrainResult } from './train-input.ts';
 import { up } from './up.ts';
@@ -35,7 +36,10 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     const why = whyAgain(outcome, machine, input, context);
     if (why === null || n >= retry.attempts) {
       if (why !== null && retry.attempts > 1) context.reporter.report({ type: 'note', level: 'warn', text: `All ${retry.attempts} attempts are used up` });
-      if (outcome.job !== null) await leaveCheckpoints(outcome.job, outcome.failure === null && why === null, input, context);
+      if (outcome.job !== null) {
+        noteNotAgain(outcome.job, context);
+        await leaveCheckpoints(outcome.job, outcome.failure === null, input, context);
+      }
       if (outcome.failure !== null) throw outcome.failure;
       return outcome.result;
     }
@@ -44,14 +48,14 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
   }
 }
 
-/** What was fetched of them is not thrown away before the job has come to its end. */
-async function leaveCheckpoints(job: JobEntry, isDone: boolean, input: TrainInput, context: RunContext): Promise<void> {
+/** What was fetched of them is not thrown away before the job has done its work. `pulled`: its outputs are here, which are newer. */
+async function leaveCheckpoints(job: JobEntry, pulled: boolean, input: TrainInput, context: RunContext): Promise<void> {
   const store = checkpointStore(context.home.jobs, job.id);
   const newest = store.newest();
   if (newest === null) return;
-  if (isDone) return store.clear();
+  if (pulled && job.end?.reason === 'exit' && job.end.code === 0) return store.clear();
   const calm: RunContext = { ...context, signal: new AbortController().signal };
-  const handedOver = await handOverCheckpoints(job, input, calm).catch(() => false);
+  const handedOver = pulled ? areOutputs(input, job) : await handOverCheckpoints(job, input, calm).catch(() => false);
   const where = handedOver ? join(input.folder, checkpointsOf(input, job)) : join(newest, checkpointsOf(input, job));
   context.reporter.report({ type: 'note', level: 'info', text: `The last checkpoint that was fetched is in ${where}` });
 }

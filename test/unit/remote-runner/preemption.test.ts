@@ -75,7 +75,7 @@ describe('a job', () => {
     await client.call('cancel', { id: spec.id, graceMs: 2_000 });
     const { log, records } = await followToEnd(client, spec.id);
     expect(log.toString()).toBe('usr1\nterm\nshell lives\n');
-    expect(records.at(-1)).toMatchObject({ end: { reason: 'preempted' } });
+    expect(records.at(-1)).toMatchObject({ end: { reason: 'cancelled' } }); // nobody wants it started again
   });
 
   test('with a signal that nobody listens to gets SIGTERM at once', async () => {

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { GpuRunError } from '../../../src/core/errors.ts';
+import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
 import { train } from '../../../src/workflows/train.ts';
@@ -76,17 +78,22 @@ export function takenMachines(): () => Promise<TakenMachines> {
     turn(true);
     open = { fake, metadata, turn };
     const project = mkdtempSync(join(folder, 'project-'));
-    return tools(
-      { fake, provider: providers[0] as FakeProvider, context: { ...fake.context, connect: () => pipeTransport(env), runner }, project, turn },
-      metadata,
-    );
+    const dead = new Set<string>();
+    const connect = ({ id }: MachineEntry) => {
+      const transport = pipeTransport(env);
+      const connectNow = transport.connect;
+      const nobody = () => Promise.reject(new GpuRunError('connection', 'Nobody answers.', { retry: 'same' }));
+      return { ...transport, connect: (signal: AbortSignal) => (dead.has(id) ? nobody() : connectNow(signal)) };
+    };
+    return tools({ fake, provider: providers[0] as FakeProvider, context: { ...fake.context, connect, runner }, project, dead, turn }, metadata);
   };
 }
 
-type Parts = Pick<TakenMachines, 'fake' | 'provider' | 'context' | 'project' | 'turn'>;
+/** `dead`: machines that answer nobody any more, whatever goes on running here. */
+type Parts = Pick<TakenMachines, 'fake' | 'provider' | 'context' | 'project' | 'turn'> & { readonly dead: Set<string> };
 
 function tools(parts: Parts, metadata: FakeMetadata): TakenMachines {
-  const { fake, provider, context, project } = parts;
+  const { fake, provider, context, project, dead } = parts;
   return {
     ...parts,
     inputOf: (command, more = {}) => ({ ...plainInput(project), command: { kind: 'shell', text: command }, ...more }),
@@ -109,6 +116,7 @@ function tools(parts: Parts, metadata: FakeMetadata): TakenMachines {
       }
     },
     vanish: (id) => {
+      dead.add(id);
       provider.takeBack(id);
       endAll(`/machines/${id}`);
     },

@@ -1,0 +1,22 @@
+/** Between two attempts of a job nothing runs; the ledger keeps that there is to be a next one, so that it can be cancelled. */
+import { GpuRunError } from '../core/errors.ts';
+import type { JobEntry } from '../core/job.ts';
+import type { RunContext } from './context.ts';
+
+/** From now on `gpu-run cancel` has something to cancel. */
+export function noteAgain(job: JobEntry, { ledger }: RunContext): void {
+  const known = ledger.getJob(job.id) ?? job;
+  if (known.end?.reason !== 'cancelled') ledger.putJob({ ...known, again: true });
+}
+
+/** @throws GpuRunError `interrupted`: by `gpu-run cancel`, while nothing ran */
+export function throwIfCancelled(job: JobEntry | null, { ledger }: RunContext): void {
+  if (job === null || ledger.getJob(job.id)?.end?.reason !== 'cancelled') return;
+  throw new GpuRunError('interrupted', `${job.id} was cancelled between two attempts.`);
+}
+
+/** There is no next attempt after all. */
+export function noteNotAgain(job: JobEntry, { ledger }: RunContext): void {
+  const { again, ...known } = ledger.getJob(job.id) ?? job;
+  if (again === true) ledger.putJob(known);
+}
