@@ -18,7 +18,7 @@ export interface FakeClock extends Clock {
   jump(ms: number): Promise<void>;
 }
 
-/** `start`: milliseconds since the epoch; default 2026-01-01. */
+/** `start`: milliseconds since the epoch; default 2026-01-01. Its times are whole, as those of a system are. */
 export function createFakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock {
   let now = start;
   const sleepers = new Set<Sleeper>();
@@ -41,7 +41,7 @@ export function createFakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock
           settled();
         };
         const onAbort = () => end(() => reject(signal?.reason));
-        const sleeper: Sleeper = { at: now + Math.max(0, ms), wake: () => end(resolve) };
+        const sleeper: Sleeper = { at: now + Math.ceil(Math.max(0, ms)), wake: () => end(resolve) };
         sleepers.add(sleeper);
         signal?.addEventListener('abort', onAbort, { once: true });
       }),
