@@ -21,6 +21,8 @@ export interface OpenCall extends Call {
   /** No more parts from us; the result is still awaited. */
   end(): Promise<void>;
   readonly result: Promise<unknown>;
+  /** Bytes that have come over the connection, also of frames that are not whole yet: when it grows, the other end is there. */
+  heardBytes(): number;
   cancel(): void;
 }
 
@@ -48,6 +50,7 @@ export class Peer {
   #nextId = 1;
   #closed: Error | null = null;
   #heard = false;
+  #heardBytes = 0;
 
   /** `answer` is null at the end that only opens calls. */
   constructor(write: Write, answer: CallHandler | null, crc32: Crc32) {
@@ -64,6 +67,7 @@ export class Peer {
 
   /** Takes bytes from the connection. @throws FrameError when the peer breaks the protocol. */
   async feed(bytes: Uint8Array): Promise<void> {
+    this.#heardBytes += bytes.length;
     for (const frame of this.#decoder.push(bytes)) {
       this.#heard = true;
       this.#take(frame);
@@ -97,6 +101,7 @@ export class Peer {
     return Object.assign(call, {
       end: () => this.#send({ id, end: true }),
       result,
+      heardBytes: () => this.#heardBytes,
       cancel: () => {
         if (!this.#calls.has(id)) return;
         call.fail(new PeerClosedError('the call was cancelled'));

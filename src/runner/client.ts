@@ -163,6 +163,7 @@ function openMapped(peer: Peer, op: string, params: unknown): OpenCall {
     event: (value) => mapped(call.event(value)),
     block: (offset, bytes) => mapped(call.block(offset, bytes)),
     end: () => mapped(call.end()),
+    heardBytes: () => call.heardBytes(),
     cancel: () => call.cancel(),
   };
 }

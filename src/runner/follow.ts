@@ -41,6 +41,8 @@ export interface FollowOptions extends OutageOptions {
   readonly onDiffers?: (what: { readonly stream: LogStream; readonly at: number; readonly had: number }) => void;
   /** Asked again and again once the runner has been silent for longer than it should be: true, and the connection is given up at once. */
   readonly isOver?: () => Promise<boolean>;
+  /** Bytes have come, be it a piece of a block that a slow line takes long for. At most once a second. */
+  readonly onHeard?: () => void;
 }
 
 /** The runner sends a heartbeat every 5 s: after three and a bit it is as good as gone. */
@@ -169,17 +171,26 @@ function eventIn(value: unknown): FollowEvent | null {
   }
 }
 
-/** The call's parts; fails with `connection` when the runner shows no sign of life while we wait for one. */
-async function* withoutSilence(call: OpenCall, { clock, signal, isOver = async () => false }: FollowOptions): AsyncGenerator<Part> {
+/** The call's parts; fails with `connection` when not a byte comes while we wait for one. */
+async function* withoutSilence(call: OpenCall, options: FollowOptions): AsyncGenerator<Part> {
+  const { clock, signal, isOver = async () => false, onHeard } = options;
   const parts = call.parts()[Symbol.asyncIterator]();
   const over = new AbortController();
   const stop = AbortSignal.any([over.signal, signal]);
   let waitingSince: number | null = null;
+  let heard = call.heardBytes();
   let silent = false;
   let gone = false;
+  const listen = () => {
+    if (heard === call.heardBytes()) return;
+    heard = call.heardBytes();
+    if (waitingSince !== null) waitingSince = clock.now();
+    onHeard?.();
+  };
   const watch = async () => {
     for (let askAfter = quietMs; !silent; ) {
       await clock.sleep(lookEveryMs, stop);
+      listen();
       if (waitingSince !== null) waitingSince = Math.min(waitingSince, clock.now()); // the clock was set back
       const quiet = waitingSince === null ? 0 : clock.now() - waitingSince;
       if (quiet < quietMs) askAfter = quietMs;

@@ -29,8 +29,10 @@ function createClock(): Clock & { readonly slept: number[] } {
 
 type Script = (call: Call, cut: () => void) => Promise<unknown>;
 
-/** A client whose other end does what the script says. */
-function clientOf(script: Script): RunnerClient {
+type Carry = (bytes: Uint8Array, deliver: (piece: Uint8Array) => Promise<void>) => Promise<void>;
+
+/** A client whose other end does what the script says; `carry`: the line from there to here. */
+function clientOf(script: Script, carry: Carry = (bytes, deliver) => deliver(bytes)): RunnerClient {
   const reason = new PeerClosedError('cut');
   const cut = () => {
     laptop.close(reason);
@@ -38,7 +40,7 @@ function clientOf(script: Script): RunnerClient {
   };
   const laptop: Peer = new Peer((...parts) => runner.feed(Buffer.concat(parts)), null, crc32);
   const runner: Peer = new Peer(
-    (...parts) => laptop.feed(Buffer.concat(parts)),
+    (...parts) => carry(Buffer.concat(parts), (piece) => laptop.feed(piece)),
     (call) => script(call, cut),
     crc32,
   );
@@ -209,6 +211,33 @@ test('a silent runner on a machine that is over is given up as soon as that is k
   expect(error).toMatchObject({ code: 'lost', message: expect.stringContaining('the machine is over') });
   expect(asked).toBe(3);
   expect(slept.length).toBeLessThan(17); // looks, one a second: silence alone would have taken that many
+});
+
+test('a block that a slow line takes long for is no silence', async () => {
+  const clock = createClock();
+  const client = clientOf(
+    async (call) => {
+      await call.block(0, bytes('0123456789'));
+      await call.event(record(ended));
+      return {};
+    },
+    async (frame, deliver) => {
+      for (const byte of frame) {
+        await clock.sleep(1_000);
+        await deliver(Uint8Array.of(byte));
+      }
+    },
+  );
+  let heard = 0;
+  const { log, links, error } = await run([], {
+    clock,
+    connect: async () => client,
+    onHeard: () => {
+      heard += 1;
+    },
+  });
+  expect({ log, links, error }).toEqual({ log: '0123456789', links: [], error: null });
+  expect(heard).toBeGreaterThan(10);
 });
 
 test('a reader that takes its time is not taken for silence', async () => {
