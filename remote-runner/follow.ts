@@ -14,7 +14,7 @@ import { briskly, type Wake, wakeOn } from './wake.ts';
 
 const heartbeatMs = 5_000;
 
-/** @throws RunnerError `bad-input` for an offset that is no place in the log; a follower who comes back may know bytes that a power cut has taken */
+/** @throws RunnerError `bad-input` for an offset that is no place in the log; whoever has records already may have bytes that a power cut has taken */
 export async function follow(call: Call, machine: MachineFolder): Promise<Calls['follow']['result']> {
   const params = call.params as Calls['follow']['params'];
   const job = existingJob(machine, params.id);
@@ -29,13 +29,10 @@ export async function follow(call: Call, machine: MachineFolder): Promise<Calls[
   }
 }
 
-function checkPlace(
-  { logOffset, errOffset = 0, times, record, follow: goesOn, proofs }: Calls['follow']['params'],
-  size: Readonly<Record<LogStream, number>>,
-): void {
+function checkPlace({ logOffset, errOffset = 0, times, record, proofs }: Calls['follow']['params'], size: Readonly<Record<LogStream, number>>): void {
   for (const offset of [logOffset, errOffset, times?.out ?? 0, times?.err ?? 0])
     if (!Number.isSafeInteger(offset) || offset < 0) throw new RunnerError('bad-input', `${offset} is no offset in a log: it counts bytes from 0.`);
-  const comesBack = (goesOn && record > 0) || proofs !== undefined;
+  const comesBack = record > 0 || proofs !== undefined;
   for (const [offset, bytes] of [
     [logOffset, size.out],
     [errOffset, size.err],

@@ -26,11 +26,15 @@ export interface FollowFrom extends Pick<FollowInput, 'streams' | 'stamped'> {
   readonly follow: boolean;
   /** An open connection to begin with; closed here. */
   readonly first: ReachedMachine;
+  /** Bytes have come, see `followJob`. */
+  readonly onHeard?: () => void;
+  /** Something of what came could not be kept on this computer. */
+  readonly onUnkept?: () => void;
 }
 
 /** Streams events, keeps copy and ledger up to date, connects again by itself; returns the job as it stands at the end. */
 export async function followFrom(from: FollowFrom, context: RunContext, onEvent: OnJobEvent): Promise<JobEntry> {
-  const copy = openCopy(from.job.id, context);
+  const copy = openCopy(from.job.id, context, from.onUnkept);
   const tell = inTurn(onEvent);
   using counted = countPulled(from.machine, from.job.id, context);
   await using _warnings = from.follow ? warnOfBudget(from.machine, tell, context) : null;
@@ -60,6 +64,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       follow: from.follow,
       clock: context.clock,
       signal: context.signal,
+      ...(from.onHeard === undefined ? {} : { onHeard: from.onHeard }),
       isOver: () => isMachineOver(from.machine, context),
       onDiffers: ({ stream, at, had }) => {
         copy.keep((files) => files.setAside(stream, at));

@@ -12,12 +12,14 @@ export interface OpenCopy {
   close(): void;
 }
 
-export function openCopy(jobId: string, context: RunContext): OpenCopy {
+/** `onUnkept`: told when something of the log or of the records could not be written. */
+export function openCopy(jobId: string, context: RunContext, onUnkept = () => {}): OpenCopy {
   const warn = (text: string) => context.reporter.report({ type: 'note', level: 'warn', text });
   let files: JobCopy | null = null;
   try {
     files = new JobCopy(context.home.jobs, jobId);
   } catch (error) {
+    onUnkept();
     warn(`The log of ${jobId} can't be kept on this computer: ${toGpuRunError(error).message}`);
   }
   const opened = files;
@@ -27,6 +29,7 @@ export function openCopy(jobId: string, context: RunContext): OpenCopy {
       write(files);
     } catch (error) {
       files = null;
+      onUnkept();
       warn(`The log of ${jobId} is not kept on this computer any more: ${toGpuRunError(error).message}`);
     }
   };

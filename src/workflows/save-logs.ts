@@ -7,12 +7,12 @@ import type { JobSummary } from '../protocol/job.ts';
 import type { LogStream } from '../protocol/log.ts';
 import type { RunContext } from './context.ts';
 import { followFrom } from './follow-from.ts';
-import { copiedBytes, copiedRecords, lastCopiedRecord } from './job-copy.ts';
+import { copiedBytes, copiedRecords, hasCopy, lastCopiedRecord } from './job-copy.ts';
 import { type ReachedMachine, reachMachine } from './reach-machine.ts';
 
 /** A machine that sends nothing for so long is as good as dead, and has to go. */
 const quietMs = 30_000;
-/** It costs money meanwhile: a log that takes longer is left behind. */
+/** It costs money meanwhile: what takes longer is left behind. */
 const atMostMs = 1_800_000;
 const lookEveryMs = 1_000;
 
@@ -25,14 +25,18 @@ export async function saveLogs(machine: MachineEntry, context: RunContext): Prom
   const behind = context.ledger.listJobs({ machineId: machine.id }).filter((job) => !isCopied(job, context));
   if (behind.length === 0) return;
   const { reporter } = context;
-  let trouble: string | null = null;
   const totals: Totals = new Map();
+  let isWhole = true;
+  using patience = createPatience(context);
   reporter.report({ type: 'phase', phase: 'logs', status: 'begin', text: 'Copying logs' });
   for (const job of behind) {
-    trouble ??= await copyLog(job, machine, totals, context);
-    if (trouble !== null) reporter.report({ type: 'note', level: 'warn', text: whatIsMissing(job, totals, trouble, context) });
+    // What is wrong with one log is no reason to leave another behind; what is wrong with the machine, or with our patience, is one.
+    const trouble = whyStop(patience, context) ?? (await copyLog(job, machine, totals, patience, context));
+    if (trouble === null) continue;
+    isWhole = false;
+    reporter.report({ type: 'note', level: 'warn', text: whatIsMissing(job, totals, trouble, context) });
   }
-  if (trouble === null) reporter.report({ type: 'phase', phase: 'logs', status: 'end', text: 'Logs are on this computer' });
+  if (isWhole) reporter.report({ type: 'phase', phase: 'logs', status: 'end', text: 'Logs are on this computer' });
 }
 
 /** Bytes of each job's logs, as far as the machine has told. */
@@ -45,14 +49,21 @@ function isCopied(job: JobEntry, { home }: RunContext): boolean {
   return copiedBytes(home.jobs, job.id, 'out') >= record.logOffset && copiedBytes(home.jobs, job.id, 'err') >= (record.errOffset ?? 0);
 }
 
+function whyStop(patience: Patience, { signal }: RunContext): string | null {
+  return signal.aborted ? 'interrupted.' : patience.why();
+}
+
 /** null: all that there was is here; else why not. */
-async function copyLog(job: JobEntry, machine: MachineEntry, totals: Totals, context: RunContext): Promise<string | null> {
+async function copyLog(job: JobEntry, machine: MachineEntry, totals: Totals, patience: Patience, context: RunContext): Promise<string | null> {
   const { home, reporter } = context;
-  using patience = createPatience(context);
   const limited: RunContext = { ...context, signal: AbortSignal.any([context.signal, patience.signal]) };
   try {
     const first = await reachAndCount(machine, totals, limited);
     patience.renew();
+    if (!totals.has(job.id) && !hasCopy(home.jobs, job.id)) {
+      await first[Symbol.asyncDispose](); // it never arrived there
+      return null;
+    }
     let record = 0;
     for (const { n } of copiedRecords(home.jobs, job.id)) record = n;
     const logOffset = copiedBytes(home.jobs, job.id, 'out');
@@ -60,17 +71,21 @@ async function copyLog(job: JobEntry, machine: MachineEntry, totals: Totals, con
     const { out, err } = totals.get(job.id) ?? { out: logOffset, err: errOffset };
     const total = Math.max(0, out - logOffset) + Math.max(0, err - errOffset);
     let done = 0;
-    await followFrom({ job, machine, logOffset, errOffset, record, follow: false, first }, limited, (event) => {
+    let isKept = true;
+    const onUnkept = () => {
+      isKept = false;
+    };
+    const from = { job, machine, logOffset, errOffset, record, follow: false, first, onHeard: patience.renew, onUnkept };
+    await followFrom(from, limited, (event) => {
       patience.renew();
       if (event.type === 'log') done += event.bytes.length;
       else if (event.type === 'gap') done += event.to - event.from;
       else return;
       reporter.report({ type: 'progress', phase: 'logs', done, total: Math.max(total, done), unit: 'bytes' });
     });
-    return null;
+    return isKept ? null : 'it could not be written here.';
   } catch (error) {
-    if (context.signal.aborted) return 'interrupted.';
-    return patience.why() ?? toGpuRunError(error).message;
+    return whyStop(patience, context) ?? toGpuRunError(error).message;
   }
 }
 
@@ -101,17 +116,19 @@ interface Patience extends Disposable {
   why(): string | null;
 }
 
+/** Counts its own looks, not the clock: while this computer sleeps, nobody waits. */
 function createPatience({ clock }: RunContext): Patience {
   const over = new AbortController();
   const done = new AbortController();
-  const begun = clock.now();
-  let last = begun;
+  let waitedMs = 0;
+  let sinceMs = 0;
   let why: string | null = null;
   const watch = async () => {
     while (why === null) {
       await clock.sleep(lookEveryMs, done.signal);
-      if (clock.now() - last >= quietMs) why = `the machine sent nothing for ${quietMs / 1000} s.`;
-      else if (clock.now() - begun >= atMostMs) why = `it took longer than ${atMostMs / 60_000} minutes.`;
+      waitedMs += lookEveryMs;
+      if (waitedMs - sinceMs >= quietMs) why = `the machine sent nothing for ${quietMs / 1000} s.`;
+      else if (waitedMs >= atMostMs) why = `it took longer than ${atMostMs / 60_000} minutes.`;
     }
     over.abort();
   };
@@ -119,7 +136,7 @@ function createPatience({ clock }: RunContext): Patience {
   return {
     signal: over.signal,
     renew: () => {
-      last = clock.now();
+      sinceMs = waitedMs;
     },
     why: () => why,
     [Symbol.dispose]: () => done.abort(),
