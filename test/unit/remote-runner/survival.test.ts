@@ -36,7 +36,7 @@ afterEach(() => machine[Symbol.asyncDispose]());
 describe('kill -9 of the serving process', () => {
   test('while the job prints 40,000 lines: followers of all kinds see every byte, and the exit code is right', () => killWhilePrinting(machine, 40_000));
 
-  test('again and again, at any moment of a row of short jobs: each runs once and ends right', { timeout: 240_000 }, () =>
+  test('again and again, at any moment of a row of short jobs: each runs once and ends right', { timeout: 120_000 }, () =>
     killAmongShortJobs(machine, { jobs: 3, kills: 5, enough: 3 }),
   );
 
