@@ -2,15 +2,15 @@
 import { rmSync } from 'node:fs';
 import { writeWithBallast } from './ballast.ts';
 import { readJson, writeDurably } from './durable.ts';
-import { createInventory, type Inventory } from './gpu-inventory.ts';
-import { describeGrant, type Grant, gpusOf, readGrant, writeGrant } from './grant.ts';
+import { createInventory } from './gpu-inventory.ts';
+import { describeGrant, type Grant, readGrant, writeGrant } from './grant.ts';
 import { type JobOrder, type QueueEntry, readableOrder, readOrder, readStanding } from './job-files.ts';
-import { jobsWithProcesses } from './job-processes.ts';
-import { type JobFolder, jobFolder, jobIds, type MachineFolder } from './machine-folder.ts';
+import { type JobFolder, jobFolder, type MachineFolder } from './machine-folder.ts';
 import { wasStarted } from './phase.ts';
 import { endUnfitJob, tellQueued } from './queued-job.ts';
 import { isSetUp, setupHash } from './setup-stamp.ts';
-import { type Holding, type Stock, type Turn, turnOf } from './turn.ts';
+import { stockOf } from './stock.ts';
+import { type Holding, type Turn, turnOf } from './turn.ts';
 
 /** An answer of the driver is good for so long: then a GPU may have fallen off the bus. */
 const freshMs = 60_000;
@@ -43,9 +43,9 @@ export function createLine(machine: MachineFolder, wake: () => void): Line {
   };
   /** For those who follow it. What waits for the whole machine is told by whoever has sent it. */
   const tell = (job: JobFolder, order: JobOrder, text: string) => {
-    if ((order.gpus ?? null) === null || told.get(job.id) === text) return;
+    if (told.get(job.id) === text) return;
     told.set(job.id, text);
-    tellQueued(job, 'info', text);
+    if ((order.gpus ?? null) !== null) tellQueued(job, 'info', text);
   };
   const turnNow = (id: string, order: JobOrder, holding: readonly Holding[], hash: () => string | null): Turn => {
     const shortMs = short?.id === id ? performance.now() - short.since : 0;
@@ -61,6 +61,7 @@ export function createLine(machine: MachineFolder, wake: () => void): Line {
     next(waiting, running) {
       const holding = [...running].map((id) => holdingOf(jobFolder(machine, id)));
       const begin: QueueEntry[] = [];
+      forgetOthers(told, waiting);
       for (const [at, entry] of waiting.entries()) {
         const job = jobFolder(machine, entry.id);
         const order = readOrder(job);
@@ -69,7 +70,6 @@ export function createLine(machine: MachineFolder, wake: () => void): Line {
         if (turn.kind === 'start') {
           const grant = { gpus: turn.gpus, setup: hash() };
           begun(machine, job, order, grant);
-          told.delete(job.id);
           holding.push({ id: job.id, name: nameOf(job), gpus: grant.gpus, inSetup: grant.setup !== null });
           begin.push(entry);
           continue;
@@ -88,6 +88,12 @@ export function createLine(machine: MachineFolder, wake: () => void): Line {
       return begin;
     },
   };
+}
+
+/** Those who have begun, or have ended while they waited. */
+function forgetOthers(told: Map<string, string>, waiting: readonly QueueEntry[]): void {
+  const ids = new Set(waiting.map(({ id }) => id));
+  for (const id of told.keys()) if (!ids.has(id)) told.delete(id);
 }
 
 function tellBehind(job: JobFolder, told: ReadonlyMap<string, string>, tell: (job: JobFolder, order: JobOrder, text: string) => void): void {
@@ -120,17 +126,6 @@ function neededSetup(machine: MachineFolder, { setup }: JobOrder): string | null
   if (setup === null) return null;
   const hash = setupHash(setup, machine.workdir);
   return isSetUp(machine, hash) ? null : hash;
-}
-
-/** null: the driver has not answered yet. */
-function stockOf(machine: MachineFolder, { report }: Inventory, holding: readonly Holding[]): Stock | null {
-  if (report === null) return null;
-  const stuck = () => {
-    const live = jobsWithProcesses();
-    const ended = jobIds(machine).filter((id) => live.has(id) && !holding.some((each) => each.id === id));
-    return new Map(ended.flatMap((id) => (gpusOf(jobFolder(machine, id)) ?? []).map(({ uuid }): [string, string] => [uuid, nameOf(jobFolder(machine, id))])));
-  };
-  return { gpus: report.gpus, problem: report.problem, stuck };
 }
 
 /** What each job that waits waits for, by its id. `entries`: the queue in its order. */

@@ -4,15 +4,15 @@
  */
 import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createAttendant } from './attend.ts';
 import { setBallast, writeWithBallast } from './ballast.ts';
 import { readJson } from './durable.ts';
 import { type EndRequest, endRequest, requestEnd } from './end-request.ts';
-import { type QueueEntry, queueEntries, readableOrder, readStanding } from './job-files.ts';
+import { type QueueEntry, queueEntries } from './job-files.ts';
 import { mendLeftovers } from './leftovers.ts';
-import { createLine, hasBegun } from './line.ts';
+import { createLine } from './line.ts';
 import { jobFolder, type MachineFolder } from './machine-folder.ts';
 import { type ProviderWatch, watchProvider } from './provider-watch.ts';
-import { endQueuedJob, endUnfitJob, noteQueued } from './queued-job.ts';
 import { createSampler } from './sampler.ts';
 import { takeServeLock } from './serve-lock.ts';
 import { createStarter } from './start-serve.ts';
@@ -40,6 +40,7 @@ export async function serve(machine: MachineFolder, script: string, version: str
   setBallast(machine);
   const wake = wakeOn([machine.queue, machine.root], calmly);
   const running = new Set<string>();
+  const attend = createAttendant(machine);
   const line = createLine(machine, wake.poke);
   let takenBack = isTakenBack(machine);
   const onTakenBack = () => {
@@ -91,11 +92,13 @@ export async function serve(machine: MachineFolder, script: string, version: str
       const over = leaving ?? overFor(id);
       if (over !== null) endWithin(machine, id, over);
     }
-    const entries = queueEntries(machine).filter((entry) => !running.has(entry.id) && attend(machine, entry, overFor(entry.id)));
-    const waiting = entries.filter(({ id }) => !hasBegun(jobFolder(machine, id)));
-    for (const entry of entries) if (!waiting.includes(entry)) void run(entry);
+    const { begun, waiting } = attend(
+      queueEntries(machine).filter(({ id }) => !running.has(id)),
+      overFor,
+    );
+    for (const entry of begun) void run(entry);
     for (const entry of line.next(waiting, running)) void run(entry);
-    if (running.size === 0 && entries.length === 0 && leaving !== null) return false;
+    if (running.size === 0 && waiting.length === 0 && leaving !== null) return false;
     await wake.wait(lookAgainMs);
     return true;
   };
@@ -129,21 +132,6 @@ function outliveShutdown(watch: ProviderWatch): () => void {
 function watchdogsEnd(over: Over | null, id: string): EndRequest | null {
   if (over === null || over.why === 'idle' || over.jobs?.includes(id) === false) return null;
   return { graceMs: over.graceMs, why: over.why };
-}
-
-/** Looks after a job that waits; `over`: none is started any more. False when it has ended, and is out of the queue then. */
-function attend(machine: MachineFolder, { id, file }: QueueEntry, over: EndRequest | null): boolean {
-  const job = jobFolder(machine, id);
-  if (existsSync(job.order)) {
-    noteQueued(job);
-    if (!hasBegun(job) && readableOrder(job) === null) endUnfitJob(job, 'its order on the machine was damaged');
-    const state = readStanding(job)?.state;
-    const request = endRequest(job) ?? over;
-    if (state === 'queued' && request !== null) endQueuedJob(job, request);
-    else if (state !== 'ended') return true;
-  }
-  rmSync(file, { force: true });
-  return false;
 }
 
 function endWithin(machine: MachineFolder, id: string, request: EndRequest): void {
