@@ -34,19 +34,21 @@ export function createFrameworkReader(from: TrainingPlace): FrameworkReader {
     }
     return keras.read(text) ?? bars.read(text, nested) ?? readPairs(text);
   };
+  const due: FrameworkReader['due'] = (now, which) => [...paces.values()].flatMap((pace) => pace.due(now, which));
   return {
     read(line, end, now) {
       if (line.length > longestRead) return [];
       const sighting = sight(plainText(line), line.includes(cursorUp));
       if (sighting === null) return [];
       const seen = { sighting: bounded(sighting), at: end };
-      if (sighting.bar === null) return [seen];
+      // A bar at its end lies before this line, and after a restart reading goes on behind it. Hugging Face's is drawn once more.
+      if (sighting.bar === null) return [...(sighting.source === 'pairs' ? due(now, 'complete') : []), seen];
       const lane = `${sighting.source} ${sighting.bar.evaluates}`;
       const pace = paces.get(lane) ?? createPace();
       paces.set(lane, pace);
       return pace.add(seen, now);
     },
-    due: (now, which) => [...paces.values()].flatMap((pace) => pace.due(now, which)),
+    due,
   };
 }
 

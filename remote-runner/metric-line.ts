@@ -1,7 +1,9 @@
 /** What a line says about the training: a JSON object of numbers, or what the user's regular expressions find. */
 import { createContext, Script } from 'node:vm';
+import { numberIn } from './metric-text.ts';
 
 export interface Measured {
+  /** May hold NaN and infinities. */
   readonly values: Readonly<Record<string, number>>;
   readonly step: number | null;
   readonly epoch: number | null;
@@ -17,7 +19,7 @@ const messageFields = ['msg', 'message', 'level', 'severity'];
 export function readJsonLine(line: string): Measured | null {
   const object = parseObject(line);
   if (object === null || messageFields.some((field) => Object.hasOwn(object, field))) return null;
-  const numbers = Object.entries(object).filter((entry): entry is [string, number] => typeof entry[1] === 'number' && Number.isFinite(entry[1]));
+  const numbers = Object.entries(object).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
   return measured(numbers.filter(([name]) => !ignored.has(name)).slice(0, mostValues));
 }
 
@@ -27,13 +29,32 @@ function parseObject(line: string): Record<string, unknown> | null {
   try {
     return JSON.parse(text) as Record<string, unknown>;
   } catch {
+    return parsePythonObject(text);
+  }
+}
+
+/** Python's `json.dumps` writes `NaN`, `Infinity` and `-Infinity`, which are no JSON. */
+function parsePythonObject(text: string): Record<string, unknown> | null {
+  if (!text.includes('NaN') && !text.includes('Infinity')) return null;
+  const json = text.replace(stringOrOdd, (found, odd?: string) => (odd === undefined ? found : odd === 'NaN' ? notANumber : found.replace(odd, '1e999')));
+  try {
+    const nan: unknown = JSON.parse(notANumber);
+    return JSON.parse(json, (_, value: unknown) => (value === nan ? Number.NaN : value)) as Record<string, unknown>;
+  } catch {
     return null;
   }
 }
 
+const stringOrOdd = /"(?:[^"\\]|\\.)*"|-?(NaN|Infinity)/g;
+const notANumber = '"\\u0000nan"';
+
 function measured(numbers: readonly (readonly [string, number])[]): Measured | null {
-  const { step = null, epoch = null, ...values } = Object.fromEntries(numbers) as Record<string, number>;
-  return Object.keys(values).length === 0 ? null : { values, step, epoch };
+  const { step, epoch, ...values } = Object.fromEntries(numbers) as Record<string, number>;
+  return Object.keys(values).length === 0 ? null : { values, step: finite(step), epoch: finite(epoch) };
+}
+
+function finite(value: number | undefined): number | null {
+  return value !== undefined && Number.isFinite(value) ? value : null;
 }
 
 /** Lines longer than this are not searched: what a regular expression can cost grows with its line. */
@@ -67,13 +88,19 @@ export function createPatternSearch(patterns: Readonly<Record<string, string>>, 
           dropped.push(name);
         }
         for (const [index, text] of (values ?? []).entries()) {
-          const value = text === null || text.trim() === '' ? Number.NaN : Number(text);
-          if (Number.isFinite(value)) numbers[index]?.push([name, value]);
+          const value = text === null ? null : foundNumber(text.trim());
+          if (value !== null) numbers[index]?.push([name, value]);
         }
       }
       return { found: numbers.map(measuredByPatterns), dropped };
     },
   };
+}
+
+/** NaN and infinities are numbers; null: it is none. */
+function foundNumber(text: string): number | null {
+  const value = text === '' ? Number.NaN : Number(text);
+  return Number.isFinite(value) ? value : numberIn(text);
 }
 
 function runPattern(context: object, source: string, lines: readonly string[], limitMs: number): (string | null)[] | null {
@@ -88,6 +115,6 @@ function runPattern(context: object, source: string, lines: readonly string[], l
 /** A pattern named `step` or `epoch` says where the training is, and is a value as well when it is all there is. */
 function measuredByPatterns(numbers: readonly (readonly [string, number])[]): Measured | null {
   if (numbers.length === 0) return null;
-  const { step = null, epoch = null, ...values } = Object.fromEntries(numbers) as Record<string, number>;
-  return { values: Object.keys(values).length === 0 ? Object.fromEntries(numbers) : values, step, epoch };
+  const { step, epoch, ...values } = Object.fromEntries(numbers) as Record<string, number>;
+  return { values: Object.keys(values).length === 0 ? Object.fromEntries(numbers) : values, step: finite(step), epoch: finite(epoch) };
 }

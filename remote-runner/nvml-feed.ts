@@ -1,7 +1,7 @@
 /** GPUs through a process that asks NVML: see `nvml-watch.ts`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { eachLine, giveUp, patience } from './child-lines.ts';
-import { feedTimes, type GpuFeed, type GpuFeedOptions, type GpuReading } from './gpu-feed.ts';
+import { feedTimes, type GpuFeed, type GpuFeedOptions, type GpuReading, isSilent } from './gpu-feed.ts';
 import type { NvmlLine } from './nvml-watch.ts';
 
 export interface NvmlFeedOptions extends GpuFeedOptions {
@@ -40,7 +40,7 @@ export function openNvmlFeed({ env, everyMs, withProcesses, script, koffiFile, o
     if ('unusable' in said) return unusable();
     latest = { source: said.gpus.length > 0 ? 'nvml' : 'none', ...said };
     failures = 0;
-    pause = times.again;
+    if (!said.gpus.every(isSilent)) pause = times.again; // else it ends soon, and the next one will hear no more
   };
   const later = () => {
     timer = setTimeout(start, pause);

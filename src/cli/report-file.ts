@@ -13,7 +13,7 @@ export function optionalFile(argv: readonly string[], flag: string): string[] {
 
 /** @param file empty: a name after the job, in the present folder. @returns its absolute path. @throws GpuRunError `bad-input` where a file lies that is no report */
 export async function writeReport(report: JobReport, file: string, now: number): Promise<string> {
-  const [{ existsSync, readFileSync, renameSync, writeFileSync }, { resolve }, { pageMark, renderPage }] = await Promise.all([
+  const [{ existsSync, readFileSync, renameSync, rmSync, writeFileSync }, { basename, dirname, join, resolve }, { pageMark, renderPage }] = await Promise.all([
     import('node:fs'),
     import('node:path'),
     import('./render/report-page.ts'),
@@ -21,8 +21,15 @@ export async function writeReport(report: JobReport, file: string, now: number):
   const path = resolve(file === '' ? `report-${report.job.id}.html` : file);
   try {
     if (existsSync(path) && !readFileSync(path, 'utf8').startsWith(pageMark)) throw isNoReport(path);
-    writeFileSync(`${path}.part`, renderPage(report, now));
-    renameSync(`${path}.part`, path);
+    const page = renderPage(report, now);
+    const hidden = join(dirname(path), `.${basename(path)}.${process.pid}.part`);
+    rmSync(hidden, { force: true }); // of a gpu-run of this number, long dead
+    try {
+      writeFileSync(hidden, page, { flag: 'wx' });
+      renameSync(hidden, path);
+    } finally {
+      rmSync(hidden, { force: true });
+    }
   } catch (error) {
     if (error instanceof GpuRunError) throw error;
     throw new GpuRunError('sync', `The report could not be written to ${path}: ${(error as Error).message}`, { cause: error });

@@ -40,6 +40,8 @@ export interface Curves {
 
 const mostPoints = 400;
 const mostMetrics = 24;
+/** Of checkpoints; each stands in each plot. */
+const mostMarks = 200;
 
 export function curvesOf(records: readonly JobRecord[]): Curves {
   const startedAt = records[0]?.t ?? 0;
@@ -161,7 +163,10 @@ function marksOf(records: readonly JobRecord[], startedAt: number): Mark[] {
     if (record.type === 'checkpoint') marks.push({ kind: 'checkpoint', at, step, text: record.path });
     if (record.type === 'state' && record.state === 'running' && ++attempt > 1) marks.push({ kind: 'attempt', at, step, text: `attempt ${attempt}` });
   }
-  return marks;
+  const checkpoints = marks.filter(({ kind }) => kind === 'checkpoint');
+  const every = Math.ceil(checkpoints.length / mostMarks);
+  const shown = new Set(checkpoints.filter((_, at) => (checkpoints.length - 1 - at) % every === 0));
+  return marks.filter((mark) => mark.kind !== 'checkpoint' || shown.has(mark));
 }
 
 /** Of each stretch of points the lowest and the highest, in their order, and the last one: no peak is lost. */

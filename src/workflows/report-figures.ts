@@ -88,7 +88,7 @@ export interface CostFigures {
   readonly pricePerHour: number;
   /** Of the job, as `gpu-run cost` counts it. */
   readonly usd: number;
-  /** GPUs below 5 per cent, each at its part of the price. */
+  /** GPUs below 5 per cent, each at its part of the price; null: not known, or the attempts ran on machines of several prices. */
   readonly idleUsd: number | null;
   readonly perEpochUsd: number | null;
 }

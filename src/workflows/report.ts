@@ -40,12 +40,15 @@ export function reportFromCopy(
   const records = [...copiedRecords(context.home.jobs, job.id)];
   const jobs = context.ledger.listJobs({ machineId: machine.id });
   const marks = (['out', 'err'] as const).flatMap((stream) => [...copiedMarks(context.home.jobs, job.id, stream)]);
-  return reportOn({ job, machine, jobs, records, until, writtenAt: marks.map(([, at]) => at), usd: costOfAttempts(job, machine, context).usd });
+  const before = (job.earlier ?? []).flatMap(({ machineId }) => context.ledger.get(machineId) ?? []);
+  return reportOn({ job, machine, before, jobs, records, until, writtenAt: marks.map(([, at]) => at), usd: costOfAttempts(job, machine, context).usd });
 }
 
 export interface ReportParts {
   readonly job: JobEntry;
   readonly machine: MachineEntry;
+  /** Those of its earlier attempts, as far as they are known. */
+  readonly before?: readonly MachineEntry[];
   /** All of the machine, this one among them. */
   readonly jobs: readonly JobEntry[];
   readonly records: readonly JobRecord[];
@@ -57,7 +60,7 @@ export interface ReportParts {
   readonly usd: number;
 }
 
-export function reportOn({ job, machine, jobs, records, until = null, writtenAt = [], usd }: ReportParts): JobReport {
+export function reportOn({ job, machine, before = [], jobs, records, until = null, writtenAt = [], usd }: ReportParts): JobReport {
   const runs = runStretches(records, until);
   const spans = spansWhileRunning(spansOf(records), runs);
   const gpus = gpuFigures(spans);
@@ -72,12 +75,25 @@ export function reportOn({ job, machine, jobs, records, until = null, writtenAt 
     host: hostFigures(spans),
     training,
     checkpoints: checkpointFigures(records, times.run),
-    cost: costFigures(job, machine, gpus, training.secondsPerEpoch, usd),
+    cost: costFigures(job, machine, { gpus, secondsPerEpoch: training.secondsPerEpoch, usd, isOnePrice: isOnePrice(job, [machine, ...before]) }),
   };
   return { ...evidence, asOf: records.at(-1)?.t ?? null, records, advice: adviceFor(evidence), unknown: unknownOf(evidence) };
 }
 
-function costFigures(job: JobEntry, { offer }: MachineEntry, gpus: readonly GpuFigures[], secondsPerEpoch: number | null, usd: number): CostFigures {
+/** All attempts ran on machines like the first of these, as far as money goes. */
+function isOnePrice({ earlier = [] }: JobEntry, machines: readonly MachineEntry[]): boolean {
+  const priceOf = (offer?: MachineEntry['offer']) => offer && `${offer.price.perHour} for ${offer.gpu?.count ?? 0}`;
+  return earlier.every(({ machineId }) => priceOf(machines.find(({ id }) => id === machineId)?.offer) === priceOf(machines[0]?.offer));
+}
+
+interface CostParts {
+  readonly gpus: readonly GpuFigures[];
+  readonly secondsPerEpoch: number | null;
+  readonly usd: number;
+  readonly isOnePrice: boolean;
+}
+
+function costFigures(job: JobEntry, { offer }: MachineEntry, { gpus, secondsPerEpoch, usd, isOnePrice }: CostParts): CostFigures {
   const { perHour } = offer.price;
   const count = Math.max(offer.gpu?.count ?? 0, gpus.length);
   const tells = gpus.filter(({ idleShare }) => idleShare !== null);
@@ -85,7 +101,7 @@ function costFigures(job: JobEntry, { offer }: MachineEntry, gpus: readonly GpuF
   return {
     pricePerHour: perHour,
     usd,
-    idleUsd: tells.length === 0 ? null : ((idleSeconds / 3600) * perHour) / count,
+    idleUsd: tells.length === 0 || !isOnePrice ? null : ((idleSeconds / 3600) * perHour) / count,
     perEpochUsd: secondsPerEpoch === null ? null : (secondsPerEpoch / 3600) * perHour * shareOf(job),
   };
 }
@@ -104,9 +120,10 @@ async function fetchMissing(job: JobEntry, machine: MachineEntry, context: RunCo
   const limited: RunContext = { ...context, signal: AbortSignal.any([context.signal, AbortSignal.timeout(fetchWithinMs)]) };
   try {
     const first = await reachOrLose(machine, limited);
+    const ahead = (await first.runner.call('hello', {})).now - context.clock.now(); // records have the machine's time
     const places = { logOffset: copiedBytes(jobs, job.id, 'out'), errOffset: copiedBytes(jobs, job.id, 'err'), record: last?.n ?? 0 };
     const now = await followFrom({ job, machine, ...places, follow: false, first }, limited, () => {});
-    return { job: now, until: now.state === 'ended' ? null : context.clock.now() };
+    return { job: now, until: now.state === 'ended' ? null : context.clock.now() + ahead };
   } catch (error) {
     if (context.signal.aborted) throw error;
     const { message } = toGpuRunError(error);

@@ -31,7 +31,8 @@ export function etaOf(view: Pick<TopView, 'job' | 'training'>): Eta | null {
   if (view.job === null || view.job.state !== 'running') return null;
   const { step, stepsPerSecond, epoch, secondsPerEpoch } = view.training;
   const { steps, epochs } = totalsOf(view);
-  if (steps !== null && step !== null && stepsPerSecond !== null) return { seconds: (steps - step) / stepsPerSecond, done: step / steps };
-  if (epochs !== null && epoch !== null && secondsPerEpoch !== null) return { seconds: (epochs - epoch) * secondsPerEpoch, done: epoch / epochs };
+  const etaIn = (seconds: number, done: number) => (Number.isFinite(seconds) ? { seconds, done } : null);
+  if (steps !== null && step !== null && stepsPerSecond !== null) return etaIn((steps - step) / stepsPerSecond, step / steps);
+  if (epochs !== null && epoch !== null && secondsPerEpoch !== null) return etaIn((epochs - epoch) * secondsPerEpoch, epoch / epochs);
   return null;
 }

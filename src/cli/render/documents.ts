@@ -9,6 +9,7 @@ import type { BudgetUse } from '../../workflows/budget-warnings.ts';
 import type { TrainResult } from '../../workflows/train.ts';
 import type { UpPlan } from '../../workflows/up.ts';
 import { messageChain } from './error.ts';
+import { dateOf } from './text.ts';
 
 export const schemaVersion = 1;
 
@@ -96,7 +97,7 @@ export function planDocument({ offers, worstCaseUsd, deadline, existing }: UpPla
 export function isoTime(at: number): string;
 export function isoTime(at: number | null): string | null;
 export function isoTime(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
+  return at === null ? null : dateOf(at).toISOString();
 }
 
 function hostKeyOf(access: Access | null): string | null {

@@ -1,5 +1,7 @@
 /** Bytes of a log on their way to where people read them: progress bars folded, lines with their times. Without either: unchanged. */
 
+import { dateOf } from './text.ts';
+
 /** Bytes with one time, milliseconds since the epoch; null: not known. */
 export interface Timed {
   readonly bytes: Uint8Array;
@@ -20,7 +22,7 @@ export function createClockColumn(): LineFilter {
   let after: 'newline' | 'return' | 'text' = 'newline';
   return {
     push({ bytes, at }) {
-      const clock = Buffer.from(`${at === null ? '-'.padEnd(24) : new Date(at).toISOString()} `);
+      const clock = Buffer.from(`${at === null ? '-'.padEnd(24) : dateOf(at).toISOString()} `);
       const parts: Uint8Array[] = [];
       let from = 0;
       for (let index = 0; index < bytes.length; index++) {

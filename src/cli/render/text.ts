@@ -35,8 +35,16 @@ export function ago(then: number, now: number): string {
 
 /** `2026-11-21 08:45 UTC`. */
 export function moment(at: number): string {
-  return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  return `${dateOf(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
+
+/** What lies beyond all dates, as the clock of a machine may, is the last one. */
+export function dateOf(at: number): Date {
+  return new Date(Math.min(latestDate, Math.max(-latestDate, at)));
+}
+
+/** ECMAScript knows no time further from 1970, in milliseconds. */
+const latestDate = 8.64e15;
 
 /** At most `width` characters; what is cut off is marked. */
 export function cut(text: string, width: number): string {

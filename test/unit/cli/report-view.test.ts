@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -10,7 +10,8 @@ import { renderReport, summaryLines } from '../../../src/cli/render/report-text.
 import { createStyle } from '../../../src/cli/render/style.ts';
 import { optionalFile, writeReport } from '../../../src/cli/report-file.ts';
 import { reportOn } from '../../../src/workflows/report.ts';
-import { gpuSpan, recordsAt, spanRecord, stateRecord } from '../workflows/report-records.ts';
+import { curvesOf } from '../../../src/workflows/report-curves.ts';
+import { checkpointRecord, gpuSpan, recordsAt, spanRecord, stateRecord } from '../workflows/report-records.ts';
 import { jobEntry, machineEntry, noon } from './entries.ts';
 import { exampleReport } from './report-example.ts';
 
@@ -109,6 +110,23 @@ describe('the page', () => {
     expect(page).toContain('Not known');
   });
 
+  test('of a job with thousands of checkpoints has no more than 200 of them in a plot, the last one among them', () => {
+    const report = exampleReport();
+    const at = report.records.at(-1)?.t ?? 0;
+    const saved = Array.from({ length: 2_001 }, (_, n) => ({ n, t: at - 2_001 + n, ...checkpointRecord(1, 1), path: `step_${n}.pt` }));
+    const { marks } = curvesOf([...report.records, ...saved]);
+    expect(marks.length).toBeLessThanOrEqual(202);
+    expect(marks.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
+    expect(marks.at(-1)).toMatchObject({ text: 'step_2000.pt' });
+  });
+
+  test('of a machine whose clock is beyond all dates, as JSON too', () => {
+    const records = recordsAt([0, stateRecord('running')]).map((record) => ({ ...record, t: 1e16 }));
+    const report = reportOn({ job: jobEntry(null), machine: machineEntry(), jobs: [], records, usd: 0 });
+    expect(renderPage(report, noon)).toContain('+275760-09-13');
+    expect(reportDocument(report)).toMatchObject({ asOf: '+275760-09-13T00:00:00.000Z' });
+  });
+
   test('plots of any values stay in their frame', () => {
     const value = fc.double({ noNaN: true, noDefaultInfinity: true, min: -1e15, max: 1e15 });
     fc.assert(
@@ -150,7 +168,7 @@ describe('--html', () => {
       await expect(writeReport(exampleReport(), file, noon)).rejects.toMatchObject({ code: 'bad-input' });
       expect(readFileSync(file, 'utf8')).toBe('precious');
       await expect(writeReport(exampleReport(), join(folder, 'no', 'such.html'), noon)).rejects.toMatchObject({ code: 'sync' });
-      expect(existsSync(`${file}.part`)).toBe(false);
+      expect(readdirSync(folder)).toEqual(['report.html']);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

@@ -103,6 +103,16 @@ test('no GPU, no job, no answer yet; a link that is gone; a GPU in trouble', () 
   expect(lines).toContain('waiting for the first look');
 });
 
+test('values without measure', () => {
+  const view = topView();
+  const curves = new Map([['loss', [[1, 1e308] as const, [2, -1e308] as const, [3, 5] as const]]]);
+  const last = { total_steps: 1e308, loss: 1e308, val_loss: -1e308 };
+  const training = { ...view.training, last, epoch: null, stepsPerSecond: 1e-9, curves };
+  const lines = renderTop({ ...view, training }, now, { columns: 120, rows: 40 }, plain, calm).join('\n');
+  expect(lines).toContain('of 1e+308');
+  expect(lines).not.toMatch(/NaN|Infinity/);
+});
+
 test('keys: more log, pause, a question, help', () => {
   const shown = (mood: Partial<typeof calm>) => renderTop(topView(), now, { columns: 80, rows: 24 }, plain, { ...calm, ...mood });
   expect(shown({ bigLog: true }).filter((line) => /^step/.test(line)).length).toBeGreaterThan(14);

@@ -183,6 +183,14 @@ describe('reading', () => {
     expect(read).toEqual([7, ...Array.from({ length: 2_000 }, (_, index) => 8_000 + index)]);
   });
 
+  test('a bar at its end is recorded before a line behind it, for after a restart reading goes on there', () => {
+    const reader = createFrameworkReader({ step: null, epoch: null });
+    const bar = (count: number, loss: number) => `train: ${count * 10}%|###  | ${count}/10 [00:01<00:01,  5.00it/s, loss=${loss}]`;
+    expect(reader.read(bar(5, 0.9), 10, 0).map(({ at }) => at)).toEqual([10]);
+    expect(reader.read(bar(10, 0.5), 20, 0)).toEqual([]);
+    expect(reader.read('epoch 1: val_loss=0.7', 30, 0).map(({ at }) => at)).toEqual([20, 30]);
+  });
+
   test('offsets of records never go back', () => {
     fc.assert(
       fc.property(

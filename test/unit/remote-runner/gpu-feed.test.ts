@@ -1,6 +1,6 @@
 /** GPUs through NVML and through nvidia-smi, in real processes; the driver is a fake. Both have to say the same. */
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -201,6 +201,19 @@ describe('what takes over when NVML is not to be had', () => {
     const { source, gpus } = await firstOf(keep(openGpuFeed(script, options())));
     expect([source, gpus[0]?.utilization]).toEqual(['nvml', 9]);
   });
+});
+
+test('what finds no GPU is asked less and less often', async () => {
+  const starts = join(folder, 'starts');
+  const blind = join(folder, 'blind.mjs');
+  const says = '{"gpus":[],"processes":[],"problem":null}';
+  writeFileSync(blind, `import { appendFileSync } from 'node:fs'; appendFileSync(${JSON.stringify(starts)}, Date.now() + ' '); console.log('${says}');`);
+  keep(openNvmlFeed({ ...options(), script: blind, koffiFile: 'none', onUnusable: unusable, times: { ...feedTimes, again: 100 } }));
+  const times = await until(() => {
+    const found = existsSync(starts) ? readFileSync(starts, 'utf8').trim().split(' ').map(Number) : [];
+    return found.length >= 4 ? found : null;
+  }, 'the fourth start');
+  expect((times[3] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(100 + 200 + 400);
 });
 
 describe('nvidia-smi', () => {

@@ -22,6 +22,13 @@ describe('a JSON line', () => {
     ['  {"step": 12, "epoch": 1, "loss": 0.31, "lr": 1e-3, "time": 1700000000}  ', { values: { loss: 0.31, lr: 0.001 }, step: 12, epoch: 1 }],
     ['{"epoch": 0.5, "loss": 1, "phase": "train", "ok": true, "list": [1]}', { values: { loss: 1 }, step: null, epoch: 0.5 }],
     ['{"__proto__": 1, "loss": 2}', { values: { loss: 2 }, step: null, epoch: null }],
+    // As Python writes what is no number: it comes to a note, and the rest is kept.
+    ['{"step": 7, "loss": NaN, "lr": 0.1}', { values: { loss: Number.NaN, lr: 0.1 }, step: 7, epoch: null }],
+    [
+      '{"step": NaN, "a": -Infinity, "b": Infinity, "c\\" NaN": 1, "d": "NaN"}',
+      { values: { a: -Infinity, b: Infinity, 'c" NaN': 1 }, step: null, epoch: null },
+    ],
+    ['{"loss": 1e999}', { values: { loss: Infinity }, step: null, epoch: null }],
   ])('%s is a metric', (line, expected) => {
     expect(readJsonLine(line)).toEqual(expected);
   });
@@ -31,8 +38,8 @@ describe('a JSON line', () => {
     'loss: 0.5',
     '{}',
     '{"loss": "0.5"}',
-    '{"loss": NaN}',
-    '{"loss": 1e999}',
+    '{"loss": nan}',
+    '{"loss": NaNaNaN}',
     '{"step": 3}',
     '{"time": 1700000000}',
     '[{"loss": 1}]',
@@ -53,11 +60,12 @@ describe('a JSON line', () => {
 
 describe('patterns', () => {
   test('find their first group, several in a line', () => {
-    const { found, dropped } = createPatternSearch({ loss: 'loss=([0-9.e-]+)', acc: 'acc ([0-9.]+)%', step: 'step (\\d+)' }).search([
+    const { found, dropped } = createPatternSearch({ loss: 'loss=([0-9.ena-]+)', acc: 'acc ([0-9.]+)%', step: 'step (\\d+)' }).search([
       'step 3: loss=1e-3 acc 97.5%',
       'nothing',
       'loss=x',
       'loss=. acc 5%',
+      'loss=nan acc 6%',
       'step 4',
     ]);
     expect(found).toEqual([
@@ -65,6 +73,7 @@ describe('patterns', () => {
       null,
       null,
       { values: { acc: 5 }, step: null, epoch: null },
+      { values: { loss: Number.NaN, acc: 6 }, step: null, epoch: null },
       { values: { step: 4 }, step: 4, epoch: null },
     ]);
     expect(dropped).toEqual([]);

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { follow } from '../../../src/workflows/follow.ts';
 import type { FollowInput } from '../../../src/workflows/follow-input.ts';
 import type { JobEvent, LogEvent } from '../../../src/workflows/job-event.ts';
+import { report } from '../../../src/workflows/report.ts';
 import { processesHolding, until } from '../../support/runner.ts';
 import { runOn, usePipedMachine } from './piped-machine.ts';
 
@@ -33,8 +34,14 @@ test('whoever looks a second time is told the times again, and they are kept onc
   expect(times()).toBe(kept);
 });
 
+test('the report of a job that runs goes by the clock of its machine', async () => {
+  const id = await runOn(piped, 'echo hello; sleep 30', { until: 'running' });
+  const ahead = { ...piped.context.clock, now: () => Date.now() + 3_600_000 };
+  expect((await report(id, { ...piped.context, clock: ahead })).times.run).toBeLessThan(600);
+});
+
 test('one stream of two; of a job that has both in one log that is refused, and nothing stays open', async () => {
-  const split = await runOn(piped, 'echo out; echo err >&2', true);
+  const split = await runOn(piped, 'echo out; echo err >&2', { splitLog: true });
   expect((await show(split, { streams: 'err' })).text).toBe('err\n');
   expect((await show(split, { after: -2, streams: 'out' })).text).toBe('t\n');
   const joined = await runOn(piped, 'echo both');

@@ -18,7 +18,7 @@ const warnings = () => piped.fake.reports.flatMap((report: Report) => (report.ty
 const end = () => down({ names: [piped.machine.name], all: false }, piped.context);
 
 test('of jobs that nobody followed, and of such as were only looked at', async () => {
-  const split = await runOn(piped, 'seq 50000; seq 20000 >&2', true);
+  const split = await runOn(piped, 'seq 50000; seq 20000 >&2', { splitLog: true });
   const seen = await runOn(piped, 'seq 1000');
   await follow({ jobId: seen, after: 0, tailLines: 2, follow: true }, piped.context, () => {});
   await end();
