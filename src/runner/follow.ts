@@ -22,7 +22,7 @@ export type FollowPart =
   | { readonly type: 'record'; readonly record: JobRecord };
 
 export interface FollowOptions extends OutageOptions {
-  /** A new connection. What it throws ends the following, unless it is `connection`: then it is tried again. */
+  /** A new connection. What it throws ends the following, unless it is `connection`, or a machine that lets nobody in yet: then it is tried again. */
   readonly connect: () => Promise<RunnerClient>;
   /** Gives up the connection that broke, before `connect` is called again. */
   readonly release: () => PromiseLike<void>;
@@ -71,8 +71,10 @@ export async function* followJob(options: FollowOptions): AsyncGenerator<FollowP
   const outage = createOutage(options, () => `${place.offsets.out} ${place.offsets.err} ${place.record}`);
   for (;;) {
     throwIfAborted(signal);
+    let connecting = true;
     try {
       const client = await connect();
+      connecting = false;
       for await (const part of oneConnection(client, place, options)) {
         outage.heard();
         if (part !== null) yield part;
@@ -81,7 +83,7 @@ export async function* followJob(options: FollowOptions): AsyncGenerator<FollowP
     } catch (error) {
       throwIfAborted(signal);
       if (place.ended) return; // all was there; only the goodbye got lost
-      const pause = outage.pauseAfter(toGpuRunError(error));
+      const pause = outage.pauseAfter(toGpuRunError(error), connecting);
       await release();
       await clock.sleep(pause, signal).catch(() => throwIfAborted(signal));
     }

@@ -2,11 +2,11 @@
  * A Node for Linux, or what stands in for it, as a gzip file in the cache on this computer: from this very Node where it fits, else
  * from the npm packages that carry the official builds (which also come through company mirrors).
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
@@ -49,59 +49,79 @@ interface Remembered {
   readonly from: string;
   readonly sha256: string;
   readonly unpackedBytes: number;
+  /** Of the file itself: a computer that crashes may leave it short, or full of zeros. */
+  readonly bytes: number;
+  readonly fileSha256: string;
 }
 
 async function cached(cache: string, name: string, kind: 'own' | 'npm', from: string, open: () => Promise<Readable>): Promise<ProgramArchive> {
   await mkdir(cache, { recursive: true, mode: 0o700 });
   const file = join(cache, `node-${name}-${kind}.gz`);
-  let known = await remembered(`${file}.json`, from);
-  if (known === null || (await fileBytes(file)) === null) {
+  let known = await remembered(file, from);
+  if (known === null) {
     known = { from, ...(await compress(await open(), file)) };
-    await writeAtomically(`${file}.json`, JSON.stringify(known));
+    const text = JSON.stringify(known);
+    await putInPlace(`${file}.json`, (hidden) => writeFile(hidden, text, { mode: 0o600, flush: true }));
   }
-  return { file, bytes: (await stat(file)).size, name, sha256: known.sha256, unpackedBytes: known.unpackedBytes };
+  return { file, bytes: known.bytes, name, sha256: known.sha256, unpackedBytes: known.unpackedBytes };
 }
 
+/** null: there is none, or it is not what was put there. */
 async function remembered(file: string, from: string): Promise<Remembered | null> {
   try {
-    const known = JSON.parse(await readFile(file, 'utf8')) as Remembered;
-    return known.from === from ? known : null;
+    const known = JSON.parse(await readFile(`${file}.json`, 'utf8')) as Remembered;
+    if (known.from !== from || (await stat(file)).size !== known.bytes) return null;
+    const counted = count();
+    await pipeline(createReadStream(file), counted.through, async (chunks) => {
+      for await (const _ of chunks);
+    });
+    return counted.sha256() === known.fileSha256 ? known : null;
   } catch {
     return null;
   }
 }
 
-async function fileBytes(file: string): Promise<number | null> {
-  return (await stat(file).catch(() => null))?.size ?? null;
+/** Fast rather than small: it is done once, and while somebody waits. */
+async function compress(content: Readable, file: string): Promise<Omit<Remembered, 'from'>> {
+  const program = count();
+  const packed = count();
+  await putInPlace(file, (hidden) =>
+    pipeline(
+      content,
+      program.through,
+      createGzip({ level: constants.Z_BEST_SPEED + 2 }),
+      packed.through,
+      createWriteStream(hidden, { mode: 0o600, flush: true }),
+    ),
+  );
+  return { sha256: program.sha256(), unpackedBytes: program.bytes(), bytes: packed.bytes(), fileSha256: packed.sha256() };
 }
 
-/** Fast rather than small: it is done once, and while somebody waits. */
-async function compress(content: Readable, file: string): Promise<{ readonly sha256: string; readonly unpackedBytes: number }> {
-  const hidden = `${file}.${process.pid}.tmp`;
+function count() {
   const hash = createHash('sha256');
-  let unpackedBytes = 0;
+  let bytes = 0;
+  return {
+    through: async function* (content: AsyncIterable<Uint8Array>) {
+      for await (const chunk of content) {
+        hash.update(chunk);
+        bytes += chunk.length;
+        yield chunk;
+      }
+    },
+    bytes: () => bytes,
+    sha256: () => hash.digest('hex'),
+  };
+}
+
+/** Whole or not at all; several may do it at the same time, the last one stays. */
+async function putInPlace(file: string, write: (hidden: string) => Promise<void>): Promise<void> {
+  const hidden = `${file}.${randomUUID()}.tmp`;
   try {
-    const counted = Readable.from(
-      (async function* () {
-        for await (const chunk of content as AsyncIterable<Uint8Array>) {
-          hash.update(chunk);
-          unpackedBytes += chunk.length;
-          yield chunk;
-        }
-      })(),
-    );
-    await pipeline(counted, createGzip({ level: constants.Z_BEST_SPEED + 2 }), createWriteStream(hidden, { mode: 0o600 }));
+    await write(hidden);
     await rename(hidden, file);
   } finally {
     await rm(hidden, { force: true });
   }
-  return { sha256: hash.digest('hex'), unpackedBytes };
-}
-
-async function writeAtomically(file: string, text: string): Promise<void> {
-  const hidden = `${file}.${process.pid}.tmp`;
-  await writeFile(hidden, text, { mode: 0o600 });
-  await rename(hidden, file);
 }
 
 /** Left alone, npm tries for more than a minute where there is no internet, while somebody waits. */

@@ -312,6 +312,25 @@ test.each(['not-found', 'bad-input', 'lost', 'host-key'] as const)('what can not
   expect(slept).toEqual([]);
 });
 
+test.each(['not-allowed', 'protocol'] as const)('a machine that starts anew lets nobody in for a while (%s)', async (code) => {
+  const rest: Script = async (call) => {
+    await call.block(5, bytes('56789'));
+    await call.event(record(ended));
+    return {};
+  };
+  const notYet = new GpuRunError(code, 'System is booting up.');
+  const { log, error, links } = await run([cutAfter, new GpuRunError('connection', 'refused'), notYet, notYet, rest]);
+  expect(error).toBeNull();
+  expect(log).toBe('0123456789');
+  expect(links).toEqual(['reconnecting', 'connected']);
+  const forGood = await run([cutAfter, notYet]);
+  expect(forGood.error).toMatchObject({ code, message: notYet.message, hints: [expect.stringContaining('gpu-run logs job-1')] });
+  expect(forGood.slept.reduce((sum, ms) => sum + ms, 0)).toBeGreaterThan(180_000);
+  expect(forGood.slept.reduce((sum, ms) => sum + ms, 0)).toBeLessThan(210_000);
+  const neverThere = await run([notYet]);
+  expect(neverThere).toMatchObject({ error: { code }, slept: [] });
+});
+
 test('an abort ends it, in a pause and in the middle of a connection', async () => {
   const inPause = new AbortController();
   const first = await run([new GpuRunError('connection', 'no route')], { signal: inPause.signal, onLink: () => inPause.abort() });
