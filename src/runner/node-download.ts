@@ -12,7 +12,7 @@ export const officialMirror = 'https://nodejs.org/dist';
 /**
  * `$1`: the folder that it belongs into, `$2`: SHA-256 of the program, `$3`: URL without its ending, `$4`: `=https` or `=http`, the only protocol,
  * `$5`: path of the program in the archive. Exit code 0: it is in its place and runs. Gives up on a host that does not answer within
- * 5 seconds or stalls for 10.
+ * 5 seconds (wget: 10) or stalls for 10. GNU's wget would try 20 times; that of BusyBox tries once, and takes `-t` but not always `--tries`.
  */
 const fetchScript = `
 umask 077
@@ -25,7 +25,7 @@ fetch() {
   if command -v curl >/dev/null 2>&1; then
     curl -fsSL --proto "$protocol" --proto-redir "$protocol" --connect-timeout 5 --speed-limit 50000 --speed-time 10 --max-time 300 "$1"
   else
-    wget -q -T 10 -O - "$1"
+    wget -q -t 1 -T 10 -O - "$1"
   fi
 }
 if command -v xz >/dev/null 2>&1; then

@@ -8,7 +8,7 @@ import { GpuRunError } from '../core/errors.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { ProgramArchive } from './node-archive.ts';
 import { selfTest } from './probe-script.ts';
-import { runRemote } from './run-remote.ts';
+import { type Ran, runRemote } from './run-remote.ts';
 
 /** Bytes so far and in all, as they travel. */
 export type OnDelivery = (doneBytes: number, totalBytes: number) => void;
@@ -21,9 +21,10 @@ export type Sent =
 
 /**
  * `$1`: the file that keeps what arrived. Says how many bytes there are. Whoever receives has it under a name that ends in its pid: what
- * one that is dead, or waits for a connection that is, has left is taken back.
+ * one that is dead, or has got nothing for 10 s as its connection is dead, has left is taken back.
  */
 const askScript = `
+LC_ALL=C; export LC_ALL
 umask 077
 mkdir -p "\${1%/*}" || exit 71
 for file in "$1".*; do
@@ -31,8 +32,10 @@ for file in "$1".*; do
   pid=\${file##*.}
   if kill -0 "$pid" 2>/dev/null && grep -qF "$1" "/proc/$pid/cmdline" 2>/dev/null; then
     before=$(wc -c <"$file")
-    sleep 1
-    [ "$(wc -c <"$file")" -eq "$before" ] || continue
+    for second in 1 2 3 4 5 6 7 8 9 10; do
+      sleep 1
+      [ "$(wc -c <"$file" 2>/dev/null)" = "$before" ] || continue 2
+    done
     kill -9 "$pid"
   fi
   mv -f "$file" "$1"
@@ -46,6 +49,7 @@ done
  * 76 somebody else has taken what was there.
  */
 const receiveScript = `
+LC_ALL=C; export LC_ALL
 umask 077
 part=$1
 mine=$1.$$
@@ -74,16 +78,19 @@ mv -f "$hidden" "$4" || exit 71
 export async function sendProgram(transport: Transport, archive: ProgramArchive, program: string, onProgress: OnDelivery, signal: AbortSignal): Promise<Sent> {
   const part = `${program.split('/').slice(0, -3).join('/')}/.part-${archive.name}-${archive.sha256.slice(0, 16)}-${archive.bytes}`;
   const asked = await runRemote(transport, ['sh', '-c', askScript, 'gpu-run', part], null, signal);
+  throwIfKilled(asked);
   if (asked.code !== 0) return failed(asked.stderr);
   const have = Number.parseInt(asked.stdout.trim().split('\n').at(-1) ?? '', 10);
   const there = Number.isNaN(have) ? 0 : have;
   const words = [part, String(there), String(archive.bytes), program, archive.sha256, selfTest];
-  const { code, stderr } = await runRemote(
+  const received = await runRemote(
     transport,
     ['sh', '-c', receiveScript, 'gpu-run', ...words],
     restOf(archive, Math.min(there, archive.bytes), onProgress),
     signal,
   );
+  throwIfKilled(received);
+  const { code, stderr } = received;
   if (code === 0) return { kind: 'runs' };
   if (code === 73) return { kind: 'does not run', said: stderr.trim() };
   if (code === 72) return { kind: 'damaged', said: stderr.trim() };
@@ -94,6 +101,13 @@ export async function sendProgram(transport: Transport, archive: ProgramArchive,
   return failed(stderr.trim() === '' ? `exit code ${code}` : stderr);
 }
 
+/** By another gpu-run, to which this connection seemed dead, or by a machine that shuts down: nothing is wrong with the machine. */
+function throwIfKilled({ code, signal }: Ran): void {
+  if (code < 128) return;
+  throw new GpuRunError('connection', `What receives Node on the machine was killed (${signal ?? `exit code ${code}`}).`, { retry: 'same' });
+}
+
+/** `said`: in English, as the scripts ask for. */
 function failed(said: string): Sent {
   return { kind: /no space|quota/i.test(said) ? 'no room' : 'not written', said: said.trim() };
 }

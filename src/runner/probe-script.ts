@@ -15,6 +15,7 @@ export const selfTest = `try{require("node:crypto").createHash("sha256").update(
  *   place where nobody can put another one in its stead.
  */
 export const probeScript = `
+LC_ALL=C; export LC_ALL
 umask 077
 say() { printf '\\ngpu-run %s %s\\n' "$1" "$2"; }
 home=$HOME

@@ -1,5 +1,7 @@
 /** Which Node is used, what is brought where there is none, and how it gets there over connections that break. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -201,7 +203,7 @@ describe('a program on its way', () => {
   test.each(['killed', 'closed'] as const)('is %s half-way: the next connection sends the rest and no more', async (how) => {
     const inner = pipeTransport({ ...process.env, HOME: home });
     const { bytes } = archive();
-    await send(cutting(inner, how)).catch(() => null);
+    await expect(send(cutting(inner, how))).rejects.toMatchObject({ code: 'connection', retry: 'same' });
     await until(() => parts().length === 1 && arrived() > 200_000, 'what arrived to be kept');
     expect(existsSync(target())).toBe(false);
     await until(() => processesAt(join(home, '.gpu-run')) === 0, 'the end of what received');
@@ -214,36 +216,60 @@ describe('a program on its way', () => {
     expect(parts()).toEqual([]);
   });
 
-  test('whoever waits for a connection that is dead is relieved; what arrived damaged is thrown away', async () => {
-    const inner = pipeTransport({ ...process.env, HOME: home });
-    let commands = 0;
-    const stuck: Transport = {
-      ...inner,
-      exec: (argv, options) => {
-        const remote = inner.exec(argv, options);
-        if (++commands === 2) {
-          const write = remote.stdin.write.bind(remote.stdin) as (chunk: Uint8Array) => boolean;
-          let writes = 0;
-          // The first bytes arrive, and then nothing, for ever.
-          remote.stdin.write = ((chunk: Uint8Array) => (++writes === 1 ? write(chunk) : true)) as never;
-          remote.stdin.end = (() => remote.stdin) as never;
-        }
-        return remote;
-      },
-    };
-    const waiting = new AbortController();
-    const first = sendProgram(stuck, archive(), target(), () => {}, waiting.signal).catch(() => 'cut off');
-    await until(() => existsSync(join(home, '.gpu-run/node')) && arrived() > 0, 'the first bytes');
-    const done: number[] = [];
-    expect(await send(inner, done)).toEqual({ kind: 'runs' });
-    waiting.abort();
-    await first;
-    rmSync(target());
+  describe('while another one receives it', () => {
+    let other: ChildProcess;
+    afterEach(() => void other.kill('SIGKILL'));
+
+    /** Its first bytes are there. On this machine seconds take no time: `sleep` does `onSecond` instead. */
+    function machineWhere(onSecond: (mine: string) => string): { readonly transport: Transport; readonly mine: string } {
+      const { name, sha256, bytes } = archive();
+      const part = join(home, '.gpu-run/node', `.part-${name}-${sha256.slice(0, 16)}-${bytes}`);
+      other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', part], { stdio: 'ignore' });
+      const mine = `${part}.${other.pid}`;
+      mkdirSync(join(home, '.gpu-run/node'), { recursive: true });
+      writeFileSync(mine, gzip.subarray(0, 500_000));
+      const bin = join(root, 'bin');
+      mkdirSync(bin);
+      writeFileSync(join(bin, 'sleep'), `#!/bin/sh\necho >>"${root}/seconds"\n${onSecond(mine)}\n`, { mode: 0o755 });
+      return { transport: pipeTransport({ ...process.env, HOME: home, PATH: `${bin}:${process.env['PATH']}` }), mine };
+    }
+
+    const seconds = () => statSync(join(root, 'seconds')).size;
+
+    test('and gets nothing any more: it is relieved after ten seconds, and what it had is used', async () => {
+      const { transport } = machineWhere(() => '');
+      const ended = once(other, 'exit');
+      const done: number[] = [];
+      expect(await send(transport, done)).toEqual({ kind: 'runs' });
+      expect(await ended).toEqual([null, 'SIGKILL']);
+      expect(seconds()).toBe(10);
+      expect(done[0]).toBeGreaterThan(500_000);
+    });
+
+    test('and its line stands still for some seconds: it is left alone', async () => {
+      const { transport, mine } = machineWhere((file) => `[ $(wc -c <"${root}/seconds") -lt 7 ] || echo more >>"${file}"`);
+      expect(await send(transport)).toEqual({ kind: 'runs' });
+      expect(seconds()).toBe(7);
+      expect(other.exitCode ?? other.signalCode).toBeNull();
+      expect(statSync(mine).size).toBe(500_005);
+    });
+  });
+
+  test('what arrived damaged is thrown away', async () => {
+    const transport = pipeTransport({ ...process.env, HOME: home });
     const { name, sha256, bytes } = archive();
+    mkdirSync(join(home, '.gpu-run/node'), { recursive: true });
     writeFileSync(join(home, '.gpu-run/node', `.part-${name}-${sha256.slice(0, 16)}-${bytes}`), randomBytes(1000));
-    expect((await send(inner)).kind).toBe('damaged');
+    expect((await send(transport)).kind).toBe('damaged');
     expect(parts()).toEqual([]);
-    expect((await send(inner)).kind).toBe('runs');
+    expect((await send(transport)).kind).toBe('runs');
+  });
+
+  test('a full disk is known in every language', async () => {
+    const mkdir = `[ "$LC_ALL" = C ] && echo 'No space left on device' >&2 || echo 'Kein Speicherplatz mehr' >&2; exit 1`;
+    const transport = machineOf({ mkdir }, { LANG: 'de_DE.UTF-8', LC_ALL: 'de_DE.UTF-8' });
+    expect(await send(transport)).toMatchObject({ kind: 'no room' });
+    await expect(probeMachine(transport, version, signal)).rejects.toMatchObject({ code: 'disk-full' });
   });
 
   test('two at once do not mix', async () => {
