@@ -24,7 +24,9 @@ test('up, train, events, outputs, and down at the end of the block', async () =>
     for await (const event of job.events()) events.push(event);
     expect(events.at(-1)).toMatchObject({ type: 'state', state: 'ended', end: { code: 0 } });
     expect(events.find((event) => event.type === 'metric')).toMatchObject({ values: { loss: 0.5 } });
-    expect(await machine.pull()).toMatchObject([{ path: 'outputs/model.txt', bytes: 6 }]);
+    const pulled = await machine.pull();
+    expect(pulled.filter(({ path }) => !path.startsWith('outputs/gpu-run/'))).toMatchObject([{ path: 'outputs/model.txt', bytes: 6 }]);
+    expect(pulled.filter(({ path }) => path.endsWith('/metrics.jsonl'))).toHaveLength(1);
 
     const failing = await machine.train({ command: ['sh', '-c', 'exit 3'] });
     expect(await failing.wait()).toMatchObject({ state: 'ended', end: { code: 3 } });

@@ -201,7 +201,7 @@ describe('a local machine ends by itself', () => {
   }
 
   test('at its deadline, with its jobs, and says so; the folder stays until it is terminated', async () => {
-    const ref = await start({ deadline: Date.now() + 1_000 });
+    const ref = await start({ deadline: Date.now() + 2_500 });
     const job = await startJob(await connect(ref));
     expect((await untilGone(ref)).detail).toBe('it reached its deadline');
     expect(isAlive(job)).toBe(false);

@@ -21,7 +21,7 @@ test('jobs that have not ended live, and run unless they wait; what can not be r
       if (standing !== null) writeFileSync(job.standing, standing);
       return job;
     });
-    expect(look(machine)).toMatchObject({ jobs: 5, running: jobs.slice(1, 4).map(({ id }) => id), written: 50 });
+    expect(look(machine)).toMatchObject({ jobs: 5, running: jobs.slice(1, 4).map(({ id }) => ({ id, gpus: null, written: 10 })) });
     rmSync(machine.queue, { recursive: true });
     expect(() => look(machine)).toThrow('ENOENT');
   } finally {
