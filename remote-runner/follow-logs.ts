@@ -1,6 +1,5 @@
 /** What `follow` sends of a job's log: blocks of one stream or two, when they came, and what is gone. */
-import { existsSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import type { Call } from '../src/protocol/call-state.ts';
 import type { Calls } from '../src/protocol/calls.ts';
 import { blockBytes } from '../src/protocol/frame.ts';
@@ -17,13 +16,13 @@ export interface Logs {
   readonly at: number;
   /** Tells of streams that are not what the follower has of them. */
   compare(): Promise<void>;
-  /** So many bytes of each stream at most, and no further than they reach now; true when anything was sent. */
+  /** So many bytes of each stream at most, and no further than they reach now; true when there are more. */
   sendPortion(bytes: number): Promise<boolean>;
   /** Up to where the record stands; null: all. */
   sendUpTo(place: Extract<JobRecord, { readonly type: 'state' }> | null): Promise<void>;
   /** How long to sleep at most before the next look. */
   lookAgainMs(): number;
-  close(): Promise<void>;
+  close(): void;
 }
 
 const lookAgainMs = 250;
@@ -47,16 +46,20 @@ export function openLogs(call: Call, { logOffset, errOffset, times, follow, proo
       for (const log of all) await log.compare(proofs?.[log.files.stream] ?? []);
     },
     async sendPortion(bytes) {
-      let some = false;
-      for (const log of all) some = (await log.sendUpTo(Math.min(log.at + bytes, fileSize(log.files.bytes)), follow)) || some;
-      return some;
+      let isMore = false;
+      for (const log of all) {
+        const size = fileSize(log.files.bytes);
+        await log.sendUpTo(Math.min(log.at + bytes, size), follow);
+        isMore ||= log.at < size;
+      }
+      return isMore;
     },
     async sendUpTo(place) {
       for (const log of all) await log.sendUpTo(place === null ? Number.MAX_SAFE_INTEGER : ((log === out ? place.logOffset : place.errOffset) ?? 0), false);
     },
     lookAgainMs: () => (all.some(({ awaitsMark }) => awaitsMark) ? markWithinMs : lookAgainMs),
-    async close() {
-      for (const log of all) await log.close();
+    close() {
+      for (const log of all) log.close();
     },
   };
 }
@@ -66,16 +69,16 @@ interface Log {
   readonly at: number;
   readonly awaitsMark: boolean;
   compare(proofs: readonly LogProof[]): Promise<void>;
-  /** Sends what is there up to this offset, and the times; true when any byte was sent. `live`: what has no mark yet has just come. */
-  sendUpTo(offset: number, live: boolean): Promise<boolean>;
-  close(): Promise<void>;
+  /** Sends what is there up to this offset, and the times. `live`: what has no mark yet has just come. */
+  sendUpTo(offset: number, live: boolean): Promise<void>;
+  close(): void;
 }
 
 function openLog(call: Call, files: LogFiles, from: number, knownTimes: number | null, choose: (stream: LogStream) => Promise<void>): Log {
   const { stream } = files;
-  const piece = Buffer.alloc(blockBytes);
+  const sendBlock = blockSender(call);
   const times = knownTimes === null ? null : openTimes(call, files, knownTimes);
-  let file: FileHandle | null = null;
+  let fd: number | null = null;
   let at = from;
   return {
     files,
@@ -92,11 +95,11 @@ function openLog(call: Call, files: LogFiles, from: number, knownTimes: number |
       at = from;
     },
     async sendUpTo(offset, live) {
-      if (file === null && existsSync(files.bytes)) file = await open(files.bytes, 'r');
-      const begun = at;
-      while (file !== null && at < offset && !call.signal.aborted) {
+      if (fd === null && at < offset && existsSync(files.bytes)) fd = openSync(files.bytes, 'r');
+      while (fd !== null && at < offset && !call.signal.aborted) {
         await times?.send(at + blockBytes);
-        const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, offset - at), at);
+        const block = await sendBlock.next();
+        const bytesRead = readSync(fd, block, 0, Math.min(block.length, offset - at), at); // in another thread, a line's way would be twice as long
         if (bytesRead === 0) break;
         const gap = readGap(files); // after the bytes: what it does not name was there when we read it
         if (gap !== null && at >= gap.from && at < gap.to) {
@@ -106,16 +109,45 @@ function openLog(call: Call, files: LogFiles, from: number, knownTimes: number |
         }
         const length = gap !== null && at < gap.from ? Math.min(bytesRead, gap.from - at) : bytesRead;
         await choose(stream);
-        await call.block(at, piece.subarray(0, length));
+        sendBlock.send(at, block.subarray(0, length));
         at += length;
       }
+      await sendBlock.sent();
       await times?.send(at);
       if (live) await times?.mark(at);
-      return at > begun;
     },
-    async close() {
+    close() {
       times?.close();
-      await file?.close();
+      if (fd !== null) closeSync(fd);
+    },
+  };
+}
+
+interface BlockSender {
+  /** To be filled; what was sent with it before has left. */
+  next(): Promise<Buffer>;
+  /** What `next` gave, or its beginning. Does not wait: the next one is read meanwhile. */
+  send(offset: number, block: Uint8Array): void;
+  /** All has left. */
+  sent(): Promise<void>;
+}
+
+function blockSender(call: Call): BlockSender {
+  let [free, other] = [Buffer.alloc(blockBytes), Buffer.alloc(blockBytes)];
+  let [before, last] = [Promise.resolve(), Promise.resolve()];
+  return {
+    async next() {
+      await before;
+      return free;
+    },
+    send(offset, block) {
+      [free, other] = [other, free];
+      [before, last] = [last, call.block(offset, block)];
+      last.catch(() => {}); // told by `next` or `sent`
+    },
+    async sent() {
+      await before;
+      await last;
     },
   };
 }

@@ -25,7 +25,7 @@ export async function follow(call: Call, machine: MachineFolder): Promise<Calls[
     return await sendAll(call, params, job, logs, wake);
   } finally {
     wake.close();
-    await logs.close();
+    logs.close();
   }
 }
 
@@ -49,10 +49,10 @@ async function sendAll(call: Call, params: Calls['follow']['params'], job: JobFo
     const someRecords = await sendRecords(call, params.record, job, logs, journal);
     if (journal.ended) break;
     // What was there when the call began, for one that does not follow; else one portion, then a look at the records again.
-    const someBytes = await logs.sendPortion(params.follow ? portionBytes : Number.MAX_SAFE_INTEGER);
+    const moreBytes = await logs.sendPortion(params.follow ? portionBytes : Number.MAX_SAFE_INTEGER);
     if (!params.follow && !someRecords) break;
     await beat();
-    if (!someRecords && !someBytes) await wake.wait(logs.lookAgainMs(), call.signal);
+    if (!someRecords && !moreBytes) await wake.wait(logs.lookAgainMs(), call.signal);
   }
   return { logBytes: logs.at, records: journal.newest };
 }
@@ -61,6 +61,8 @@ const portionBytes = 4 * blockBytes;
 
 /** At most a few thousand at once, so that a long journal is not held in memory whole. */
 const recordsAtOnce = 2_000;
+/** In one event, about. */
+const recordBytesAtOnce = 64 * 1024;
 
 interface JournalPlace {
   /** Offset behind the last record that was looked at. */
@@ -72,14 +74,26 @@ interface JournalPlace {
 /** True when there were any. A record that says where in the log it stands comes just there; the last one comes behind every byte. */
 async function sendRecords(call: Call, known: number, job: JobFolder, logs: Logs, journal: JournalPlace): Promise<boolean> {
   const fresh = readRecords(job, journal.at);
+  const untold: JobRecord[] = [];
+  let toldTo = journal.at;
+  const tell = async () => {
+    toldTo = journal.at;
+    const records = untold.splice(0);
+    if (records.length > 0) await call.event({ type: 'records', records });
+  };
   for (const { record, end } of fresh) {
     journal.at = end;
     journal.newest = record.n;
     journal.ended = record.type === 'state' && record.state === 'ended';
-    if (record.type === 'state') await logs.sendUpTo(journal.ended ? null : record);
+    if (record.type === 'state') {
+      await tell();
+      await logs.sendUpTo(journal.ended ? null : record);
+    }
     // The end is told in any case: a power cut may have taken records that were known already, and their numbers are used again.
-    if (record.n > known || journal.ended) await call.event({ type: 'record', record });
+    if (record.n > known || journal.ended) untold.push(record);
+    if (journal.at - toldTo >= recordBytesAtOnce) await tell();
   }
+  await tell();
   return fresh.length > 0;
 }
 

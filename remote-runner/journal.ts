@@ -104,9 +104,9 @@ function writeWhole(fd: number, bytes: Uint8Array, size: number): void {
 export function* wholeRecords(fd: number, offset: number): Generator<{ readonly record: JobRecord; readonly end: number }> {
   let pending = Buffer.alloc(0);
   let at = offset;
-  const piece = Buffer.alloc(pieceBytes);
+  const piece = Buffer.alloc(Math.min(pieceBytes, Math.max(1, fstatSync(fd).size - offset))); // mostly it is the last line alone
   for (;;) {
-    const got = readSync(fd, piece, 0, pieceBytes, at + pending.length);
+    const got = readSync(fd, piece, 0, piece.length, at + pending.length);
     if (got === 0) return;
     pending = Buffer.concat([pending, piece.subarray(0, got)]);
     let start = 0;

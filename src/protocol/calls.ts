@@ -71,7 +71,7 @@ export interface Calls {
     };
     result: { logBytes: number; records: number };
     event:
-      | { type: 'record'; record: JobRecord }
+      | { type: 'records'; records: readonly JobRecord[] }
       | { type: 'heartbeat'; now: number }
       /** The blocks that come now belong to this stream; those at the beginning to `out`. */
       | { type: 'stream'; stream: LogStream }

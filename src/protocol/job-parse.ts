@@ -27,8 +27,9 @@ export type FollowEvent = Exclude<Calls['follow']['event'], { readonly type: 'he
 export function parseFollowEvent(event: unknown): FollowEvent | null {
   check(isFields(event) && typeof event['type'] === 'string', 'an event');
   switch (event['type']) {
-    case 'record':
-      return { type: 'record', record: parseJobRecord(event['record']) };
+    case 'records':
+      check(Array.isArray(event['records']), 'records');
+      return { type: 'records', records: event['records'].map(parseJobRecord) };
     case 'stream':
       check(isStream(event['stream']), 'a stream');
       return { type: 'stream', stream: event['stream'] };

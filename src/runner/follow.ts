@@ -115,10 +115,14 @@ async function* oneConnection(client: RunnerClient, place: Place, options: Follo
   try {
     let stream: LogStream = 'out';
     for await (const part of withoutSilence(call, options)) {
-      const event = part.kind === 'event' ? eventIn(part.value) : null;
-      if (part.kind === 'block') yield advanceLog(place, stream, part.block);
-      else if (event?.type === 'stream') stream = event.stream;
+      if (part.kind === 'block') {
+        yield advanceLog(place, stream, part.block);
+        continue;
+      }
+      const event = eventIn(part.value);
+      if (event?.type === 'stream') stream = event.stream;
       else if (event?.type === 'differs') goBack(place, event, options);
+      else if (event?.type === 'records') yield* advanceRecords(place, event.records);
       else yield event === null ? null : advance(place, event);
     }
     await call.result;
@@ -147,22 +151,24 @@ function advanceLog({ offsets, received }: Place, stream: LogStream, { offset, b
   return { type: 'log', stream, offset, bytes };
 }
 
-function advance(place: Place, event: Exclude<FollowEvent, { readonly type: 'stream' | 'differs' }>): FollowPart {
+function advance(place: Place, event: Exclude<FollowEvent, { readonly type: 'stream' | 'differs' | 'records' }>): FollowPart {
   if (event.type === 'times') {
     if (place.times !== null) place.times[event.stream] = event.marks.at(-1)?.[0] ?? place.times[event.stream];
     return event;
   }
-  if (event.type === 'gap') {
-    const next = place.offsets[event.stream];
-    if (event.from !== next) throw new GpuRunError('protocol', `The runner says that bytes from ${event.from} on are gone; byte ${next} was next.`);
-    place.offsets[event.stream] = event.to;
-    place.received[event.stream].restart();
-    return event;
+  const next = place.offsets[event.stream];
+  if (event.from !== next) throw new GpuRunError('protocol', `The runner says that bytes from ${event.from} on are gone; byte ${next} was next.`);
+  place.offsets[event.stream] = event.to;
+  place.received[event.stream].restart();
+  return event;
+}
+
+function* advanceRecords(place: Place, records: readonly JobRecord[]): Generator<FollowPart> {
+  for (const record of records) {
+    place.record = record.n;
+    place.ended = record.type === 'state' && record.state === 'ended';
+    yield { type: 'record', record };
   }
-  const { record } = event;
-  place.record = record.n;
-  place.ended = record.type === 'state' && record.state === 'ended';
-  return { type: 'record', record };
 }
 
 function eventIn(value: unknown): FollowEvent | null {

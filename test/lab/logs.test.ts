@@ -42,7 +42,8 @@ async function followAndCheck(client: RunnerClient, id: string): Promise<{ bytes
       gaps.push([event.from, event.to]);
       at = event.to;
     }
-    if (event.type === 'record' && event.record.type === 'state' && event.record.state === 'ended') end = event.record.end;
+    if (event.type !== 'records') continue;
+    for (const record of event.records) if (record.type === 'state' && record.state === 'ended') end = record.end;
   }
   expect(at).toBe(wholeBytes);
   return { bytes, gaps, end };

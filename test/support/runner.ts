@@ -7,6 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import { newJobId } from '../../src/core/run-id.ts';
+import type { Calls } from '../../src/protocol/calls.ts';
 import type { JobRecord, JobSpec, JobSummary } from '../../src/protocol/job.ts';
 import { openRunner, type RunnerClient } from '../../src/runner/client.ts';
 import type { InstalledRunner } from '../../src/runner/install.ts';
@@ -179,8 +180,8 @@ export async function followToEnd(
   let at = logOffset;
   for await (const part of call.parts()) {
     if (part.kind === 'event') {
-      const event = part.value as { type: string; record: JobRecord };
-      if (event.type === 'record') records.push(event.record);
+      const event = part.value as Calls['follow']['event'];
+      if (event.type === 'records') records.push(...event.records);
       continue;
     }
     if (part.block.offset !== at) throw new Error(`a block at ${part.block.offset}, expected at ${at}`);

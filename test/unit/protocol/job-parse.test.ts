@@ -75,8 +75,8 @@ describe('parseJobRecord', () => {
 });
 
 describe('parseFollowEvent', () => {
-  test('finds the record; other kinds of events are signs of life', () => {
-    expect(parseFollowEvent({ type: 'record', record: note })).toEqual({ type: 'record', record: note });
+  test('finds the records; other kinds of events are signs of life', () => {
+    expect(parseFollowEvent({ type: 'records', records: [note, note] })).toEqual({ type: 'records', records: [note, note] });
     expect(parseFollowEvent({ type: 'heartbeat', now: 0 })).toBeNull();
   });
 
@@ -84,7 +84,8 @@ describe('parseFollowEvent', () => {
     ['nothing', null],
     ['a number', 5],
     ['no type', {}],
-    ['no record', { type: 'record' }],
+    ['no records', { type: 'records' }],
+    ['a record that is none', { type: 'records', records: [note, null] }],
   ])('refuses %s', (_, event) => {
     expect(() => parseFollowEvent(event)).toThrow(FrameError);
   });

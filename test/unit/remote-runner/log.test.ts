@@ -95,7 +95,7 @@ describe('times', () => {
     const spec = specOf('echo hello');
     await client.call('submit', { spec });
     const { events } = await followStreams(client, { id: spec.id, logOffset: 0 });
-    expect(events.filter(({ type }) => type !== 'record' && type !== 'heartbeat')).toEqual([]);
+    expect(events.filter(({ type }) => type !== 'records' && type !== 'heartbeat')).toEqual([]);
   });
 });
 
@@ -113,7 +113,7 @@ describe('a log that is larger than it may be', () => {
     expect(gaps).toEqual([{ type: 'gap', stream: 'out', from: expect.any(Number), to: expect.any(Number) }]);
     const [{ from, to } = { from: 0, to: 0 }] = gaps;
     expect(out.equals(Buffer.concat([lines.subarray(0, from), lines.subarray(to), Buffer.from('end\n')]))).toBe(true);
-    const records = events.flatMap((event) => (event.type === 'record' ? [event.record] : []));
+    const records = events.flatMap((event) => (event.type === 'records' ? event.records : []));
     expect(records.at(-1)).toMatchObject({ state: 'ended', end: { code: 0 }, logOffset: lines.length + 4 });
     expect(records.filter(({ type }) => type === 'note')).toMatchObject([{ level: 'warn', text: expect.stringContaining('its oldest bytes go') }]);
     const inside = await followStreams(client, { id: spec.id, logOffset: from + 10 });
@@ -197,7 +197,7 @@ describe('stdout and stderr apart', () => {
     const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex');
     for (const { out, err, events } of await Promise.all([1, 2].map(() => followStreams(client, { id: spec.id, logOffset: 0, errOffset: 0 })))) {
       expect([sha256(out), sha256(err)]).toEqual([sha256(lines('out')), sha256(lines('err'))]);
-      expect(statesOf(events.flatMap((event) => (event.type === 'record' ? [event.record] : [])))).toEqual(['queued', 'running', 'ended']);
+      expect(statesOf(events.flatMap((event) => (event.type === 'records' ? event.records : [])))).toEqual(['queued', 'running', 'ended']);
     }
   });
 

@@ -75,7 +75,7 @@ function clientOf(script: Script, carry: Carry = (bytes, deliver) => deliver(byt
 const bytes = (text: string) => Buffer.from(text);
 const ended: JobRecord = { n: 3, t: 0, type: 'state', state: 'ended', logOffset: 10, end: { code: 0, signal: null, reason: 'exit', detail: null } };
 const running: JobRecord = { n: 2, t: 0, type: 'state', state: 'running', logOffset: 0 };
-const record = (value: JobRecord) => ({ type: 'record', record: value });
+const record = (value: JobRecord) => ({ type: 'records', records: [value] });
 
 interface Outcome {
   readonly log: string;
@@ -283,7 +283,7 @@ test('bytes that are not the next ones are refused, not mixed in', async () => {
 
 test.each([
   ['an event that is none', null],
-  ['a record that is none', { type: 'record', record: null }],
+  ['a record that is none', { type: 'records', records: [null] }],
   ['an end that does not say how', record({ n: 3, t: 0, type: 'state', state: 'ended', logOffset: 10 } as unknown as JobRecord)],
 ])('%s is the runner’s fault, and goes no further', async (_, event) => {
   const { error, records } = await run([
