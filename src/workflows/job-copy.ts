@@ -24,6 +24,11 @@ export function copiedBytes(jobsFolder: string, jobId: string, stream: LogStream
   return statSync(copyFiles(join(jobsFolder, jobId), stream).log, { throwIfNoEntry: false })?.size ?? 0;
 }
 
+/** How much of its records is here. */
+export function journalBytes(jobsFolder: string, jobId: string): number {
+  return statSync(join(jobsFolder, jobId, 'journal.jsonl'), { throwIfNoEntry: false })?.size ?? 0;
+}
+
 /** Records in order, each number once, up to the first that is missing; a torn line is left out. */
 export function* copiedRecords(jobsFolder: string, jobId: string): Generator<JobRecord> {
   let last = 0;

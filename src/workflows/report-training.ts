@@ -16,59 +16,92 @@ export function isMeasure(name: string): boolean {
   return !stepTotals.includes(name) && !epochTotals.includes(name) && name !== 'step' && name !== 'epoch';
 }
 
-export function trainingFigures(records: readonly JobRecord[]): TrainingFigures {
-  const metrics = records.filter((record) => record.type === 'metric');
+/** Built up record by record: a job may have written millions. */
+export interface Training {
+  add(record: JobRecord): void;
+  figures(): TrainingFigures;
+}
+
+export function createTraining(): Training {
   const last: Record<string, number> = {};
-  for (const { values } of metrics) Object.assign(last, values);
-  const attempts = byAttempt(records);
-  const stepsPerSecond = rateOf(attempts, ({ step }) => step);
-  const epochsPerSecond = rateOf(attempts, ({ epoch }) => epoch);
+  const steps = createRate(({ step }) => step);
+  const epochs = createRate(({ epoch }) => epoch);
+  let records = 0;
+  let lastStep: number | null = null;
+  let lastEpoch: number | null = null;
   return {
-    records: metrics.length,
-    stepsPerSecond,
-    lastStep: metrics.findLast(({ step }) => step !== null)?.step ?? null,
-    secondsPerEpoch: epochsPerSecond === null ? null : 1 / epochsPerSecond,
-    lastEpoch: metrics.findLast(({ epoch }) => epoch !== null)?.epoch ?? null,
-    last,
+    add(record) {
+      if (record.type === 'state' && record.state === 'running') {
+        steps.nextAttempt();
+        epochs.nextAttempt();
+      }
+      if (record.type !== 'metric') return;
+      records += 1;
+      Object.assign(last, record.values);
+      steps.add(record);
+      epochs.add(record);
+      lastStep = record.step ?? lastStep;
+      lastEpoch = record.epoch ?? lastEpoch;
+    },
+    figures() {
+      const epochsPerSecond = epochs.perSecond();
+      const secondsPerEpoch = epochsPerSecond === null ? null : 1 / epochsPerSecond;
+      return { records, stepsPerSecond: steps.perSecond(), lastStep, secondsPerEpoch, lastEpoch, last };
+    },
   };
 }
 
-/** What was written before an attempt began says nothing about its speed. */
-function byAttempt(records: readonly JobRecord[]): MetricRecord[][] {
-  const attempts: MetricRecord[][] = [[]];
-  for (const record of records) {
-    if (record.type === 'state' && record.state === 'running') attempts.push([]);
-    if (record.type === 'metric') attempts.at(-1)?.push(record);
+export function trainingFigures(records: Iterable<JobRecord>): TrainingFigures {
+  const training = createTraining();
+  for (const record of records) training.add(record);
+  return training.figures();
+}
+
+/** How fast a count grows in `attempts`, see `createRate`. */
+export function rateOf(attempts: readonly (readonly MetricRecord[])[], pick: (record: MetricRecord) => number | null): number | null {
+  const rate = createRate(pick);
+  for (const attempt of attempts) {
+    rate.nextAttempt();
+    for (const record of attempt) rate.add(record);
   }
-  return attempts;
+  return rate.perSecond();
+}
+
+interface Growth {
+  told: number;
+  grown: number;
+  ms: number;
+  before: { readonly value: number; readonly t: number } | null;
 }
 
 /**
  * How fast a count grows, a second: between the moments at which each of its values came up first, and only where it grows (one that begins
- * anew with each epoch goes on from there). Where several readers tell of it, the one that does so most often.
+ * anew with each epoch goes on from there) and the machine's clock was not set back. Where several readers tell of it, the one that does so
+ * most often. What was written before an attempt began says nothing about its speed.
  */
-export function rateOf(attempts: readonly (readonly MetricRecord[])[], pick: (record: MetricRecord) => number | null): number | null {
-  const told = attempts.flat().filter((record) => pick(record) !== null);
-  const source = mostFrequent(told.map((record) => record.source));
-  let grown = 0;
-  let ms = 0;
-  for (const attempt of attempts) {
-    let before = null as { readonly value: number; readonly t: number } | null;
-    for (const record of attempt) {
+function createRate(pick: (record: MetricRecord) => number | null) {
+  const bySource = new Map<MetricRecord['source'], Growth>();
+  return {
+    nextAttempt: () => {
+      for (const growth of bySource.values()) growth.before = null;
+    },
+    add: (record: MetricRecord) => {
       const value = pick(record);
-      if (value === null || record.source !== source || value === before?.value) continue;
-      if (before !== null && value > before.value) {
-        grown += value - before.value;
-        ms += record.t - before.t;
+      if (value === null) return;
+      const growth = bySource.get(record.source) ?? { told: 0, grown: 0, ms: 0, before: null };
+      bySource.set(record.source, growth);
+      growth.told += 1;
+      const { before } = growth;
+      if (value === before?.value) return;
+      if (before !== null && value > before.value && record.t >= before.t) {
+        growth.grown += value - before.value;
+        growth.ms += record.t - before.t;
       }
-      before = { value, t: record.t };
-    }
-  }
-  return grown > 0 && ms >= leastSeconds * 1000 ? grown / (ms / 1000) : null;
-}
-
-function mostFrequent<T>(values: readonly T[]): T | null {
-  const counts = new Map<T, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return [...counts].reduce<readonly [T | null, number]>((best, each) => (each[1] > best[1] ? each : best), [null, 0])[0];
+      growth.before = { value, t: record.t };
+    },
+    perSecond: (): number | null => {
+      const [most] = [...bySource.values()].sort((a, b) => b.told - a.told);
+      return most !== undefined && most.grown > 0 && most.ms >= leastSeconds * 1000 ? most.grown / (most.ms / 1000) : null;
+    },
+  };
 }

@@ -2,6 +2,7 @@
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { attemptStart, type JobEntry, type JobRecord } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import type { LogStream } from '../protocol/log.ts';
 import { shareOf } from './after-job.ts';
 import { costOfAttempts } from './attempts-cost.ts';
 import type { RunContext } from './context.ts';
@@ -10,10 +11,11 @@ import { followFrom } from './follow-from.ts';
 import { copiedBytes, copiedMarks, copiedRecords, hasCopy, lastCopiedRecord } from './job-copy.ts';
 import { isGone, reachOrLose } from './reach-machine.ts';
 import { adviceFor, unknownOf } from './report-advice.ts';
-import { type CostFigures, type Evidence, type GpuFigures, type JobReport, spansOf } from './report-figures.ts';
+import { type CostFigures, type Evidence, type GpuFigures, type JobReport, spansOf, type TrainingFigures } from './report-figures.ts';
 import { gpuFigures, hostFigures } from './report-gpus.ts';
+import { createThinner, thinTimes } from './report-thin.ts';
 import { checkpointFigures, longestSilence, runStretches, spansWhileRunning, timeFigures } from './report-times.ts';
-import { trainingFigures } from './report-training.ts';
+import { createTraining, trainingFigures } from './report-training.ts';
 
 /** A machine that does not answer in this time is reported on from what is here. */
 const fetchWithinMs = 60_000;
@@ -37,11 +39,21 @@ export function reportFromCopy(
   context: Pick<RunContext, 'ledger' | 'clock' | 'home'>,
   until: number | null = null,
 ): JobReport {
-  const records = [...copiedRecords(context.home.jobs, job.id)];
+  const training = createTraining();
+  const thinner = createThinner();
+  for (const record of copiedRecords(context.home.jobs, job.id)) {
+    training.add(record);
+    thinner.add(record);
+  }
   const jobs = context.ledger.listJobs({ machineId: machine.id });
-  const marks = (['out', 'err'] as const).flatMap((stream) => [...copiedMarks(context.home.jobs, job.id, stream)]);
   const before = (job.earlier ?? []).flatMap(({ machineId }) => context.ledger.get(machineId) ?? []);
-  return reportOn({ job, machine, before, jobs, records, until, writtenAt: marks.map(([, at]) => at), usd: costOfAttempts(job, machine, context).usd });
+  const writtenAt = (['out', 'err'] as const).flatMap((stream) => thinTimes(markTimes(context.home.jobs, job.id, stream)));
+  const { usd } = costOfAttempts(job, machine, context);
+  return reportOn({ job, machine, before, jobs, records: thinner.records(), training: training.figures(), until, writtenAt, usd });
+}
+
+function* markTimes(folder: string, jobId: string, stream: LogStream): Generator<number> {
+  for (const [, at] of copiedMarks(folder, jobId, stream)) yield at;
 }
 
 export interface ReportParts {
@@ -52,6 +64,8 @@ export interface ReportParts {
   /** All of the machine, this one among them. */
   readonly jobs: readonly JobEntry[];
   readonly records: readonly JobRecord[];
+  /** Where `records` are not all: what all of them come to. */
+  readonly training?: TrainingFigures;
   /** Up to when its records are known, milliseconds since the epoch; absent or null: to the newest. */
   readonly until?: number | null;
   /** When it wrote something, milliseconds since the epoch on the machine; empty: that is not known. */
@@ -60,11 +74,11 @@ export interface ReportParts {
   readonly usd: number;
 }
 
-export function reportOn({ job, machine, before = [], jobs, records, until = null, writtenAt = [], usd }: ReportParts): JobReport {
+export function reportOn(parts: ReportParts): JobReport {
+  const { job, machine, before = [], jobs, records, training = trainingFigures(records), until = null, writtenAt = [], usd } = parts;
   const runs = runStretches(records, until);
   const spans = spansWhileRunning(spansOf(records), runs);
   const gpus = gpuFigures(spans);
-  const training = trainingFigures(records);
   const times = timeFigures(records, spans, { job, machine, jobs }, { silence: longestSilence(runs, writtenAt), until });
   const evidence: Evidence = {
     job,
