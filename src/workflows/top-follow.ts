@@ -44,7 +44,8 @@ export function createFollower(machine: MachineEntry): Follower {
     await tellMachine(machine, context, tell);
     await tell({ type: 'jobs', jobs });
   };
-  const takeUp = async (tell: OnTopEvent): Promise<Place | null> => {
+  const takeUp = async ({ signal }: RunContext, tell: OnTopEvent): Promise<Place | null> => {
+    signal.throwIfAborted(); // what is told from now on is dropped
     const job = chosenJob(jobs, wanted);
     if (job === null || place?.id === job.id) return place;
     const tail = (bytes: number) => Math.max(0, bytes - logTailBytes);
@@ -60,7 +61,7 @@ export function createFollower(machine: MachineEntry): Follower {
   };
   const keepFollowing = async (runner: RunnerClient, context: RunContext, tell: OnTopEvent): Promise<never> => {
     for (let done: Place | null = null; ; ) {
-      const now = await takeUp(tell);
+      const now = await takeUp(context, tell);
       const other = changed.signal;
       if (now !== null && now !== done) {
         await followOne(now, machine, runner, { ...context, signal: AbortSignal.any([context.signal, other]) }, true, tell).catch((error: unknown) => {
@@ -82,7 +83,7 @@ export function createFollower(machine: MachineEntry): Follower {
     },
     once: async (runner, context, tell) => {
       await ask(runner, context, tell);
-      const now = await takeUp(tell);
+      const now = await takeUp(context, tell);
       if (now !== null) await followOne(now, machine, runner, context, false, tell);
     },
     keep: (runner, context, tell) => [keepAsking(runner, context, tell), keepFollowing(runner, context, tell)],
@@ -112,13 +113,12 @@ async function followOne(place: Place, machine: MachineEntry, runner: RunnerClie
     giveUpAfterMs: 0, // the connection is not ours
   });
   for await (const part of parts) {
-    if (part.type === 'record') {
-      place.record = part.record.n;
-      await tell(part);
-    } else if (part.type === 'log') {
-      place[part.stream === 'out' ? 'logOffset' : 'errOffset'] = part.offset + part.bytes.length;
-      await tell(part);
-    }
+    context.signal.throwIfAborted(); // it would be dropped: the next connection brings it again
+    if (part.type !== 'record' && part.type !== 'log') continue;
+    const told = tell(part);
+    if (part.type === 'record') place.record = part.record.n;
+    else place[part.stream === 'out' ? 'logOffset' : 'errOffset'] = part.offset + part.bytes.length;
+    await told;
   }
 }
 

@@ -63,16 +63,23 @@ async function watchOnce(input: TopInput, follower: Follower, runner: RunnerClie
   const over = new AbortController();
   const context: RunContext = { ...outer, signal: AbortSignal.any([outer.signal, over.signal]) };
   let heardAt = context.clock.now();
-  const tell: OnTopEvent = (event) => {
-    if (over.signal.aborted) return undefined;
-    heardAt = context.clock.now();
-    return onEvent(event);
+  let waiting = 0;
+  const tell: OnTopEvent = async (event) => {
+    if (over.signal.aborted) return;
+    waiting += 1;
+    try {
+      await onEvent(event);
+    } finally {
+      waiting -= 1;
+      heardAt = context.clock.now();
+    }
   };
+  const heard = () => (waiting > 0 ? context.clock.now() : heardAt); // it is the reader who is slow
   if (input.looks !== null) {
     await follower.once(runner, context, tell);
     return await lookAround(input, runner, tell);
   }
-  const parts = [lookAround(input, runner, tell), ...follower.keep(runner, context, tell), noticeSilence(() => heardAt, input.machine, context)];
+  const parts = [lookAround(input, runner, tell), ...follower.keep(runner, context, tell), noticeSilence(heard, input.machine, context)];
   try {
     await Promise.race(parts);
   } finally {

@@ -125,6 +125,32 @@ test('so many looks, with all that there is of the job, and the end', async () =
   expect(events.findIndex(({ type }) => type === 'log')).toBeLessThan(events.findIndex(({ type }) => type === 'sample'));
 });
 
+test('a reader that does not read is no machine that does not answer', async () => {
+  using place = createPlace();
+  let ahead = 0;
+  let looks = 0;
+  const clock: RunContext['clock'] = {
+    ...systemClock,
+    now: () => Date.now() + ahead,
+    sleep: (ms, signal) => {
+      if (ms === 1_000) looks += 1; // for silence
+      return systemClock.sleep(ms / 20, signal);
+    },
+  };
+  const links: string[] = [];
+  const leave = new AbortController();
+  const top = openTop({ machine: place.machine, everyMs: 500, looks: null }, { ...place.context, clock, signal: leave.signal }, async (event) => {
+    if (event.type === 'link') links.push(event.state);
+    if (event.type !== 'sample') return;
+    ahead += 20_000;
+    const before = looks;
+    await until(() => looks > before + 2, 'looks for silence');
+    leave.abort();
+  });
+  await expect(top.done).rejects.toThrow();
+  expect(links).toEqual(['connecting', 'connected']);
+});
+
 test('a machine that can not be reached at first is an error, not something to wait for', async () => {
   using fake = createFakeContext(() => ({}));
   const { state: _, ref: __, holder: ___, ...intent } = machineEntry();
