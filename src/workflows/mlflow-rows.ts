@@ -103,7 +103,8 @@ function keyOf(name: string): string {
     .slice(0, 250)
     .replace(/[^\w\-. /]/g, '_')
     .split('/');
-  return parts.filter((part) => part !== '' && part !== '.' && part !== '..').join('/') || '_';
+  const path = parts.filter((part) => part !== '' && part !== '.' && part !== '..').join('/') || '_';
+  return path.replace(/^\.\./, '__');
 }
 
 function statusOf(record: Extract<JobRecord, { type: 'state' }>): RecordRows['status'] {

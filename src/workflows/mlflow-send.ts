@@ -10,12 +10,15 @@ import type { JobEntry } from '../core/job.ts';
 import type { RunContext } from './context.ts';
 import { type MlflowApi, type MlflowMetric, mostMetrics, openMlflow } from './mlflow-api.ts';
 import { takeMlflowLock } from './mlflow-lock.ts';
+import { logMetrics } from './mlflow-log.ts';
 import { openRows, type RecordRows } from './mlflow-rows.ts';
 
 const everyMs = 2_000;
 const longestPauseMs = 60_000;
 /** What is left when the job has ended is waited for this long, milliseconds. */
 const lastCallMs = 10_000;
+/** The same, by somebody who wants to leave. */
+const leavingMs = 2_000;
 const jobTag = 'gpu-run.job';
 
 interface Sent {
@@ -49,6 +52,12 @@ export function sendMetrics(job: JobEntry, context: RunContext): AsyncDisposable
     const text = `The metrics of ${job.id} could not be sent to MLflow at ${target.trackingUri}: ${error.message}. ${after}; the job goes on.`;
     context.reporter.report({ type: 'note', level: 'warn', text });
   };
+  const tellRefused = (count: number) => {
+    if (count === 0 || said.has('refused')) return;
+    said.add('refused');
+    const text = `MLflow at ${target.trackingUri} refuses some metrics of ${job.id}: they are left out there, and are in its metrics.jsonl.`;
+    context.reporter.report({ type: 'note', level: 'warn', text });
+  };
   const keep = (next: Sent) => {
     sent = next;
     writeFileSync(join(folder, 'mlflow.json.new'), JSON.stringify(next), { mode: 0o600 });
@@ -68,7 +77,7 @@ export function sendMetrics(job: JobEntry, context: RunContext): AsyncDisposable
     const metrics = await arrived.without(now, batch);
     const perhaps = Math.max(now.perhaps, final.n);
     keep({ ...now, perhaps });
-    for (let from = 0; from < metrics.length; from += mostMetrics) await api.logBatch(now.runId, metrics.slice(from, from + mostMetrics));
+    tellRefused(await logMetrics(api, now.runId, metrics));
     const status = batch.findLast((row) => row.status !== null)?.status ?? null;
     if (status !== null) await api.setStatus(now.runId, status.status, status.endTime);
     keep({ ...now, upTo: final.n, perhaps });
@@ -101,9 +110,14 @@ export function sendMetrics(job: JobEntry, context: RunContext): AsyncDisposable
   return {
     [Symbol.asyncDispose]: async () => {
       stop.abort();
-      const limit = setTimeout(() => hurry.abort(new GpuRunError('connection', 'it took too long')), lastCallMs);
+      const giveUp = () => hurry.abort(new GpuRunError('connection', 'it took too long'));
+      const limits = [setTimeout(giveUp, lastCallMs)];
+      const leave = () => limits.push(setTimeout(giveUp, leavingMs));
+      if (context.signal.aborted) leave();
+      else context.signal.addEventListener('abort', leave);
       await working;
-      clearTimeout(limit);
+      context.signal.removeEventListener('abort', leave);
+      for (const limit of limits) clearTimeout(limit);
       rows.close();
       lock[Symbol.dispose]();
     },

@@ -25,6 +25,8 @@ export interface MlflowServer extends AsyncDisposable {
   readonly calls: string[];
   /** Called with each path: `fail` answers 503 and does nothing, `lose` does it and cuts the connection before the answer, `refuse` answers 403. */
   fault: (path: string) => 'fail' | 'lose' | 'refuse' | null;
+  /** Names of metrics that it refuses, with the whole call. */
+  readonly badNames: Set<string>;
 }
 
 class ApiError extends Error {
@@ -42,6 +44,7 @@ export async function startMlflow(authorization: string | null = null): Promise<
   const experiments = new Map<string, string>();
   const runs = new Map<string, LoggedRun>();
   const calls: string[] = [];
+  const badNames = new Set<string>();
 
   const runOf = (id: unknown): LoggedRun => {
     const run = runs.get(String(id));
@@ -74,7 +77,12 @@ export async function startMlflow(authorization: string | null = null): Promise<
       if (metrics.length > 1000)
         throw new ApiError(400, 'INVALID_PARAMETER_VALUE', `A batch logging request can contain at most 1000 metrics. Got ${metrics.length} metrics.`);
       for (const { key, step, timestamp } of metrics) {
-        if (!/^[\w\-. /]{1,250}$/.test(key) || key.split('/').some((part: string) => ['', '.', '..'].includes(part)))
+        if (
+          !/^[\w\-. /]{1,250}$/.test(key) ||
+          key.startsWith('..') ||
+          badNames.has(key) ||
+          key.split('/').some((part: string) => ['', '.', '..'].includes(part))
+        )
           throw new ApiError(400, 'INVALID_PARAMETER_VALUE', `Invalid metric name: '${key}'`);
         if (!Number.isSafeInteger(step) || !Number.isInteger(timestamp)) throw new ApiError(400, 'INVALID_PARAMETER_VALUE', 'Not an integer');
       }
@@ -121,6 +129,7 @@ export async function startMlflow(authorization: string | null = null): Promise<
     experiments,
     runs,
     calls,
+    badNames,
     fault: () => null,
     [Symbol.asyncDispose]: async () => {
       http.closeAllConnections();

@@ -154,9 +154,9 @@ describe('metrics', () => {
   });
 
   test('with names and steps that MLflow does not take keep no other ones back', async () => {
-    write(...['loss/', '/loss', 'train//loss', './loss', '..', '.', ''].map((name, at) => metric(at, { [name]: 1 })), metric(1e300, { lr: 1 }));
+    write(...['loss/', '/loss', 'train//loss', './loss', '..', '.', '', '..loss'].map((name, at) => metric(at, { [name]: 1 })), metric(1e300, { lr: 1 }));
     await send()[Symbol.asyncDispose]();
-    expect(steps()).toEqual(['loss 0', 'loss 1', 'train/loss 2', 'loss 3', '_ 4', '_ 5', '_ 6', 'lr 6']);
+    expect(steps()).toEqual(['loss 0', 'loss 1', 'train/loss 2', 'loss 3', '_ 4', '_ 5', '_ 6', '__loss 7', 'lr 7']);
     expect(notes()).toEqual([]);
   });
 
@@ -218,6 +218,20 @@ describe('metrics', () => {
     await send()[Symbol.asyncDispose]();
     expect(steps()).toEqual(['loss 1', 'loss 2']);
     expect(readdirSync(folder).filter((name) => name.includes('lock'))).toEqual([]);
+  });
+
+  test('that the server refuses take no others along, and a run that refuses everything is given up', async () => {
+    write(...Array.from({ length: 30 }, (_, step) => metric(step, { loss: step, ...(step === 7 ? { odd: 1 } : {}) })), ended(0));
+    server.badNames.add('odd');
+    await send()[Symbol.asyncDispose]();
+    expect(steps()).toEqual(Array.from({ length: 30 }, (_, step) => `loss ${step}`));
+    expect(server.runs.get('run1')?.status).toBe('FINISHED');
+    expect(notes()).toEqual([`MLflow at ${server.uri} refuses some metrics of job-1: they are left out there, and are in its metrics.jsonl.`]);
+    server.badNames.add('loss');
+    write(...Array.from({ length: 200 }, (_, step) => metric(step, { loss: step })));
+    await send()[Symbol.asyncDispose]();
+    expect(notes()[1]).toContain('They are not sent');
+    expect(server.calls.length).toBeLessThan(100);
   });
 
   test('go nowhere where no server is named', async () => {
