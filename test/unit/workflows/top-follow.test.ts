@@ -20,6 +20,7 @@ function runnerOf(between: () => Promise<void>): RunnerClient {
       if (from < 2) yield record(2);
     },
     result: Promise.resolve(),
+    heardBytes: () => 0,
     cancel() {},
   });
   return { call: async () => ({ jobs: [summary] }), open } as unknown as RunnerClient;
