@@ -1,7 +1,7 @@
 /** One look at a folder of checkpoints: what lies in it, in groups that are written together. Bounded, and follows no link. */
 import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { isLog, isUnfinished } from '../src/protocol/checkpoint-folder.ts';
+import { deepestCheckpoint, isLog, isUnfinished } from '../src/protocol/checkpoint-folder.ts';
 import { temporaryPrefix } from '../src/protocol/sync.ts';
 
 export interface SeenFile {
@@ -29,7 +29,6 @@ export interface SeenGroup {
 
 /** More than that is no folder of checkpoints. */
 const mostFiles = 20_000;
-const deepest = 8;
 
 /** null: there is no such folder, or too much is in it. */
 export function lookAtCheckpoints(folder: string): ReadonlyMap<string, SeenGroup> | null {
@@ -56,7 +55,7 @@ function* filesBelow(folder: string, path: string, depth: number): Generator<str
     if (isLog(name) || name.startsWith(temporaryPrefix) || (depth === 0 && isUnfinished(name))) continue;
     const below = path === '' ? name : `${path}/${name}`;
     if (!entry.isDirectory()) yield below;
-    else if (depth < deepest) yield* filesBelow(folder, below, depth + 1);
+    else if (depth < deepestCheckpoint) yield* filesBelow(folder, below, depth + 1);
   }
 }
 

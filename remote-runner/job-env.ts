@@ -1,9 +1,10 @@
 /** What a job finds in its environment, and how its command becomes a program to run. */
-import { accessSync, constants, readdirSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { checkpointFolder } from '../src/protocol/checkpoint-folder.ts';
 import type { JobCommand } from '../src/protocol/job.ts';
+import { lookAtCheckpoints } from './checkpoint-tree.ts';
 import { visibilityOf } from './grant.ts';
 import type { JobOrder } from './job-files.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
@@ -49,7 +50,9 @@ export function checkpointsOf(machine: MachineFolder, { checkpoints, outputs }: 
 /** Absolute; empty where there is nothing to resume from. */
 function resumeFolder(machine: MachineFolder, { resumeFrom }: JobOrder): string {
   const folder = resumeFrom === null ? null : join(machine.workdir, resumeFrom);
-  return folder !== null && exists(folder) && (!isFolder(folder) || readdirSync(folder).length > 0) ? folder : '';
+  if (folder === null || !exists(folder)) return '';
+  // Not gpu-run's own metrics, nor what was being written when the attempt before was cut short. null: more than can be looked at.
+  return isFolder(folder) && lookAtCheckpoints(folder)?.size === 0 ? '' : folder;
 }
 
 /** A port that nobody listens on now. */

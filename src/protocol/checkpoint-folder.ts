@@ -30,6 +30,9 @@ const unfinishedName = /^\.|^tmp([-_.]|$)|[-_.](tmp|part|partial|incomplete)([-_
 /** Grows all the time, and is no checkpoint. */
 const logName = /^events\.out\.tfevents|\.(log|csv|jsonl)$/i;
 
+/** Nobody looks at what lies in more folders than that, below a folder of checkpoints, to tell whether it is still being written. */
+export const deepestCheckpoint = 8;
+
 /** Of a name directly in a folder of checkpoints. */
 export function isUnfinished(name: string): boolean {
   return unfinishedName.test(name);

@@ -8,6 +8,8 @@ import { join } from 'node:path';
 export interface CheckpointStore {
   /** Absolute; null: there is none. Content lies below the folder's path relative to the workdir. */
   newest(): string | null;
+  /** Absolute: for files that have come and belong to none yet. */
+  readonly aside: string;
   /** A place for the next one, which does not exist. */
   begin(): string;
   /** What was begun is whole: it takes the place of all others. */
@@ -22,6 +24,7 @@ export function checkpointStore(jobsFolder: string, jobId: string): CheckpointSt
   const numbers = () => (existsSync(folder) ? readdirSync(folder) : []).flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : [])).sort((a, b) => a - b);
   const remove = (name: string) => rmSync(join(folder, name), { recursive: true, force: true, maxRetries: 3 });
   return {
+    aside: join(folder, 'aside'),
     newest: () => {
       const last = numbers().at(-1);
       return last === undefined ? null : join(folder, String(last));

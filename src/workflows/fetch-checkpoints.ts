@@ -3,12 +3,13 @@
  * at a time, the newest, and at most half of the time: what comes meanwhile is fetched next.
  */
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
-import type { JobEntry } from '../core/job.ts';
+import type { Checkpoint, JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { pullSnapshot, type SnapshotOutcome } from '../sync/pull-snapshot.ts';
 import { type CheckpointStore, checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
 import { countPulled } from './cost-egress.ts';
+import { copiedRecords } from './job-copy.ts';
 import type { JobEvent } from './job-event.ts';
 import { isGone, type ReachedMachine, reachMachine } from './reach-machine.ts';
 
@@ -39,16 +40,22 @@ export function fetchCheckpoints(job: JobEntry, machine: MachineEntry, folder: s
   let wanted = false;
   let working: Promise<void> | null = null;
   let torn = 0;
+  /** When what was complete of each was written, at the latest, milliseconds since the epoch. */
+  const complete = new Map<string, number>();
+  const noteComplete = ({ path, endedAt }: Checkpoint) => complete.set(path, Math.max(endedAt, complete.get(path) ?? 0));
+  for (const record of copiedRecords(context.home.jobs, job.id)) if (record.type === 'checkpoint') noteComplete(record); // of the attempts before
 
   const pause = async (ms: number) => {
     await clock.sleep(ms, AbortSignal.any([signal, hurry.signal])).catch(() => {});
     hurry = new AbortController();
   };
   const once = async (): Promise<boolean> => {
-    const { isNew, isWhole } = await fetchOnce({ job, machine, folder, store, line, signal }, context);
-    torn = isNew || isWhole ? 0 : torn + 1;
-    if (torn === mostTorn) {
-      const text = `Checkpoints of ${job.id} change faster than they can be fetched: were its machine lost now, it would start from an older one`;
+    const { isNew, isWhole, changed } = await fetchOnce({ job, machine, folder, store, line, complete, signal }, context);
+    if (isNew) torn = 0;
+    else if (changed.length > 0) torn += 1;
+    if (torn === mostTorn && changed.length > 0) {
+      const which = `${changed.slice(0, 3).join(', ')}${changed.length > 3 ? ', ...' : ''}`;
+      const text = `Checkpoints of ${job.id} change faster than they can be fetched (${which}): were its machine lost now, it would start from an older one`;
       reporter.report({ type: 'note', level: 'warn', text });
     }
     return isWhole;
@@ -67,7 +74,7 @@ export function fetchCheckpoints(job: JobEntry, machine: MachineEntry, folder: s
         if (failures === 1)
           reporter.report({ type: 'note', level: 'warn', text: `A checkpoint of ${job.id} could not be fetched: ${toGpuRunError(error).message}` });
       }
-      if (wanted) await pause(Math.max(shortestPauseMs * 2 ** failures, Math.min(clock.now() - begun, longestPauseMs)));
+      if (wanted) await pause(Math.min(Math.max(shortestPauseMs * 2 ** failures, clock.now() - begun), longestPauseMs));
     }
   };
   const wake = () => {
@@ -81,7 +88,9 @@ export function fetchCheckpoints(job: JobEntry, machine: MachineEntry, folder: s
   return {
     heard: (event) => {
       if (event.type === 'state' && event.state === 'cancelling') hurry.abort();
-      if (event.type === 'checkpoint') wake();
+      if (event.type !== 'checkpoint') return;
+      noteComplete(event);
+      wake();
     },
     finish: async () => {
       hurry.abort();
@@ -92,7 +101,7 @@ export function fetchCheckpoints(job: JobEntry, machine: MachineEntry, folder: s
       );
       try {
         await working;
-        if (!signal.aborted) await once();
+        if (!signal.aborted && complete.size > 0) await once();
       } catch (error) {
         const text = `The last checkpoint of ${job.id} could not be fetched: ${toGpuRunError(error).message}`;
         if (!isGone(error)) reporter.report({ type: 'note', level: 'warn', text });
@@ -103,6 +112,7 @@ export function fetchCheckpoints(job: JobEntry, machine: MachineEntry, folder: s
     [Symbol.asyncDispose]: async () => {
       over.abort();
       await working;
+      store.drop(store.aside);
       await line.close();
     },
   };
@@ -114,16 +124,17 @@ interface Fetch {
   readonly folder: string;
   readonly store: CheckpointStore;
   readonly line: Line;
+  readonly complete: ReadonlyMap<string, number>;
   readonly signal: AbortSignal;
 }
 
-async function fetchOnce({ job, machine, folder, store, line, signal }: Fetch, context: RunContext): Promise<SnapshotOutcome> {
+async function fetchOnce({ job, machine, folder, store, line, complete, signal }: Fetch, context: RunContext): Promise<SnapshotOutcome> {
   const { runner } = await line.open();
   using counted = countPulled(machine, job.id, context);
   const into = store.begin();
   try {
     const open = (op: string, params: unknown) => runner.open(op, params);
-    const outcome = await pullSnapshot({ open, path: folder, into, before: store.newest(), signal, onReceived: counted.add });
+    const outcome = await pullSnapshot({ open, path: folder, into, before: store.newest(), aside: store.aside, complete, signal, onReceived: counted.add });
     if (outcome.isNew) store.keep(into);
     return outcome;
   } catch (error) {

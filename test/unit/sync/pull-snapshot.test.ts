@@ -1,5 +1,18 @@
 /** A copy of a folder that is being written to holds what was there at one moment, group by group. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -32,7 +45,12 @@ beforeEach(async () => {
 afterEach(() => machine[Symbol.asyncDispose]());
 
 /** `duringPull`: what the job does before the second call, which pulls, or the third, which lists again. */
-async function copy(before: string | null = null, duringPull: (() => void) | null = null, moment: 2 | 3 = 3) {
+async function copy(
+  before: string | null = null,
+  duringPull: (() => void) | null = null,
+  moment: 2 | 3 = 3,
+  complete: ReadonlyMap<string, number> | null = null,
+) {
   let received = 0;
   let calls = 0;
   const open = (op: string, params: unknown) => {
@@ -46,6 +64,8 @@ async function copy(before: string | null = null, duringPull: (() => void) | nul
     path: 'out/ckpt',
     into,
     before,
+    aside: join(here, 'aside'),
+    complete,
     signal: new AbortController().signal,
     onReceived: (bytes) => {
       received += bytes;
@@ -60,7 +80,9 @@ function contentOf(top: string, path = ''): Record<string, string> {
     {},
     ...readdirSync(join(top, path), { withFileTypes: true }).map((entry) => {
       const below = path === '' ? entry.name : `${path}/${entry.name}`;
-      return entry.isDirectory() ? contentOf(top, below) : { [below]: readFileSync(join(top, below), 'utf8') };
+      return entry.isDirectory()
+        ? contentOf(top, below)
+        : { [below]: entry.isSymbolicLink() ? readlinkSync(join(top, below)) : readFileSync(join(top, below), 'utf8') };
     }),
   ) as Record<string, string>;
 }
@@ -139,6 +161,61 @@ test('whatever changes at whatever moment: each group of a copy is one that was 
     }),
     { numRuns: 25 },
   );
+});
+
+test('a job that thinks for a while between two files of a checkpoint: what nobody has called complete is not taken', async () => {
+  const complete = new Map<string, number>();
+  const tell = (path: string, newest = path) => complete.set(`out/ckpt${path}`, Math.floor(statSync(join(folder, newest)).mtimeMs));
+  const copyTold = (before: string | null = null) => copy(before, null, 3, complete);
+  write('step-1/model', 'one');
+  write('step-1/optimizer', 'one');
+  tell('/step-1', 'step-1/optimizer');
+  write('step-2/model', 'two');
+  write('other.pt', 'of another job');
+  const first = await copyTold();
+  expect(first).toMatchObject({ isNew: true, isWhole: true, changed: [], received: 6, files: { 'step-1/model': 'one', 'step-1/optimizer': 'one' } });
+  expect(Object.keys(first.files)).toHaveLength(2);
+  await new Promise((resolve) => setTimeout(resolve, 5)); // times are told in milliseconds
+  write('step-1/model', 'one, and more');
+  write('step-2/optimizer', 'two');
+  tell('/step-2', 'step-2/optimizer');
+  write('last.pt', 'two');
+  tell('/last.pt');
+  const second = await copyTold(first.into);
+  expect(second.files).toEqual({ ...first.files, 'step-2/model': 'two', 'step-2/optimizer': 'two', 'last.pt': 'two', 'other.pt': 'of another job' });
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  write('a.pt', 'a');
+  expect(await copyTold(second.into)).toMatchObject({ isNew: false, isWhole: true, received: 0, files: second.files });
+  tell('', 'a.pt');
+  expect(await copyTold(second.into)).toMatchObject({ isNew: true, files: { ...second.files, 'a.pt': 'a' } });
+});
+
+test('a file that grows all the time beside a checkpoint: it is named, and the checkpoint does not travel again for it', async () => {
+  write('last.pt', 'x'.repeat(1000));
+  const grow = () => appendFileSync(join(folder, 'progress.txt'), 'a');
+  grow();
+  expect(await copy(null, grow)).toMatchObject({ isNew: false, isWhole: false, changed: ['out/ckpt/progress.txt'], received: 1001, files: {} });
+  expect(await copy(null, grow)).toMatchObject({ isNew: false, received: 2 });
+  write('last.pt', 'y'.repeat(2000));
+  expect(await copy(null, grow)).toMatchObject({ isNew: false, received: 2003 });
+  expect(await copy()).toMatchObject({ isNew: true, isWhole: true, received: 4, files: { 'last.pt': 'y'.repeat(2000), 'progress.txt': 'aaaa' } });
+  expect(contentOf(join(here, 'aside/out'))).toEqual({});
+});
+
+test("a link that leads out, and what is git's own, is not taken, and keeps nothing from being taken later", async () => {
+  write('step-1/model', 'one');
+  write('step-1/.git/config', 'x');
+  symlinkSync(join(folder, 'step-1'), join(folder, 'latest'));
+  symlinkSync('step-1', join(folder, 'newest'));
+  const first = await copy();
+  expect(first).toMatchObject({ isNew: true, isWhole: true });
+  expect(first.files).toEqual({ 'step-1/model': 'one', newest: 'step-1' });
+  write('step-2/model', 'two');
+  const second = await copy(first.into);
+  expect(second.files).toEqual({ ...first.files, 'step-2/model': 'two' });
+  // As an older gpu-run has left it.
+  writeFileSync(join(second.into, 'marks.json'), readFileSync(join(second.into, 'marks.json'), 'utf8').replace('[[', '[["out/ckpt/latest","-> gone"],['));
+  expect((await copy(second.into)).files).toEqual(second.files);
 });
 
 test('goes into the project whole, and over what is there', async () => {
