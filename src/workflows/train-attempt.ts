@@ -13,7 +13,7 @@ import { fetchOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { pushAll, type SyncTotals } from './push.ts';
-import { goneError, type ReachedMachine, reachOrLose } from './reach-machine.ts';
+import { goneError, isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { bringCheckpoints, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { submitJob } from './submit-job.ts';
 import { stamps, type TrainInput, type TrainResult } from './train-input.ts';
@@ -85,7 +85,18 @@ async function begin({ input, machine, before }: AttemptPlan, context: RunContex
     return { totals, reached, job: await submitJob(input, before, resumeFrom, reached, context) };
   } catch (error) {
     await reached[Symbol.asyncDispose]();
-    throw error;
+    throw await whyBroken(error, machine, context);
+  }
+}
+
+/** A connection that breaks tells nothing of its machine: the next one, or the provider, does. */
+async function whyBroken(error: unknown, machine: MachineEntry, context: RunContext): Promise<unknown> {
+  if (toGpuRunError(error).code !== 'connection') return error;
+  try {
+    await using _there = await reachOrLose(machine, context);
+    return error;
+  } catch (later) {
+    return isGone(later) || context.signal.aborted ? later : error;
   }
 }
 

@@ -190,9 +190,12 @@ describe('a job', () => {
     const client = await machine.connect();
     const says = 'echo "$GPU_RUN_JOB $GPU_RUN_ATTEMPT <$GPU_RUN_RESUME_FROM> <$GPU_RUN_CHECKPOINT_DIR>"';
     const spec = specOf(says, { outputs: ['out/'], checkpoints: 'saved', resumeFrom: 'saved' });
+    // Neither gpu-run's own metrics nor what was being written are a checkpoint.
+    mkdirSync(join(machine.workdir, 'saved/gpu-run/job-a'), { recursive: true });
+    writeFileSync(join(machine.workdir, 'saved/gpu-run/job-a/metrics.jsonl'), '{}');
+    writeFileSync(join(machine.workdir, 'saved/last.pt.tmp'), 'half');
     const first = await runJob(client, spec);
     expect(first.log.toString()).toBe(`${spec.id} 1 <> <${machine.workdir}/saved>\n`);
-    mkdirSync(join(machine.workdir, 'saved'));
     writeFileSync(join(machine.workdir, 'saved/last.pt'), '');
     const second = await runJob(client, { ...spec, id: `${spec.id}_2`, name: spec.id, attempt: 2 });
     expect(second.log.toString()).toBe(`${spec.id} 2 <${machine.workdir}/saved> <${machine.workdir}/saved>\n`);

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { Report } from '../../../src/core/reporter.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
 import { train } from '../../../src/workflows/train.ts';
 import { kill, processesHolding, until } from '../../support/runner.ts';
@@ -55,4 +56,17 @@ test('Ctrl-C after a job was lost on a machine that lives: nobody would use it a
   });
   await expect(training).rejects.toMatchObject({ code: 'interrupted' });
   expect(context.ledger.list({ live: true })).toEqual([]);
+});
+
+test.each(['Syncing to', 'Starting job'])('a machine that vanishes at "%s" is lost like any other: the job goes on elsewhere', async (at) => {
+  const { context, inputOf, provider, vanish } = await prepare();
+  let done = false;
+  const report = (what: Report) => {
+    if (done || !('text' in what) || !what.text.startsWith(at)) return;
+    done = true;
+    void vanish(provider.machines.at(-1)?.ref.id ?? '');
+  };
+  const { job } = await train(inputOf('echo done'), { ...context, reporter: { report } }, async () => {});
+  expect(job.end).toMatchObject({ code: 0 });
+  expect(provider.machines).toHaveLength(2);
 });
