@@ -15,7 +15,7 @@ const longest = [
 ];
 
 /** Tests that try something at random many times: a part of the rounds in `npm test`, all in the lab. */
-const inRounds = ['test/unit/providers/local-launch.test.ts', 'test/unit/sync/push-model.test.ts'];
+const inRounds = ['providers/local-launch', 'sync/push-model', 'sync/pull-snapshot'].map((name) => `test/unit/${name}.test.ts`);
 
 /** What needs only Node, but takes long and repeats with other faults what `npm test` shows once: the lab runs it. */
 const inLab = [

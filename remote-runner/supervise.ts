@@ -212,6 +212,7 @@ async function finish(course: Course, end: JobEnd): Promise<void> {
   while (readMetrics(course, true));
   course.files.update(true);
   course.log.finish();
+  for (const text of course.log.warnings()) tellOnce(course, text); // it may have ended before the next look
   rmSync(job.secrets, { force: true });
   await note(course, { type: 'state', state: 'ended', ...logPlace(job), end });
 }

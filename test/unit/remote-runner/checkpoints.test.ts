@@ -201,8 +201,9 @@ describe('a job', () => {
     expect(second.log.toString()).toBe(`${spec.id} 2 <${machine.workdir}/saved> <${machine.workdir}/saved>\n`);
   });
 
-  test.each(['/etc', '../up', 'a/../../b'])('%s is no place for checkpoints', async (checkpoints) => {
+  test('/etc, ../up and a/../../b are no places for checkpoints', async () => {
     const client = await machine.connect();
-    await expect(client.call('submit', { spec: specOf('true', { checkpoints }) })).rejects.toMatchObject({ code: 'bad-input' });
+    for (const checkpoints of ['/etc', '../up', 'a/../../b'])
+      await expect(client.call('submit', { spec: specOf('true', { checkpoints }) })).rejects.toMatchObject({ code: 'bad-input' });
   });
 });

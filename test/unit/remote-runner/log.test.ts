@@ -9,7 +9,7 @@ import type { LogFiles } from '../../../remote-runner/machine-folder.ts';
 import type { Calls } from '../../../src/protocol/calls.ts';
 import type { LogStream, TimeMark } from '../../../src/protocol/log.ts';
 import type { RunnerClient } from '../../../src/runner/client.ts';
-import { buildRunner, createMachine, runJob, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+import { buildRunner, createMachine, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
 
 let build: string;
 let script: string;
@@ -90,11 +90,13 @@ describe('times', () => {
     await expect(client.call('seek', { id: spec.id, stream: 'neither' as 'out', sinceMs: null, lines: null })).rejects.toMatchObject({ code: 'bad-input' });
   });
 
-  test('nobody who did not ask is told', async () => {
+  test('nobody who did not ask is told of them, nor of stderr apart', async () => {
     const client = await machine.connect();
-    const spec = specOf('echo hello');
+    const spec = specOf('echo out; echo err >&2');
     await client.call('submit', { spec });
-    const { events } = await followStreams(client, { id: spec.id, logOffset: 0 });
+    const { out, events } = await followStreams(client, { id: spec.id, logOffset: 0 });
+    expect(out.toString()).toBe('out\nerr\n');
+    expect((await summaryOf(client, spec.id)).errBytes).toBeUndefined();
     expect(events.filter(({ type }) => type !== 'records' && type !== 'heartbeat')).toEqual([]);
   });
 });
@@ -199,12 +201,5 @@ describe('stdout and stderr apart', () => {
       expect([sha256(out), sha256(err)]).toEqual([sha256(lines('out')), sha256(lines('err'))]);
       expect(statesOf(events.flatMap((event) => (event.type === 'records' ? event.records : [])))).toEqual(['queued', 'running', 'ended']);
     }
-  });
-
-  test('a job that does not ask for it has both in one log', async () => {
-    const client = await machine.connect();
-    const { log, summary } = await runJob(client, specOf('echo out; echo err >&2'));
-    expect(log.toString()).toBe('out\nerr\n');
-    expect(summary.errBytes).toBeUndefined();
   });
 });

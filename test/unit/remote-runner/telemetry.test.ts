@@ -30,7 +30,7 @@ async function samplesUntil(env: NodeJS.ProcessEnv, enough: (sample: TelemetrySa
   return samples;
 }
 
-test('GPUs, what runs on them, and the host around them, again and again', async () => {
+test('GPUs, what runs on them, and the host around them, again and again; looking more often than it may is refused', async () => {
   await using machine = createMachine(script, { env: { ...driver.env, GPU_RUN_JOB: 'job-a' } });
   const busy = { pid: process.pid, memoryMiB: 1_024, name: '/usr/bin/python3, a, b' };
   driver.become(
@@ -43,6 +43,7 @@ test('GPUs, what runs on them, and the host around them, again and again', async
     },
   );
   const client = await machine.connect();
+  for (const ms of [100, Number.NaN, 1e12]) await expect(watchTelemetry(client, ms).next()).rejects.toMatchObject({ code: 'bad-input' });
   const samples = watchTelemetry(client, 500);
   let now = (await samples.next()).value as TelemetrySample;
   expect(now.host).toMatchObject({ cpu: null, netReceivedBytesPerSecond: null });
@@ -73,12 +74,6 @@ test('a driver that fails is told in words; without one there is nothing to tell
   expect(failing?.problem).toContain('of different versions');
   const [none] = await samplesUntil({ ...process.env, PATH: '/nowhere' }, () => true);
   expect(none).toMatchObject({ source: 'none', problem: null, gpus: [], processes: [] });
-});
-
-test('looking more often than it may is refused', async () => {
-  await using machine = createMachine(script);
-  const client = await machine.connect();
-  for (const ms of [100, Number.NaN, 1e12]) await expect(watchTelemetry(client, ms).next()).rejects.toMatchObject({ code: 'bad-input' });
 });
 
 test('what the machine did while a job ran is in its journal, also when the serving process was killed meanwhile', async () => {

@@ -16,33 +16,36 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { RunnerClient } from '../../../src/runner/client.ts';
 import { placeSnapshot } from '../../../src/sync/place-snapshot.ts';
 import { pullSnapshot } from '../../../src/sync/pull-snapshot.ts';
 import { buildRunner, createMachine, type TestMachine } from '../../support/runner.ts';
 
 let build: string;
-let script: string;
 let machine: TestMachine;
 let client: RunnerClient;
 let here: string;
 let folder: string;
 let copies: number;
-beforeAll(() => {
+beforeAll(async () => {
   build = mkdtempSync(join(tmpdir(), 'gpu-run-snapshot-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
-beforeEach(async () => {
-  machine = createMachine(script);
+  machine = createMachine(buildRunner(build));
   client = await machine.connect();
+});
+afterAll(async () => {
+  await machine[Symbol.asyncDispose]();
+  rmSync(build, { recursive: true, force: true });
+});
+beforeEach(() => {
   here = mkdtempSync(join(build, 'here-'));
   folder = join(machine.workdir, 'out/ckpt');
+  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   copies = 0;
 });
-afterEach(() => machine[Symbol.asyncDispose]());
+
+const rounds = process.env['TEST_ROUNDS'] === 'all' ? 100 : 15;
 
 /** `duringPull`: what the job does before the second call, which pulls, or the third, which lists again. */
 async function copy(
@@ -159,7 +162,7 @@ test('whatever changes at whatever moment: each group of a copy is one that was 
       for (const group of ['', 'g']) expect(versions[group]).toContain(groupOf(files, group));
       before = into;
     }),
-    { numRuns: 25 },
+    { numRuns: rounds },
   );
 });
 
