@@ -29,6 +29,9 @@ beforeEach(async () => {
 });
 afterEach(() => machine[Symbol.asyncDispose]());
 
+/** What repeats with other faults what the tests around show. */
+const inLab = test.runIf(process.env['TEST_ROUNDS'] === 'all');
+
 /** Says which GPUs it sees, and runs until the file `NAME.go` is there. */
 const untilTold = (name: string, more: Partial<JobSpec> = {}) =>
   specOf(`echo "\${CUDA_VISIBLE_DEVICES-all}"; until [ -e ${name}.go ]; do sleep 0.02; done; exit 3`, { gpus: 1, ...more });
@@ -73,11 +76,9 @@ test('kill -9 of the serving process: it gives nothing twice, and takes up all t
   const [a, b, c] = [untilTold('a'), untilTold('b'), untilTold('c')];
   for (const spec of [a, b, c]) await submit(spec);
   await Promise.all([runs(a.id), runs(b.id)]);
-  for (let round = 0; round < 1; round++) {
-    const [old] = machine.pids('serve');
-    kill(old ?? 0);
-    await until(() => machine.pids('serve').some((pid) => pid !== old), 'another serving process');
-  }
+  const [old] = machine.pids('serve');
+  kill(old ?? 0);
+  await until(() => machine.pids('serve').some((pid) => pid !== old), 'another serving process');
   expect(logOf(c.id)).toBe('');
   tell('b');
   await runs(c.id);
@@ -90,7 +91,7 @@ test('kill -9 of the serving process: it gives nothing twice, and takes up all t
   }
 });
 
-test('a job that is in the queue twice, as two who queue it at the same moment may leave it, runs once', async () => {
+inLab('a job that is in the queue twice, as two who queue it at the same moment may leave it, runs once', async () => {
   const [first, twice, next] = [untilTold('first', { gpus: 2 }), untilTold('twice'), untilTold('next')];
   await submit(first);
   await submit(twice);
@@ -169,7 +170,7 @@ describe('how many', () => {
     await followToEnd(client, other.id);
   });
 
-  test('a runner that was itself given some GPUs gives no others', async () => {
+  inLab('a runner that was itself given some GPUs gives no others', async () => {
     await using confined = createMachine(script, { env: { ...gpus.env, CUDA_VISIBLE_DEVICES: '1' } });
     const inside = await confined.connect();
     const spec = specOf('echo "$CUDA_VISIBLE_DEVICES"', { gpus: 1 });
