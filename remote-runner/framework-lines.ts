@@ -1,4 +1,5 @@
 /** What a line of a log says about the training in a framework's own words, at the pace at which it is worth a record. */
+import { createBudget } from './metric-budget.ts';
 import { createPace, type Pace, type Seen } from './metric-pace.ts';
 import { plainText, type Sighting } from './metric-text.ts';
 import { createBarReader } from './read-bar.ts';
@@ -19,12 +20,19 @@ const longestRead = 2 * 1024;
 const cursorUp = '\u001b[A';
 const mostValues = 100;
 const longestName = 200;
+/**
+ * Records of lines that people's loops print: each while they are so many, then so many a second, as what is read from a log must not
+ * take more of the disk than the log may. As bars are, the newest is held back.
+ */
+const pairsAtOnce = 5_000;
+const pairsPerSecond = 20;
 
 /** `from`: where a reader before this had come to in the training. */
 export function createFrameworkReader(from: TrainingPlace): FrameworkReader {
   const keras = createKerasReader(from);
   const bars = createBarReader();
   const paces = new Map<string, Pace>();
+  const pairs = createPairsPace();
 
   const sight = (text: string, nested: boolean): Sighting | null => {
     if (text.startsWith('{')) {
@@ -34,7 +42,7 @@ export function createFrameworkReader(from: TrainingPlace): FrameworkReader {
     }
     return keras.read(text) ?? bars.read(text, nested) ?? readPairs(text);
   };
-  const due: FrameworkReader['due'] = (now, which) => [...paces.values()].flatMap((pace) => pace.due(now, which));
+  const due: FrameworkReader['due'] = (now, which) => [...paces.values(), pairs].flatMap((pace) => pace.due(now, which));
   return {
     read(line, end, now) {
       if (line.length > longestRead) return [];
@@ -42,13 +50,31 @@ export function createFrameworkReader(from: TrainingPlace): FrameworkReader {
       if (sighting === null) return [];
       const seen = { sighting: bounded(sighting), at: end };
       // A bar at its end lies before this line, and after a restart reading goes on behind it. Hugging Face's is drawn once more.
-      if (sighting.bar === null) return [...(sighting.source === 'pairs' ? due(now, 'complete') : []), seen];
+      if (sighting.source === 'pairs') return [...due(now, 'complete'), ...pairs.add(seen, now)];
+      if (sighting.bar === null) return [seen];
       const lane = `${sighting.source} ${sighting.bar.evaluates}`;
       const pace = paces.get(lane) ?? createPace();
       paces.set(lane, pace);
       return pace.add(seen, now);
     },
     due,
+  };
+}
+
+function createPairsPace(): Pace {
+  const budget = createBudget(pairsAtOnce, pairsPerSecond);
+  let held: Seen | null = null;
+  const tell = (seen: Seen): readonly Seen[] => {
+    held = null;
+    return [seen];
+  };
+  return {
+    add(seen, now) {
+      if (budget.take(now)) return tell(seen);
+      held = seen;
+      return [];
+    },
+    due: (now, which) => (held !== null && (which === 'all' || (which === 'due' && budget.take(now))) ? tell(held) : []),
   };
 }
 

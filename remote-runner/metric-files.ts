@@ -102,8 +102,8 @@ const pieceBytes = 256 * 1024;
 
 /** A file whose bytes follow from the records: what of it is there already is left, from the first other byte on it is written anew. */
 function openDerived(path: string, head: Buffer, encode: Encode): Derived {
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o644);
-  let there: Buffer | null = readFileSync(fd);
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o644);
+  let there = whatIsThere(fd);
   let matched = 0;
   let pending: Buffer[] = [];
   let pendingBytes = 0;
@@ -140,6 +140,17 @@ function openDerived(path: string, head: Buffer, encode: Encode): Derived {
     flush,
     close: () => closeSync(fd),
   };
+}
+
+/** Closes the file where it can't be told. @throws of a pipe, or of a file that is too large to be ours, too */
+function whatIsThere(fd: number): Buffer | null {
+  try {
+    if (!fstatSync(fd).isFile()) throw new Error('what stands in the place of a metrics file is none');
+    return readFileSync(fd);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
 }
 
 /** `{"step":12,"epoch":1,"time":1763700000.5,"loss":0.31}`; time in seconds since the epoch. */

@@ -5,6 +5,7 @@ import type { NewRecord } from './journal.ts';
 import { everyLine, objectLines, tellingLines } from './line-choice.ts';
 import { type Line, openLines } from './lines.ts';
 import type { JobFolder } from './machine-folder.ts';
+import { type Budget, createBudget } from './metric-budget.ts';
 import { createMetricFilter, type MetricPlace, type MetricRecord } from './metric-filter.ts';
 import { createPatternSearch, type Measured, type PatternSearch, readJsonLine } from './metric-line.ts';
 
@@ -25,6 +26,7 @@ export function openMetrics(job: JobFolder, patterns: Readonly<Record<string, st
   const log = openLines(job.log, from.logMetricsAt, search === null ? tellingLines : everyLine);
   const file = openLines(job.metrics, from.fileMetricsAt, objectLines);
   const frameworks = createFrameworkReader(from.logPlace);
+  const earlier = createBudget(earlierAtOnce, earlierPerSecond);
   const filter = createMetricFilter();
   /** Offsets of the records never go back: after a restart, reading goes on at the last one. */
   let at = from.logMetricsAt;
@@ -32,7 +34,7 @@ export function openMetrics(job: JobFolder, patterns: Readonly<Record<string, st
     read(final) {
       const fromFile = file.read(final);
       const fromLog = log.read(final);
-      const { found, notes } = findInLog(fromLog ?? [], search, frameworks, now());
+      const { found, notes } = findInLog(fromLog ?? [], { search, frameworks, earlier }, now());
       const held = frameworks.due(now(), final && fromLog === null ? 'all' : 'due').map(toFound);
       if (fromFile === null && fromLog === null && held.length === 0) return null;
       const records = [...fileRecords(fromFile ?? []), ...[...found, ...held].map(logRecord)];
@@ -58,19 +60,33 @@ function fileRecords(lines: readonly Line[]): MetricRecord[] {
 }
 
 /**
- * Of a portion's lines so many are read as a framework's, the last ones: a job that prints progress without end is not to keep us
- * busy longer than it runs.
+ * Of a portion's lines the last ones are read as a framework's, and of those before them so many at once and so many a second, each but
+ * the newest state of a bar: a job that prints progress without end is not to keep us busy longer than it runs, and who reads what has
+ * come since a restart misses nothing.
  */
-const mostFrameworkLines = 2_000;
+const lastFrameworkLines = 2_000;
+const earlierAtOnce = 20_000;
+const earlierPerSecond = 1_000;
+/** A state of a progress bar, which the next one replaces. */
+const redrawn = /%\||(?:it\/s|s\/it)|^\s*\d+\/\d+\s/;
+
+interface LogReaders {
+  readonly search: PatternSearch | null;
+  readonly frameworks: FrameworkReader;
+  /** For lines before the last ones of a portion. */
+  readonly earlier: Budget;
+}
 
 /** What the user's JSON and patterns say about a line goes before what a framework's reader makes of it. */
-function findInLog(lines: readonly Line[], search: PatternSearch | null, frameworks: FrameworkReader, now: number): { found: Found[]; notes: NewRecord[] } {
+function findInLog(lines: readonly Line[], { search, frameworks, earlier }: LogReaders, now: number): { found: Found[]; notes: NewRecord[] } {
   const { found, dropped } = search?.search(lines.map(({ text }) => text)) ?? { found: [], dropped: [] };
-  const first = search === null ? lines.length - mostFrameworkLines : 0; // with patterns, all kinds of lines are here
+  const first = search === null ? lines.length - lastFrameworkLines : 0; // with patterns, all kinds of lines are here
+  const isRedrawn = (index: number) => redrawn.test(lines[index]?.text ?? '');
+  const isSkipped = (index: number) => index < first && ((isRedrawn(index) && isRedrawn(index + 1)) || !earlier.take(now));
   const metrics = lines.flatMap(({ text, end }, index): Found[] => {
     const json = readJsonLine(text);
     const measured = merge(json, found[index] ?? null);
-    if (measured === null) return index < first ? [] : frameworks.read(text, end, now).map(toFound);
+    if (measured === null) return isSkipped(index) ? [] : frameworks.read(text, end, now).map(toFound);
     const held = frameworks.due(now, 'complete').map(toFound); // lies before this line, and reading may go on behind it
     return [...held, { ...measured, source: json === null ? 'regex' : 'json', at: end }];
   });

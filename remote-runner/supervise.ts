@@ -1,6 +1,6 @@
 /** One job from the queue to its `ended` record. Every step can be interrupted by kill -9 of this process and is taken up again from the files. */
 import { rmSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as othersTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { JobEnd } from '../src/protocol/job.ts';
 import { isDiskFull, writeWhenThereIsRoom } from './ballast.ts';
 import { type CheckpointWatch, watchCheckpoints } from './checkpoints.ts';
@@ -209,7 +209,7 @@ async function finish(course: Course, end: JobEnd): Promise<void> {
     warn(course, `${stuck.length} processes of the job could not be ended: ${stuck.map(({ pid }) => pid).join(', ')}.`);
   }
   noteCheckpoints(course, true);
-  while (readMetrics(course, true));
+  while (readMetrics(course, true)) await othersTurn(); // after a restart that may be a whole log
   course.files.update(true);
   course.log.finish();
   for (const text of course.log.warnings()) tellOnce(course, text); // it may have ended before the next look

@@ -175,12 +175,26 @@ describe('reading', () => {
     expect(values(readAll(log, start, undefined, { top: 'acc=([0-9.]+)' }))).toEqual([{ loss: 0.5123 }, { top: 0.25 }]);
   });
 
-  test('of a flood of lines the last are read, and every JSON line', () => {
+  test('of a flood of lines the first 5,000 are records, then 20 a second; and every JSON line is one', () => {
     const log = join(folder, 'flood');
     const lines = Array.from({ length: 10_000 }, (_, step) => (step === 7 ? '{"step": 7, "sure": 1}' : `step ${step}: loss=0.5`));
     writeFileSync(log, lines.map((line) => `${line}\n`).join(''));
     const read = readAll(log).flatMap((record) => (record.type === 'metric' ? [record.step] : []));
-    expect(read).toEqual([7, ...Array.from({ length: 2_000 }, (_, index) => 8_000 + index)]);
+    expect(read).toEqual([...Array.from({ length: 5_001 }, (_, index) => index), 9_999]);
+    const reader = createFrameworkReader({ step: null, epoch: null });
+    const at = (now: number) => Array.from({ length: 5_100 }, (_, step) => reader.read(`step ${step}: loss=1`, step, now)).flat();
+    expect([at(0).length, at(1_000).length, at(500).length, at(2_000).at(-1)?.at]).toEqual([5_000, 20, 0, 29]);
+    expect(reader.due(2_010, 'due')).toEqual([]);
+    expect(reader.due(2_050, 'due').map((seen) => seen.at)).toEqual([5_099]);
+  });
+
+  test('who reads a whole training at once, as after a restart, loses no epoch of it', () => {
+    const log = join(folder, 'behind');
+    const epoch = (at: number) => `Epoch ${at}/3\n${Array.from({ length: 1_500 }, (_, n) => `${n + 1}/1500 ━━━━ 2s 4ms/step - loss: ${at}.5\r`).join('')}\n`;
+    writeFileSync(log, [1, 2, 3].map(epoch).join(''));
+    const read = readAll(log).flatMap((record) => (record.type === 'metric' ? [[record.step, record.epoch, record.values]] : []));
+    expect(read).toEqual(expect.arrayContaining([1, 2, 3].map((at) => [at * 1_500, at, { loss: at + 0.5 }])));
+    expect(read.filter(([, , values]) => Object.hasOwn(values as object, 'eval_loss'))).toEqual([]);
   });
 
   test('a bar at its end is recorded before a line behind it, for after a restart reading goes on there', () => {

@@ -1,4 +1,5 @@
 /** `metrics.jsonl` and the event file among a job's outputs: always what the journal says, whatever happens to them. */
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -193,6 +194,22 @@ describe('the files', () => {
     appendFileSync(job.journal, `${JSON.stringify({ n: 21, t: 1_000, type: 'metric', values: { loss: 1 }, step: 1, epoch: null, source: 'json', at: 0 })}\n`);
     files.update(false);
     expect(existsSync(path('lines'))).toBe(true);
+    files.close();
+  });
+
+  test('hold nothing up where the job has made a pipe of one', () => {
+    const { open, add, path, makeOutput, lines } = setUp();
+    makeOutput();
+    mkdirSync(dirname(path('lines')), { recursive: true });
+    execFileSync('mkfifo', [path('lines')]);
+    let now = 0;
+    const files = open(() => now);
+    add({ loss: 1 }, 1);
+    files.update(false);
+    rmSync(path('lines'));
+    now += 5_000;
+    files.update(false);
+    expect(lines()).toHaveLength(1);
     files.close();
   });
 
