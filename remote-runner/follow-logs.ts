@@ -29,7 +29,7 @@ const lookAgainMs = 250;
 /** For whoever watches the job to mark what was sent. After that we say ourselves when we saw it. */
 const markWithinMs = 150;
 
-export function openLogs(call: Call, { logOffset, errOffset, times, follow, proofs }: Calls['follow']['params'], job: JobFolder): Logs {
+export function openLogs(call: Call, { logOffset, errOffset, only, times, follow, proofs }: Calls['follow']['params'], job: JobFolder): Logs {
   let current: LogStream = 'out';
   const choose = async (stream: LogStream) => {
     if (stream !== current) await call.event({ type: 'stream', stream });
@@ -37,7 +37,8 @@ export function openLogs(call: Call, { logOffset, errOffset, times, follow, proo
   };
   const outOf = (stream: LogStream, from: number) => openLog(call, logFiles(job, stream), from, times?.[stream] ?? null, choose);
   const out = outOf('out', logOffset);
-  const all = errOffset === undefined ? [out] : [out, outOf('err', errOffset)];
+  const both = errOffset === undefined ? [out] : [out, outOf('err', errOffset)];
+  const all = both.filter(({ files }) => only === undefined || files.stream === only);
   return {
     get at() {
       return out.at;

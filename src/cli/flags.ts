@@ -36,7 +36,7 @@ export const globalFlags = {
 export const logFlags = {
   timestamps: toggle('timestamps', 'Each line with the time at which it began, in UTC'),
   fold: Flags.boolean({
-    description: 'Of a progress bar only the last state, and one every half minute; default: with CI set, where the output is no terminal',
+    description: 'Of a progress bar only the last state, and one every half minute; default: with CI set, where the output is neither a terminal nor a file',
     env: variableOf('fold'),
     allowNo: true,
   }),

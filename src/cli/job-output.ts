@@ -12,13 +12,13 @@ export interface JobOutputChoices {
   readonly states: boolean;
   /** Each line of the log with its time: its events must have theirs. */
   readonly timestamps: boolean;
-  /** Progress bars as single lines; undefined: where nobody watches them move, and the output is kept: in CI. */
+  /** Progress bars as single lines; undefined: in CI, where nobody watches them move, unless the output goes to a file. */
   readonly fold: boolean | undefined;
 }
 
 export function createJobOutput(screen: Screen, progress: ProgressView, { states, timestamps, fold }: JobOutputChoices): JobView {
   const { mode, out, err } = screen;
-  const folds = fold ?? (screen.continuousIntegration && !out.isTerminal);
+  const folds = fold ?? (screen.continuousIntegration && !out.isTerminal && !out.isFile);
   const view = createJobView({
     out: out.write,
     err: err.write,

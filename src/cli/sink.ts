@@ -1,9 +1,11 @@
 /** One of the two streams that we write to. Nobody reading any more (`| head`, a closed terminal) is no error: what is written then is dropped. */
+import { fstatSync } from 'node:fs';
 
 /** What we use of `process.stdout` and `process.stderr`. */
 export interface OutputStream extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly fd?: number;
 }
 
 export interface Sink {
@@ -14,6 +16,8 @@ export interface Sink {
   readonly closed: Promise<void>;
   readonly isClosed: boolean;
   readonly isTerminal: boolean;
+  /** What is written is kept as it is: `> train.log`. */
+  readonly isFile: boolean;
   columns(): number;
   /** Characters that fit on a line; endless where no terminal breaks them. */
   width(): number;
@@ -43,6 +47,9 @@ export function openSink(stream: OutputStream): Sink {
       return isClosed;
     },
     isTerminal: stream.isTTY === true,
+    get isFile() {
+      return typeof stream.fd === 'number' && fstatSync(stream.fd).isFile();
+    },
     columns,
     width: () => (stream.isTTY === true ? columns() : Number.POSITIVE_INFINITY),
   };

@@ -56,7 +56,7 @@ export interface Calls {
    * a heartbeat at least every 5 s. Ends after the `ended` record and the last byte were sent, or at once when `follow` is false
    * and everything there is was sent.
    * `errOffset`: where to begin in stderr, of a job that keeps it apart; absent: it is not wanted. `times`: marks behind these
-   * offsets are wanted, all of them in order; absent: none.
+   * offsets are wanted, all of them in order; absent: none. `only`: of this stream alone; absent: of both.
    */
   follow: {
     params: {
@@ -65,6 +65,7 @@ export interface Calls {
       record: number;
       follow: boolean;
       errOffset?: number;
+      only?: LogStream;
       times?: Readonly<Record<LogStream, number>>;
       /** What a follower who comes back has of the end of each stream, to be compared; absent: nothing. */
       proofs?: Readonly<Record<LogStream, readonly LogProof[]>>;

@@ -30,6 +30,8 @@ export interface FollowOptions extends OutageOptions {
   readonly logOffset: number;
   /** The same for stderr, of a job that keeps it apart; absent: 0. */
   readonly errOffset?: number;
+  /** Only the bytes of this stream are sent; absent: those of both. */
+  readonly only?: LogStream;
   /** Up to where the times of bytes are known already; absent: they are not wanted. */
   readonly times?: Readonly<Record<LogStream, number>>;
   /** Records up to this number are known already. */
@@ -102,13 +104,14 @@ function startOf({ logOffset, errOffset = 0, times, record }: FollowOptions): Pl
 
 /** Yields null for signs of life that carry nothing. */
 async function* oneConnection(client: RunnerClient, place: Place, options: FollowOptions): AsyncGenerator<FollowPart | null> {
-  const { jobId, follow } = options;
+  const { jobId, follow, only } = options;
   const call = client.open('follow', {
     id: jobId,
     logOffset: place.offsets.out,
     errOffset: place.offsets.err,
     record: place.record,
     follow,
+    ...(only === undefined ? {} : { only }),
     ...(place.times === null ? {} : { times: place.times }),
     ...proofsOf(place),
   });

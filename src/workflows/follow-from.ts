@@ -14,6 +14,7 @@ import { openCopy } from './open-copy.ts';
 import { isMachineOver, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { createStamper } from './stamp-log.ts';
 
+/** `streams`: the other one is not fetched at all. */
 export interface FollowFrom extends Pick<FollowInput, 'streams' | 'stamped'> {
   readonly job: JobEntry;
   readonly machine: MachineEntry;
@@ -58,6 +59,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       release: () => current[Symbol.asyncDispose](),
       logOffset: from.logOffset,
       errOffset: from.errOffset ?? 0,
+      ...(from.streams === 'out' || from.streams === 'err' ? { only: from.streams } : {}),
       // From where the bytes begin, also where they are known here: these are told as well.
       times: { out: Math.min(copy.times.out, from.logOffset), err: Math.min(copy.times.err, from.errOffset ?? 0) },
       record: from.record,

@@ -5,6 +5,7 @@ import { createJobOutput } from '../job-output.ts';
 import { parseCount, parseOffset, parseSince } from '../numbers.ts';
 import { jobDocument } from '../render/documents.ts';
 import { endLine } from '../render/job-view.ts';
+import { createWhole } from '../render/whole-log.ts';
 
 export default class Logs extends BaseCommand {
   static override description = `Show what a job wrote, byte for byte; with --follow, until it has ended.
@@ -19,11 +20,15 @@ Works over lost connections, and from this computer's copy when the machine is g
   static override flags = {
     ...configFlags,
     follow: toggle('follow', 'Wait for more until the job has ended', { char: 'f' }),
-    after: option('after', 'Byte offset to start from; negative: so many bytes before the end', 'OFFSET'),
+    after: option(
+      'after',
+      'Byte offset to start from; negative: so many bytes before the end. Of a job that was started with --split: stdout alone, or with --stderr that',
+      'OFFSET',
+    ),
     tail: option('tail', 'Only the last N lines of what is there', 'N'),
-    since: option('since', 'Only lines that began within this time back from now, or at this moment or later', '10m'),
+    since: option('since', 'Only lines that began within this time back from now (by the clock of this computer), or at this moment or later', '10m'),
     stdout: toggle('stdout', 'Only stdout, of a job that was started with --split'),
-    stderr: toggle('stderr', 'Only stderr, of a job that was started with --split; with --after: a place in that'),
+    stderr: toggle('stderr', 'Only stderr, of a job that was started with --split'),
     ...logFlags,
   };
 
@@ -41,33 +46,26 @@ Works over lost connections, and from this computer's copy when the machine is g
     const machineName = args.job === undefined ? (await this.settings(flags)).name : '';
     const following = flags.follow ?? false;
     const mlflow = following ? await this.mlflow(flags) : null;
-    const whole = { out: createText(), err: createText() };
+    const whole = createWhole();
     try {
       const job = await this.withContext({ onInterrupt: 'Interrupted. The job goes on.', endsWithStdout: true }, async (context, progress) => {
         const { id } = findJob({ jobId: args.job ?? null, machineName, unfinished: false }, context);
         const output = createJobOutput(this.screen, progress, { states: following, timestamps, fold: flags.fold });
         const oneDocument = this.screen.mode.json && !following; // as with every other command
         const onEvent: typeof output.onEvent = oneDocument
-          ? (event) => void (event.type === 'log' && whole[event.stream ?? 'out'].add(event.bytes))
+          ? whole.onEvent
           : (event) => output.onEvent(event.type === 'log' && streams === 'err' && !this.screen.mode.json ? { ...event, stream: 'out' } : event);
         const input = { jobId: id, after, tailLines, sinceMs, streams, stamped: timestamps, follow: following } as const;
         const ended = await follow(input, { ...context, mlflow }, onEvent);
         if (following || ended.state !== 'ended') await output.print(endLine(ended));
         return ended;
       });
-      const stderr = whole.err.all();
-      return this.finish({ job: jobDocument(job), ...(following ? {} : { log: whole.out.all(), ...(stderr === '' ? {} : { stderr }) }) }, null);
+      return this.finish({ job: jobDocument(job), ...(following ? {} : whole.document()) }, null);
     } catch (error) {
       if (this.screen.out.isClosed) return 0;
       throw error;
     }
   }
-}
-
-function createText(): { add(bytes: Uint8Array): void; all(): string } {
-  const decoder = new TextDecoder();
-  const text: string[] = [];
-  return { add: (bytes) => void text.push(decoder.decode(bytes, { stream: true })), all: () => text.join('') + decoder.decode() };
 }
 
 function exclude<Name extends string>(flags: Readonly<Partial<Record<Name, unknown>>>, one: Name, other: Name): void {

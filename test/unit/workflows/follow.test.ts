@@ -43,6 +43,8 @@ test('the report of a job that runs goes by the clock of its machine', async () 
 test('one stream of two; of a job that has both in one log that is refused, and nothing stays open', async () => {
   const split = await runOn(piped, 'echo out; echo err >&2', { splitLog: true });
   expect((await show(split, { streams: 'err' })).text).toBe('err\n');
+  const copied = (file: string) => readFileSync(join(piped.context.home.jobs, split, file), 'utf8');
+  expect([copied('log'), copied('err')]).toEqual(['', 'err\n']); // what nobody wants to see is not paid for
   expect((await show(split, { after: -2, streams: 'out' })).text).toBe('t\n');
   const joined = await runOn(piped, 'echo both');
   await expect(show(joined, { streams: 'err' })).rejects.toMatchObject({ code: 'bad-input' });
