@@ -15,7 +15,11 @@ const bar = ' 1%\r 50%\r100%\n';
 
 async function show(stdout: OutputStream, fold?: boolean): Promise<void> {
   const screen = openScreen(mode, { stdout, stderr: new PassThrough(), env: { CI: 'true' } });
-  const output = createJobOutput(screen, createQuietView({ write: async () => {}, style: screen.errStyle, now: () => 0 }), { states: false, timestamps: false, fold });
+  const output = createJobOutput(screen, createQuietView({ write: async () => {}, style: screen.errStyle, now: () => 0 }), {
+    states: false,
+    timestamps: false,
+    fold,
+  });
   await output.onEvent({ type: 'log', offset: 0, bytes: Buffer.from(bar) });
   await output.print('done');
 }
