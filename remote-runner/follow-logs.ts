@@ -25,7 +25,8 @@ export interface Logs {
   close(): void;
 }
 
-const lookAgainMs = 250;
+/** Whatever happens is heard of: this is for what was missed. */
+const lookAgainMs = 1_000;
 /** For whoever watches the job to mark what was sent. After that we say ourselves when we saw it. */
 const markWithinMs = 150;
 

@@ -25,6 +25,9 @@ export const briskly: WakeOptions = { calmMs: 20, briskMs: 2 };
 /** For what nobody waits for. */
 export const calmly: WakeOptions = { calmMs: 100, briskMs: Number.POSITIVE_INFINITY };
 
+/** How long is slept at most where the system can't watch, milliseconds. */
+const unheardMs = 250;
+
 /** So many changes in a row that come too fast are a flood and no burst. */
 const floodChanges = 20;
 
@@ -58,7 +61,7 @@ export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOpti
   };
   /** How long to sleep now; and how we go on afterwards. */
   const pauseOf = (ms: number): number => {
-    if (mode === 'armed') return ms;
+    if (mode === 'armed') return watchers.length < folders.length ? Math.min(ms, unheardMs) : ms;
     if (mode === 'calm') {
       const left = calmUntil - performance.now();
       if (left > ms) return ms;
@@ -95,7 +98,7 @@ export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOpti
   };
 }
 
-/** Where the system can't watch (no inotify left, network folders), the callers' own intervals have to do. */
+/** None where the system can't watch: no inotify left, network folders. */
 function startWatching(folder: string, onChange: () => void): FSWatcher[] {
   try {
     const watcher = watch(folder, { persistent: false }, onChange);

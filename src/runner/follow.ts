@@ -19,7 +19,8 @@ export type FollowPart =
   | { readonly type: 'times'; readonly stream: LogStream; readonly marks: readonly TimeMark[] }
   /** The next bytes of the stream are gone from the machine; it goes on at `to`. */
   | { readonly type: 'gap'; readonly stream: LogStream; readonly from: number; readonly to: number }
-  | { readonly type: 'record'; readonly record: JobRecord };
+  /** `more`: others came with it, and follow at once. */
+  | { readonly type: 'record'; readonly record: JobRecord; readonly more: boolean };
 
 export interface FollowOptions extends OutageOptions {
   /** A new connection. What it throws ends the following, unless it is `connection`, or a machine that lets nobody in yet: then it is tried again. */
@@ -167,10 +168,10 @@ function advance(place: Place, event: Exclude<FollowEvent, { readonly type: 'str
 }
 
 function* advanceRecords(place: Place, records: readonly JobRecord[]): Generator<FollowPart> {
-  for (const record of records) {
+  for (const [index, record] of records.entries()) {
     place.record = record.n;
     place.ended = record.type === 'state' && record.state === 'ended';
-    yield { type: 'record', record };
+    yield { type: 'record', record, more: index < records.length - 1 };
   }
 }
 

@@ -10,7 +10,7 @@ import { type FollowInput, shows } from './follow-input.ts';
 import { type LogEvent, type OnJobEvent, toEvent } from './job-event.ts';
 import { keepJob } from './keep-job.ts';
 import { sendMetrics } from './mlflow-send.ts';
-import { openCopy } from './open-copy.ts';
+import { type OpenCopy, openCopy } from './open-copy.ts';
 import { isMachineOver, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { createStamper } from './stamp-log.ts';
 
@@ -49,6 +49,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     return fresh.runner;
   };
   let current: ReachedMachine = from.first;
+  const keepRecord = recordKeeper(copy);
   const stamper = createStamper(from.stamped === true);
   const show = async (events: readonly LogEvent[]) => {
     for (const event of events) if (shows(from, event.stream ?? 'out')) await tell(event);
@@ -89,7 +90,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
         if (shows(from, part.stream)) await tell(part);
       } else {
         const { record } = part;
-        copy.keep((files) => files.writeRecord(record));
+        keepRecord(record, part.more);
         job = noteRecord(job, record, context);
         if (job.state === 'ended') await show(stamper.rest()); // all its times are known by now
         await tell(toEvent(record));
@@ -104,6 +105,17 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     copy.close();
     await current[Symbol.asyncDispose]();
   }
+}
+
+/** Records that come together are written together, up to a state. */
+function recordKeeper(copy: OpenCopy): (record: JobRecord, more: boolean) => void {
+  const unkept: JobRecord[] = [];
+  return (record, more) => {
+    unkept.push(record);
+    if (more && record.type !== 'state') return;
+    const records = unkept.splice(0);
+    copy.keep((files) => files.writeRecords(records));
+  };
 }
 
 function differsText(id: string, at: number, had: number): string {

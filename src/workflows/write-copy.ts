@@ -68,10 +68,16 @@ export class JobCopy {
     return this.#streams.has(stream) || existsSync(times) ? this.#stream(stream).timesTo : 0;
   }
 
-  writeRecord(record: JobRecord): void {
-    if (record.n !== this.#lastRecord + 1) return;
-    writeSync(this.#records, `${JSON.stringify(record)}\n`);
-    this.#lastRecord = record.n;
+  /** All at once; those that are here already are left out, and those behind a missing one. */
+  writeRecords(records: readonly JobRecord[]): void {
+    let last = this.#lastRecord;
+    const lines = records.flatMap((record) => {
+      if (record.n !== last + 1) return [];
+      last = record.n;
+      return [`${JSON.stringify(record)}\n`];
+    });
+    if (lines.length > 0) writeSync(this.#records, lines.join(''));
+    this.#lastRecord = last;
   }
 
   close(): void {

@@ -55,16 +55,15 @@ test('what the machine has lost stays beside the copy, and the copy goes on as t
 
 test('records once and in order, past a torn line', () => {
   const first = new JobCopy(folder, 'job-r');
-  first.writeRecord(note(1));
-  first.writeRecord(note(2));
-  first.writeRecord(note(2));
-  first.writeRecord(note(4));
+  first.writeRecords([note(1)]);
+  first.writeRecords([note(1), note(2), note(2)]);
+  first.writeRecords([note(4)]);
   first.close();
   appendFileSync(join(folder, 'job-r', 'journal.jsonl'), '{"n":3,"t');
   expect([...copiedRecords(folder, 'job-r')]).toEqual([note(1), note(2)]);
   expect(lastCopiedRecord(folder, 'job-r')).toEqual(note(2));
   const second = new JobCopy(folder, 'job-r');
-  second.writeRecord(note(3));
+  second.writeRecords([note(3)]);
   second.close();
   expect([...copiedRecords(folder, 'job-r')]).toEqual([note(1), note(2), note(3)]);
 });

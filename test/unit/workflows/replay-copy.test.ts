@@ -19,7 +19,7 @@ function place({ context }: FakeContext, fill: (copy: JobCopy) => void): string 
   const job = jobEntry({ code: 0 });
   context.ledger.putJob(job);
   const copy = new JobCopy(context.home.jobs, job.id);
-  for (const record of recordsAt([0, stateRecord('running')], [9, endRecord()])) copy.writeRecord(record);
+  copy.writeRecords(recordsAt([0, stateRecord('running')], [9, endRecord()]));
   fill(copy);
   copy.close();
   return job.id;

@@ -18,7 +18,7 @@ function place({ context }: FakeContext, { records, ended }: { records: readonly
   context.ledger.putJob(job);
   if (records.length > 0) {
     const copy = new JobCopy(context.home.jobs, job.id);
-    for (const record of records) copy.writeRecord(record);
+    copy.writeRecords(records);
     copy.close();
   }
   return job.id;

@@ -15,7 +15,7 @@ test('on the machine of the attempt before: from what the job has made there, an
   expect(await bring()).toBeNull();
   const copy = openCopy(before.id, fake.context);
   const record: JobRecord = { type: 'checkpoint', n: 1, t: 0, path: 'out/checkpoints/last', bytes: 1, beganAt: 0, endedAt: 0 };
-  copy.keep((files) => files.writeRecord(record));
+  copy.keep((files) => files.writeRecords([record]));
   copy.close();
   expect(await bring()).toBe('out/checkpoints');
 });
