@@ -5,7 +5,7 @@ import { plainText, type Sighting } from './metric-text.ts';
 import { createBarReader } from './read-bar.ts';
 import { readDict } from './read-dict.ts';
 import { createKerasReader, type TrainingPlace } from './read-keras.ts';
-import { readPairs } from './read-pairs.ts';
+import { createPairsReader } from './read-pairs.ts';
 
 export interface FrameworkReader {
   /** What is to be recorded after this line, in order. `end`: the offset behind it. */
@@ -31,6 +31,7 @@ const pairsPerSecond = 20;
 export function createFrameworkReader(from: TrainingPlace): FrameworkReader {
   const keras = createKerasReader(from);
   const bars = createBarReader();
+  const pairsIn = createPairsReader();
   const paces = new Map<string, Pace>();
   const pairs = createPairsPace();
 
@@ -40,7 +41,7 @@ export function createFrameworkReader(from: TrainingPlace): FrameworkReader {
       // The Trainer of Hugging Face prints beside its bar, which alone knows the step.
       return dict === null || dict.step !== null || dict.epoch === null ? dict : { ...dict, step: bars.step };
     }
-    return keras.read(text) ?? bars.read(text, nested) ?? readPairs(text);
+    return keras.read(text) ?? bars.read(text, nested) ?? pairsIn(text);
   };
   const due: FrameworkReader['due'] = (now, which) => [...paces.values(), pairs].flatMap((pace) => pace.due(now, which));
   return {

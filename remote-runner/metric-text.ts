@@ -33,8 +33,14 @@ export function numberIn(text: string): number | null {
   return Number(text);
 }
 
+/** What may stand behind a number: not the comma of `1,234`. */
+const end = '(?=$|[\\s;|)\\]}]|,(?!\\d)|\\.(?:\\s|$))';
+
+/** Words in front of a name that make it another one: a loss of the training, and one of the validation. */
+const whose = '(?:(?:train|training|val|valid|validation|test|testing|eval|evaluation)[ _](?=loss|acc|lr|ppl|perpl|grad)|learning[ _](?=rate))?';
+
 /** A name, `=` or `:`, a number and nothing that would make it part of a time, a version, an address or a path. */
-const pair = new RegExp(`(?<![\\w./@-])([A-Za-z_][\\w@./-]*)(?:\\s*=\\s*|:\\s*)(${numberText})%?(?=$|[\\s,;|)\\]}]|\\.(?:\\s|$))`, 'gi');
+const pair = new RegExp(`(?<![\\w./@-])(${whose}[A-Za-z_][\\w@./-]*)(?:\\s*=\\s*|:\\s*)(${numberText})%?${end}`, 'gi');
 
 /** Numbers that are about the work, not about the model. */
 const notMeasured = new Set(
@@ -44,8 +50,10 @@ const notMeasured = new Set(
 );
 
 /** A known name and its value with nothing but spaces between them, as in `train loss 2.31` and `Acc@1  39.06 ( 12.5)`. */
-const spaced =
-  /(?<![\w./@-])((?:(?:train|val|valid|validation|test|eval)[ _])?(?:loss|acc|accuracy|acc@\d|lr|ppl|perplexity|grad[_ ]norm))\s+([-+]?\d[\d.]*(?:e[-+]?\d+)?|nan)(?=$|[\s,;|)])/gi;
+const spaced = new RegExp(
+  `(?<![\\w./@-])(${whose}(?:loss|acc|accuracy|acc@\\d|lr|ppl|perplexity|grad[_ ]norm))\\s+([-+]?\\d[\\d.]*(?:e[-+]?\\d+)?|nan)(?=$|[\\s;|)]|,(?!\\d))`,
+  'gi',
+);
 
 /** `name=value`, `name: value`, and `loss 0.5`; each name once: the last one counts. */
 export function pairsIn(text: string): [string, number][] {
@@ -56,7 +64,7 @@ export function pairsIn(text: string): [string, number][] {
   }
   for (const [, name = '', value = ''] of text.matchAll(pair)) {
     const number = numberIn(value);
-    if (number !== null && isMeasured(name)) pairs.set(name, number);
+    if (number !== null && isMeasured(name)) pairs.set(name.replace(' ', '_'), number);
   }
   return [...pairs];
 }

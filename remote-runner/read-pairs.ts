@@ -5,7 +5,7 @@
  */
 import { isKnownName, pairsIn, type Sighting } from './metric-text.ts';
 
-const place = (word: string) => new RegExp(`(?<![\\w-])(?:${word})\\b\\s*[:=#]?\\s*[[(]?\\s*(\\d+)(?!\\d|[.:-]\\d|%)(?:\\s*\\/\\s*(\\d+))?`, 'i');
+const place = (word: string) => new RegExp(`(?<![\\w-])(?:${word})\\b\\s*[:=#]?\\s*[[(]?\\s*(\\d+)(?!\\d|[.,:-]\\d|%)(?:\\s*\\/\\s*(\\d+))?`, 'i');
 const epochPlace = place('epoch');
 const stepPlace = place('global[_ ]step|step|iter|iteration');
 /** `Epoch: [0]  [ 20/235]`: batches behind the epoch. */
@@ -16,7 +16,15 @@ const hint = /loss|acc|lr|learn|ppl|perpl|bleu|rouge|f1|auc|m[as]e|iou|map|psnr|
 /** What the bars' own reader has left alone. */
 const bar = /%\||\bit\/s|s\/it\b/;
 
-export function readPairs(text: string): Sighting | null {
+type PairsReader = (text: string) => Sighting | null;
+
+export function createPairsReader(): PairsReader {
+  const seen = { zero: false };
+  return (text) => readPairs(text, seen);
+}
+
+/** `zero`: an epoch 0 out of a number was seen. */
+function readPairs(text: string, seen: { zero: boolean }): Sighting | null {
   if (!hint.test(text) || bar.test(text)) return null;
   const epoch = epochPlace.exec(text);
   const batch = batchPlace.exec(text);
@@ -25,7 +33,15 @@ export function readPairs(text: string): Sighting | null {
   const values = pairsIn(text).filter(([name]) => !isPlace(name));
   if (!values.some(([name]) => isKnownName(name))) return null;
   const epochNumber = epoch === null ? null : Number(epoch[1]);
-  return { source: 'pairs', values: Object.fromEntries(values), step: stepOf(step, epochNumber, epoch?.[2] !== undefined), epoch: epochNumber, bar: null };
+  const isOutOf = epoch?.[2] !== undefined;
+  seen.zero ||= isOutOf && epochNumber === 0;
+  return {
+    source: 'pairs',
+    values: Object.fromEntries(values),
+    step: stepOf(step, epochNumber, isOutOf && !seen.zero),
+    epoch: epochNumber,
+    bar: null,
+  };
 }
 
 /** A step out of a number of steps, beside an epoch, is one of that epoch. */

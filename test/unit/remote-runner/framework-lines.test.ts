@@ -123,6 +123,23 @@ describe('a log of', () => {
     ]);
   });
 
+  test.each([
+    ['Epoch 1/10, Train Loss: 0.5, Val Loss: 0.75, Train Acc: 0.8', { Train_Loss: 0.5, Val_Loss: 0.75, Train_Acc: 0.8 }],
+    ['Epoch 1 | Training loss: 0.5 | Validation loss: 0.75', { Training_loss: 0.5, Validation_loss: 0.75 }],
+    ['step 100 loss=1,234.5 lr=0.1', { lr: 0.1 }],
+    ['iteration 100/500 | learning rate: 1.5E-06 | lm loss: 9.12', { learning_rate: 1.5e-6, loss: 9.12 }],
+    ['step 1,000: loss=0.5', undefined],
+  ])('%s: no number under the name of another one', (line, values) => {
+    const [seen] = createFrameworkReader({ step: null, epoch: null }).read(line, 1, 0);
+    expect(seen?.sighting.values).toEqual(values);
+  });
+
+  test('epochs that are counted from 0: their steps rise', () => {
+    const reader = createFrameworkReader({ step: null, epoch: null });
+    const steps = [0, 1, 2].map((epoch) => reader.read(`Epoch ${epoch}/3, Step 50/100, loss=0.5`, epoch + 1, 0)[0]?.sighting.step);
+    expect(steps).toEqual([50, 150, 250]);
+  });
+
   test('everything else: paths, versions, times, addresses, other dictionaries and bars give nothing', () => {
     expect(readAll(join(logs, 'noise.txt'))).toEqual([]);
   });
