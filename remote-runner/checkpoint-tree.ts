@@ -1,6 +1,6 @@
 /** One look at a folder of checkpoints: what lies in it, in groups that are written together. Bounded, and follows no link. */
 import { type Dirent, lstatSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { deepestCheckpoint, isLog, isUnfinished } from '../src/protocol/checkpoint-folder.ts';
 import { temporaryPrefix } from '../src/protocol/sync.ts';
 
@@ -15,6 +15,8 @@ export interface SeenFile {
   readonly signature: string;
   /** Nothing was written to it after it was given its name. */
   readonly isPlaced: boolean;
+  /** Something in its folder got a name in the same tick of the file system's clock as it was last written to, or later. */
+  readonly mayBePlaced: boolean;
 }
 
 /** A folder directly in the folder of checkpoints with all that lies below it, or (named '') the files that lie directly in there. */
@@ -64,11 +66,12 @@ function addFile(groups: Map<string, SeenFile[]>, name: string, folder: string, 
   if (stats === undefined || !stats.isFile()) return; // rotated away in this very moment; a link holds nothing
   const files = groups.get(name) ?? [];
   groups.set(name, files);
+  const around = lstatSync(dirname(join(folder, path)), { bigint: true, throwIfNoEntry: false });
   const endedAt = Number(stats.mtimeNs / 1_000_000n);
   const born = Number(stats.birthtimeNs / 1_000_000n);
   const signature = `${path} ${stats.size} ${stats.mtimeNs} ${stats.ino}`;
   const beganAt = born > 0 && born < endedAt ? born : endedAt;
-  files.push({ path, bytes: Number(stats.size), beganAt, endedAt, signature, isPlaced: stats.ctimeNs > stats.mtimeNs });
+  files.push({ path, bytes: Number(stats.size), beganAt, endedAt, signature, isPlaced: stats.ctimeNs > stats.mtimeNs, mayBePlaced: (around?.mtimeNs ?? 0n) >= stats.mtimeNs });
 }
 
 /** To rename changes the time of the last change (ctime), and not that of the last writing (mtime): what was written last sets both. */

@@ -35,6 +35,8 @@ const lookEveryMs = 1_000;
 /** Looking takes at most a fiftieth of one core. */
 const restFactor = 50;
 const settleMs = 1_500;
+/** Of a small file: it is written and renamed within one tick of the file system's clock, and can't be told from one that was written in place. */
+const shortSettleMs = 500;
 const longestSettleMs = 30_000;
 /** Of the time that writing has taken so far. */
 const settleShare = 0.25;
@@ -96,6 +98,7 @@ export function watchCheckpoints({ workdir, folder, since, now = () => performan
 
 function settleFor(group: SeenGroup, files: readonly SeenFile[]): number {
   if (group.isPlaced || (group.name === '' && files.length === 1 && files[0]?.isPlaced === true)) return 0;
+  if (group.name === '' && files.length === 1 && files[0]?.mayBePlaced === true) return shortSettleMs;
   const wroteMs = files.length === 0 ? 0 : newest(files) - Math.min(...files.map(({ beganAt }) => beganAt));
   return Math.min(longestSettleMs, Math.max(settleMs, wroteMs * settleShare));
 }

@@ -35,12 +35,23 @@ describe('the watch', () => {
     write('last.pt', '1');
     expect(lookAfter(1_000)).toEqual([]);
     appendFileSync(join(folder, 'last.pt'), '23');
+    const before = new Date(Date.now() - 1_000);
+    utimesSync(folder, before, before); // it got its name, and then it was written
     expect(lookAfter(1_000)).toEqual([]);
     expect(lookAfter(1_000)).toEqual([]);
     const [record] = lookAfter(1_000);
     expect(record).toMatchObject({ type: 'checkpoint', path: 'ckpt/last.pt', bytes: 3 });
     expect(record?.type === 'checkpoint' && record.endedAt >= record.beganAt).toBe(true);
     expect(lookAfter(60_000)).toEqual([]);
+  });
+
+  test('a small file that is written and renamed every two seconds is told of each time: to the file system both may be one moment', () => {
+    mkdirSync(folder);
+    for (const round of [1, 2, 3]) {
+      write('last.json.tmp', `${round}`);
+      renameSync(join(folder, 'last.json.tmp'), join(folder, 'last.json'));
+      expect(told([...lookAfter(1_000), ...lookAfter(1_000)])).toEqual([['ckpt/last.json', 1]]);
+    }
   });
 
   test('folders are told apart; files beside each other belong together; removed ones are no news', () => {
