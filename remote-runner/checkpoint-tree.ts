@@ -71,7 +71,15 @@ function addFile(groups: Map<string, SeenFile[]>, name: string, folder: string, 
   const born = Number(stats.birthtimeNs / 1_000_000n);
   const signature = `${path} ${stats.size} ${stats.mtimeNs} ${stats.ino}`;
   const beganAt = born > 0 && born < endedAt ? born : endedAt;
-  files.push({ path, bytes: Number(stats.size), beganAt, endedAt, signature, isPlaced: stats.ctimeNs > stats.mtimeNs, mayBePlaced: (around?.mtimeNs ?? 0n) >= stats.mtimeNs });
+  files.push({
+    path,
+    bytes: Number(stats.size),
+    beganAt,
+    endedAt,
+    signature,
+    isPlaced: stats.ctimeNs > stats.mtimeNs,
+    mayBePlaced: (around?.mtimeNs ?? 0n) >= stats.mtimeNs,
+  });
 }
 
 /** To rename changes the time of the last change (ctime), and not that of the last writing (mtime): what was written last sets both. */

@@ -119,33 +119,55 @@ function pointAt(x: number | null, y: number | null): Point[] {
 
 /** `loss` and `val_loss`, `eval_loss`, `test/loss` are drawn together; losses come first. */
 function metricPlots(records: readonly JobRecord[], startedAt: number): Plot[] {
-  const metrics = records.filter((record) => record.type === 'metric');
-  const steps = metrics.filter(({ step }) => step !== null).length;
-  const epochs = metrics.filter(({ epoch }) => epoch !== null).length;
-  const x = steps >= 2 && steps >= epochs / 2 ? 'step' : epochs >= 2 ? 'epoch' : 'time';
-  const plots = new Map<string, Curve[]>();
-  for (const [name, points] of pointsByName(metrics, (record) => (x === 'time' ? (record.t - startedAt) / 1000 : record[x]))) {
+  const plots = new Map<string, [string, Measured[]][]>();
+  for (const [name, values] of valuesByName(records, startedAt)) {
     const title = name.replace(/^(train|val|valid|validation|eval|test|dev)[_/.]/i, '');
-    plots.set(title, [...(plots.get(title) ?? []), { name, points: thin(points) }]);
+    plots.set(title, [...(plots.get(title) ?? []), [name, values]]);
   }
   const inOrder = [...plots].sort(([a], [b]) => Number(!/loss/i.test(a)) - Number(!/loss/i.test(b)));
-  return drawable(inOrder.map(([title, curves]) => ({ title, unit: 'plain' as const, x, curves, limit: null })));
+  return drawable(
+    inOrder.map(([title, named]) => {
+      const x = axisOf(named.flatMap(([, values]) => values));
+      const curves = named.map(([name, values]) => ({ name, points: thin(values.flatMap((each) => pointAt(each[x], each.value))) }));
+      return { title, unit: 'plain' as const, x, curves, limit: null };
+    }),
+  );
 }
 
-type MetricRecord = Extract<JobRecord, { readonly type: 'metric' }>;
+/** One value, and where it stands: a record that names no step or epoch stands at the last one that was named before it. */
+interface Measured {
+  readonly value: number;
+  readonly time: number;
+  readonly step: number | null;
+  readonly epoch: number | null;
+  /** What its own record names. */
+  readonly names: { readonly step: boolean; readonly epoch: boolean };
+}
 
-function pointsByName(metrics: readonly MetricRecord[], x: (record: MetricRecord) => number | null): Map<string, Point[]> {
-  const points = new Map<string, Point[]>();
-  for (const record of metrics) {
+/** What most of a plot's own records name. */
+function axisOf(values: readonly Measured[]): 'step' | 'epoch' | 'time' {
+  const steps = values.filter(({ names }) => names.step).length;
+  const epochs = values.filter(({ names }) => names.epoch).length;
+  return steps >= 2 && steps >= epochs / 2 ? 'step' : epochs >= 2 ? 'epoch' : 'time';
+}
+
+function valuesByName(records: readonly JobRecord[], startedAt: number): Map<string, Measured[]> {
+  const byName = new Map<string, Measured[]>();
+  let step: number | null = null;
+  let epoch: number | null = null;
+  for (const record of records) {
+    if (record.type !== 'metric') continue;
+    step = record.step ?? step;
+    epoch = record.epoch ?? epoch;
+    const place = { time: (record.t - startedAt) / 1000, step, epoch, names: { step: record.step !== null, epoch: record.epoch !== null } };
     for (const [name, value] of Object.entries(record.values)) {
-      const [point] = pointAt(x(record), value);
-      const known = points.get(name);
-      if (point === undefined || !isMeasure(name)) continue;
-      if (known !== undefined) known.push(point);
-      else if (points.size < mostMetrics) points.set(name, [point]);
+      const known = byName.get(name);
+      if (!Number.isFinite(value) || !isMeasure(name)) continue;
+      if (known !== undefined) known.push({ ...place, value });
+      else if (byName.size < mostMetrics) byName.set(name, [{ ...place, value }]);
     }
   }
-  return points;
+  return byName;
 }
 
 /** A single point is no curve. */

@@ -283,4 +283,24 @@ describe('curves', () => {
   test('none of a job without records', () => {
     expect(curvesOf([] as JobRecord[])).toMatchObject({ seconds: 0, machine: [], metrics: [], marks: [] });
   });
+
+  test('each plot has the axis that its own records name; a record that names none stands at the last one named', () => {
+    const entries = [1, 2, 3].flatMap((epoch): Entry[] => [
+      [epoch * 10, metricRecord({ loss: 1, rate: 5 }, epoch * 40)],
+      [epoch * 10 + 1, metricRecord({ val_loss: 2, acc: 0.5 }, null, epoch)],
+    ]);
+    const { metrics } = curvesOf(recordsAt([0, stateRecord('running')], ...entries));
+    expect(metrics.map(({ title, x, curves }) => [title, x, curves.map(({ name, points }) => [name, points.map(([at]) => at)])])).toEqual([
+      [
+        'loss',
+        'step',
+        [
+          ['loss', [40, 80, 120]],
+          ['val_loss', [40, 80, 120]],
+        ],
+      ],
+      ['rate', 'step', [['rate', [40, 80, 120]]]],
+      ['acc', 'epoch', [['acc', [1, 2, 3]]]],
+    ]);
+  });
 });
