@@ -9,7 +9,7 @@ import { machineEntry } from '../cli/entries.ts';
 import { createFakeContext } from './fake-context.ts';
 
 const summary = { id: 'job-20261121-k3v9xq', attempt: 1, state: 'running', createdAt: 1, startedAt: 1, logBytes: 0, records: 0 } as unknown as JobSummary;
-const record = (n: number) => ({ kind: 'event', value: { type: 'record', record: { n, t: n, type: 'note', level: 'info', text: `note ${n}` } } });
+const record = (n: number) => ({ kind: 'event', value: { type: 'records', records: [{ n, t: n, type: 'note', level: 'info', text: `note ${n}` }] } });
 
 /** Has two records, and waits between them. */
 function runnerOf(between: () => Promise<void>): RunnerClient {
