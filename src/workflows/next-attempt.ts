@@ -25,8 +25,10 @@ export function whyAgain(outcome: AttemptOutcome, machine: MachineEntry, { retry
   const how = outcome.failure?.code ?? outcome.job?.end?.reason;
   const why = retry.on.find((reason) => reason === how);
   if (why === undefined) return null;
-  const { endReason } = context.ledger.get(machine.id) ?? machine;
-  return saysAsked(endReason) && !saysOff(endReason) ? null : why;
+  const { endReason, stallSeconds, offer } = context.ledger.get(machine.id) ?? machine;
+  // A job that has stalled would stall again. Who was not there to hear of it sees only that the machine was switched off.
+  if (saysOff(endReason)) return stallSeconds === null || offer.gpu === null ? why : null;
+  return saysAsked(endReason) ? null : why;
 }
 
 /** The pause before attempt `n`, from 2 on, milliseconds. */

@@ -25,6 +25,8 @@ export interface AttemptPlan {
   readonly machine: MachineEntry;
   /** The attempt before; null: this is the first. */
   readonly before: JobEntry | null;
+  /** Ids of machines that were lost before the job got there. */
+  readonly inVain: readonly string[];
   /** Another attempt follows when this one is lost: its machine is not ended for that. */
   readonly mayGoOn: (job: JobEntry) => boolean;
   readonly watched: Watched;
@@ -47,7 +49,7 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
     if (input.detach) {
       await reached[Symbol.asyncDispose]();
       const none = { machineDown: false, outputs: [], lastMetrics: {}, leftovers: [] };
-      return { failure: null, job, result: { ...none, job, machine, sync: totals, cost: costOfAttempts(job, machine, context) } };
+      return { failure: null, job, result: { ...none, job, machine, sync: totals, cost: costOfAttempts(job, machine, context, plan.inVain) } };
     }
     const ended = await followToEnd(job, reached, plan, context);
     return { failure: null, job: ended, result: await finish(ended, { ...plan, totals, takeDown }, context) };
@@ -116,7 +118,7 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   const goes = preempted || (takeDown && stays === null && !goesOn);
   const ended = goes ? await saveAndEnd(machine, preempted ? preemptedReason : `${job.id} ended`, context) : null;
   const after = ended?.machine ?? machine;
-  const cost = costOfAttempts(job, after, context);
+  const cost = costOfAttempts(job, after, context, ending.inVain);
   return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };
 }
 

@@ -30,9 +30,10 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
   const watched = watchEvents(onEvent);
   let { machine } = await up(input.up, context);
   let before: JobEntry | null = null;
+  const inVain: string[] = [];
   for (let n = 1; ; n += 1) {
     const mayGoOn = ({ end }: JobEntry) => n < retry.attempts && !input.detach && retry.on.some((reason) => reason === end?.reason);
-    const outcome: AttemptOutcome = await runAttempt({ input, machine, before, mayGoOn, watched }, context);
+    const outcome: AttemptOutcome = await runAttempt({ input, machine, before, inVain, mayGoOn, watched }, context);
     const why = whyAgain(outcome, machine, input, context);
     if (why === null || n >= retry.attempts) {
       if (why !== null && retry.attempts > 1) context.reporter.report({ type: 'note', level: 'warn', text: `All ${retry.attempts} attempts are used up` });
@@ -43,6 +44,7 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
       if (outcome.failure !== null) throw outcome.failure;
       return outcome.result;
     }
+    if (outcome.job === before) inVain.push(machine.id);
     before = outcome.job;
     machine = await next(n + 1, why, machine, before, input, context);
   }

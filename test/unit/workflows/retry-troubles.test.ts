@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Report } from '../../../src/core/reporter.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
+import { reportCost } from '../../../src/workflows/report-cost.ts';
 import { train } from '../../../src/workflows/train.ts';
 import { kill, processesHolding, until } from '../../support/runner.ts';
 import { type Trouble, takenMachines, works } from './taken-machines.ts';
@@ -58,15 +59,20 @@ test('Ctrl-C after a job was lost on a machine that lives: nobody would use it a
   expect(context.ledger.list({ live: true })).toEqual([]);
 });
 
-test.each(['Syncing to', 'Starting job'])('a machine that vanishes at "%s" is lost like any other: the job goes on elsewhere', async (at) => {
-  const { context, inputOf, provider, vanish } = await prepare();
-  let done = false;
-  const report = (what: Report) => {
-    if (done || !('text' in what) || !what.text.startsWith(at)) return;
-    done = true;
-    void vanish(provider.machines.at(-1)?.ref.id ?? '');
-  };
-  const { job } = await train(inputOf('echo done'), { ...context, reporter: { report } }, async () => {});
-  expect(job.end).toMatchObject({ code: 0 });
-  expect(provider.machines).toHaveLength(2);
-});
+test.each(["'cats' is ready", 'Syncing to', 'Starting job'])(
+  'a machine that vanishes at "%s" is lost like any other: the job goes on elsewhere',
+  async (at) => {
+    const { context, inputOf, provider, vanish } = await prepare();
+    let done = false;
+    const report = (what: Report) => {
+      if (done || !('text' in what) || !what.text.startsWith(at)) return;
+      done = true;
+      void vanish(provider.machines.at(-1)?.ref.id ?? '');
+    };
+    const { job, cost } = await train(inputOf('echo done'), { ...context, reporter: { report } }, async () => {});
+    expect(job.end).toMatchObject({ code: 0 });
+    expect(provider.machines).toHaveLength(2);
+    const bill = reportCost({ by: 'job', since: null }, context).items.reduce((sum, { usd }) => sum + usd, 0);
+    expect(cost.usd).toBeCloseTo(bill, 6); // that of the first one included
+  },
+);
