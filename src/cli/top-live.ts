@@ -22,15 +22,29 @@ const drawEveryMs = 200;
 /** Answers to questions, and what came of them. */
 const messageMs = 6_000;
 
-/** Until somebody leaves. @throws GpuRunError of a machine that can't be reached at first, or is gone; `interrupted` after a signal */
+/**
+ * Until somebody leaves; a cancel that was asked for before that is brought to its end.
+ * @throws GpuRunError of a machine that can't be reached at first, or is gone; `interrupted` after a signal; why the last cancel failed
+ */
 export async function runLive(machine: MachineEntry, context: RunContext, parts: LiveParts): Promise<void> {
+  const cancelling = new Map<string, Promise<void>>();
+  await watch(machine, context, parts, cancelling);
+  for (const [jobId, done] of cancelling) {
+    context.reporter.report({ type: 'note', level: 'info', text: `Cancelling ${jobId} ...` });
+    await done;
+    context.reporter.report({ type: 'note', level: 'info', text: `${jobId} was cancelled.` });
+  }
+}
+
+/** @param cancelling the jobs that are being cancelled; a failure is told here as long as there is a picture */
+async function watch(machine: MachineEntry, context: RunContext, parts: LiveParts, cancelling: Map<string, Promise<void>>): Promise<void> {
   const left = new AbortController();
   const signal = AbortSignal.any([context.signal, left.signal]);
   const live = createLive(left);
-  const own: RunContext = { ...context, signal, reporter: { report: (report) => live.say(reportText(report)) } };
+  const reporter: RunContext['reporter'] = { report: (report) => (left.signal.aborted ? context.reporter.report(report) : live.say(reportText(report))) };
   const model = createTopModel();
   using terminal = openTerminal({ ...parts, onKey: (key) => live.key(key), onChange: () => live.draw() });
-  const top = openTop({ machine, everyMs: lookEveryMs, looks: null }, own, (event) => {
+  const top = openTop({ machine, everyMs: lookEveryMs, looks: null }, { ...context, signal, reporter }, (event) => {
     model.apply(event);
     live.touch();
   });
@@ -40,7 +54,13 @@ export async function runLive(machine: MachineEntry, context: RunContext, parts:
     view: model.view,
     look: parts.look,
     clock: context.clock,
-    cancel: (jobId) => cancel({ jobId, graceMs: null }, own).then(() => {}),
+    cancel: (jobId) => {
+      const done = cancel({ jobId, graceMs: null }, { ...context, reporter }).then(() => {}); // leaving does not stop it
+      cancelling.set(jobId, done);
+      const forget = () => !left.signal.aborted && cancelling.get(jobId) === done && cancelling.delete(jobId);
+      done.then(forget, forget);
+      return done;
+    },
   });
   const timer = setInterval(live.tick, drawEveryMs);
   try {
