@@ -29,9 +29,14 @@ export function writeWithBallast<T>(machine: MachineFolder, write: () => T): T {
     return write();
   } catch (error) {
     if (!isDiskFull(error)) throw error;
-    rmSync(ballastFile(machine), { force: true });
+    freeBallast(machine);
     return write();
   }
+}
+
+/** So that it can be done. */
+export function freeBallast(machine: MachineFolder): void {
+  rmSync(ballastFile(machine), { force: true });
 }
 
 /** Does it as soon as there is room: for what must be written whatever it takes. */

@@ -1,11 +1,12 @@
 /** What the runner does with the log of a job that it watches: notes when what was written, and keeps it on the disk. The job's own processes write it. */
 import { closeSync, existsSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { freeBallast, setBallast } from './ballast.ts';
 import { syncFolder } from './durable.ts';
 import { fileSize, type JobOrder } from './job-files.ts';
 import { defaultLimitBytes, openLogLimit } from './log-limit.ts';
 import { openLogTimes } from './log-times.ts';
-import { type JobFolder, type LogFiles, logFiles } from './machine-folder.ts';
+import { type JobFolder, type LogFiles, logFiles, type MachineFolder } from './machine-folder.ts';
 
 export interface JobLog {
   /** One look: when the bytes came that are there now, and whether they are too many. */
@@ -26,10 +27,12 @@ export function logsOf(job: JobFolder, { splitLog }: Pick<JobOrder, 'splitLog'>)
   return { log: job.log, err: splitLog === true ? job.err : job.log };
 }
 
-export function openJobLog(job: JobFolder, order: Pick<JobOrder, 'splitLog' | 'logLimit'>): JobLog {
+export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<JobOrder, 'splitLog' | 'logLimit'>): JobLog {
   const streams = order.splitLog === true ? [logFiles(job, 'out'), logFiles(job, 'err')] : [logFiles(job, 'out')];
   const watched = streams.map((files) => ({ times: openLogTimes(files), sync: createSync(files) }));
-  const limit = openLogLimit(streams, order.logLimit ?? defaultLimitBytes);
+  const limit = openLogLimit(streams, order.logLimit ?? defaultLimitBytes, {
+    reserve: { free: () => freeBallast(machine), set: () => setBallast(machine) },
+  });
   const look = () => {
     for (const { times } of watched) times.look();
     limit.look();

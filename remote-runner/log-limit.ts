@@ -5,6 +5,7 @@
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { LogGap } from '../src/protocol/log.ts';
+import { isDiskFull } from './ballast.ts';
 import { fileSize } from './job-files.ts';
 import { readGap, writeGap } from './log-gap.ts';
 import type { LogFiles } from './machine-folder.ts';
@@ -31,29 +32,63 @@ const lowShare = 0.05;
 const enoughShare = 0.07;
 
 export interface LogLimitParts {
+  /** Milliseconds; only goes forwards, also where somebody sets the clock. */
   readonly now?: () => number;
   readonly find?: (folder: string) => Promise<PunchHole | null>;
   /** Bytes of the disk that the log is on. */
   readonly disk?: (folder: string) => { readonly free: number; readonly total: number };
+  /** For when there is no room left for what it takes to make some. */
+  readonly reserve?: Reserve;
+}
+
+/** A little space that is set aside. */
+export interface Reserve {
+  free(): void;
+  set(): void;
 }
 
 /** `limitBytes`: for all streams together. */
 export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, parts: LogLimitParts = {}): LogLimit {
-  const { now = Date.now, find = findPunchHole, disk = diskOf } = parts;
+  const { now = () => performance.now(), find = findPunchHole, disk = diskOf, reserve = null } = parts;
   const folder = dirname(streams[0]?.bytes ?? '.');
   let punch: PunchHole | null | undefined;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let working: Promise<void> | null = null;
   let isLow = false;
+  let isStuck = false;
   let hasPunched = streams.some((files) => readGap(files) !== null);
+  /** Up to where each has been punched out by us. What was begun and not done, by a runner before us too, is done with the next part. */
+  const punched = new Map<LogFiles, number>();
+  let tookReserve = false;
 
+  /** On a full disk there is no room to try a way out, nor to note what goes. */
+  const withRoom = async <T>(write: () => T | Promise<T>): Promise<T> => {
+    try {
+      return await write();
+    } catch (error) {
+      if (reserve === null || !isDiskFull(error)) throw error;
+      tookReserve = true;
+      reserve.free();
+      return await write();
+    }
+  };
   const shorten = async (files: LogFiles, gap: LogGap) => {
-    punch ??= await find(folder);
+    if (punch === undefined) punch = await withRoom(() => find(folder));
+    isStuck = punch === null;
     if (punch === null) return;
-    const gone = readGap(files)?.to ?? gap.from;
-    writeGap(files, gap); // first: zeros are never taken for what was printed
+    await withRoom(() => writeGap(files, gap)); // first: zeros are never taken for what was printed
     hasPunched = true;
-    await punch(files.bytes, gone, gap.to);
+    await punch(files.bytes, punched.get(files) ?? gap.from, gap.to);
+    punched.set(files, gap.to);
+    if (tookReserve) reserve?.set();
+    tookReserve = false;
+  };
+  const shortenAll = async (tasks: readonly { readonly files: LogFiles; readonly gap: LogGap }[]) => {
+    for (const { files, gap } of tasks) await shorten(files, gap);
+  };
+  /** While there is room to try it. */
+  const findEarly = async () => {
+    punch = await find(folder);
   };
 
   return {
@@ -64,13 +99,11 @@ export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, p
       isLow = free < total * (isLow ? enoughShare : lowShare);
       const tasks = streams.flatMap((files) => {
         const gap = tooMuch(fileSize(files.bytes), readGap(files), Math.floor(limitBytes / streams.length), free);
-        return gap === null || punch === null ? [] : [{ files, gap }];
+        return gap === null ? [] : [{ files, gap }];
       });
-      if (tasks.length === 0) return;
-      const work = async () => {
-        for (const { files, gap } of tasks) await shorten(files, gap);
-      };
-      working = work()
+      const isEarly = tasks.length === 0 && punch === undefined && streams.some(({ bytes }) => fileSize(bytes) > firstPartBytes);
+      if (tasks.length === 0 && !isEarly) return;
+      working = (isEarly ? findEarly() : shortenAll(tasks))
         .catch(() => {}) // it is tried again at the next look, further on
         .finally(() => {
           working = null;
@@ -83,7 +116,7 @@ export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, p
         ...(hasPunched
           ? [`The log has outgrown the machine's disk, or its limit of ${limit}: its oldest bytes go, behind the first. Whoever follows misses none.`]
           : []),
-        ...(punch === null
+        ...(isStuck
           ? [
               `The log has outgrown the machine's disk, or its limit of ${limit}, and can't be shortened there: its file system, or a missing fallocate, does not allow it.`,
             ]

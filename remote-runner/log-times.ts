@@ -26,7 +26,7 @@ export function openLogTimes(files: LogFiles, now: () => number = Date.now): Log
   const write = (mark: TimeMark) => {
     try {
       fd ??= openSync(files.times, 'a', 0o600);
-      writeSync(fd, formatMark(mark));
+      writeWhole(fd, formatMark(mark));
     } catch (error) {
       if (!isDiskFull(error)) throw error; // the next mark stands for its bytes, too
     }
@@ -41,6 +41,12 @@ export function openLogTimes(files: LogFiles, now: () => number = Date.now): Log
       if (fd !== null) closeSync(fd);
     },
   };
+}
+
+/** All or nothing: of the last bytes of a disk the system writes what fits. */
+function writeWhole(fd: number, line: string): void {
+  const written = writeSync(fd, line);
+  if (written < line.length) ftruncateSync(fd, fstatSync(fd).size - written);
 }
 
 /** Cuts off what a crash left of a line, so that nothing is glued to it. */

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { closeSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { isDiskFull } from './ballast.ts';
 
 /** @throws when the system refuses */
 export type PunchHole = (file: string, from: number, to: number) => Promise<void>;
@@ -30,7 +31,10 @@ const byPython: PunchHole = async (file, from, to) => {
 
 const blockBytes = 4096;
 
-/** A way that works on this folder's file system; null: there is none. It is tried on a file of its own: a log is too good for that. */
+/**
+ * A way that works on this folder's file system; null: there is none. It is tried on a file of its own: a log is too good for that.
+ * @throws when the disk is too full to try
+ */
 export async function findPunchHole(folder: string, ways: readonly PunchHole[] = [byFallocate, byPython]): Promise<PunchHole | null> {
   const file = join(folder, `.punch.${process.pid}`);
   for (const way of ways) {
@@ -38,7 +42,8 @@ export async function findPunchHole(folder: string, ways: readonly PunchHole[] =
       writeFileSync(file, Buffer.alloc(2 * blockBytes, 1), { mode: 0o600 });
       await way(file, 0, blockBytes);
       if (readsAs(file, 0, 0) && readsAs(file, blockBytes, 1)) return way;
-    } catch {
+    } catch (error) {
+      if (isDiskFull(error)) throw error;
       // the next one
     } finally {
       rmSync(file, { force: true });

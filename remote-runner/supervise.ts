@@ -68,7 +68,7 @@ export async function superviseJob(machine: MachineFolder, job: JobFolder, aroun
   const wake = wakeOn([job.path], calmly);
   const metrics = openMetrics(job, order.metrics, journal.facts);
   const files = openMetricFiles(machine, job, order);
-  const log = openJobLog(job, order);
+  const log = openJobLog(machine, job, order);
   const checkpoints = watchCheckpoints({ workdir: machine.workdir, folder: checkpointsOf(machine, order), since: wasStarted(job.path) ? journal.facts : null });
   const known = { machine, job, order, journal, metrics, files, log, checkpoints, wake, around };
   const course: Course = { ...known, shims: [], unwritten: [], told: new Set(), ending: null };
@@ -144,7 +144,7 @@ function envOf({ machine, job, order }: Course): Promise<Env> {
 /** Until it ends: reads metrics, keeps what was written on the disk, and looks out for a cancel. */
 async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
   const { job, journal, wake } = course;
-  let syncedAt = Date.now();
+  let syncedAt = performance.now();
   for (;;) {
     const end = phase.look();
     course.log.look();
@@ -156,10 +156,10 @@ async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
     if (course.ending === null && endRequest(job) !== null) beginEnding(course);
     const more = readMetrics(course, false);
     course.files.update(false);
-    if (Date.now() - syncedAt >= syncEveryMs) {
+    if (performance.now() - syncedAt >= syncEveryMs) {
       journal.sync();
       course.log.sync();
-      syncedAt = Date.now();
+      syncedAt = performance.now();
     }
     await wake.wait(more ? 0 : lookAgainMs);
   }

@@ -100,12 +100,12 @@ export function parseMarks(text: string, after: TimeMark | null): { readonly mar
   return { marks, rest };
 }
 
-/** Where the first bytes lie that came at `ms` or later; null: none is known that did. */
-export function firstSince(marks: Iterable<TimeMark>, ms: number): number | null {
+/** Where the first bytes lie that came at `ms` or later, or may have: of what lies behind the last mark nobody knows when it came. */
+export function firstSince(marks: Iterable<TimeMark>, ms: number): number {
   let before = 0;
   for (const [offset, at] of marks) {
     if (at >= ms) return before;
     before = offset;
   }
-  return null;
+  return before;
 }

@@ -56,6 +56,6 @@ function startIn(id: string, stream: LogStream, { after, tailLines, sinceMs = nu
   using source = openCopy(folder, id, stream);
   if (after < 0) return Math.max(0, source.size + after);
   if (after > 0) return stream === 'out' || streams === 'err' ? after : 0;
-  const since = sinceMs === null ? 0 : lineStart(source, Math.min(source.size, firstSince(copiedMarks(folder, id, stream), sinceMs) ?? source.size));
+  const since = sinceMs === null ? 0 : lineStart(source, Math.min(source.size, firstSince(copiedMarks(folder, id, stream), sinceMs)));
   return Math.max(since, tailLines === null ? 0 : tailStart(source, tailLines));
 }

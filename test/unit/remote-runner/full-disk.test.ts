@@ -1,9 +1,10 @@
 /** A job that fills the disk: it can be followed and cancelled, its end is written down, and the next job runs. Needs root, for a small file system. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statfsSync, statSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { allMarks, openLogTimes } from '../../../remote-runner/log-times.ts';
 import { buildRunner, createMachine, followToEnd, processesHolding, runJob, specOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
 
 const canMount = tryMount();
@@ -59,6 +60,31 @@ describe.skipIf(!canMount)('a disk that a job fills', () => {
     expect(await client.call('cancel', { id: spec.id, graceMs: 200 })).toMatchObject({ state: 'ended', end: { reason: 'cancelled' } });
     expect((await followToEnd(client, spec.id)).records.at(-1)).toMatchObject({ state: 'ended' });
     expect(processesHolding(`GPU_RUN_JOB=${spec.id}`)).toEqual([]);
+  });
+
+  test('leaves no half of a line in the times of the log, that the next would be glued to', () => {
+    const bytes = join(machine.root, 'log');
+    const times = `${bytes}.times`;
+    writeFileSync(bytes, '1234');
+    writeFileSync(times, '4 1000\n'.padStart(4090, '\n')); // of the next line a block holds six bytes
+    const filler = join(machine.root, 'filler');
+    spawnSync('sh', ['-c', 'cat /dev/zero > "$0"', filler]);
+    let now = 1_000;
+    const log = openLogTimes({ stream: 'out', bytes, times, gap: `${bytes}.gap` }, () => now);
+    const print = (text: string) => {
+      appendFileSync(bytes, text);
+      now += 1_000;
+      log.look();
+    };
+    print('5678');
+    expect(statSync(times).size).toBe(4090);
+    rmSync(filler);
+    print('90');
+    log.close();
+    expect([...allMarks(times)]).toEqual([
+      [4, 1_000],
+      [10, 3_000],
+    ]);
   });
 
   test('takes no more jobs, and says so; it does when there is room again', async () => {

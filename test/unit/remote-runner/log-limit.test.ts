@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readGap } from '../../../remote-runner/log-gap.ts';
-import { openLogLimit, tooMuch } from '../../../remote-runner/log-limit.ts';
+import { type LogLimit, openLogLimit, tooMuch } from '../../../remote-runner/log-limit.ts';
 import type { LogFiles } from '../../../remote-runner/machine-folder.ts';
 import { findPunchHole } from '../../../remote-runner/punch-hole.ts';
 import type { LogGap } from '../../../src/protocol/log.ts';
@@ -77,6 +77,55 @@ test('the first part and the newest stay, the space of the rest is free, and all
   expect(log.warnings()).toEqual([expect.stringContaining('its oldest bytes go')]);
   // Whoever watches next knows it, too.
   expect(openLogLimit([files], limit).warnings()).toEqual([expect.stringContaining('its oldest bytes go')]);
+});
+
+/** Prints six times two megabytes, with a look after each. */
+async function printed(limit: LogLimit, clock: { now: number }): Promise<void> {
+  for (let round = 0; round < 6; round++) {
+    appendFileSync(files.bytes, Buffer.alloc(2 ** 21, 'x'));
+    clock.now += 1_000;
+    limit.look();
+    await limit.settled();
+  }
+}
+
+/** On the disk no more than what is not said to be gone. */
+function expectFreed(): void {
+  const { size, blocks } = statSync(files.bytes);
+  const { from, to } = readGap(files) ?? { from: 0, to: 0 };
+  expect(to - from).toBeGreaterThan(6e6);
+  expect(blocks * 512).toBeLessThanOrEqual(size - (to - from) + 16_384);
+}
+
+const roomy = () => ({ free: 1e12, total: 1e12 });
+const diskFull = () => Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+
+test('what could not be punched out once is so with the next part', async () => {
+  const clock = { now: 0 };
+  const real = await findPunchHole(folder);
+  let failures = 1;
+  const find = async () => async (file: string, from: number, to: number) => {
+    if (failures-- > 0) throw new Error('fallocate was killed');
+    await real?.(file, from, to);
+  };
+  await printed(openLogLimit([files], 2 ** 22, { now: () => clock.now, disk: roomy, find }), clock);
+  expectFreed();
+});
+
+test('a disk too full to look for a way: the reserve makes room, and is set again', async () => {
+  const clock = { now: 0 };
+  const steps: string[] = [];
+  const reserve = { free: () => void steps.push('free'), set: () => void steps.push('set') };
+  const find = async (place: string) => {
+    if (steps.length === 0) throw diskFull();
+    return await findPunchHole(place);
+  };
+  const limit = openLogLimit([files], 2 ** 22, { now: () => clock.now, disk: roomy, find, reserve });
+  await printed(limit, clock);
+  expectFreed();
+  expect(steps).toEqual(['free', 'set']);
+  expect(limit.warnings()).toEqual([expect.stringContaining('its oldest bytes go')]);
+  await expect(findPunchHole(folder, [() => Promise.reject(diskFull())])).rejects.toThrow('no space');
 });
 
 test('without a way to make holes nothing is lost, and that is said', async () => {
