@@ -3,7 +3,7 @@ import type { Calls } from './calls.ts';
 import { FrameError } from './frame.ts';
 import type { EndReason, JobEnd, JobRecord, JobState, MetricSource } from './job.ts';
 import type { LogStream, TimeMark } from './log.ts';
-import { type Fields, isCount, isFields, isNullOr, isNumber, isText } from './shape.ts';
+import { type Fields, isCount, isFields, isNullOr, isNumber, isText, isTime } from './shape.ts';
 import { isTelemetrySpan } from './telemetry-parse.ts';
 
 const states: ReadonlySet<unknown> = new Set<JobState>(['queued', 'setup', 'running', 'cancelling', 'ended']);
@@ -37,7 +37,7 @@ export function parseFollowEvent(event: unknown): FollowEvent | null {
       check(isStream(event['stream']) && Array.isArray(event['marks']) && event['marks'].every(isMark), 'times');
       return { type: 'times', stream: event['stream'], marks: event['marks'] };
     case 'gap':
-      check(isStream(event['stream']) && isCount(event['from']) && isCount(event['to']) && event['from'] < event['to'], 'a gap');
+      check(isStream(event['stream']) && isCount(event['from']) && isOffset(event['to']) && event['from'] < event['to'], 'a gap');
       return { type: 'gap', stream: event['stream'], from: event['from'], to: event['to'] };
     case 'differs':
       check(isStream(event['stream']) && isCount(event['from']), 'a log that differs');
@@ -51,13 +51,18 @@ function isStream(value: unknown): value is LogStream {
   return value === 'out' || value === 'err';
 }
 
+/** In a log. Files of marks and gaps hold so many digits. */
+function isOffset(value: unknown): value is number {
+  return isCount(value) && value < 1e15;
+}
+
 function isMark(value: unknown): value is TimeMark {
-  return Array.isArray(value) && value.length === 2 && value.every(isCount);
+  return Array.isArray(value) && value.length === 2 && isOffset(value[0]) && isTime(value[1]);
 }
 
 /** @throws FrameError when it is none */
 export function parseJobRecord(value: unknown): JobRecord {
-  check(isFields(value) && isCount(value['n']) && value['n'] > 0 && isNumber(value['t']), 'a record');
+  check(isFields(value) && isCount(value['n']) && value['n'] > 0 && isTime(value['t']), 'a record');
   check(isKnown(value), `a record of type ${JSON.stringify(value['type'])?.slice(0, 50)}`);
   return value as JobRecord;
 }
@@ -78,7 +83,7 @@ function isKnown(record: Fields): boolean {
     case 'telemetry':
       return isTelemetrySpan(record['span']);
     case 'checkpoint':
-      return isText(record['path']) && isCount(record['bytes']) && isNumber(record['beganAt']) && isNumber(record['endedAt']);
+      return isText(record['path']) && isCount(record['bytes']) && isTime(record['beganAt']) && isTime(record['endedAt']);
     default:
       return false;
   }

@@ -19,6 +19,11 @@ export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
+/** Milliseconds since the epoch, within what a calendar has (ECMAScript's time value). */
+export function isTime(value: unknown): value is number {
+  return isNumber(value) && Math.abs(value) <= 8.64e15;
+}
+
 export function isNullOr(is: (value: unknown) => boolean, value: unknown): boolean {
   return value === null || is(value);
 }

@@ -1,5 +1,5 @@
 /** Checks what a machine tells of itself before anybody acts on it or keeps it. Imports its own folder only. */
-import { type Fields, isCount, isFields, isNullOr, isNumber, isText } from './shape.ts';
+import { type Fields, isCount, isFields, isNullOr, isNumber, isText, isTime } from './shape.ts';
 import { type TelemetrySample, type TelemetrySpan, type ThrottleReason, utilizationBins } from './telemetry.ts';
 
 const sources: ReadonlySet<unknown> = new Set<TelemetrySample['source']>(['nvml', 'nvidia-smi', 'none']);
@@ -66,14 +66,14 @@ export function isTelemetrySpan(value: unknown): value is TelemetrySpan {
   if (!isFields(value) || !isFields(value['host'])) return false;
   const { from, to, samples, source, gpus, host } = value;
   const isHost = isCount(host['cpus']) && haveNumbers(host, hostSpanNumbers);
-  return isNumber(from) && isNumber(to) && isCount(samples) && sources.has(source) && isHost && isListOf(isGpuSpan, gpus);
+  return isTime(from) && isTime(to) && isCount(samples) && sources.has(source) && isHost && isListOf(isGpuSpan, gpus);
 }
 
 export function isTelemetrySample(value: unknown): value is TelemetrySample {
   if (!isFields(value) || !isFields(value['host'])) return false;
   const { t, source, problem, gpus, processes, host } = value;
   const isHost = isCount(host['cpus']) && haveNumbers(host, hostSampleNumbers);
-  return isNumber(t) && sources.has(source) && isNullOr(isText, problem) && isHost && isListOf(isGpuSample, gpus) && isListOf(isGpuProcess, processes);
+  return isTime(t) && sources.has(source) && isNullOr(isText, problem) && isHost && isListOf(isGpuSample, gpus) && isListOf(isGpuProcess, processes);
 }
 
 function isGpuSpan(value: unknown): boolean {

@@ -61,9 +61,11 @@ export function createFold(now: () => number): LineFilter {
     open = Buffer.concat([open, bytes]);
     if (!isLong && open.length <= longestLine) return [];
     isLong = true;
-    const shown = { bytes: open, at: openAt };
+    const shown = [...(state === null ? [] : [asLine(state)]), { bytes: open, at: openAt }];
     open = Buffer.alloc(0);
-    return [shown];
+    state = null;
+    isBar = false;
+    return shown;
   };
 
   return {

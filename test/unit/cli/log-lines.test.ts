@@ -25,6 +25,7 @@ const cutText = (text: fc.Arbitrary<string>) =>
     const places = [0, ...cuts.filter((cut) => cut < whole.length).sort((a, b) => a - b), whole.length];
     return { whole, pieces: places.slice(1).map((end, index) => whole.slice(places[index], end)) };
   });
+const long = 'x'.repeat(70_000);
 const alphabet = fc.array(fc.constantFrom('a', 'bc', '\n', '\r', '\r\n', ' ', '\b\b'), { maxLength: 40 }).map((parts) => parts.join(''));
 
 describe('folded progress bars', () => {
@@ -36,6 +37,8 @@ describe('folded progress bars', () => {
     ['a bar that stops in its middle', ' 10%\r 20%\r', ' 20%\n'],
     ['a bar whose last state does not end', ' 10%\r 20%', ' 20%\n'],
     ['lines of another system', 'one\r\ntwo\r\n\r\n', 'one\r\ntwo\r\n\r\n'],
+    ['a bar, and a long line behind it', `1%\r2%\r${long}\nnext\n`, `2%\n${long}\nnext\n`],
+    ['a long line that begins with a return', `\r${long}\nnext\n`, `${long}\nnext\n`],
     ['no bar at all, without an end', 'one\n\ntwo', 'one\n\ntwo'],
   ])('%s', (_, text, expected) => {
     expect(fold(text)).toBe(expected);
@@ -87,7 +90,6 @@ describe('folded progress bars', () => {
 
   test('a line without end is passed on, and not held in memory', () => {
     const filter = createFold(() => 0);
-    const long = 'x'.repeat(100_000);
     expect(filter.push({ bytes: Buffer.from(long), at: 0 })).toHaveLength(1);
     expect(filter.push({ bytes: Buffer.from('y\rz'), at: 0 }).map(({ bytes }) => String(bytes))).toEqual(['y\rz']);
     expect(filter.push({ bytes: Buffer.from('\nshort\n'), at: 0 }).map(({ bytes }) => String(bytes))).toEqual(['\n', 'short\n']);

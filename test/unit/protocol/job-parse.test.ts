@@ -53,6 +53,7 @@ describe('parseJobRecord', () => {
     ['no number', { ...state, n: undefined }],
     ['the number 0', { ...state, n: 0 }],
     ['a time in words', { ...state, t: 'now' }],
+    ['a time that no calendar has', { ...state, t: 1e300 }],
     ['an unknown type', { ...state, type: 'other' }],
     ['an unknown state', { ...state, state: 'paused' }],
     ['no place in the log', { ...state, logOffset: -1 }],
@@ -86,6 +87,8 @@ describe('parseFollowEvent', () => {
     ['no type', {}],
     ['no records', { type: 'records' }],
     ['a record that is none', { type: 'records', records: [note, null] }],
+    ['a mark at a time that no calendar has', { type: 'times', stream: 'out', marks: [[10, Number.MAX_SAFE_INTEGER]] }],
+    ['a gap that no disk has', { type: 'gap', stream: 'out', from: 0, to: 1e15 }],
   ])('refuses %s', (_, event) => {
     expect(() => parseFollowEvent(event)).toThrow(FrameError);
   });
