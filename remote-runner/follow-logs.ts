@@ -7,6 +7,7 @@ import type { JobRecord } from '../src/protocol/job.ts';
 import type { LogProof, LogStream, TimeMark } from '../src/protocol/log.ts';
 import { differsFrom } from './follow-proof.ts';
 import { fileSize } from './job-files.ts';
+import { noteReached } from './log-cut.ts';
 import { readGap } from './log-gap.ts';
 import { type MarkReader, readMarks } from './log-times.ts';
 import { type JobFolder, type LogFiles, logFiles } from './machine-folder.ts';
@@ -51,6 +52,7 @@ export function openLogs(call: Call, { logOffset, errOffset, only, times, follow
       let isMore = false;
       for (const log of all) {
         const size = fileSize(log.files.bytes);
+        log.heed(size);
         await log.sendUpTo(Math.min(log.at + bytes, size), follow);
         isMore ||= log.at < size;
       }
@@ -71,6 +73,8 @@ interface Log {
   readonly at: number;
   readonly awaitsMark: boolean;
   compare(proofs: readonly LogProof[]): Promise<void>;
+  /** How long it is now: shorter than what was sent of it, and whoever watches the job has to hear of it. */
+  heed(size: number): void;
   /** Sends what is there up to this offset, and the times. `live`: what has no mark yet has just come. */
   sendUpTo(offset: number, live: boolean): Promise<void>;
   close(): void;
@@ -82,6 +86,8 @@ function openLog(call: Call, files: LogFiles, from: number, knownTimes: number |
   const times = knownTimes === null ? null : openTimes(call, files, knownTimes);
   let fd: number | null = null;
   let at = from;
+  let reached = 0;
+  let noted = 0;
   return {
     files,
     get at() {
@@ -95,6 +101,11 @@ function openLog(call: Call, files: LogFiles, from: number, knownTimes: number |
       if (from === null) return;
       await call.event({ type: 'differs', stream, from });
       at = from;
+    },
+    heed(size) {
+      if (size >= reached || noted === reached) return;
+      noted = reached;
+      noteReached(files, reached);
     },
     async sendUpTo(offset, live) {
       if (fd === null && at < offset && existsSync(files.bytes)) fd = openSync(files.bytes, 'r');
@@ -113,6 +124,7 @@ function openLog(call: Call, files: LogFiles, from: number, knownTimes: number |
         await choose(stream);
         sendBlock.send(at, block.subarray(0, length));
         at += length;
+        reached = at;
       }
       await sendBlock.sent();
       await times?.send(at);

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { freeBallast, setBallast } from './ballast.ts';
 import { syncFolder } from './durable.ts';
 import { fileSize, type JobOrder } from './job-files.ts';
+import { cutText, watchCut } from './log-cut.ts';
 import { defaultLimitBytes, openLogLimit } from './log-limit.ts';
 import { openLogTimes } from './log-times.ts';
 import { type JobFolder, type LogFiles, logFiles, type MachineFolder } from './machine-folder.ts';
@@ -29,12 +30,16 @@ export function logsOf(job: JobFolder, { splitLog }: Pick<JobOrder, 'splitLog'>)
 
 export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<JobOrder, 'splitLog' | 'logLimit'>): JobLog {
   const streams = order.splitLog === true ? [logFiles(job, 'out'), logFiles(job, 'err')] : [logFiles(job, 'out')];
-  const watched = streams.map((files) => ({ times: openLogTimes(files), sync: createSync(files) }));
+  const watched = streams.map((files) => ({ times: openLogTimes(files), sync: createSync(files), cut: watchCut(files) }));
   const limit = openLogLimit(streams, order.logLimit ?? defaultLimitBytes, {
     reserve: { free: () => freeBallast(machine), set: () => setBallast(machine) },
   });
+  let wasCut = false;
   const look = () => {
-    for (const { times } of watched) times.look();
+    for (const { times, cut } of watched) {
+      wasCut = cut.look() || wasCut;
+      times.look();
+    }
     limit.look();
   };
   const sync = () => {
@@ -42,7 +47,7 @@ export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<J
   };
   return {
     look,
-    warnings: limit.warnings,
+    warnings: () => (wasCut ? [...limit.warnings(), cutText] : limit.warnings()),
     sync,
     say(text) {
       const fd = openSync(logsOf(job, order).err, 'a', 0o600);
