@@ -214,7 +214,7 @@ async function finish(course: Course, end: JobEnd): Promise<void> {
   course.log.finish();
   for (const text of course.log.warnings()) tellOnce(course, text); // it may have ended before the next look
   rmSync(job.secrets, { force: true });
-  await note(course, { type: 'state', state: 'ended', ...logPlace(job), end });
+  await note(course, ...course.unwritten, { type: 'state', state: 'ended', ...logPlace(job), end });
 }
 
 async function endLeftovers(course: Course): Promise<ProcessRow[]> {
@@ -232,8 +232,8 @@ function requestOf({ ending, job, journal }: Course): EndRequest | null {
   return ending === null && journal.facts.state !== 'cancelling' ? null : (endRequest(job) ?? { graceMs: 0 });
 }
 
-async function note({ machine, job, journal }: Course, record: NewRecord): Promise<void> {
-  await writeWhenThereIsRoom(machine, () => journal.append([record]));
+async function note({ machine, job, journal }: Course, ...records: readonly NewRecord[]): Promise<void> {
+  await writeWhenThereIsRoom(machine, () => journal.append(records));
   await writeWhenThereIsRoom(machine, () => writeStanding(job, journal.facts));
 }
 
