@@ -48,7 +48,8 @@ test('train: frameworks are read, the files lie among the outputs, MLflow has th
     { step: 10, loss: 0.25 },
     { step: 20, acc: 0.75 },
   ]);
-  expect(document.outputs).toHaveLength(3);
+  expect(document.outputs.map(({ path }: { path: string }) => path)).toEqual(['runs/model']);
+  expect(document.metrics.files).toHaveLength(2);
   expect(server.runs.get('run1')).toMatchObject({ name: document.job.id, status: 'FINISHED' });
   expect(steps()).toEqual(['loss 5', 'loss 10', 'acc 20']);
 });
