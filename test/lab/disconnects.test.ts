@@ -3,30 +3,22 @@
  * SIGKILL. TEST_DISCONNECTS=1000 makes a thousand; without it there are some dozens.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { useBuiltRunner } from '../support/built-runner.ts';
 import { type Outcome, surviveDisconnects } from '../support/disconnects.ts';
-import { buildRunner, createMachine, until } from '../support/runner.ts';
+import { createMachine, until } from '../support/runner.ts';
 
 const wanted = Number(process.env['TEST_DISCONNECTS'] ?? 40);
 const perJob = 20;
 const atOnce = 3;
 
-let build: string;
-let script: string;
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
+const built = useBuiltRunner();
 
 test(`${wanted} random disconnects: every byte, every record once, and the exit code`, { timeout: 60_000 + wanted * 5_000 }, async () => {
   const seeds = Array.from({ length: Math.ceil(wanted / perJob) }, (_, n) => n + 1 + Math.floor(Math.random() * 1e6) * 1_000);
   const outcomes: Outcome[] = [];
   const work = async () => {
-    for (let seed = seeds.pop(); seed !== undefined; seed = seeds.pop()) outcomes.push(await surviveDisconnects(script, seed, perJob));
+    for (let seed = seeds.pop(); seed !== undefined; seed = seeds.pop()) outcomes.push(await surviveDisconnects(built.script, seed, perJob));
   };
   await Promise.all(Array.from({ length: atOnce }, work));
   const total = (kind: keyof Outcome['disconnects']) => outcomes.reduce((sum, { disconnects }) => sum + disconnects[kind], 0);
@@ -38,7 +30,7 @@ test(`${wanted} random disconnects: every byte, every record once, and the exit 
 });
 
 test('an agent whose client has vanished without a goodbye ends by itself', async () => {
-  await using machine = createMachine(script);
+  await using machine = createMachine(built.script);
   const [program = '', ...words] = machine.installed.argv;
   const agent = spawn(program, [...words, 'connect', '--root', machine.root], { stdio: ['pipe', 'ignore', 'ignore'] });
   await until(() => machine.pids('connect').length === 1, 'the agent');

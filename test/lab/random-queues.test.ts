@@ -1,19 +1,13 @@
 /** Random queues of jobs on 2 and on 8 GPUs, while the serving process is killed again and again: no GPU is given twice, none starves. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { JobSpec } from '../../src/protocol/job.ts';
+import { useBuiltRunner } from '../support/built-runner.ts';
 import { createFakeGpus } from '../support/fake-gpu/fake-gpu.ts';
-import { buildRunner, createMachine, followToEnd, kill, specOf, summaryOf, until } from '../support/runner.ts';
+import { createMachine, followToEnd, kill, specOf, summaryOf, until } from '../support/runner.ts';
 
-let build: string;
-let script: string;
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-queues-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
+const built = useBuiltRunner();
 
 const pick = (most: number) => Math.floor(Math.random() * most);
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -38,8 +32,8 @@ test.each([
 ])('%i GPUs, round %i', { timeout: 240_000 }, async (most) => {
   const { CUDA_VISIBLE_DEVICES: _, ...base } = process.env;
   const names = Array.from({ length: most }, () => 'NVIDIA L4');
-  const fake = createFakeGpus(mkdtempSync(join(build, 'gpus-')), names, null, base);
-  await using machine = createMachine(script, { env: fake.env });
+  const fake = createFakeGpus(mkdtempSync(join(built.folder, 'gpus-')), names, null, base);
+  await using machine = createMachine(built.script, { env: fake.env });
   const client = await machine.connect();
   const specs = Array.from({ length: 14 }, (_each, n) => jobOf(n, pick(8) === 0 ? null : 1 + pick(most)));
   let killing = true;

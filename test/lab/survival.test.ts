@@ -1,22 +1,14 @@
 /** The runner, killed far more often than in `npm test`: no byte of the log, no record and no exit code is lost. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, test } from 'vitest';
-import { buildRunner, createMachine, type TestMachine } from '../support/runner.ts';
+import { afterEach, beforeEach, test } from 'vitest';
+import { useBuiltRunner } from '../support/built-runner.ts';
+import { createMachine, type TestMachine } from '../support/runner.ts';
 import { cutWhilePrinting, killAmongShortJobs, killWhilePrinting } from '../support/survival.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let machine: TestMachine;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(() => {
-  machine = createMachine(script);
+  machine = createMachine(built.script);
 });
 afterEach(() => machine[Symbol.asyncDispose]());
 

@@ -1,37 +1,19 @@
 /** After a cancel, and after a job's normal end, no process of it is left, wherever it went. Nobody else's process is touched. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { JobSpec } from '../../../src/protocol/job.ts';
 import type { RunnerClient } from '../../../src/runner/client.ts';
-import {
-  buildRunner,
-  createMachine,
-  followToEnd,
-  kill,
-  processesHolding,
-  runJob,
-  specOf,
-  statesOf,
-  summaryOf,
-  type TestMachine,
-  until,
-} from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { createMachine, followToEnd, kill, processesHolding, runJob, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let machine: TestMachine;
 let client: RunnerClient;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(async () => {
-  machine = createMachine(script);
+  machine = createMachine(built.script);
   client = await machine.connect();
 });
 afterEach(() => machine[Symbol.asyncDispose]());

@@ -2,9 +2,10 @@
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type CheckpointWatch, watchCheckpoints } from '../../../remote-runner/checkpoints.ts';
-import { buildRunner, createMachine, followToEnd, runJob, specOf, type TestMachine, until } from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { createMachine, followToEnd, runJob, specOf, type TestMachine, until } from '../../support/runner.ts';
 
 describe('the watch', () => {
   let workdir: string;
@@ -167,16 +168,10 @@ describe('the watch', () => {
 });
 
 describe('a job', () => {
-  let build: string;
-  let script: string;
+  const built = useBuiltRunner();
   let machine: TestMachine;
-  beforeAll(() => {
-    build = mkdtempSync(join(tmpdir(), 'gpu-run-ckpt-'));
-    script = buildRunner(build);
-  });
-  afterAll(() => rmSync(build, { recursive: true, force: true }));
   beforeEach(() => {
-    machine = createMachine(script);
+    machine = createMachine(built.script);
   });
   afterEach(() => machine[Symbol.asyncDispose]());
 

@@ -1,22 +1,16 @@
 /** The `follow` call: places in the log, one look, many followers. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { buildRunner, createMachine, followToEnd, runJob, specOf, statesOf, type TestMachine, until } from '../../support/runner.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { createMachine, followToEnd, runJob, specOf, statesOf, type TestMachine, until } from '../../support/runner.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let machine: TestMachine;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(() => {
-  machine = createMachine(script);
+  machine = createMachine(built.script);
 });
 afterEach(() => machine[Symbol.asyncDispose]());
 

@@ -3,9 +3,10 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdtempSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { allMarks, openLogTimes } from '../../../remote-runner/log-times.ts';
-import { buildRunner, createMachine, followToEnd, processesHolding, runJob, specOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { createMachine, followToEnd, processesHolding, runJob, specOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
 
 const canMount = tryMount();
 
@@ -23,16 +24,10 @@ function tryMount(): boolean {
 }
 
 describe.skipIf(!canMount)('a disk that a job fills', () => {
-  let build: string;
-  let script: string;
+  const built = useBuiltRunner();
   let machine: TestMachine;
-  beforeAll(() => {
-    build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-    script = buildRunner(build);
-  });
-  afterAll(() => rmSync(build, { recursive: true, force: true }));
   beforeEach(() => {
-    machine = createMachine(script);
+    machine = createMachine(built.script);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=700', 'tmpfs', machine.root]);
   });
   afterEach(async () => {

@@ -1,24 +1,18 @@
 /** Jobs through real runner processes: how they are started, what they see, how they end. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RunnerClient } from '../../../src/runner/client.ts';
-import { buildRunner, createMachine, followToEnd, runJob, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { createMachine, followToEnd, runJob, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let machine: TestMachine;
 let client: RunnerClient;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(async () => {
-  machine = createMachine(script);
+  machine = createMachine(built.script);
   client = await machine.connect();
 });
 afterEach(() => machine[Symbol.asyncDispose]());
@@ -64,7 +58,7 @@ const node20 = '/usr/bin/node';
 const hasNode20 = existsSync(node20) && execFileSync(node20, ['--version'], { encoding: 'utf8' }).startsWith('v20.');
 
 test.skipIf(!hasNode20)('the runner runs on Node 20', async () => {
-  await using old = createMachine(script, { node: node20 });
+  await using old = createMachine(built.script, { node: node20 });
   const oldClient = await old.connect();
   expect((await oldClient.call('hello', {})).nodeVersion).toMatch(/^20\./);
   const spec = specOf(`echo '{"loss": 1}'; acc=1; echo "acc 7"; exit 5`, { setup: 'echo set up', metrics: { acc: 'acc (\\d+)' }, secrets: { A: 'b' } });

@@ -1,26 +1,20 @@
 /** What a kill -9 or a power cut leaves half-done is cleared away or finished: no secret stays, no job waits for ever. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createJob } from '../../../remote-runner/job-files.ts';
 import { machineFolder } from '../../../remote-runner/machine-folder.ts';
 import type { RunnerClient } from '../../../src/runner/client.ts';
-import { buildRunner, createMachine, followToEnd, kill, runJob, specOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { createMachine, followToEnd, kill, runJob, specOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let machine: TestMachine;
 let client: RunnerClient;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(async () => {
-  machine = createMachine(script);
+  machine = createMachine(built.script);
   client = await machine.connect();
   await until(() => machine.pids('serve').length === 1, 'the serving process');
 });

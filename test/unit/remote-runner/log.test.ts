@@ -1,27 +1,21 @@
 /** A job's log beside its bytes: when they came, two streams, places in it. */
 import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { allMarks, openLogTimes, readMarks } from '../../../remote-runner/log-times.ts';
 import type { LogFiles } from '../../../remote-runner/machine-folder.ts';
 import type { Calls } from '../../../src/protocol/calls.ts';
 import type { LogStream, TimeMark } from '../../../src/protocol/log.ts';
 import type { RunnerClient } from '../../../src/runner/client.ts';
-import { buildRunner, createMachine, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { createMachine, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let machine: TestMachine;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(() => {
-  machine = createMachine(script);
+  machine = createMachine(built.script);
 });
 afterEach(() => machine[Symbol.asyncDispose]());
 

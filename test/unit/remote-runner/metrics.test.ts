@@ -8,7 +8,8 @@ import { everyLine } from '../../../remote-runner/line-choice.ts';
 import { openLines } from '../../../remote-runner/lines.ts';
 import { createPatternSearch, readJsonLine } from '../../../remote-runner/metric-line.ts';
 import type { JobRecord } from '../../../src/protocol/job.ts';
-import { buildRunner, createMachine, followToEnd, kill, runJob, specOf, type TestMachine, until } from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { createMachine, followToEnd, kill, runJob, specOf, type TestMachine, until } from '../../support/runner.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -185,16 +186,10 @@ describe('lines', () => {
 });
 
 describe('of a running job', () => {
-  let build: string;
-  let script: string;
+  const built = useBuiltRunner();
   let machine: TestMachine;
-  beforeAll(() => {
-    build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-    script = buildRunner(build);
-  });
-  afterAll(() => rmSync(build, { recursive: true, force: true }));
   beforeEach(() => {
-    machine = createMachine(script);
+    machine = createMachine(built.script);
   });
   afterEach(() => machine[Symbol.asyncDispose]());
 

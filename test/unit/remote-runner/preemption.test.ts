@@ -1,23 +1,17 @@
 /** The provider takes the machine back: the job is told at once, may save its work, and everybody learns why it ended. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { metadataServer } from '../../../remote-runner/metadata.ts';
 import { type ProviderWatch, watchProvider } from '../../../remote-runner/provider-watch.ts';
 import type { RunnerClient } from '../../../src/runner/client.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
 import { type FakeMetadata, startMetadataServer } from '../../support/metadata-server.ts';
-import { buildRunner, createMachine, followToEnd, kill, runJob, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+import { createMachine, followToEnd, kill, runJob, specOf, statesOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let metadata: FakeMetadata;
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-preempt-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(async () => {
   metadata = await startMetadataServer();
 });
@@ -27,7 +21,7 @@ describe('a job', () => {
   let machine: TestMachine;
   let client: RunnerClient;
   beforeEach(async () => {
-    machine = createMachine(script, { env: { ...process.env, GCE_METADATA_HOST: metadata.host } });
+    machine = createMachine(built.script, { env: { ...process.env, GCE_METADATA_HOST: metadata.host } });
     client = await machine.connect();
   });
   afterEach(() => machine[Symbol.asyncDispose]());
@@ -227,7 +221,7 @@ describe('the watch', () => {
   });
 
   test('is for machines on Compute Engine alone', () => {
-    const root = join(build, 'dmi');
+    const root = join(built.folder, 'dmi');
     mkdirSync(join(root, 'sys/class/dmi/id'), { recursive: true });
     const product = (name: string) => writeFileSync(join(root, 'sys/class/dmi/id/product_name'), name);
     expect(watchProvider({ env: {}, root: '/nowhere', onTakenBack: () => {} })).toBeNull();

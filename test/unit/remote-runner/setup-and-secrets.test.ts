@@ -1,24 +1,18 @@
 /** Setup runs when it must and no more often; secrets are in the job's environment and nowhere else. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { setupHash } from '../../../remote-runner/setup-stamp.ts';
 import type { RunnerClient } from '../../../src/runner/client.ts';
-import { buildRunner, createMachine, followToEnd, kill, processesHolding, runJob, specOf, statesOf, type TestMachine, until } from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { createMachine, followToEnd, kill, processesHolding, runJob, specOf, statesOf, type TestMachine, until } from '../../support/runner.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let machine: TestMachine;
 let client: RunnerClient;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(async () => {
-  machine = createMachine(script);
+  machine = createMachine(built.script);
   client = await machine.connect();
 });
 afterEach(() => machine[Symbol.asyncDispose]());

@@ -1,30 +1,24 @@
 /** Jobs that share a machine's GPUs, through real runner processes and a driver's tool that tells of GPUs which are not there. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { gpusOf } from '../../../remote-runner/grant.ts';
 import { jobFolder, machineFolder } from '../../../remote-runner/machine-folder.ts';
 import type { JobSpec } from '../../../src/protocol/job.ts';
 import type { RunnerClient } from '../../../src/runner/client.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
 import { createFakeGpus, type FakeGpus } from '../../support/fake-gpu/fake-gpu.ts';
-import { buildRunner, createMachine, followToEnd, kill, processesHolding, specOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+import { createMachine, followToEnd, kill, processesHolding, specOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let gpus: FakeGpus;
 let machine: TestMachine;
 let client: RunnerClient;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-side-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(async () => {
   const { CUDA_VISIBLE_DEVICES: _, ...base } = process.env;
-  gpus = createFakeGpus(mkdtempSync(join(build, 'gpus-')), ['NVIDIA L4', 'NVIDIA L4'], null, base);
-  machine = createMachine(script, { env: gpus.env });
+  gpus = createFakeGpus(mkdtempSync(join(built.folder, 'gpus-')), ['NVIDIA L4', 'NVIDIA L4'], null, base);
+  machine = createMachine(built.script, { env: gpus.env });
   client = await machine.connect();
 });
 afterEach(() => machine[Symbol.asyncDispose]());
@@ -171,7 +165,7 @@ describe('how many', () => {
   });
 
   inLab('a runner that was itself given some GPUs gives no others', async () => {
-    await using confined = createMachine(script, { env: { ...gpus.env, CUDA_VISIBLE_DEVICES: '1' } });
+    await using confined = createMachine(built.script, { env: { ...gpus.env, CUDA_VISIBLE_DEVICES: '1' } });
     const inside = await confined.connect();
     const spec = specOf('echo "$CUDA_VISIBLE_DEVICES"', { gpus: 1 });
     await inside.call('submit', { spec });

@@ -1,9 +1,9 @@
 /** Whatever is killed, whenever: no byte of the log, no record and no exit code is lost. `npm run test:lab` kills more often. */
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openRunner, type RunnerClient } from '../../../src/runner/client.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
 import {
   buildRunner,
   createMachine,
@@ -19,17 +19,11 @@ import {
 } from '../../support/runner.ts';
 import { cutWhilePrinting, killAmongShortJobs, killWhilePrinting, logBytes } from '../../support/survival.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let machine: TestMachine;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(() => {
-  machine = createMachine(script);
+  machine = createMachine(built.script);
 });
 afterEach(() => machine[Symbol.asyncDispose]());
 
@@ -159,7 +153,7 @@ describe('after a crash', () => {
     await client.call('submit', { spec });
     await until(() => logBytes(machine, spec.id) > 0, 'the job');
     const [old] = machine.pids('serve');
-    const newer = createMachine(buildRunner(build, 'test-2'));
+    const newer = createMachine(buildRunner(built.folder, 'test-2'));
     try {
       const { argv } = newer.installed;
       const other = await openRunner(pipeTransport(), { argv, root: machine.root }, { signal: new AbortController().signal });

@@ -1,11 +1,11 @@
 /** The watchdog ends jobs, and the machine where that was ordered, with nobody connected and whatever of ours is killed before. */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { commandLines, isSshSession } from '../../../remote-runner/busy.ts';
 import type { WatchdogOrder } from '../../../src/protocol/watchdog.ts';
 import { openRunner, type RunnerClient } from '../../../src/runner/client.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
 import {
   buildRunner,
   createMachine,
@@ -19,25 +19,19 @@ import {
   until,
 } from '../../support/runner.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let bin: string;
 let machine: TestMachine;
 let client: RunnerClient;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-watchdog-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(async () => {
-  bin = mkdtempSync(join(build, 'bin-'));
+  bin = mkdtempSync(join(built.folder, 'bin-'));
   mkdirSync(bin, { recursive: true });
   // What would switch this computer off is replaced, every way of it.
   for (const name of ['shutdown', 'systemctl', 'poweroff']) program(name, `echo ${name} "$@" >> ${bin}/off`);
   program('sudo', 'shift; exec "$@"');
   program('who', '');
-  machine = createMachine(script, { env: { PATH: `${bin}:${dirname(process.execPath)}:/usr/bin:/bin`, METADATA_SERVER_DETECTION: 'none' } });
+  machine = createMachine(built.script, { env: { PATH: `${bin}:${dirname(process.execPath)}:/usr/bin:/bin`, METADATA_SERVER_DETECTION: 'none' } });
   client = await machine.connect();
 });
 afterEach(() => machine[Symbol.asyncDispose]());
@@ -157,7 +151,7 @@ test('an order that this version can not read is said at once; who holds it goes
   const { pid } = await client.call('arm', orderOf(3_600_000));
   expect((await machine.connect()).isWatched).toBe(true);
   writeFileSync(orderFile(), JSON.stringify({ ...orderOf(3_600_000), of: 'another version' }));
-  const newer = createMachine(buildRunner(build, 'test-2'));
+  const newer = createMachine(buildRunner(built.folder, 'test-2'));
   try {
     const other = await openRunner(pipeTransport(), { ...newer.installed, root: machine.root }, { signal: new AbortController().signal });
     expect(other).toMatchObject({ version: 'test-2', isWatched: false });

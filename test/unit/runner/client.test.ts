@@ -1,22 +1,16 @@
 /** Opening the runner when something else answers, and what becomes of its errors. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openRunner } from '../../../src/runner/client.ts';
-import { buildRunner, createMachine, kill, pipeTransport, specOf, type TestMachine, until } from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { createMachine, kill, pipeTransport, specOf, type TestMachine, until } from '../../support/runner.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let machine: TestMachine;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(() => {
-  machine = createMachine(script);
+  machine = createMachine(built.script);
 });
 afterEach(() => machine[Symbol.asyncDispose]());
 
@@ -108,7 +102,7 @@ describe('an open connection', () => {
 
 describe('GPUs', () => {
   const withSmi = async (program: string | null) => {
-    const bin = mkdtempSync(join(build, 'bin-'));
+    const bin = mkdtempSync(join(built.folder, 'bin-'));
     if (program !== null) writeFileSync(join(bin, 'nvidia-smi'), `#!/bin/sh\n${program}\n`, { mode: 0o755 });
     const env = { ...process.env, PATH: program === null ? bin : `${bin}:/usr/bin:/bin` };
     const client = await openRunner(pipeTransport(env), machine.installed, { signal });

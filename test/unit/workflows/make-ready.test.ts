@@ -1,9 +1,8 @@
 /** From a machine that was ordered to one that is ready: what is waited for, how long, and what is said when it does not come. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
 import type { MachineStatus } from '../../../src/core/machine.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
@@ -13,26 +12,14 @@ import { harmlessLines } from '../../../src/workflows/console-tail.ts';
 import { readyLimits } from '../../../src/workflows/make-ready.ts';
 import { billedSeconds } from '../../../src/workflows/report-cost.ts';
 import { up } from '../../../src/workflows/up.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
 import { createFakeGpus, findCompiler } from '../../support/fake-gpu/fake-gpu.ts';
-import { buildRunner, kill, pipeTransport, processesHolding, until } from '../../support/runner.ts';
+import { kill, pipeTransport, processesHolding, until } from '../../support/runner.ts';
 import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
 
-let folder: string;
-let script: string;
+const built = useBuiltRunner();
 let fake: FakeContext;
 let provider: FakeProvider;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'gpu-run-ready-'));
-  script = buildRunner(folder);
-});
-afterAll(async () => {
-  rmSync(folder, { recursive: true, force: true });
-  await until(() => {
-    const left = processesHolding(folder);
-    for (const pid of left) kill(pid);
-    return left.length === 0;
-  }, 'the end of the runners');
-});
 afterEach(() => fake[Symbol.dispose]());
 
 function prepare(parts: Partial<Provider> = {}, status: (real: MachineStatus) => MachineStatus = (real) => real): void {
@@ -52,7 +39,7 @@ function upWith(attempt: (number: number) => Transport | Error, more: Partial<ty
     if (!(outcome instanceof Error)) return outcome;
     return { ...pipeTransport(), connect: () => Promise.reject(outcome) };
   };
-  const going = up({ ...fakeInput, ...more }, { ...fake.context, connect, runner: { ...fake.context.runner, file: script, version: 'test-1' } });
+  const going = up({ ...fakeInput, ...more }, { ...fake.context, connect, runner: { ...fake.context.runner, file: built.script, version: 'test-1' } });
   going.catch(() => {});
   return { going, attempts: () => count };
 }
@@ -61,7 +48,7 @@ const refused = () => new GpuRunError('connection', 'Nothing listens there.', { 
 const keyRefused = () => new GpuRunError('not-allowed', 'It does not accept our key.');
 const gpu = { name: 'L4', count: 2 };
 const machineHome = (name: string) => {
-  const home = mkdtempSync(join(folder, `${name}-`));
+  const home = mkdtempSync(join(built.folder, `${name}-`));
   return createFakeGpus(home, ['NVIDIA L4', 'NVIDIA L4'], findCompiler(), { PATH: process.env['PATH'], HOME: home, METADATA_SERVER_DETECTION: 'none' });
 };
 

@@ -1,15 +1,15 @@
 /** A machine that is up, with the real runner on it, reached by pipes instead of SSH. For vitest files only: it cleans up after each test and after the last. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import { afterEach, beforeEach } from 'vitest';
 import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import type { Transport } from '../../../src/transport/transport.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
 import { reachMachine } from '../../../src/workflows/reach-machine.ts';
 import { up } from '../../../src/workflows/up.ts';
-import { buildRunner, kill, pipeTransport, processesHolding, specOf, until } from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { pipeTransport, specOf, until } from '../../support/runner.ts';
 import { jobEntry } from '../cli/entries.ts';
 import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
 
@@ -26,25 +26,12 @@ export interface PipedMachine {
 /** Fresh for each test. */
 export function usePipedMachine(): PipedMachine {
   const now = {} as { -readonly [Key in keyof PipedMachine]: PipedMachine[Key] };
-  let folder = '';
-  let script = '';
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'gpu-run-piped-'));
-    script = buildRunner(folder);
-  });
-  afterAll(async () => {
-    rmSync(folder, { recursive: true, force: true });
-    await until(() => {
-      const left = processesHolding(folder);
-      for (const pid of left) kill(pid);
-      return left.length === 0;
-    }, 'the end of the runners');
-  });
+  const built = useBuiltRunner();
   beforeEach(async () => {
     now.fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
-    now.home = mkdtempSync(join(folder, 'home-'));
+    now.home = mkdtempSync(join(built.folder, 'home-'));
     now.connect = () => pipeTransport({ PATH: process.env['PATH'], HOME: now.home, METADATA_SERVER_DETECTION: 'none' });
-    now.context = { ...now.fake.context, connect: () => now.connect(), runner: { ...now.fake.context.runner, file: script, version: 'test-1' } };
+    now.context = { ...now.fake.context, connect: () => now.connect(), runner: { ...now.fake.context.runner, file: built.script, version: 'test-1' } };
     now.machine = (await up(fakeInput, now.context)).machine;
   });
   afterEach(() => now.fake[Symbol.dispose]());

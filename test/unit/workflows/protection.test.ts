@@ -1,9 +1,8 @@
 /** What ends a machine if nobody comes back: told from what was armed; and how its deadline is moved. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
 import type { MachineRef } from '../../../src/core/machine.ts';
 import { identifyProcess } from '../../../src/core/process-identity.ts';
@@ -16,27 +15,15 @@ import { extend } from '../../../src/workflows/extend.ts';
 import { rearmWatchdog } from '../../../src/workflows/protection.ts';
 import { reachMachine } from '../../../src/workflows/reach-machine.ts';
 import { up } from '../../../src/workflows/up.ts';
-import { buildRunner, kill, pipeTransport, processesHolding, until } from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { pipeTransport } from '../../support/runner.ts';
 import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
 
-let folder: string;
-let script: string;
+const built = useBuiltRunner();
 let fake: FakeContext;
 let provider: FakeProvider;
 let context: RunContext;
 let home: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'gpu-run-protection-'));
-  script = buildRunner(folder);
-});
-afterAll(async () => {
-  rmSync(folder, { recursive: true, force: true });
-  await until(() => {
-    const left = processesHolding(folder);
-    for (const pid of left) kill(pid);
-    return left.length === 0;
-  }, 'the end of the runners');
-});
 afterEach(() => fake[Symbol.dispose]());
 
 function prepare(traits: Partial<ProviderTraits>, parts: Partial<Provider> = {}): void {
@@ -45,12 +32,12 @@ function prepare(traits: Partial<ProviderTraits>, parts: Partial<Provider> = {})
     Object.assign(provider, parts);
     return { fake: provider };
   });
-  home = mkdtempSync(join(folder, 'home-'));
+  home = mkdtempSync(join(built.folder, 'home-'));
   // What would switch this computer off is replaced, every way of it.
   for (const name of ['shutdown', 'systemctl', 'poweroff']) writeFileSync(join(home, name), '#!/bin/sh\nexit 0\n', { mode: 0o755 });
   writeFileSync(join(home, 'sudo'), '#!/bin/sh\nshift; exec "$@"\n', { mode: 0o755 });
   const env = { PATH: `${home}:${dirname(process.execPath)}:/usr/bin:/bin`, HOME: home, METADATA_SERVER_DETECTION: 'none' };
-  context = { ...fake.context, connect: () => pipeTransport(env), runner: { ...fake.context.runner, file: script, version: 'test-1' } };
+  context = { ...fake.context, connect: () => pipeTransport(env), runner: { ...fake.context.runner, file: built.script, version: 'test-1' } };
 }
 
 const hour = 3_600_000;

@@ -1,8 +1,7 @@
 /** A machine that is no more: found out fast, and told apart by who ended it. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
 import type { JobEntry } from '../../../src/core/job.ts';
 import type { MachineRef, MachineStatus } from '../../../src/core/machine.ts';
@@ -13,27 +12,15 @@ import type { RunContext } from '../../../src/workflows/context.ts';
 import { reachOrLose } from '../../../src/workflows/reach-machine.ts';
 import { train } from '../../../src/workflows/train.ts';
 import { up } from '../../../src/workflows/up.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
 import { startMetadataServer } from '../../support/metadata-server.ts';
-import { buildRunner, kill, pipeTransport, processesHolding, until } from '../../support/runner.ts';
+import { pipeTransport, until } from '../../support/runner.ts';
 import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
 
-let folder: string;
-let script: string;
+const built = useBuiltRunner();
 let fake: FakeContext;
 let provider: FakeProvider;
 let status: (real: MachineStatus) => MachineStatus;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'gpu-run-taken-'));
-  script = buildRunner(folder);
-});
-afterAll(async () => {
-  rmSync(folder, { recursive: true, force: true });
-  await until(() => {
-    const left = processesHolding(folder);
-    for (const pid of left) kill(pid);
-    return left.length === 0;
-  }, 'the end of the runners');
-});
 afterEach(() => fake[Symbol.dispose]());
 
 let connect: () => Transport;
@@ -48,9 +35,9 @@ async function prepare(env: NodeJS.ProcessEnv = {}): Promise<MachineEntry> {
     Object.assign(provider, { describe: async (...args: Parameters<typeof look>) => status(await look(...args)) });
     return { fake: provider };
   });
-  const home = mkdtempSync(join(folder, 'home-'));
+  const home = mkdtempSync(join(built.folder, 'home-'));
   connect = () => pipeTransport({ PATH: process.env['PATH'], HOME: home, METADATA_SERVER_DETECTION: 'none', ...env });
-  context = { ...fake.context, connect: () => connect(), runner: { ...fake.context.runner, file: script, version: 'test-1' } };
+  context = { ...fake.context, connect: () => connect(), runner: { ...fake.context.runner, file: built.script, version: 'test-1' } };
   return (await up(fakeInput, context)).machine;
 }
 
@@ -165,7 +152,7 @@ describe('a machine that does not answer', () => {
 test('train on a machine that is taken back: the checkpoint is fetched, the job is preempted, the machine is gone', async () => {
   await using metadata = await startMetadataServer();
   await prepare({ GCE_METADATA_HOST: metadata.host });
-  const project = mkdtempSync(join(folder, 'project-'));
+  const project = mkdtempSync(join(built.folder, 'project-'));
   mkdirSync(join(project, 'checkpoints'));
   writeFileSync(
     join(project, 'train.sh'),

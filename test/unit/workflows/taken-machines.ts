@@ -1,16 +1,16 @@
 /** Trainings on fake machines with real runners that are taken away: for tests of what follows. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
 import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
 import { train } from '../../../src/workflows/train.ts';
 import type { TrainInput, TrainResult } from '../../../src/workflows/train-input.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
 import { type FakeMetadata, startMetadataServer } from '../../support/metadata-server.ts';
-import { buildRunner, kill, pipeTransport, processesHolding, until } from '../../support/runner.ts';
+import { kill, pipeTransport, processesHolding, until } from '../../support/runner.ts';
 import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
 
 export interface TakenMachines {
@@ -42,17 +42,8 @@ export const untilTaken = `${works} if [ "$GPU_RUN_ATTEMPT" -lt 3 ]; then sleep 
 
 /** Call it at the top of a file; what it returns prepares one test. */
 export function takenMachines(): () => Promise<TakenMachines> {
-  let folder: string;
-  let script: string;
+  const built = useBuiltRunner();
   let open: { readonly fake: FakeContext; readonly metadata: FakeMetadata; turn(on: boolean): void } | null = null;
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'gpu-run-retry-'));
-    script = buildRunner(folder);
-  });
-  afterAll(async () => {
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-    await until(() => endAll(folder), 'the end of the runners');
-  });
   afterEach(async () => {
     open?.turn(false);
     open?.fake[Symbol.dispose]();
@@ -66,9 +57,9 @@ export function takenMachines(): () => Promise<TakenMachines> {
       providers.push(createFakeProvider({ clock }));
       return { fake: providers[0] as FakeProvider };
     });
-    const home = mkdtempSync(join(folder, 'home-'));
+    const home = mkdtempSync(join(built.folder, 'home-'));
     const env = { PATH: process.env['PATH'], HOME: home, METADATA_SERVER_DETECTION: 'none', GCE_METADATA_HOST: metadata.host };
-    const runner = { ...fake.context.runner, file: script, version: 'test-1' };
+    const runner = { ...fake.context.runner, file: built.script, version: 'test-1' };
     let turning: NodeJS.Timeout | null = null;
     const turn = (on: boolean) => {
       if (turning !== null) clearInterval(turning);
@@ -77,7 +68,7 @@ export function takenMachines(): () => Promise<TakenMachines> {
     };
     turn(true);
     open = { fake, metadata, turn };
-    const project = mkdtempSync(join(folder, 'project-'));
+    const project = mkdtempSync(join(built.folder, 'project-'));
     const dead = new Set<string>();
     const connect = ({ id }: MachineEntry) => {
       const transport = pipeTransport(env);
