@@ -40,12 +40,20 @@ export interface FollowOptions extends OutageOptions {
   /** false: only what is there now. */
   readonly follow: boolean;
   readonly signal: AbortSignal;
-  /** The machine's log is no longer what was received of it: from `at` on it comes again; up to `had` there was something else. */
-  readonly onDiffers?: (what: { readonly stream: LogStream; readonly at: number; readonly had: number }) => void;
+  /** The machine's log is no longer what was received of it: from `at` on it comes again. */
+  readonly onDiffers?: (what: LogDiffers) => void;
   /** Asked again and again once the runner has been silent for longer than it should be: true, and the connection is given up at once. */
   readonly isOver?: () => Promise<boolean>;
   /** Bytes have come, be it a piece of a block that a slow line takes long for. At most once a second. */
   readonly onHeard?: () => void;
+}
+
+/** Up to `had` something else was received; `received`: of what, as far back as that was remembered. */
+export interface LogDiffers {
+  readonly stream: LogStream;
+  readonly at: number;
+  readonly had: number;
+  readonly received: readonly LogProof[];
 }
 
 /** The runner sends a heartbeat every 5 s: after three and a bit it is as good as gone. */
@@ -54,6 +62,8 @@ const silenceMs = 17_000;
 const quietMs = 7_000;
 const askAgainMs = 3_000;
 const lookEveryMs = 1_000;
+const streams: readonly LogStream[] = ['out', 'err'];
+
 /** Where to go on: what has been handed out. */
 interface Place {
   readonly offsets: Record<LogStream, number>;
@@ -118,14 +128,16 @@ async function* oneConnection(client: RunnerClient, place: Place, options: Follo
   });
   try {
     let stream: LogStream = 'out';
+    const asked = new Set(streams.filter((each) => place.received[each].proofs.length > 0)); // whether they differ: before anything else is sent
     for await (const part of withoutSilence(call, options)) {
       if (part.kind === 'block') {
+        asked.clear();
         yield advanceLog(place, stream, part.block);
         continue;
       }
       const event = eventIn(part.value);
       if (event?.type === 'stream') stream = event.stream;
-      else if (event?.type === 'differs') goBack(place, event, options);
+      else if (event?.type === 'differs') goBack(place, event, asked, options);
       else if (event?.type === 'records') yield* advanceRecords(place, event.records);
       else yield event === null ? null : advance(place, event);
     }
@@ -140,12 +152,16 @@ function proofsOf({ received: { out, err } }: Place): { proofs?: Readonly<Record
   return out.proofs.length + err.proofs.length === 0 ? {} : { proofs: { out: out.proofs, err: err.proofs } };
 }
 
-function goBack({ offsets, received }: Place, { stream, from }: Extract<FollowEvent, { readonly type: 'differs' }>, { onDiffers }: FollowOptions): void {
+type Differs = Extract<FollowEvent, { readonly type: 'differs' }>;
+
+function goBack({ offsets, received }: Place, { stream, from }: Differs, asked: Set<LogStream>, { onDiffers }: FollowOptions): void {
   const had = offsets[stream];
-  if (from > had) throw new GpuRunError('protocol', `The runner says that the log differs from byte ${from} on; only ${had} were received.`);
+  const { proofs } = received[stream];
+  if (!asked.delete(stream) || from >= had)
+    throw new GpuRunError('protocol', `The runner says that the log differs from byte ${from} on; ${had} were received.`);
   offsets[stream] = from;
   received[stream].restart();
-  onDiffers?.({ stream, at: from, had });
+  onDiffers?.({ stream, at: from, had, received: proofs });
 }
 
 function advanceLog({ offsets, received }: Place, stream: LogStream, { offset, bytes, crc }: Block): FollowPart {

@@ -14,9 +14,10 @@ export async function* followAttempt(job: JobEntry, options: Omit<FollowOptions,
     errOffset: behind(options.errOffset ?? 0, err),
     ...(times === undefined ? {} : { times: { out: behind(times.out, out), err: behind(times.err, err) } }),
     record: behind(options.record, records),
-    onDiffers: ({ stream, at, had }) => {
+    onDiffers: ({ stream, at, had, received }) => {
       const start = { out, err }[stream];
-      options.onDiffers?.({ stream, at: at + start, had: had + start });
+      const placed = received.map((part) => ({ ...part, from: part.from + start, to: part.to + start }));
+      options.onDiffers?.({ stream, at: at + start, had: had + start, received: placed });
     },
   });
   for await (const part of parts) yield placed(part, { out, err }, records);

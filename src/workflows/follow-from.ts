@@ -69,8 +69,8 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       signal: context.signal,
       ...(from.onHeard === undefined ? {} : { onHeard: from.onHeard }),
       isOver: () => isMachineOver(from.machine, context),
-      onDiffers: ({ stream, at, had }) => {
-        copy.keep((files) => files.setAside(stream, at));
+      onDiffers: ({ stream, at, had, received }) => {
+        copy.keep((files) => files.setAside(stream, at, received));
         context.reporter.report({ type: 'note', level: 'warn', text: differsText(job.id, at, had) });
       },
       onLink: (state, text) => context.reporter.report({ type: 'link', state, text }),

@@ -3,19 +3,25 @@
  * `GPU_RUN_HOME/jobs`. Any number of processes that follow one job may write it at once: bytes go to their offsets, lines are
  * appended whole, and readers take each record and each mark once.
  */
-import { closeSync, constants, existsSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobRecord } from '../core/job.ts';
-import { createMarker, formatMark, type LogGap, type LogStream, type Marker, parseMarks, type TimeMark } from '../protocol/log.ts';
-import { copiedRecords, copyFiles } from './job-copy.ts';
+import { createMarker, formatMark, type LogGap, type LogProof, type LogStream, type Marker, parseMarks, type TimeMark } from '../protocol/log.ts';
+import { appendLines, openLines, writeWhole } from './copy-lines.ts';
+import { copiedGaps, copiedRecords, copyFiles } from './job-copy.ts';
+import { cutLines, setAside } from './set-aside.ts';
 
 export class JobCopy {
+  readonly #jobsFolder: string;
+  readonly #jobId: string;
   readonly #folder: string;
   readonly #records: number;
   readonly #streams = new Map<LogStream, StreamCopy>();
   #lastRecord = 0;
 
   constructor(jobsFolder: string, jobId: string) {
+    this.#jobsFolder = jobsFolder;
+    this.#jobId = jobId;
     this.#folder = join(jobsFolder, jobId);
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     this.#streams.set('out', openStream(this.#folder, 'out'));
@@ -33,18 +39,20 @@ export class JobCopy {
     const { log } = this.#stream(stream);
     const { size } = fstatSync(log);
     if (offset > size || offset + bytes.length <= size) return;
-    for (let done = 0; done < bytes.length; ) done += writeSync(log, bytes, done, bytes.length - done, offset + done);
+    writeWhole(log, bytes, offset);
   }
 
-  /** The machine's log has become shorter, and other bytes come from `at` on: those that are here go to a file beside it. */
-  setAside(stream: LogStream, at: number): void {
-    const { log } = this.#stream(stream);
-    const { size } = fstatSync(log);
-    if (size <= at) return;
-    const lost = new Uint8Array(size - at);
-    const length = readSync(log, lost, 0, lost.length, at);
-    writeFileSync(`${copyFiles(this.#folder, stream).log}.lost-at-${at}`, lost.subarray(0, length), { mode: 0o600 });
-    ftruncateSync(log, at);
+  /** The machine's log is not as it was `received`, and other bytes come from `at` on: those that are here go to a file beside it, once. */
+  setAside(stream: LogStream, at: number, received: readonly LogProof[]): void {
+    const open = this.#stream(stream);
+    const files = copyFiles(this.#folder, stream);
+    const kept = copiedGaps(this.#jobsFolder, this.#jobId, stream).filter(({ from }) => from < at);
+    if (setAside(open.log, files.log, at, received)) {
+      cutLines(open.times, (line) => Number.parseInt(line, 10) > at);
+      cutLines(open.gaps, (line) => Number(line.split(' ')[1]) > at);
+      for (const { from, to } of kept) appendLines(open.gaps, `${from} ${Math.min(to, at)}\n`); // no line is left out because one before it is
+    }
+    this.#streams.set(stream, { ...open, ...markerOf(open.times) });
   }
 
   /** The machine has these bytes no more. What of them is here stays. */
@@ -52,7 +60,7 @@ export class JobCopy {
     const { log, gaps } = this.#stream(stream);
     const { size } = fstatSync(log);
     if (from > size || to <= size) return;
-    writeSync(gaps, `${size} ${to}\n`); // first: zeros are never taken for bytes
+    appendLines(gaps, `${size} ${to}\n`); // first: zeros are never taken for bytes
     writeSync(log, new Uint8Array(1), 0, 1, to - 1); // and never shorter: another follower may be further
   }
 
@@ -76,14 +84,14 @@ export class JobCopy {
       last = record.n;
       return [`${JSON.stringify(record)}\n`];
     });
-    if (lines.length > 0) writeSync(this.#records, lines.join(''));
+    if (lines.length > 0) appendLines(this.#records, lines.join(''));
     this.#lastRecord = last;
   }
 
   close(): void {
-    for (const { marker, fds } of this.#streams.values()) {
+    for (const { marker, log, gaps, times } of this.#streams.values()) {
       marker.flush();
-      for (const fd of fds) closeSync(fd);
+      for (const fd of [log, gaps, times]) closeSync(fd);
     }
     closeSync(this.#records);
   }
@@ -99,9 +107,9 @@ export class JobCopy {
 interface StreamCopy {
   readonly log: number;
   readonly gaps: number;
+  readonly times: number;
   readonly marker: Marker;
   readonly timesTo: number;
-  readonly fds: readonly number[];
 }
 
 const bytesOfMark = 20;
@@ -109,21 +117,16 @@ const bytesOfMark = 20;
 function openStream(folder: string, stream: LogStream): StreamCopy {
   const files = copyFiles(folder, stream);
   const log = openSync(files.log, constants.O_RDWR | constants.O_CREAT, 0o600);
-  const gaps = openLines(files.gaps);
   const times = openLines(files.times);
-  const last = lastMark(times);
-  const count = Math.floor(fstatSync(times).size / bytesOfMark);
-  const marker = createMarker({ last, count, write: (mark) => void writeSync(times, formatMark(mark)) });
-  return { log, gaps, marker, timesTo: last?.[0] ?? 0, fds: [log, gaps, times] };
+  return { log, gaps: openLines(files.gaps), times, ...markerOf(times) };
 }
 
-/** For appending lines. What a crash left of one is ended, so that the next is not glued to it. */
-function openLines(file: string): number {
-  const fd = openSync(file, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, 0o600);
-  const { size } = fstatSync(fd);
-  const end = new Uint8Array(1);
-  if (size > 0 && readSync(fd, end, 0, 1, size - 1) === 1 && end[0] !== 0x0a) writeSync(fd, '\n');
-  return fd;
+/** Goes on behind the marks that are there. */
+function markerOf(times: number): Pick<StreamCopy, 'marker' | 'timesTo'> {
+  const last = lastMark(times);
+  const count = Math.floor(fstatSync(times).size / bytesOfMark);
+  const marker = createMarker({ last, count, write: (mark) => appendLines(times, formatMark(mark)) });
+  return { marker, timesTo: last?.[0] ?? 0 };
 }
 
 const tailBytes = 64 * 1024;

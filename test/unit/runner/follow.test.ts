@@ -152,6 +152,22 @@ test('a cut connection goes on exactly where it was', async () => {
   expect(released).toBe(2);
 });
 
+test.each<readonly [string, number, Script | null]>([
+  ['where nothing was received', 0, null],
+  ['behind what was received', 5, cutAfter],
+  ['from what it has just sent', 0, cutAfter],
+])('a runner that says that the log differs %s makes no sense', async (what, from, before) => {
+  const lie: Script = async (call) => {
+    if (what.startsWith('from')) await call.block(5, bytes('5'));
+    await call.event({ type: 'differs', stream: 'out', from });
+    await call.event(record(ended));
+    return {};
+  };
+  const { error, log } = await run(before === null ? [lie] : [before, lie]);
+  expect(error).toMatchObject({ code: 'protocol', message: expect.stringContaining('differs') });
+  expect(log.slice(0, 5)).toBe(before === null ? '' : '01234');
+});
+
 test('pauses double up to ten seconds, and after ten minutes it gives up, saying how to go on', async () => {
   const { slept, error, links } = await run([new GpuRunError('connection', 'no route')]);
   expect(slept.slice(0, 8)).toEqual([200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);

@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { copiedGaps, copiedLog, copiedMarks, copiedRecords, lastCopiedRecord } from '../../../src/workflows/job-copy.ts';
@@ -42,15 +43,72 @@ test('bytes behind a gap are not kept', () => {
   copy.close();
 });
 
+const received = (from: number, text: string) => [{ from, to: from + text.length, crc: crc32(text) }];
+
 test('what the machine has lost stays beside the copy, and the copy goes on as the machine does', () => {
   const copy = new JobCopy(folder, 'job-lost');
   copy.writeLog('out', 0, Buffer.from('0123456789'));
-  copy.setAside('out', 4);
+  copy.setAside('out', 4, received(0, '0123456789'));
   copy.writeLog('out', 4, Buffer.from('abc'));
-  copy.setAside('out', 100);
+  copy.setAside('out', 100, received(90, '0123456789'));
+  copy.setAside('out', 4, received(4, 'abc')); // the power goes a second time
+  copy.writeLog('out', 4, Buffer.from('def'));
   copy.close();
-  expect(readFileSync(join(folder, 'job-lost', 'log'), 'utf8')).toBe('0123abc');
+  expect(readFileSync(join(folder, 'job-lost', 'log'), 'utf8')).toBe('0123def');
   expect(readFileSync(join(folder, 'job-lost', 'log.lost-at-4'), 'utf8')).toBe('456789');
+  expect(readFileSync(join(folder, 'job-lost', 'log.lost-at-4.2'), 'utf8')).toBe('abc');
+});
+
+test('of two who come back one puts aside what was lost, and neither takes from the other what came since', () => {
+  const [first, second] = [new JobCopy(folder, 'job-two'), new JobCopy(folder, 'job-two')];
+  first.writeLog('out', 0, Buffer.from('kept\nlost\n'));
+  first.setAside('out', 5, received(5, 'lost\n'));
+  first.writeLog('out', 5, Buffer.from('new\nmore\n'));
+  second.setAside('out', 5, received(5, 'lost\n'));
+  second.writeLog('out', 5, Buffer.from('new\n'));
+  second.close();
+  first.writeLog('out', 14, Buffer.from('last\n'));
+  first.close();
+  expect(readFileSync(join(folder, 'job-two', 'log'), 'utf8')).toBe('kept\nnew\nmore\nlast\n');
+  expect(readFileSync(join(folder, 'job-two', 'log.lost-at-5'), 'utf8')).toBe('lost\n');
+  expect(existsSync(join(folder, 'job-two', 'log.lost-at-5.2'))).toBe(false);
+});
+
+test('times and gaps of what was put aside go with it', () => {
+  const copies = [new JobCopy(folder, 'job-tg'), new JobCopy(folder, 'job-tg')];
+  for (const copy of copies) {
+    copy.writeGap('out', { from: 0, to: 50 });
+    copy.writeLog('out', 50, Buffer.alloc(950, 65));
+    copy.writeTimes('out', [
+      [100, 1_000],
+      [1_000, 5_000],
+    ]);
+    copy.writeGap('out', { from: 1_000, to: 2_000 });
+  }
+  for (const copy of copies) {
+    copy.setAside('out', 100, received(50, 'A'.repeat(950)));
+    copy.writeLog('out', 100, Buffer.from('new\n'));
+    copy.writeTimes('out', [[104, 90_000]]);
+    copy.close();
+  }
+  expect([...copiedMarks(folder, 'job-tg', 'out')]).toEqual([
+    [100, 1_000],
+    [104, 90_000],
+  ]);
+  expect(copiedGaps(folder, 'job-tg', 'out')).toEqual([{ from: 0, to: 50 }]);
+});
+
+test('half a line that another follower has left takes no record with it', () => {
+  const copy = new JobCopy(folder, 'job-half');
+  copy.writeRecords([note(1)]);
+  copy.writeTimes('out', [[10, 1_000]]);
+  appendFileSync(join(folder, 'job-half', 'journal.jsonl'), '{"n":2,"t":2,"ty');
+  appendFileSync(join(folder, 'job-half', 'log.times'), '2');
+  copy.writeRecords([note(2), note(3)]);
+  copy.writeTimes('out', [[20, 2_000]]);
+  copy.close();
+  expect([...copiedRecords(folder, 'job-half')]).toEqual([note(1), note(2), note(3)]);
+  expect([...copiedMarks(folder, 'job-half', 'out')].at(-1)).toEqual([20, 2_000]);
 });
 
 test('records once and in order, past a torn line', () => {
