@@ -1,52 +1,17 @@
 /** The wire itself is cut, again and again, between the system's OpenSSH client and a real server: nothing of the job is lost. */
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createProject, until } from '../e2e/suite/project.ts';
 import { type Sshd, startSshd } from '../support/sshd.ts';
-
-interface Wire {
-  readonly port: number;
-  /** Connections that were cut. */
-  cut(): number;
-  close(): Promise<void>;
-}
-
-/** Passes bytes on to `port`; `cut` resets every connection, as a router that has forgotten them does. */
-async function startWire(port: number): Promise<Wire> {
-  const ends = new Set<Socket>();
-  const server: Server = createServer((near) => {
-    const far = connect(port, '127.0.0.1');
-    for (const socket of [near, far]) {
-      ends.add(socket);
-      socket.on('error', () => {});
-      socket.on('close', () => ends.delete(socket));
-    }
-    near.pipe(far).pipe(near);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const cut = () => {
-    const count = ends.size / 2;
-    for (const socket of ends) socket.resetAndDestroy();
-    return count;
-  };
-  return {
-    port: (server.address() as { port: number }).port,
-    cut,
-    close: async () => {
-      cut();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
+import { startWire, type Wire } from '../support/wire.ts';
 
 let sshd: Sshd;
 let wire: Wire;
 beforeEach(async () => {
   sshd = await startSshd();
-  wire = await startWire(sshd.port);
+  wire = await startWire(sshd);
 });
 afterEach(async () => {
   await wire.close();
@@ -54,20 +19,7 @@ afterEach(async () => {
 });
 
 test('20 cuts at random points of a job that prints 200,000 lines: every byte once, and the exit code', async () => {
-  const configFile = join(sshd.folder, 'wire_config');
-  const knownHosts = join(sshd.folder, 'wire_known_hosts');
-  writeFileSync(knownHosts, `behind-the-wire ${sshd.hostKey}\n`);
-  const lines = [
-    'Host wire',
-    'HostName 127.0.0.1',
-    `Port ${wire.port}`,
-    'HostKeyAlias behind-the-wire',
-    `User ${sshd.user}`,
-    `IdentityFile ${sshd.identityFile}`,
-    'IdentitiesOnly yes',
-  ];
-  writeFileSync(configFile, `${[...lines, `UserKnownHostsFile ${knownHosts}`, 'GlobalKnownHostsFile /dev/null'].join('\n')}\n`);
-  await using project = createProject({ label: 'wire', config: `ssh: { host: wire, config-file: ${configFile} }` });
+  await using project = createProject({ label: 'wire', config: `ssh: { host: wire, config-file: ${wire.configFile} }` });
   // Slow for as long as the wire is being cut, then at full speed.
   const enough = join(sshd.folder, 'enough');
   const script = `i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 500)) -ne 0 ] || [ -e ${enough} ] || sleep 0.3; done; exit 7`;
