@@ -30,7 +30,7 @@ const pairsPerSecond = 20;
 /** `from`: where a reader before this had come to in the training. */
 export function createFrameworkReader(from: TrainingPlace): FrameworkReader {
   const keras = createKerasReader(from);
-  const bars = createBarReader();
+  const bars = createBarReader(from);
   const pairsIn = createPairsReader();
   const paces = new Map<string, Pace>();
   const pairs = createPairsPace();

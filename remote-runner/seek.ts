@@ -21,7 +21,7 @@ export async function seek(params: Calls['seek']['params'], machine: MachineFold
   const source = openSource(files);
   if (source === null) return { offset: 0, bytes: 0 };
   try {
-    const since = sinceMs === null ? 0 : firstSince(allMarks(files.times), sinceMs);
+    const since = sinceMs === null ? 0 : sinceMs > Date.now() ? source.size : firstSince(allMarks(files.times), sinceMs);
     const begun = sinceMs === null ? 0 : lineStart(source, Math.min(since, source.size));
     return { offset: Math.max(begun, lines === null ? 0 : tailStart(source, lines)), bytes: source.size };
   } finally {

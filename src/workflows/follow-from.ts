@@ -22,6 +22,8 @@ export interface FollowFrom extends Pick<FollowInput, 'streams' | 'stamped'> {
   readonly logOffset: number;
   /** In stderr's own log; absent: 0. */
   readonly errOffset?: number;
+  /** Bytes from here on are kept, but not shown; absent: all are shown. */
+  readonly until?: Readonly<Record<LogStream, number>>;
   /** Records up to this number, of all attempts, are known already. */
   readonly record: number;
   readonly follow: boolean;
@@ -52,7 +54,11 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
   const keepRecord = recordKeeper(copy);
   const stamper = createStamper(from.stamped === true);
   const show = async (events: readonly LogEvent[]) => {
-    for (const event of events) if (shows(from, event.stream ?? 'out')) await tell(event);
+    for (const event of events) {
+      const { stream = 'out', offset, bytes } = event;
+      const length = (from.until?.[stream] ?? Number.POSITIVE_INFINITY) - offset;
+      if (shows(from, stream) && length > 0) await tell(bytes.length <= length ? event : { ...event, bytes: bytes.subarray(0, length) });
+    }
   };
   const parts = () =>
     followAttempt(job, {
@@ -87,7 +93,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       } else if (part.type === 'gap') {
         copy.keep((files) => files.writeGap(part.stream, part));
         await show(stamper.rest());
-        if (shows(from, part.stream)) await tell(part);
+        if (shows(from, part.stream) && part.from < (from.until?.[part.stream] ?? Number.POSITIVE_INFINITY)) await tell(part);
       } else {
         const { record } = part;
         keepRecord(record, part.more);

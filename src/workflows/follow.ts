@@ -27,15 +27,17 @@ export async function follow(input: FollowInput, context: RunContext, onEvent: O
     return replay(context.ledger.getJob(job.id) ?? job, input, context, onEvent);
   }
   if (attemptStart(job).records > 0) return followWithEarlier({ job, machine, first }, input, context, onEvent);
-  let start: Record<LogStream, number>;
+  let wanted: Wanted;
   try {
-    start = await startOffsets(first.runner, input);
+    wanted = await wantedBytes(first.runner, input);
   } catch (error) {
     await first[Symbol.asyncDispose]();
     throw error;
   }
   const { follow: goesOn, streams = 'both', stamped = false } = input;
-  const from = { job, machine, logOffset: start.out, errOffset: start.err, record: 0, follow: goesOn, first, streams, stamped };
+  const { start, end } = wanted;
+  const until = end === null || goesOn ? {} : { until: end };
+  const from = { job, machine, logOffset: start.out, errOffset: start.err, record: 0, follow: goesOn, first, streams, stamped, ...until };
   return followFrom(from, context, onEvent);
 }
 
@@ -45,16 +47,23 @@ async function replay(job: JobEntry, input: FollowInput, context: RunContext, on
   return await replayCopy(job, input, context, onEvent);
 }
 
-async function startOffsets(runner: RunnerClient, input: FollowInput): Promise<Record<LogStream, number>> {
+/** `end`: of what was there when we asked, where that was looked up; null: not looked up. */
+interface Wanted {
+  readonly start: Readonly<Record<LogStream, number>>;
+  readonly end: Readonly<Record<LogStream, number>> | null;
+}
+
+async function wantedBytes(runner: RunnerClient, input: FollowInput): Promise<Wanted> {
   const { jobId: id, after, tailLines: lines, sinceMs = null, streams = 'both' } = input;
   if (streams === 'err') {
     const { jobs } = await runner.call('jobs', {});
     if (jobs.find((job) => job.id === id)?.errBytes === undefined) refuseJoined(id, input);
   }
-  if (after >= 0 && lines === null && sinceMs === null) return streams === 'err' ? { out: 0, err: after } : { out: after, err: 0 };
+  if (after >= 0 && lines === null && sinceMs === null) return { start: streams === 'err' ? { out: 0, err: after } : { out: after, err: 0 }, end: null };
   const seek = async (stream: LogStream) => {
     const { offset, bytes } = await runner.call('seek', { id, stream, sinceMs, lines });
-    return after < 0 ? Math.max(0, bytes + after) : offset;
+    return { from: after < 0 ? Math.max(0, bytes + after) : offset, to: bytes };
   };
-  return { out: await seek('out'), err: await seek('err') };
+  const [out, err] = [await seek('out'), await seek('err')];
+  return { start: { out: out.from, err: err.from }, end: { out: out.to, err: err.to } };
 }

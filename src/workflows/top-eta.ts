@@ -13,7 +13,7 @@ export interface Totals {
   readonly epochs: number | null;
 }
 
-/** From the metrics, else from a flag of the command as in `--epochs 10`. A progress bar that begins anew with each epoch says nothing about the whole. */
+/** From the metrics, else from a flag of the command as in `--epochs 10`. What may be the steps of one epoch says nothing about the whole. */
 export function totalsOf({ job, training }: Pick<TopView, 'job' | 'training'>): Totals {
   const { last, epoch, step } = training;
   const named = (names: readonly string[]) => names.map((name) => last[name]).find((value) => value !== undefined && value > 0) ?? null;
@@ -21,9 +21,24 @@ export function totalsOf({ job, training }: Pick<TopView, 'job' | 'training'>): 
     const found = pattern.exec(job?.command ?? '')?.[1];
     return found === undefined ? null : Number(found);
   };
-  const steps = (epoch === null ? named(stepTotals) : named(stepTotals.slice(0, -1))) ?? flag(/--(?:max|num|total|train)?[-_]?steps[= ](\d{1,12})\b/);
   const epochs = named(epochTotals) ?? flag(/--(?:max|num|total)?[-_]?(?:train[-_])?epochs[= ](\d{1,9})\b/);
+  const inEpochs = epoch !== null || (epochs ?? 0) > 1;
+  const steps =
+    named(stepTotals.filter((name) => name !== barTotal)) ??
+    flag(/--(?:max|total)[-_]?(?:train[-_])?steps[= ](\d{1,12})\b/) ??
+    (inEpochs ? stepsOfBars(training, epochs) : (named([barTotal]) ?? flag(/--(?:num|train)?[-_]?steps[= ](\d{1,12})\b/)));
   return { steps: steps !== null && (step === null || step <= steps) ? steps : null, epochs: epochs !== null && (epoch ?? 0) <= epochs ? epochs : null };
+}
+
+/** Name under which bars tell how much there is to do. */
+const barTotal = 'total';
+
+/** Of bars that begin anew with each epoch: those that tell their epoch, and those of which there was more than one already. */
+function stepsOfBars({ newest, step }: TopView['training'], epochs: number | null): number | null {
+  const bar = newest.findLast(({ source, values }) => source === 'tqdm' && values[barTotal] !== undefined);
+  const total = bar?.values[barTotal] ?? 0;
+  if (bar === undefined || epochs === null || total <= 0) return null;
+  return bar.epoch !== null || (step ?? 0) > total ? total * epochs : null;
 }
 
 /** null: not known. */

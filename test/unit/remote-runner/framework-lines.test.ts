@@ -108,6 +108,23 @@ describe('a log of', () => {
     ]);
   });
 
+  test("a loop with a bar an epoch and none of its name: steps count on, those of the validation's bars are left out once it is known for one", () => {
+    const bar = (count: number, total: number) => `\r ${Math.floor((count * 100) / total)}%|##   | ${count}/${total} [00:01<00:02, 30.1it/s]`;
+    const epoch = (total: number) => `${bar(0, total)}${bar(total / 2 - 1, total)}${bar(total, total)}\n`;
+    const log = join(folder, 'anew');
+    const written = [40, 10, 40, 10, 40, 10].map(epoch);
+    writeFileSync(log, written.join(''));
+    const steps = (from: number, step: number | null) =>
+      readAll(log, { ...start, logMetricsAt: from, logPlace: { step, epoch: null } }).flatMap((record) => (record.type === 'metric' ? [record.step] : []));
+    expect(steps(0, null)).toEqual([19, 40, 10, 80, 120]);
+    const second = written.slice(0, 2).join('').length;
+    expect(steps(second, 40)).toEqual([59, 80, 10, 120]); // another reader goes on
+    expect(steps(second - 1, 40)[0]).toBe(59);
+    const ranks = join(folder, 'ranks'); // two processes draw the same bar
+    writeFileSync(ranks, `${bar(0, 40)}${bar(0, 40)}${bar(39, 40)}${bar(40, 40)}${bar(39, 40)}${bar(40, 40)}\n`);
+    expect(readAll(ranks).map((record) => (record.type === 'metric' ? record.step : null))).not.toContain(80);
+  });
+
   test('loops that people wrote', () => {
     expect(measured('loops', 'pairs')).toEqual([
       [250, null, { train_loss: 1.9651, val_loss: 2.0542 }],

@@ -50,3 +50,10 @@ test('one stream of two; of a job that has both in one log that is refused, and 
   await expect(show(joined, { streams: 'err' })).rejects.toMatchObject({ code: 'bad-input' });
   await until(() => processesHolding(`${piped.home}/.gpu-run/runner/test-1/runner.mjs connect`).length === 0, 'the end of all connections', 20_000, 200);
 });
+
+test('what a job writes while it is looked at is not shown to who asked for the end of what was there, but kept', async () => {
+  const id = await runOn(piped, 'while :; do echo line; sleep 0.001; done & sleep 8; kill $!', { until: 'running' });
+  expect((await show(id, { tailLines: 2, stamped: true })).text.split('\n').length).toBeLessThanOrEqual(3);
+  expect((await show(id, { after: -1 })).text.length).toBeLessThanOrEqual(1);
+  expect((await show(id, { sinceMs: Date.now() + 3_600_000 })).log).toEqual([]);
+});

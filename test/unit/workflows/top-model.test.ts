@@ -85,6 +85,22 @@ describe('how much longer', () => {
     expect(totalsOf({ job, training: { ...training, epoch: null, last: { total: 500 } } })).toEqual({ steps: 500, epochs: null });
   });
 
+  test('steps of an epoch are not those of the whole', () => {
+    const bar = (step: number, epoch: number | null) => {
+      const record = { n: 1, t: noon, type: 'metric', values: { total: 40 }, step, epoch, source: 'tqdm', at: 0 } as const;
+      return (command: string) => totalsOf({ job: { ...job, command }, training: { ...training, last: record.values, epoch, step, newest: [record] } }).steps;
+    };
+    expect(flags('x --steps 400 --epochs 4')).toEqual({ steps: null, epochs: 4 });
+    expect(flags('x --max_train_steps 400 --epochs 4')).toEqual({ steps: 400, epochs: 4 });
+    expect(bar(7, 1)('x --epochs 4 --steps 40')).toBe(160); // it has its epoch in its label
+    expect(bar(7, 1)('x')).toBeNull();
+    expect(bar(7, null)('x --epochs 4')).toBeNull(); // perhaps the first of four
+    expect(bar(47, null)('x --epochs 4')).toBe(160);
+    expect(bar(47, null)('x')).toBeNull();
+    expect(bar(7, null)('x')).toBe(40);
+    expect(bar(7, null)('x --epochs 1')).toBe(40);
+  });
+
   test('of a job that runs, at its present speed', () => {
     expect(etaOf({ job, training: { ...training, last: { total_steps: 1100 } } })).toEqual({ seconds: 100, done: 100 / 1100 });
     expect(etaOf({ job, training: { ...training, last: { total_epochs: 4 } } })).toEqual({ seconds: 100, done: 0.5 });
