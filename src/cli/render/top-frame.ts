@@ -1,5 +1,6 @@
 /** One picture of `top`: from what is known and the size of the terminal to its lines. Pure; no line is ever wider than the terminal. */
 import type { TopView } from '../../workflows/top-model.ts';
+import { wrap } from './text.ts';
 import { gpuLines, hostLines, processLines } from './top-gpus.ts';
 import { headerLines, jobLines, troubleLines } from './top-header.ts';
 import { beside, fitLine, type Line, type Piece, paintLine, piece } from './top-line.ts';
@@ -41,7 +42,7 @@ function frameLines(view: TopView, now: number, { columns, rows }: Size, look: L
   const head = [...headerLines(view, now, columns, look), ...jobLines(view, now, columns, look), ...troubleLines(view, look)].slice(0, Math.max(1, rows - 1));
   const foot: Line[] = rows > head.length && !mood.still ? [footLine(mood, columns, look)] : [];
   const room = rows - head.length - foot.length;
-  const body = mood.help ? helpLines(look).slice(0, room) : mood.bigLog ? logOnly(view, columns, room, look) : bodyLines(view, columns, room, look);
+  const body = mood.help ? helpLines(columns, look).slice(0, room) : mood.bigLog ? logOnly(view, columns, room, look) : bodyLines(view, columns, room, look);
   const padding = Array.from({ length: Math.max(0, room - body.length) }, (): Line => []);
   return [...head, ...body, ...padding, ...foot];
 }
@@ -120,7 +121,7 @@ function footLine({ message, paused, bigLog }: Mood, width: number, { style }: L
   );
 }
 
-function helpLines({ style }: Look): Line[] {
+function helpLines(width: number, { style }: Look): Line[] {
   const keys = [
     ['q', 'leave; the job and the machine go on'],
     ['l', 'more of the log, or less'],
@@ -134,6 +135,8 @@ function helpLines({ style }: Look): Line[] {
     [[]],
     ...keys.map(([key, text]): Line => [[`  ${key.padEnd(10)}`, style.bold], [text]]),
     [[]],
-    [['  busy: the share of time in which any kernel ran. 100 % does not mean that the chip is full.', style.dim]],
+    ...wrap('busy: the share of time in which any kernel ran. 100 % does not mean that the chip is full.', width - 2).map(
+      (text): Line => [[`  ${text}`, style.dim]],
+    ),
   ].map((line) => line.filter((each) => each.length > 0) as Line);
 }

@@ -2,7 +2,7 @@
 import type { GpuSample } from '../../core/job.ts';
 import { formatSize } from '../../core/size.ts';
 import { gpuHistory, type TopView } from '../../workflows/top-model.ts';
-import { columnsOf, cutColumns, fitLine, type Line, lineColumns, type Piece, piece } from './top-line.ts';
+import { columnsOf, cutColumns, firstThatFits, fitLine, type Line, lineColumns, type Piece, piece } from './top-line.ts';
 import type { Look } from './top-look.ts';
 import { bar, sparkline } from './top-plot.ts';
 
@@ -161,6 +161,18 @@ export function hostLines({ sample, samples }: TopView, width: number, height: n
           ],
         ];
   const speed = (bytes: number | null) => (bytes === null ? '-' : `${formatSize(bytes)}/s`);
-  const flow = `  disk ${speed(host.diskReadBytesPerSecond)} read, ${speed(host.diskWriteBytesPerSecond)} written${host.diskFreeBytes === null ? '' : `, ${formatSize(host.diskFreeBytes)} free`}   net ${glyphs.down} ${speed(host.netReceivedBytesPerSecond)} ${glyphs.up} ${speed(host.netSentBytesPerSecond)}`;
-  return [fitLine([...meters, ...spark], width), ...(height > 1 ? [fitLine([[flow]], width)] : [])];
+  const [read, written] = [speed(host.diskReadBytesPerSecond), speed(host.diskWriteBytesPerSecond)];
+  const free = host.diskFreeBytes === null ? '' : `, ${formatSize(host.diskFreeBytes)} free`;
+  const net = `net ${glyphs.down} ${speed(host.netReceivedBytesPerSecond)} ${glyphs.up} ${speed(host.netSentBytesPerSecond)}`;
+  const flows = [
+    `disk ${read} read, ${written} written${free}   ${net}`,
+    `disk ${read} r, ${written} w${free}  ${net}`,
+    `disk ${read} r, ${written} w  ${net}`,
+    net,
+  ];
+  const flow = firstThatFits(
+    flows.map((text): Line => [[`  ${text}`]]),
+    width,
+  );
+  return [fitLine([...meters, ...spark], width), ...(height > 1 ? [flow] : [])];
 }

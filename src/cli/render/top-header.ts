@@ -77,17 +77,26 @@ export function jobLines(view: TopView, now: number, width: number, look: Look):
   const attempt: Line = job.attempt > 1 ? [separator(look), [`attempt ${job.attempt}`]] : [];
   const head: Line = [piece(jobIdOf(job.id), style.bold), [' '], state, ...waits, ...attempt, ...ready];
   const first = fitLine([...head, separator(look), piece(job.command, style.dim)], width);
-  if (jobs.length < 2) return [first];
-  const shown = jobs
-    .slice(-9)
-    .map(
-      (each, at): Line => [
-        piece(
-          `[${at + 1}] ${each.id.slice(-6)} ${each.state}${each.givenGpus === null ? '' : ` GPU ${each.givenGpus.join(',')}`}`,
-          each.id === job.id ? style.bold : style.dim,
-        ),
-        ['  '],
-      ],
-    );
-  return [first, fitLine(shown.flat(), width)];
+  return jobs.length < 2 ? [first] : [first, tabLine(jobs.slice(-9), job.id, width, look)];
+}
+
+/** `[1] k3v9xq ended  [2] 8fjw2p running`: as many as there is room for, that which is looked at among them. */
+function tabLine(jobs: TopView['jobs'], shown: string, width: number, { style, glyphs }: Look): Line {
+  const tabs = jobs.map(({ id, state, givenGpus }, at): Line => {
+    const text = `[${at + 1}] ${id.slice(-6)} ${state}${givenGpus === null ? '' : ` GPU ${givenGpus.join(',')}`}`;
+    return [piece(text, id === shown ? style.bold : style.dim), ['  ']];
+  });
+  const drawn = (from: number, to: number): Line => [
+    ...(from > 0 ? [[`${glyphs.more} `, style.dim] as const] : []),
+    ...tabs.slice(from, to).flat(),
+    ...(to < tabs.length ? [[glyphs.more, style.dim] as const] : []),
+  ];
+  const fits = (from: number, to: number) => from >= 0 && to <= tabs.length && lineColumns(drawn(from, to)) <= width;
+  const at = jobs.findIndex(({ id }) => id === shown);
+  let [from, to] = at < 0 ? [0, 0] : [at, at + 1];
+  for (;;) {
+    if (fits(from, to + 1)) to += 1;
+    else if (fits(from - 1, to)) from -= 1;
+    else return fitLine(drawn(from, to), width);
+  }
 }

@@ -6,6 +6,7 @@ import { topDocument } from '../../../src/cli/render/top-document.ts';
 import { calm, renderTop } from '../../../src/cli/render/top-frame.ts';
 import { columnsOf, cutColumns } from '../../../src/cli/render/top-line.ts';
 import { asciiGlyphs, bar, plotCurve, sparkline, unicodeGlyphs } from '../../../src/cli/render/top-plot.ts';
+import type { TopView } from '../../../src/workflows/top-model.ts';
 import { noon } from './entries.ts';
 import { gpuSample, type Scene, topView } from './top-example.ts';
 
@@ -86,6 +87,23 @@ test('a large terminal has two columns and a curve', () => {
   expect(lines[4]).toMatch(/^── GPU ─+ {3}── training ─+$/);
   expect(lines.join('\n')).toMatch(/[\u2801-\u28ff]{10}/);
   expect(lines[3]).toBe('[1] k3v9xq running  [2] other0 queued  [3] other1 queued  ');
+});
+
+test('where not all jobs fit on their line, the one that is looked at does', () => {
+  const view = topView({ jobs: 3 });
+  const [job] = view.jobs as readonly [TopView['jobs'][number]];
+  const jobs = Array.from({ length: 9 }, (_, at) => ({ ...job, id: `job-20261121-aaaaa${at}`, state: 'ended' as const }));
+  const tabs = (at: number, columns: number) => renderTop({ ...view, jobs, job: jobs[at] as typeof job }, now, { columns, rows: 24 }, plain, calm)[3];
+  expect(tabs(0, 80)).toBe('[1] aaaaa0 ended  [2] aaaaa1 ended  [3] aaaaa2 ended  [4] aaaaa3 ended  …');
+  expect(tabs(8, 80)).toBe('… [6] aaaaa5 ended  [7] aaaaa6 ended  [8] aaaaa7 ended  [9] aaaaa8 ended  ');
+  expect(tabs(4, 60)).toBe('… [5] aaaaa4 ended  [6] aaaaa5 ended  [7] aaaaa6 ended  …');
+  expect(tabs(4, 12)).toBe('… [5] aaaaa4');
+});
+
+test('the line of disk and network says less where there is less room, and is not cut', () => {
+  const line = (columns: number) => renderTop(topView(), now, { columns, rows: 24 }, plain, calm).find((text) => text.includes('net ↓'));
+  expect(line(66)).toBe('  disk 12MB/s r, 1MB/s w, 50GB free  net ↓ 1.2MB/s ↑ 200KB/s');
+  expect(line(50)).toBe('  disk 12MB/s r, 1MB/s w  net ↓ 1.2MB/s ↑ 200KB/s');
 });
 
 test('no GPU, no job, no answer yet; a link that is gone; a GPU in trouble', () => {
