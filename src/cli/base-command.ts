@@ -125,7 +125,7 @@ export abstract class BaseCommand extends Command {
 }
 
 function progressView({ mode, animated, err, errStyle: style }: Screen): ProgressView {
-  const parts = { write: (text: string) => void err.write(text), style, now: Date.now };
+  const parts = { write: (text: string) => void err.write(text), style, now: Date.now, width: err.width };
   if (mode.quiet) return createQuietView(parts);
   if (!animated) return createPlainView(parts);
   return createAnimatedView({ ...parts, columns: err.columns, every: repeat });

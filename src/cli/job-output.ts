@@ -1,5 +1,6 @@
 /** Where a job's events go: to the terminal as they are, or as JSON Lines. */
 
+import { createCutBars } from './render/cut-bars.ts';
 import { createFold } from './render/fold-bars.ts';
 import { createJobView, type JobView } from './render/job-view.ts';
 import { createEventWriter } from './render/json-events.ts';
@@ -26,7 +27,13 @@ export function createJobOutput(screen: Screen, progress: ProgressView, { states
     progress,
     sameTerminal: out.isTerminal && err.isTerminal,
     states: states && !mode.quiet,
-    filter: () => chain([...(folds ? [createFold(Date.now)] : []), ...(timestamps ? [createClockColumn()] : [])]),
+    width: err.width,
+    filter: () =>
+      chain([
+        ...(folds ? [createFold(Date.now)] : []),
+        ...(timestamps ? [createClockColumn()] : []),
+        ...(timestamps && out.isTerminal ? [createCutBars(out.columns)] : []),
+      ]),
   });
   return mode.json ? { onEvent: createEventWriter(out.write), print: view.print } : view;
 }

@@ -1,6 +1,7 @@
 /** Follows a job on its machine: events for the caller, the copy on this computer, the ledger. */
 import type { JobEntry, JobRecord } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import type { LogStream } from '../protocol/log.ts';
 import type { RunnerClient } from '../runner/client.ts';
 import { warnOfBudget } from './budget-warnings.ts';
 import type { RunContext } from './context.ts';

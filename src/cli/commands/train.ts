@@ -64,15 +64,24 @@ The exit code is the command's own. A machine that was rented for it goes down a
     const result = await this.withContext({ folder, atStake: name }, async (context, progress) => {
       const output = createJobOutput(this.screen, progress, { states: true, timestamps: choices.stamped, fold: flags.fold });
       const done = await train(input, { ...context, mlflow }, output.onEvent);
-      const { id } = done.job;
       const verdict = verdictOf(done.job, done.leftovers);
-      if (flags.detach) await output.print(`${id} was accepted on ${name}: gpu-run logs ${id} --follow, then gpu-run pull ${name} before it ends`);
-      else for (const line of [lastLine(done, verdict), ...(this.screen.mode.quiet ? [] : await jobSummary(done, context))]) await output.print(line);
+      const lines = flags.detach ? acceptedLines(done, flags) : [lastLine(done, verdict), ...(this.screen.mode.quiet ? [] : await jobSummary(done, context))];
+      for (const line of lines) await output.print(line);
       return { ...done, verdict };
     });
     const { verdict } = result;
     return this.finish(trainDocument(result), null, verdict.failure) || verdict.exitCode;
   }
+}
+
+/** Commands stay on a line each, so that they can be copied. */
+function acceptedLines({ job, machine: { name } }: TrainResult, flags: { readonly timestamps?: boolean; readonly fold?: boolean }): string[] {
+  const looks = `${flags.timestamps ? ' --timestamps' : ''}${flags.fold ? ' --fold' : ''}`;
+  return [
+    `${job.id} was accepted on ${name}${looks === '' ? '' : `;${looks} is for who follows it:`}`,
+    `  gpu-run logs ${job.id} --follow${looks}   shows it`,
+    `  gpu-run pull ${name}   fetches what it made, before the machine ends`,
+  ];
 }
 
 /** Why it was cut short is said once, by the error that follows. */

@@ -7,12 +7,14 @@ import type { JobEvent, OnJobEvent } from '../../workflows/job-event.ts';
 import { chain, type LineFilter, type Timed } from './log-lines.ts';
 import type { ProgressView } from './progress-view.ts';
 import type { Style } from './style.ts';
-import { harmless, span } from './text.ts';
+import { harmless, paragraph, span, warningLine } from './text.ts';
 
 export interface JobViewParts {
   readonly out: (bytes: Uint8Array) => Promise<void>;
   readonly err: (data: string | Uint8Array) => Promise<void>;
   readonly style: Style;
+  /** Columns for lines of ours; absent: endless. */
+  readonly width?: () => number;
   /** Gives way to the log. */
   readonly progress: Pick<ProgressView, 'clear' | 'wrote'>;
   /** Both streams end on one terminal: a line of ours must not be glued to an unfinished line of the log. */
@@ -36,7 +38,8 @@ const stateLines: Readonly<Record<Exclude<JobState, 'ended' | 'queued'>, string>
   cancelling: 'being told to end',
 };
 
-export function createJobView({ out, err, style, progress, sameTerminal, states, filter = () => chain([]) }: JobViewParts): JobView {
+export function createJobView(parts: JobViewParts): JobView {
+  const { out, err, style, progress, sameTerminal, states, width = () => Number.POSITIVE_INFINITY, filter = () => chain([]) } = parts;
   const filters = { out: filter(), err: filter() };
   let midLine = false;
   const write = async (stream: LogStream, pieces: readonly Timed[]) => {
@@ -57,19 +60,20 @@ export function createJobView({ out, err, style, progress, sameTerminal, states,
     midLine = false;
     progress.wrote(false);
   };
+  const warning = (text: string) => warningLine(text, style, width());
   return {
     print: async (line) => {
       await flush();
-      await printLine(line);
+      await printLine(paragraph(line, width()));
     },
     onEvent: async (event) => {
       if (event.type === 'log') {
         const { stream = 'out', bytes, at = null } = event;
         await write(stream, filters[stream].push({ bytes, at }));
       } else if (event.type === 'gap') {
-        await printLine(`${style.yellow('Warning:')} ${gapLine(event)}`);
+        await printLine(warning(gapLine(event)));
       } else if (event.type === 'note') {
-        await printLine(event.level === 'warn' ? `${style.yellow('Warning:')} ${harmless(event.text)}` : style.dim(harmless(event.text)));
+        await printLine(event.level === 'warn' ? warning(harmless(event.text)) : style.dim(paragraph(harmless(event.text), width())));
       } else if (event.type === 'state') {
         if (event.state === 'ended') await flush();
         else if (event.state !== 'queued' && states) await printLine(style.dim(`[${stateLines[event.state]}]`));

@@ -2,7 +2,7 @@
 import type { Report, Reporter } from '../../core/reporter.ts';
 import { createMeter, phaseTexts } from './progress-text.ts';
 import type { Style } from './style.ts';
-import { cut, harmless } from './text.ts';
+import { cut, harmless, paragraph, warningLine } from './text.ts';
 
 export interface ProgressView extends Reporter {
   /** Takes the moving line away, so that somebody else can write. It comes back with the next report. */
@@ -16,6 +16,8 @@ export interface ViewParts {
   readonly style: Style;
   /** Milliseconds. */
   readonly now: () => number;
+  /** Columns for lines that stay; absent: endless. */
+  readonly width?: () => number;
 }
 
 export interface AnimatedParts extends ViewParts {
@@ -27,10 +29,11 @@ export interface AnimatedParts extends ViewParts {
 const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const frameMs = 100;
 const plainProgressMs = 5_000;
+const endless = () => Number.POSITIVE_INFINITY;
 const eraseLine = '\r\u001b[2K';
 
 /** Each drawing is one write, and only ticks draw: many reports a second don't flicker. */
-export function createAnimatedView({ write, style, now, columns, every }: AnimatedParts): ProgressView {
+export function createAnimatedView({ write, style, now, columns, every, width = endless }: AnimatedParts): ProgressView {
   const meter = createMeter(now);
   let line: { text: string; detail: string } | null = null;
   let frame = 0;
@@ -80,13 +83,13 @@ export function createAnimatedView({ write, style, now, columns, every }: Animat
       if (report.type === 'phase' && report.status === 'begin') return show(report.text);
       if (report.type === 'link' && report.state === 'reconnecting') return show(report.text);
       if (report.type !== 'note') line = null;
-      print(permanentLine(report, style));
+      print(permanentLine(report, style, width()));
     },
   };
 }
 
 /** For logs, pipes and CI: a line is written once and stays; progress now and then. */
-export function createPlainView({ write, style, now }: ViewParts): ProgressView {
+export function createPlainView({ write, style, now, width = endless }: ViewParts): ProgressView {
   const meter = createMeter(now);
   let last = '';
   let text = '';
@@ -104,7 +107,7 @@ export function createPlainView({ write, style, now }: ViewParts): ProgressView 
           text = harmless(report.text);
           quietUntil = now() + plainProgressMs;
         }
-        return print(permanentLine(report, style));
+        return print(permanentLine(report, style, width()));
       }
       const detail = meter(report);
       if (now() < quietUntil) return;
@@ -115,19 +118,19 @@ export function createPlainView({ write, style, now }: ViewParts): ProgressView 
 }
 
 /** With `--quiet`. */
-export function createQuietView({ write, style }: ViewParts): ProgressView {
+export function createQuietView({ write, style, width = endless }: ViewParts): ProgressView {
   return {
     clear: () => {},
     wrote: () => {},
     report: (report) => {
-      if (report.type === 'note' && report.level === 'warn') write(`${permanentLine(report, style)}\n`);
+      if (report.type === 'note' && report.level === 'warn') write(`${permanentLine(report, style, width())}\n`);
     },
   };
 }
 
-function permanentLine(report: Exclude<Report, { type: 'progress' }>, style: Style): string {
+function permanentLine(report: Exclude<Report, { type: 'progress' }>, style: Style, width: number): string {
   const text = harmless(report.text);
-  if (report.type === 'note') return report.level === 'warn' ? `${style.yellow('Warning:')} ${text}` : text;
-  if (report.type === 'link') return style.yellow(text);
-  return report.status === 'end' ? `${style.green('✓')} ${text}` : `${text} ...`;
+  if (report.type === 'note') return report.level === 'warn' ? warningLine(text, style, width) : paragraph(text, width);
+  if (report.type === 'link') return style.yellow(paragraph(text, width));
+  return report.status === 'end' ? paragraph(`✓ ${text}`, width).replace('✓', () => style.green('✓')) : paragraph(`${text} ...`, width);
 }

@@ -10,7 +10,7 @@ import { jobEntry, noon } from './entries.ts';
 const log = (text: string | Uint8Array, offset = 0): JobEvent => ({ type: 'log', offset, bytes: typeof text === 'string' ? Buffer.from(text) : text });
 const state = (name: 'queued' | 'setup' | 'running'): JobEvent => ({ type: 'state', at: noon, state: name, end: null });
 
-function setUp(choices: { readonly sameTerminal: boolean; readonly states: boolean; readonly filter?: () => LineFilter }) {
+function setUp(choices: { readonly sameTerminal: boolean; readonly states: boolean; readonly width?: () => number; readonly filter?: () => LineFilter }) {
   const out: Uint8Array[] = [];
   const err: string[] = [];
   const gaveWay: string[] = [];
@@ -33,6 +33,15 @@ test('the log reaches stdout byte for byte, whatever it holds', async () => {
   await view.print('done');
   expect(stdout()).toEqual(Buffer.concat([bytes, Buffer.from('no newline at the end')]));
   expect(stderr()).toBe('done\n');
+});
+
+test('on a terminal, lines of ours are broken between words; those of the log never', async () => {
+  const { view, stdout, stderr } = setUp({ sameTerminal: true, states: true, width: () => 24 });
+  await view.onEvent(log('the log is longer than the terminal is wide\n'));
+  await view.onEvent({ type: 'note', at: noon, level: 'warn', text: 'the server refuses them' });
+  await view.print('job-1 ended with exit code 0');
+  expect(stdout().toString()).toBe('the log is longer than the terminal is wide\n');
+  expect(stderr()).toBe('Warning: the server\n  refuses them\njob-1 ended with exit\n  code 0\n');
 });
 
 test('stderr of its own goes to stderr, and what is gone is said there', async () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { createCutBars } from '../../../src/cli/render/cut-bars.ts';
 import { createFold } from '../../../src/cli/render/fold-bars.ts';
 import { chain, createClockColumn, type LineFilter, type Timed } from '../../../src/cli/render/log-lines.ts';
 
@@ -27,6 +28,32 @@ const cutText = (text: fc.Arbitrary<string>) =>
   });
 const long = 'x'.repeat(70_000);
 const alphabet = fc.array(fc.constantFrom('a', 'bc', '\n', '\r', '\r\n', ' ', '\b\b'), { maxLength: 40 }).map((parts) => parts.join(''));
+
+describe('bars that are wider than the terminal', () => {
+  const cutTo = (columns: number, ...texts: readonly string[]) =>
+    through(
+      createCutBars(() => columns),
+      texts.map((text) => [text, 0] as const),
+    );
+
+  test.each([
+    ['a state is cut before the last column; the last one is whole', '\r123456789\r987654321\nline of 12345\n', '\r1234\r987654321\nline of 12345\n'],
+    ['what fits stays', '\r1234\r4321\n', '\r1234\r4321\n'],
+    ['colours and moves take no room', '\r\u001b[31m12345\u001b[0m\u001b[A\r', '\r\u001b[31m1234\u001b[0m\u001b[A\r'],
+    ['characters are whole', '\rä23ö5ü\r', '\rä23ö\r'],
+    ['backspaces', '\r12\b\b34567\b\b\r', '\r12\b\b3456\r'],
+  ])('%s', (_, text, expected) => {
+    const bytes = Buffer.from(text).toString('latin1');
+    expect(cutTo(5, bytes)).toBe(Buffer.from(expected).toString('latin1'));
+    expect(cutTo(5, ...bytes)).toBe(Buffer.from(expected).toString('latin1'));
+  });
+
+  test('the end of a log without a newline is not lost', () => expect(cutTo(5, '\r123456')).toBe('\r123456'));
+
+  test('a terminal that is wide enough gets what it got', () => {
+    fc.assert(fc.property(cutText(alphabet), ({ whole, pieces }) => void expect(cutTo(1_000, ...pieces)).toBe(whole)));
+  });
+});
 
 describe('folded progress bars', () => {
   test.each([
