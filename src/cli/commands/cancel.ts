@@ -5,7 +5,7 @@ import { jobDocument } from '../render/documents.ts';
 import { endLine } from '../render/job-view.ts';
 
 export default class Cancel extends BaseCommand {
-  static override description = `Stop a job: a signal first, time to save a checkpoint, then an end to every process that it started.
+  static override description = `Stop a job: a signal, time to save its work, then an end to all its processes.
 The machine stays up.`;
   static override examples = ['<%= config.bin %> cancel', '<%= config.bin %> cancel --grace 5s', '<%= config.bin %> cancel job-20261121-k3v9xq'];
   static override args = { job: jobArg };

@@ -10,7 +10,7 @@ import { isoTime } from '../render/documents.ts';
 const shownLines = 40;
 
 export default class Cost extends BaseCommand {
-  static override description = `Show what was spent: the billed time of each machine at the price that it was ordered at.
+  static override description = `Show what was spent: the billed time of machines, at the prices they had.
 Machines and jobs that run now are counted up to now. Asks nobody: it is what this computer has written down.`;
   static override examples = [
     '<%= config.bin %> cost',

@@ -5,7 +5,7 @@ import { renderChecks } from '../render/reports.ts';
 import { plural } from '../render/text.ts';
 
 export default class Doctor extends BaseCommand {
-  static override description = 'Check everything that gpu-run leans on, and say what to do about what is missing.';
+  static override description = 'Check what gpu-run leans on, and say what to do about what is missing.';
   static override examples = ['<%= config.bin %> doctor', '<%= config.bin %> doctor --provider ssh'];
   static override flags = machineFlags;
 

@@ -8,7 +8,7 @@ import { failureOfLeftovers } from '../job-verdict.ts';
 import { renderDown } from '../render/reports.ts';
 
 export default class Down extends BaseCommand {
-  static override description = `End machines and what belongs to them; returns when the provider says that they are gone.
+  static override description = `End machines and what belongs to them; returns when they are gone.
 Without a name: the machine of this folder.`;
   static override examples = ['<%= config.bin %> down', '<%= config.bin %> down cats dogs', '<%= config.bin %> down --all --yes'];
   static override args = { names: Args.string({ description: 'Names of machines', multiple: true, ignoreStdin: true }) };

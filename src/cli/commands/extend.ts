@@ -6,8 +6,8 @@ import { machineDocument } from '../render/documents.ts';
 import { renderExtend } from '../render/machines.ts';
 
 export default class Extend extends BaseCommand {
-  static override description = `Move a machine's deadline to a later time, within its budget: at its provider, in the watchdog on it, and here.
-A deadline that has passed is moved to that long from now.
+  static override description = `Move a machine's deadline to a later time, within its budget.
+It is moved at its provider, in the watchdog on it, and here. A deadline that has passed is moved to that long from now.
 Where the provider can't move it, nothing is changed, and what still holds is said.`;
   static override examples = ['<%= config.bin %> extend --by 1h', '<%= config.bin %> extend cats --by 30m'];
   static override args = { name: nameArg };

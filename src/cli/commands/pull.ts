@@ -6,7 +6,7 @@ import { configFlags } from '../flags.ts';
 import { plural } from '../render/text.ts';
 
 export default class Pull extends BaseCommand {
-  static override description = `Fetch outputs from a machine into this folder, verified, without running anything.
+  static override description = `Fetch outputs from a machine into this folder, without running anything.
 Without paths: the outputs: of gpu-run.yaml.`;
   static override usage = 'pull [NAME [PATH...]] [FLAGS]';
   static override examples = ['<%= config.bin %> pull', '<%= config.bin %> pull cats checkpoints/last.pt'];

@@ -6,7 +6,7 @@ import { failureOfLeftovers } from '../job-verdict.ts';
 import { renderReap } from '../render/reports.ts';
 
 export default class Reap extends BaseCommand {
-  static override description = `Look for everything of ours at every provider, and end what is past its deadline or unknown here.
+  static override description = `Find what is ours at every provider; end what is past its deadline or unknown.
 What is up and known stays up, and so does what another computer made, until its deadline.`;
   static override examples = ['<%= config.bin %> reap --dry-run', '<%= config.bin %> reap'];
   static override flags = {

@@ -3,7 +3,7 @@ import { configFlags, jobArg, option } from '../flags.ts';
 import { optionalFile, writeReport } from '../report-file.ts';
 
 export default class Report extends BaseCommand {
-  static override description = `Show how well a job used its machine: GPUs, memory, waiting, speed, money, and what to do about it.
+  static override description = `Show how well a job used its machine: GPUs, memory, speed, money, with advice.
 Of a job that still runs as far as it has come; works after the machine is gone. Advises on nothing that was not measured.`;
   static override examples = [
     '<%= config.bin %> report',

@@ -4,8 +4,8 @@ import { configFlags, nameArg } from '../flags.ts';
 import { splitCommand } from '../output-mode.ts';
 
 export default class Ssh extends BaseCommand {
-  static override description = `Open a shell on a machine, or run one command there; its exit code becomes ours.
-At a terminal the command gets one, too; otherwise its streams are passed on as they are.`;
+  static override description = `Open a shell on a machine, or run one command there.
+The exit code is the command's own. At a terminal the command gets one, too; otherwise its streams are passed on as they are.`;
   static override usage = 'ssh [NAME] [FLAGS] [-- COMMAND...]';
   static override examples = ['<%= config.bin %> ssh', '<%= config.bin %> ssh cats -- nvidia-smi', 'tar c data | <%= config.bin %> ssh cats -- tar x'];
   static override args = { name: nameArg };

@@ -3,7 +3,7 @@ import { configFlags, nameArg } from '../flags.ts';
 import { renderSync } from '../render/reports.ts';
 
 export default class Sync extends BaseCommand {
-  static override description = 'Send code and data to a machine, what changed and nothing else, without running anything.';
+  static override description = 'Send what changed of code and data to a machine, without running anything.';
   static override examples = ['<%= config.bin %> sync', '<%= config.bin %> sync cats'];
   static override args = { name: nameArg };
   static override flags = configFlags;

@@ -3,7 +3,7 @@ import { renderTemplates } from '../render/reports.ts';
 import { templatePlaces } from '../template-places.ts';
 
 export default class Templates extends BaseCommand {
-  static override description = "Show the recipes for machines: the project's, your own, and those that come with gpu-run.";
+  static override description = "Show the recipes for machines: the project's, your own, and gpu-run's.";
   static override examples = ['<%= config.bin %> templates', '<%= config.bin %> templates show local'];
 
   async run(): Promise<number> {

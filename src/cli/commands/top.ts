@@ -5,7 +5,7 @@ import { configFlags, nameArg, toggle } from '../flags.ts';
 const plainSize = { columns: 100, rows: 40 };
 
 export default class Top extends BaseCommand {
-  static override description = `Show what a machine does now: GPUs, host, programs, training, money, the end of the log.
+  static override description = `Show what a machine does now: GPUs, host, training, money, end of the log.
 Keys: q quit, l more log, p pause, c cancel the job, tab or 1-9 another job, ? help. Leaving stops nothing.`;
   static override examples = [
     '<%= config.bin %> top',

@@ -4,7 +4,7 @@ import { exitCodes } from '../exit-codes.ts';
 
 export default class Tunnel extends BaseCommand {
   static override hidden = true;
-  static override description = `Carry bytes between stdin, stdout and the SSH port of a machine that has no address of its own.
+  static override description = `Connect stdin and stdout to the SSH port of a machine without an address.
 The generated SSH config runs it, so that plain ssh reaches such machines.`;
   static override examples = ["ssh -o ProxyCommand='<%= config.bin %> tunnel cats' gpurun@cats"];
   static override args = { name: Args.string({ description: "The machine's name", required: true, ignoreStdin: true }) };

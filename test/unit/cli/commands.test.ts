@@ -34,6 +34,7 @@ test('every command that is promised is there, and no other', () => {
 
 test.each(Object.entries(commands))('%s: description, examples, its flags and the global ones', (name, command) => {
   expect(command.description).toMatch(/^[A-Z].*\.$/s);
+  expect(command.description.split('\n')[0]?.length).toBeLessThan(80); // --help does not wrap it
   expect(command.examples.length).toBeGreaterThan(0);
   const flags = { ...command.baseFlags, ...command.flags };
   expect(Object.keys(flags)).toEqual(expect.arrayContaining(['json', 'quiet', 'verbose', 'yes', ...(promised[name] ?? [])]));
