@@ -71,10 +71,7 @@ function isKnown(record: Fields): boolean {
   switch (record['type']) {
     case 'state':
       return (
-        states.has(record['state']) &&
-        isCount(record['logOffset']) &&
-        isCount(record['errOffset'] ?? 0) &&
-        (record['state'] !== 'ended' || isEnd(record['end']))
+        isState(record['state']) && isCount(record['logOffset']) && isCount(record['errOffset'] ?? 0) && (record['state'] !== 'ended' || isEnd(record['end']))
       );
     case 'metric':
       return isMetric(record);
@@ -95,7 +92,11 @@ function isMetric({ values, step, epoch, source, at }: Fields): boolean {
   );
 }
 
-function isEnd(value: unknown): value is JobEnd {
+export function isState(value: unknown): value is JobState {
+  return states.has(value);
+}
+
+export function isEnd(value: unknown): value is JobEnd {
   return (
     isFields(value) &&
     isNullOr(isCount, value['code']) &&

@@ -1,5 +1,6 @@
 /** The `preflight` call: can jobs use the machine's GPUs? And a check of the answer, before anybody acts on it. Imports its own folder only. */
 import { FrameError } from './frame.ts';
+import { isFields } from './shape.ts';
 
 export type DriverState =
   /** `nvidia-smi` answers. */
@@ -63,10 +64,6 @@ function textOrNull(value: unknown): string | null {
     .replace(/\p{C}+/gu, ' ')
     .trim()
     .slice(0, longestText);
-}
-
-function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function wrong(): FrameError {

@@ -27,3 +27,7 @@ export function isTime(value: unknown): value is number {
 export function isNullOr(is: (value: unknown) => boolean, value: unknown): boolean {
   return value === null || is(value);
 }
+
+export function isListOf(is: (value: unknown) => boolean, value: unknown): boolean {
+  return Array.isArray(value) && value.every(is);
+}

@@ -1,5 +1,5 @@
 /** Checks what a machine tells of itself before anybody acts on it or keeps it. Imports its own folder only. */
-import { type Fields, isCount, isFields, isNullOr, isNumber, isText, isTime } from './shape.ts';
+import { type Fields, isCount, isFields, isListOf, isNullOr, isNumber, isText, isTime } from './shape.ts';
 import { type TelemetrySample, type TelemetrySpan, type ThrottleReason, utilizationBins } from './telemetry.ts';
 
 const sources: ReadonlySet<unknown> = new Set<TelemetrySample['source']>(['nvml', 'nvidia-smi', 'none']);
@@ -98,8 +98,4 @@ function isGpuProcess(value: unknown): boolean {
 
 function haveNumbers(fields: Fields, names: readonly string[]): boolean {
   return names.every((name) => isNullOr(isNumber, fields[name]));
-}
-
-function isListOf(is: (value: unknown) => boolean, value: unknown): boolean {
-  return Array.isArray(value) && value.every(is);
 }

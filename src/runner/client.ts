@@ -1,6 +1,7 @@
 /** An open connection to the runner on a machine. May import core, protocol and the transport interface. */
 import { crc32 } from 'node:zlib';
 import { type ErrorCode, GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { parseAnswer } from '../protocol/answer-parse.ts';
 import { type Part, PeerClosedError, RemoteError } from '../protocol/call-state.ts';
 import type { CallName, Calls } from '../protocol/calls.ts';
 import { DamagedFrameError, FrameError } from '../protocol/frame.ts';
@@ -12,7 +13,7 @@ import { firstWordWithinMs, silentMachine } from './silence.ts';
 
 /** `version`, `isWatched`: as the runner introduced itself. */
 export interface RunnerClient extends Introduction {
-  /** @throws GpuRunError under the runner's own code, or `connection` when the connection broke first */
+  /** @throws GpuRunError under the runner's own code, `connection` when the connection broke first, `protocol` when the answer makes no sense */
   call<Op extends CallName>(op: Op, params: Calls[Op]['params']): Promise<Calls[Op]['result']>;
   /** A call with parts. `parts()`, `result` and the sending methods fail as `call` does. */
   open(op: string, params: unknown): OpenCall;
@@ -64,7 +65,7 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
   return {
     version,
     isWatched,
-    call: async (op, params) => (await openMapped(peer, op, params).result) as never,
+    call: async (op, params) => answerOf(op, await openMapped(peer, op, params).result),
     open: (op, params) => openMapped(peer, op, params),
     close: async () => {
       peer.close(new GpuRunError('connection', 'The connection to the runner was closed.'));
@@ -141,6 +142,14 @@ function brokenProtocol(error: FrameError, scanner: MagicScanner, said: () => st
     cause: error,
     hints: ['A shell start-up file on the machine that prints without end or starts another program can be the reason.'],
   });
+}
+
+function answerOf<Op extends CallName>(op: Op, value: unknown): Calls[Op]['result'] {
+  try {
+    return parseAnswer(op, value);
+  } catch (error) {
+    throw error instanceof FrameError ? new GpuRunError('protocol', `The runner sent what makes no sense: ${error.message}.`, { cause: error }) : error;
+  }
 }
 
 function openMapped(peer: Peer, op: string, params: unknown): OpenCall {

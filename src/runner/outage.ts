@@ -68,7 +68,8 @@ export function createOutage(options: OutageOptions, place: () => string): Outag
     },
     pauseAfter(failure, connecting = false) {
       const isRefused = isLost && connecting && (failure.code === 'not-allowed' || failure.code === 'protocol');
-      if (failure.code !== 'connection' && !isRefused) throw failure;
+      const isDamaged = failure.cause instanceof DamagedFrameError; // at the very first frame the code is `protocol`
+      if (failure.code !== 'connection' && !isRefused && !isDamaged) throw failure;
       refuseDamaged(failure);
       triedMs += Math.min(Math.max(0, clock.now() - since), longestAttemptMs);
       since = clock.now();

@@ -396,7 +396,10 @@ test('what arrives damaged is fetched again, but not for ever from the same plac
     await call.event(record(ended));
     return {};
   };
-  expect((await run([broken(), broken(), damaged, whole])).log).toBe('0123456789');
+  const atFirstFrame = () =>
+    new GpuRunError('protocol', 'The machine does not speak as the runner does.', { cause: new DamagedFrameError('a message arrived damaged') });
+  expect((await run([broken(), atFirstFrame(), damaged, whole])).log).toBe('0123456789');
+  expect((await run([atFirstFrame()])).error).toMatchObject({ code: 'protocol', message: expect.stringContaining('5 times') });
   const forEver = await run([broken()]);
   expect(forEver.error).toMatchObject({ code: 'protocol', message: expect.stringContaining('5 times at the same place') });
 });
