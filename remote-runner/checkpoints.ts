@@ -8,7 +8,7 @@ import { lookAtCheckpoints, type SeenFile, type SeenGroup } from './checkpoint-t
 import type { NewRecord } from './journal.ts';
 
 export interface CheckpointWatch {
-  /** Cheap to call often. `final`: nothing writes any more. Each checkpoint once. */
+  /** Cheap to call often. `final`: nothing writes any more. Each checkpoint once; a warning, once, when something keeps them from ever being complete. */
   look(final: boolean): NewRecord[];
 }
 
@@ -29,6 +29,8 @@ interface Standing {
   told: boolean;
   /** What is told of: signatures of files. The others belong to the next checkpoint. */
   known: ReadonlySet<string>;
+  /** How it was when it began to wait for its completion, or was last looked at for what keeps it from that; null: it does not wait. */
+  waiting: { readonly since: number; readonly files: readonly SeenFile[] } | null;
 }
 
 const lookEveryMs = 1_000;
@@ -40,17 +42,20 @@ const shortSettleMs = 500;
 const longestSettleMs = 30_000;
 /** Of the time that writing has taken so far. */
 const settleShare = 0.25;
+/** Longer than anything settles, and than most checkpoints take to write. */
+const restlessMs = 300_000;
 
 export function watchCheckpoints({ workdir, folder, since, now = () => performance.now() }: CheckpointPlace): CheckpointWatch {
   const standings = new Map<string, Standing>();
   const toldUntil = since === null ? 0 : Math.max(since.startedAt ?? 0, since.checkpointAt);
   let nextLook = 0;
+  let isWarned = false;
 
   const lookAtGroup = (group: SeenGroup, at: number, isKnown: boolean): Standing => {
     const standing = standings.get(group.name);
     if (standing === undefined) {
       const old = group.files.filter(({ endedAt }) => isKnown || endedAt <= toldUntil);
-      const fresh = { signature: group.signature, since: at, told: isKnown, known: signaturesOf(old) };
+      const fresh = { signature: group.signature, since: at, told: isKnown, known: signaturesOf(old), waiting: null };
       standings.set(group.name, fresh);
       return fresh;
     }
@@ -59,6 +64,7 @@ export function watchCheckpoints({ workdir, folder, since, now = () => performan
   };
   const tell = (group: SeenGroup, standing: Standing): NewRecord[] => {
     standing.told = true;
+    standing.waiting = null;
     const files = freshOf(group, standing);
     standing.known = signaturesOf(group.files);
     if (files.length === 0) return []; // an old one was removed
@@ -83,6 +89,18 @@ export function watchCheckpoints({ workdir, folder, since, now = () => performan
     for (const name of standings.keys()) if (!groups.has(name)) standings.delete(name);
     return [...groups.values()].map((group) => [group, lookAtGroup(group, at, isKnown)] as const);
   };
+  const warn = (at: number, untold: readonly (readonly [SeenGroup, Standing])[]): NewRecord[] => {
+    for (const [group, standing] of untold) {
+      standing.waiting ??= { since: at, files: group.files };
+      if (isWarned || at - standing.waiting.since < restlessMs) continue;
+      const restless = whatIsRestless(standing.waiting.files, group, standing);
+      standing.waiting = null;
+      if (restless === null) continue;
+      isWarned = true;
+      return [{ type: 'note', level: 'warn', text: restlessText(relative(workdir, join(folder, restless))) }];
+    }
+    return [];
+  };
   if (since === null) take(now(), true);
 
   return {
@@ -91,9 +109,30 @@ export function watchCheckpoints({ workdir, folder, since, now = () => performan
       if (!final && at < nextLook) return [];
       const waiting = take(at, false).filter(([, { told }]) => !told);
       const complete = waiting.filter(([group, standing]) => final || at - standing.since >= settleFor(group, freshOf(group, standing)));
-      return complete.flatMap(([group, standing]) => tell(group, standing));
+      const told = complete.flatMap(([group, standing]) => tell(group, standing));
+      return [
+        ...told,
+        ...warn(
+          at,
+          waiting.filter(([, standing]) => !standing.told),
+        ),
+      ];
     },
   };
+}
+
+/** A file that is not as it was, where another one that is new has long been. null: there is none. */
+function whatIsRestless(before: readonly SeenFile[], group: SeenGroup, standing: Standing): string | null {
+  const signatures = signaturesOf(before);
+  const paths = new Set(before.map(({ path }) => path));
+  const changed = group.files.find(({ path, signature }) => paths.has(path) && !signatures.has(signature));
+  const isOneDone = freshOf(group, standing).some(({ signature }) => signatures.has(signature));
+  return changed !== undefined && isOneDone ? changed.path : null;
+}
+
+function restlessText(path: string): string {
+  const why = `${path} goes on changing: as long as it does, what lies beside it does not count as a complete checkpoint, and is not fetched while the job runs`;
+  return `${why}. If it belongs to no checkpoint, write it elsewhere, or give it a name that ends in .log.`;
 }
 
 function settleFor(group: SeenGroup, files: readonly SeenFile[]): number {

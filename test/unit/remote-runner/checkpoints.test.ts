@@ -55,6 +55,26 @@ describe('the watch', () => {
     }
   });
 
+  test('a file that never rests beside one that does is named, once; one that is alone, or rests in time, is not', () => {
+    const lookOften = (seconds: number, each: () => void) =>
+      Array.from({ length: seconds / 10 }, () => {
+        each();
+        return lookAfter(10_000);
+      }).flat();
+    mkdirSync(folder);
+    const progress = () => appendFileSync(join(folder, 'progress.txt'), 'x');
+    expect(lookOften(900, progress)).toEqual([]); // nothing waits for it
+    write('last.pt');
+    const records = lookOften(900, progress);
+    expect(records).toEqual([{ type: 'note', level: 'warn', text: expect.stringContaining('ckpt/progress.txt goes on changing') }]);
+    expect(told(lookAfter(2_000))).toEqual([['ckpt', 181]]); // it rests
+    watch = open(null);
+    write('step-2/model.json');
+    expect(lookOften(200, () => appendFileSync(join(folder, 'step-2/weights'), 'x'))).toEqual([]);
+    expect(told(lookAfter(50_000))).toEqual([['ckpt/step-2', 21]]);
+    expect(lookOften(200, () => appendFileSync(join(folder, 'step-2/weights'), 'x'))).toEqual([]);
+  });
+
   test('folders are told apart; files beside each other belong together; removed ones are no news', () => {
     write('step-1/model.bin', '12345');
     write('step-1/deep/state.json', '{}');
