@@ -12,6 +12,7 @@ export interface FrameworkReader {
   read(line: string, end: number, now: number): readonly Seen[];
   /** What was held back, and is due after a second, or complete, or anything. */
   due(now: number, which: 'due' | 'complete' | 'all'): readonly Seen[];
+  readonly isHolding: boolean;
 }
 
 /** Longer lines are no progress bars and no lines of a training loop; characters. */
@@ -59,6 +60,9 @@ export function createFrameworkReader(from: TrainingPlace): FrameworkReader {
       return pace.add(seen, now);
     },
     due,
+    get isHolding() {
+      return pairs.isHolding || [...paces.values()].some((pace) => pace.isHolding);
+    },
   };
 }
 
@@ -76,6 +80,9 @@ function createPairsPace(): Pace {
       return [];
     },
     due: (now, which) => (held !== null && (which === 'all' || (which === 'due' && budget.take(now))) ? tell(held) : []),
+    get isHolding() {
+      return held !== null;
+    },
   };
 }
 

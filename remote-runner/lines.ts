@@ -14,6 +14,8 @@ export interface LineSource {
    * is a line too, for nothing more will come. Empty lines and lines longer than 64 KiB are left out.
    */
   read(final: boolean): readonly Line[] | null;
+  /** Offset behind what was read. */
+  readonly at: number;
   close(): void;
 }
 
@@ -86,6 +88,9 @@ export function openLines(file: string, from: number, choice: LineChoice): LineS
       const before = at;
       const lines = cut(length, final && length < pieceBytes);
       return at === before ? null : lines;
+    },
+    get at() {
+      return at;
     },
     close,
   };

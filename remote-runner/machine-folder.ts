@@ -80,6 +80,8 @@ export interface JobFolder {
   /** The newest state in short, for lists: `JobStanding`. */
   readonly standing: string;
   readonly metrics: string;
+  /** How far the log was read for metrics: see `metric-place.ts`. */
+  readonly metricsAt: string;
   /** `EndRequest`, once somebody wants it to end. */
   readonly cancel: string;
   /** What it was given of the machine, once its turn has come: see `grant.ts`. */
@@ -104,6 +106,7 @@ export function jobFolder(machine: MachineFolder, id: string): JobFolder {
     journal: join(path, 'journal.jsonl'),
     standing: join(path, 'state.json'),
     metrics: join(path, 'metrics.jsonl'),
+    metricsAt: join(path, 'metrics.at'),
     cancel: join(path, 'cancel.json'),
     grant: join(path, 'grant.json'),
     preempt: join(path, 'preempt.json'),

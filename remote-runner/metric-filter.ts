@@ -5,6 +5,11 @@ export type MetricRecord = Extract<NewRecord, { type: 'metric' }>;
 
 /** Sources whose names the user has chosen. */
 const chosen: ReadonlySet<MetricRecord['source']> = new Set(['file', 'json', 'regex']);
+
+export function isChosen({ source }: MetricRecord): boolean {
+  return chosen.has(source);
+}
+
 /** Of the names that were seen, no more than this many are remembered. */
 const mostNames = 1_000;
 
@@ -17,9 +22,9 @@ export function createMetricFilter(): (records: readonly MetricRecord[]) => NewR
   const odd = new Set<string>();
 
   const filter = (record: MetricRecord): NewRecord[] => {
-    const isChosen = chosen.has(record.source);
-    const entries = Object.entries(record.values).filter(([name]) => isChosen || !reported.has(name));
-    if (isChosen && reported.size < mostNames) for (const [name] of entries) reported.add(name);
+    const isOwn = isChosen(record);
+    const entries = Object.entries(record.values).filter(([name]) => isOwn || !reported.has(name));
+    if (isOwn && reported.size < mostNames) for (const [name] of entries) reported.add(name);
     const finite = entries.filter(([, value]) => Number.isFinite(value));
     const notes = entries.flatMap(([name, value]) => (Number.isFinite(value) || odd.has(name) ? [] : [noteOn(name, value, record.step)]));
     for (const [name, value] of entries) if (!Number.isFinite(value) && odd.size < mostNames) odd.add(name);

@@ -12,6 +12,7 @@ export interface Pace {
   add(seen: Seen, now: number): readonly Seen[];
   /** What was held back, and is due after a second, or complete, or anything. */
   due(now: number, which: 'due' | 'complete' | 'all'): readonly Seen[];
+  readonly isHolding: boolean;
 }
 
 const everyMs = 1_000;
@@ -43,6 +44,9 @@ export function createPace(): Pace {
       if (held === null) return [];
       const isDue = which === 'due' ? now - held.since >= everyMs : which === 'all' || held.sighting.bar?.complete === true;
       return isDue ? tell(held, now) : [];
+    },
+    get isHolding() {
+      return held !== null;
     },
   };
 }

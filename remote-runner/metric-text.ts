@@ -36,8 +36,11 @@ export function numberIn(text: string): number | null {
 /** What may stand behind a number: not the comma of `1,234`. */
 const end = '(?=$|[\\s;|)\\]}]|,(?!\\d)|\\.(?:\\s|$))';
 
-/** Words in front of a name that make it another one: a loss of the training, and one of the validation. */
-const whose = '(?:(?:train|training|val|valid|validation|test|testing|eval|evaluation)[ _](?=loss|acc|lr|ppl|perpl|grad)|learning[ _](?=rate))?';
+/** Words in front of a name that make it another one: a loss of the training and one of the validation, the present one and its mean. */
+const qualifier =
+  'train|training|val|valid|validation|test|testing|eval|evaluation|avg|average|mean|running|smoothed|smooth|ema|moving|rolling|total|sum|' +
+  'best|last|final|current|cur|min|max|batch|epoch|step|iter|global|local|aux|auxiliary|gen|generator|disc|discriminator';
+const whose = `(?:(?:(?:${qualifier})[ _]){1,3}(?=loss|acc|lr|ppl|perpl|grad)|learning[ _](?=rate))?`;
 
 /** A name, `=` or `:`, a number and nothing that would make it part of a time, a version, an address or a path. */
 const pair = new RegExp(`(?<![\\w./@-])(${whose}[A-Za-z_][\\w@./-]*)(?:\\s*=\\s*|:\\s*)(${numberText})%?${end}`, 'gi');
@@ -55,18 +58,32 @@ const spaced = new RegExp(
   'gi',
 );
 
-/** `name=value`, `name: value`, and `loss 0.5`; each name once: the last one counts. */
+/** Any other word in front: it tells two values of one name apart. */
+const wordBefore = /(?<![\w./@-])([a-z][\w-]*) $/i;
+
+interface Pair {
+  readonly name: string;
+  readonly value: number;
+  /** With the word in front of it. */
+  readonly longName: string;
+}
+
+/** `name=value`, `name: value`, and `loss 0.5`; of one name the last counts, unless a word in front of each tells them apart. */
 export function pairsIn(text: string): [string, number][] {
-  const pairs = new Map<string, number>();
-  for (const [, name = '', value = ''] of text.matchAll(spaced)) {
-    const number = numberIn(value);
-    if (number !== null) pairs.set(name.replace(' ', '_'), number);
-  }
-  for (const [, name = '', value = ''] of text.matchAll(pair)) {
-    const number = numberIn(value);
-    if (number !== null && isMeasured(name)) pairs.set(name.replace(' ', '_'), number);
-  }
-  return [...pairs];
+  const found = [...matches(text, spaced), ...matches(text, pair).filter(({ name }) => isMeasured(name))];
+  const longNames = new Map<string, Set<string>>();
+  for (const { name, longName } of found) longNames.set(name, (longNames.get(name) ?? new Set()).add(longName));
+  return [...new Map(found.map(({ name, longName, value }) => [(longNames.get(name)?.size ?? 0) > 1 ? longName : name, value]))];
+}
+
+function matches(text: string, pattern: RegExp): Pair[] {
+  return [...text.matchAll(pattern)].flatMap(({ 1: words = '', 2: number = '', index }) => {
+    const value = numberIn(number);
+    if (value === null) return [];
+    const name = words.replaceAll(' ', '_');
+    const before = wordBefore.exec(text.slice(Math.max(0, index - 40), index))?.[1];
+    return [{ name, value, longName: before === undefined ? name : `${before}_${name}` }];
+  });
 }
 
 export function isMeasured(name: string): boolean {

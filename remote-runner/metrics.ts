@@ -7,11 +7,14 @@ import { type Line, openLines } from './lines.ts';
 import type { JobFolder } from './machine-folder.ts';
 import { type Budget, createBudget } from './metric-budget.ts';
 import { createMetricFilter, type MetricPlace, type MetricRecord } from './metric-filter.ts';
+import { createMetricLanes } from './metric-lanes.ts';
 import { createPatternSearch, type Measured, type PatternSearch, readJsonLine } from './metric-line.ts';
 
 export interface MetricReader {
   /** What came since the last call, in bounded portions; null: nothing now. `final`: the job has ended, unfinished lines count. */
   read(final: boolean): readonly NewRecord[] | null;
+  /** Up to where all of the log has been read and told; null: something of it is still held back. */
+  readonly logAt: number | null;
   close(): void;
 }
 
@@ -28,28 +31,30 @@ export function openMetrics(job: JobFolder, patterns: Readonly<Record<string, st
   const frameworks = createFrameworkReader(from.logPlace);
   const earlier = createBudget(earlierAtOnce, earlierPerSecond);
   const filter = createMetricFilter();
-  /** Offsets of the records never go back: after a restart, reading goes on at the last one. */
-  let at = from.logMetricsAt;
+  const lanes = createMetricLanes(from);
   return {
     read(final) {
       const fromFile = file.read(final);
       const fromLog = log.read(final);
       const { found, notes } = findInLog(fromLog ?? [], { search, frameworks, earlier }, now());
       const held = frameworks.due(now(), final && fromLog === null ? 'all' : 'due').map(toFound);
-      if (fromFile === null && fromLog === null && held.length === 0) return null;
       const records = [...fileRecords(fromFile ?? []), ...[...found, ...held].map(logRecord)];
-      return [...filter(records), ...notes];
+      const due = lanes.due(now(), final && fromLog === null && fromFile === null ? 'all' : 'due');
+      if (fromFile === null && fromLog === null && held.length === 0 && due.length === 0) return null;
+      return [...due, ...lanes.add(filter(records), now()), ...notes];
+    },
+    get logAt() {
+      return frameworks.isHolding || lanes.isHolding ? null : log.at;
     },
     close() {
       log.close();
       file.close();
     },
   };
+}
 
-  function logRecord({ values, step, epoch, source, at: end }: Found): MetricRecord {
-    at = Math.max(at, end);
-    return { type: 'metric', values, step, epoch, source, at };
-  }
+function logRecord({ values, step, epoch, source, at }: Found): MetricRecord {
+  return { type: 'metric', values, step, epoch, source, at };
 }
 
 function fileRecords(lines: readonly Line[]): MetricRecord[] {

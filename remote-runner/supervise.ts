@@ -16,6 +16,7 @@ import { recordTelemetry } from './job-telemetry.ts';
 import { type Journal, type NewRecord, openJournal } from './journal.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
 import { type MetricFiles, openMetricFiles } from './metric-files.ts';
+import { metricPlace, noteMetricPlace } from './metric-place.ts';
 import { type MetricReader, openMetrics } from './metrics.ts';
 import { giveNotice } from './notice.ts';
 import { openPhase, type Phase, type PhaseEnd, wasStarted } from './phase.ts';
@@ -66,7 +67,7 @@ export async function superviseJob(machine: MachineFolder, job: JobFolder, aroun
   const order = readOrder(job);
   const journal = openJournal(job.journal);
   const wake = wakeOn([job.path], calmly);
-  const metrics = openMetrics(job, order.metrics, journal.facts);
+  const metrics = openMetrics(job, order.metrics, metricPlace(job, journal.facts));
   const files = openMetricFiles(machine, job, order);
   const log = openJobLog(machine, job, order);
   const checkpoints = watchCheckpoints({ workdir: machine.workdir, folder: checkpointsOf(machine, order), since: wasStarted(job.path) ? journal.facts : null });
@@ -159,6 +160,7 @@ async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
     if (performance.now() - syncedAt >= syncEveryMs) {
       journal.sync();
       course.log.sync();
+      if (course.unwritten.length === 0) noteMetricPlace(job, course.metrics, journal.facts);
       syncedAt = performance.now();
     }
     await wake.wait(more ? 0 : lookAgainMs);

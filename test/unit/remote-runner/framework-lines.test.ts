@@ -146,6 +146,11 @@ describe('a log of', () => {
     ['step 100 loss=1,234.5 lr=0.1', { lr: 0.1 }],
     ['iteration 100/500 | learning rate: 1.5E-06 | lm loss: 9.12', { learning_rate: 1.5e-6, loss: 9.12 }],
     ['step 1,000: loss=0.5', undefined],
+    ['epoch 3 loss: 0.5, avg loss: 0.6, running train loss: 0.7', { loss: 0.5, avg_loss: 0.6, running_train_loss: 0.7 }],
+    ['step 5 loss 0.5 mean loss 0.6 best acc: 0.9 acc: 0.8', { loss: 0.5, mean_loss: 0.6, best_acc: 0.9, acc: 0.8 }],
+    ['epoch 1: val/avg_loss=0.4 val/loss=0.3 loss=0.2', { 'val/avg_loss': 0.4, 'val/loss': 0.3, loss: 0.2 }],
+    ['step 7: kl loss: 0.1, recon loss: 0.2, loss: 0.3', { kl_loss: 0.1, recon_loss: 0.2, loss: 0.3 }],
+    ['step 7: INFO loss: 0.3, lr: 0.1', { loss: 0.3, lr: 0.1 }],
   ])('%s: no number under the name of another one', (line, values) => {
     const [seen] = createFrameworkReader({ step: null, epoch: null }).read(line, 1, 0);
     expect(seen?.sighting.values).toEqual(values);
