@@ -28,6 +28,8 @@ export interface FollowFrom extends Pick<FollowInput, 'streams' | 'stamped'> {
   /** Records up to this number, of all attempts, are known already. */
   readonly record: number;
   readonly follow: boolean;
+  /** false: its metrics are sent to MLflow by the caller; absent: by us, who wait for that at the end, if it is followed. */
+  readonly sends?: boolean;
   /** An open connection to begin with; closed here. */
   readonly first: ReachedMachine;
   /** Bytes have come, see `followJob`. */
@@ -38,11 +40,12 @@ export interface FollowFrom extends Pick<FollowInput, 'streams' | 'stamped'> {
 
 /** Streams events, keeps copy and ledger up to date, connects again by itself; returns the job as it stands at the end. */
 export async function followFrom(from: FollowFrom, context: RunContext, onEvent: OnJobEvent): Promise<JobEntry> {
+  const { sends = from.follow } = from;
   const copy = openCopy(from.job.id, context, from.onUnkept);
   const tell = inTurn(onEvent);
   using counted = countPulled(from.machine, from.job.id, context);
   await using _warnings = from.follow ? warnOfBudget(from.machine, tell, context) : null;
-  await using _sent = from.follow ? sendMetrics(from.job, context) : null;
+  await using _sent = sends ? sendMetrics(from.job, context) : null;
   let job = from.job;
   let open: ReachedMachine | null = from.first;
   const connect = async (): Promise<RunnerClient> => {

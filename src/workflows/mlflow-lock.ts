@@ -1,5 +1,5 @@
 /** One process a job sends its metrics: a file beside the job's copy says which. */
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mayBeAlive, type ProcessIdentity } from '../core/process-identity.ts';
 
@@ -8,6 +8,7 @@ export function takeMlflowLock(folder: string, self: ProcessIdentity): Disposabl
   const file = join(folder, 'mlflow.lock');
   const hidden = join(folder, `.mlflow.lock.${self.pid}`);
   try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 }); // nothing of the job may be here yet
     writeFileSync(hidden, JSON.stringify(self), { mode: 0o600 });
     for (const again of [true, false]) {
       if (isLinked(hidden, file)) return { [Symbol.dispose]: () => rmSync(file, { force: true }) };

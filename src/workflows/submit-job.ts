@@ -11,18 +11,17 @@ import { checkpointsOf } from './resume-job.ts';
 import type { TrainInput } from './train-input.ts';
 import { wandbEnv } from './wandb-env.ts';
 
-/** `before`: the attempt before this one; null: this is the first. `resumeFrom`: folder on the machine, relative to the workdir. */
-export async function submitJob(
-  input: TrainInput,
-  before: JobEntry | null,
-  resumeFrom: string | null,
-  reached: ReachedMachine,
-  context: RunContext,
-): Promise<JobEntry> {
-  const { command, setup, env, secrets, outputs, metrics, graceMs, retry, preemptSignal } = input;
+/** Before the runner hears of it: a job that runs is never unknown here. `before`: the attempt before this one; null: this is the first. */
+export function orderJob(input: TrainInput, before: JobEntry | null, reached: ReachedMachine, context: RunContext): JobEntry {
   const job = before === null ? firstAttempt(input, reached, context) : nextAttempt(before, input, reached, context);
-  context.ledger.putJob(job); // before the runner hears of it: a job that runs is never unknown here
+  context.ledger.putJob(job);
   context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}${before === null ? '' : `, attempt ${job.attempts}`}` });
+  return job;
+}
+
+/** Again after a connection that broke: it starts nothing twice. `resumeFrom`: folder on the machine, relative to the workdir. */
+export async function submitJob(job: JobEntry, input: TrainInput, resumeFrom: string | null, reached: ReachedMachine, context: RunContext): Promise<void> {
+  const { command, setup, env, secrets, outputs, metrics, graceMs, retry, preemptSignal } = input;
   const folder = job.checkpoints ?? retry.resumeFrom;
   const checkpoints = folder === null ? {} : { checkpoints: folder };
   const signal = preemptSignal === null ? {} : { preemptSignal };
@@ -51,7 +50,6 @@ export async function submitJob(
     const jobs = ahead === 1 ? 'the job' : `the ${ahead} jobs`;
     context.reporter.report({ type: 'phase', phase: 'queue', status: 'begin', text: `Waiting for ${jobs} that came first on '${reached.machine.name}'` });
   }
-  return job;
 }
 
 /** Who will fetch what the job makes. */

@@ -1,10 +1,11 @@
 /** One attempt of a job: sync, run, follow, outputs, and the machine's end where it is due. */
-import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { type GpuRunError, LeaveRunning, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { explainWhatStays, keepsFor, othersOn, reachedDeadline } from './after-job.ts';
 import { costOfAttempts } from './attempts-cost.ts';
 import { noteAgain, throwIfCancelled } from './between-attempts.ts';
+import { cancelJob } from './cancel.ts';
 import type { RunContext } from './context.ts';
 import { saveAndEnd } from './down.ts';
 import { preemptedReason } from './end-reason.ts';
@@ -12,10 +13,11 @@ import { fetchCheckpoints } from './fetch-checkpoints.ts';
 import { fetchOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
 import type { OnJobEvent } from './job-event.ts';
+import { sendMetrics } from './mlflow-send.ts';
 import { pushAll, type SyncTotals } from './push.ts';
 import { goneError, isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { bringCheckpoints, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
-import { submitJob } from './submit-job.ts';
+import { orderJob, submitJob } from './submit-job.ts';
 import { stamps, type TrainInput, type TrainResult } from './train-input.ts';
 import { unwind } from './unwind-job.ts';
 import type { Watched } from './watch-events.ts';
@@ -37,31 +39,52 @@ export type AttemptOutcome =
   /** `job`: null when it came to none. What had to be undone is undone. */
   | { readonly failure: GpuRunError; readonly job: JobEntry | null };
 
+const submitTries = 3;
+const cancelWithinMs = 30_000;
+
 /** Also on a machine that is lost under the job: that is an outcome. @throws GpuRunError what else keeps the caller from knowing how it ended */
 export async function runAttempt(plan: AttemptPlan, context: RunContext): Promise<AttemptOutcome> {
   const { input, machine, before, watched } = plan;
   // Also when another train rented it and this job came second: whoever is last takes it down.
   const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && machine.forOneJob);
+  let ordered: JobEntry | null = null;
   let submitted: JobEntry | null = null;
+  let sending: AsyncDisposable | null = null;
   try {
-    const { job, totals, reached } = await begin(plan, context);
+    const noteOrdered = (job: JobEntry) => {
+      ordered = job;
+    };
+    const { job, totals, reached } = await begin(plan, noteOrdered, context);
     submitted = job;
     if (input.detach) {
       await reached[Symbol.asyncDispose]();
       const none = { machineDown: false, outputs: [], lastMetrics: {}, leftovers: [] };
       return { failure: null, job, result: { ...none, job, machine, sync: totals, cost: costOfAttempts(job, machine, context, plan.inVain) } };
     }
+    sending = sendMetrics(job, context); // a server that is slow to take them must not hold up the machine's end
     const ended = await followToEnd(job, reached, plan, context);
     return { failure: null, job: ended, result: await finish(ended, { ...plan, totals, takeDown }, context) };
   } catch (error) {
+    const known = submitted ?? ordered;
     try {
+      if (submitted === null && ordered !== null && !takeDown) await cancelUnsure(ordered, error, plan, context);
       await unwind(error, { job: submitted, takeDown, input, machine, watched }, context);
     } finally {
-      if (submitted !== null) nobodyAwaits(submitted, context);
+      if (known !== null) nobodyAwaits(known, context);
     }
     const failure = toGpuRunError(explainWhatStays(error, submitted, takeDown, machine, context));
-    return { failure, job: submitted === null ? before : (context.ledger.getJob(submitted.id) ?? submitted) };
+    const isOrderLost = submitted === null && isGone(error); // its next attempt is one of the same job
+    const job = isOrderLost ? known : submitted;
+    return { failure, job: job === null ? before : (context.ledger.getJob(job.id) ?? job) };
+  } finally {
+    await sending?.[Symbol.asyncDispose]();
   }
+}
+
+/** Nobody knows whether the machine, which stays, has heard of it; but nobody wants it any more. */
+async function cancelUnsure(job: JobEntry, error: unknown, { input }: AttemptPlan, context: RunContext): Promise<void> {
+  if (toGpuRunError(error).code !== 'interrupted' || context.signal.reason instanceof LeaveRunning) return;
+  await cancelJob(job, input.graceMs, { ...context, signal: AbortSignal.timeout(cancelWithinMs) }).catch(() => {}); // it never arrived
 }
 
 /** Its checkpoints come meanwhile. @throws also when the caller wants to leave a job that was cut short: its machine may not wait for a next attempt */
@@ -71,20 +94,31 @@ async function followToEnd(job: JobEntry, first: ReachedMachine, { input, machin
     fetcher?.heard(event);
     return watched.onEvent(event);
   };
-  const ended = await followFrom({ job, machine, logOffset: 0, record: 0, follow: true, first, ...stamps(input) }, context, onEvent);
+  const ended = await followFrom({ job, machine, logOffset: 0, record: 0, follow: true, sends: false, first, ...stamps(input) }, context, onEvent);
   if (fetcher === null || !isCutShort(ended)) return ended;
   if (mayGoOn(ended)) noteAgain(ended, context);
   await fetcher.finish();
   return ended;
 }
 
-async function begin({ input, machine, before }: AttemptPlan, context: RunContext) {
-  const reached = await reachOrLose(machine, context);
+async function begin({ input, machine, before }: AttemptPlan, onOrdered: (job: JobEntry) => void, context: RunContext) {
+  let reached = await reachOrLose(machine, context);
   try {
     const totals = await pushAll(reached, input.sync, [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])], context);
     const resumeFrom = await bringCheckpoints(before, input, reached, context);
     throwIfCancelled(before, context);
-    return { totals, reached, job: await submitJob(input, before, resumeFrom, reached, context) };
+    const job = orderJob(input, before, reached, context);
+    onOrdered(job);
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await submitJob(job, input, resumeFrom, reached, context);
+        return { totals, reached, job };
+      } catch (error) {
+        if (toGpuRunError(error).code !== 'connection' || tries === submitTries) throw error;
+        await reached[Symbol.asyncDispose]();
+        reached = await reachOrLose(machine, context); // it may have arrived
+      }
+    }
   } catch (error) {
     await reached[Symbol.asyncDispose]();
     throw await whyBroken(error, machine, context);

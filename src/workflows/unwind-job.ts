@@ -47,7 +47,7 @@ async function cancelAndShow(job: JobEntry, { input, machine, watched }: Unfinis
     const first = await reachMachine(machine, context);
     const onlyLog: OnJobEvent = (event) => (event.type === 'log' ? watched.onEvent(event) : undefined);
     const { out: logOffset, err: errOffset } = watched.logEnds;
-    await followFrom({ job, machine, logOffset, errOffset, record: 0, follow: true, first, ...stamps(input) }, context, onlyLog);
+    await followFrom({ job, machine, logOffset, errOffset, record: 0, follow: true, sends: false, first, ...stamps(input) }, context, onlyLog);
     await cancelled;
     return true;
   } catch (error) {

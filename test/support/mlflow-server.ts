@@ -18,13 +18,15 @@ export interface LoggedRun {
   endTime: number | null;
 }
 
+type Fault = 'fail' | 'lose' | 'refuse' | null;
+
 export interface MlflowServer extends AsyncDisposable {
   readonly uri: string;
   readonly experiments: Map<string, string>;
   readonly runs: Map<string, LoggedRun>;
   readonly calls: string[];
   /** Called with each path: `fail` answers 503 and does nothing, `lose` does it and cuts the connection before the answer, `refuse` answers 403. */
-  fault: (path: string) => 'fail' | 'lose' | 'refuse' | null;
+  fault: (path: string) => Fault | Promise<Fault>;
   /** Names of metrics that it refuses, with the whole call. */
   readonly badNames: Set<string>;
 }
@@ -104,7 +106,7 @@ export async function startMlflow(authorization: string | null = null): Promise<
     const url = new URL(request.url ?? '', 'http://x');
     const path = url.pathname.replace('/api/2.0/mlflow/', '');
     calls.push(path);
-    const fault = server.fault(path);
+    const fault = await server.fault(path);
     const answer = (status: number, value: object) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     if (authorization !== null && request.headers.authorization !== authorization) return answer(401, {});
     if (fault === 'fail') return answer(503, {});

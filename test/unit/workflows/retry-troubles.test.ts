@@ -7,6 +7,7 @@ import type { Report } from '../../../src/core/reporter.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
 import { reportCost } from '../../../src/workflows/report-cost.ts';
 import { train } from '../../../src/workflows/train.ts';
+import { startMlflow } from '../../support/mlflow-server.ts';
 import { kill, processesHolding, until } from '../../support/runner.ts';
 import { type Trouble, takenMachines, works } from './taken-machines.ts';
 
@@ -71,8 +72,41 @@ test.each(["'cats' is ready", 'Syncing to', 'Starting job'])(
     };
     const { job, cost } = await train(inputOf('echo done'), { ...context, reporter: { report } }, async () => {});
     expect(job.end).toMatchObject({ code: 0 });
+    expect(context.ledger.listJobs().map(({ id }) => id)).toEqual([job.id]); // it was ordered once, whoever heard of it
     expect(provider.machines).toHaveLength(2);
     const bill = reportCost({ by: 'job', since: null }, context).items.reduce((sum, { usd }) => sum + usd, 0);
     expect(cost.usd).toBeCloseTo(bill, 6); // that of the first one included
   },
 );
+
+test('a connection that breaks while a job is submitted: it is asked again under the same name, and runs once', async () => {
+  const { context, inputOf, project, provider } = await prepare();
+  let broken = 0;
+  const report = (what: Report) => {
+    if (broken > 0 || !('text' in what) || !what.text.startsWith('Starting job')) return;
+    const own = new Set(processesHolding(`/machines/${provider.machines[0]?.ref.id}`));
+    for (const pid of processesHolding('runner.mjs connect')) if (own.has(pid)) kill(pid);
+    broken += 1;
+  };
+  let log = '';
+  const { job } = await train(inputOf('echo "$GPU_RUN_JOB $GPU_RUN_ATTEMPT"'), { ...context, reporter: { report } }, async (event) => {
+    if (event.type === 'log') log += Buffer.from(event.bytes).toString();
+  });
+  expect({ broken, log, project: existsSync(project) }).toEqual({ broken: 1, log: `${job.id} 1\n`, project: true });
+  expect(context.ledger.listJobs()).toMatchObject([{ id: job.id, attempts: 1, end: { code: 0 } }]);
+  expect(provider.machines).toHaveLength(1);
+});
+
+test('an MLflow server that takes its time does not hold up the end of the machine, and loses nothing by that', async () => {
+  const { context, fake, inputOf, provider } = await prepare();
+  await using server = await startMlflow();
+  server.fault = async (path) => {
+    if (path === 'runs/log-batch') await until(() => provider.machines[0]?.goneAt !== null, 'the end of the machine', 8_000);
+    return null;
+  };
+  const mlflow = { trackingUri: server.uri, experiment: 'pets', authorization: null };
+  const { job } = await train(inputOf(`echo '{"step": 1, "loss": 0.5}'; echo '{"step": 2, "loss": 0.25}'`), { ...context, mlflow }, async () => {});
+  const [run] = server.runs.values();
+  expect(run).toMatchObject({ name: job.id, status: 'FINISHED', metrics: [{ step: 1 }, { step: 2 }] });
+  expect(fake.reports.filter((report) => 'text' in report && report.text.includes('MLflow'))).toEqual([]);
+});
