@@ -114,7 +114,9 @@ export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, p
       return [
         ...(isLow ? ["Less than 5 % of the machine's disk is free: what fills it fails."] : []),
         ...(hasPunched
-          ? [`The log has outgrown the machine's disk, or its limit of ${limit}: its oldest bytes go, behind the first. Whoever follows misses none.`]
+          ? [
+              `The log has outgrown the machine's disk, or its limit of ${limit}: its first part and its newest stay on the machine, what lies between goes. Whoever follows misses none.`,
+            ]
           : []),
         ...(isStuck
           ? [

@@ -1,5 +1,5 @@
 /** Where the page of a report goes. */
-import { GpuRunError } from '../core/errors.ts';
+import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { JobReport } from '../workflows/report-figures.ts';
 
 /** `--html` without a value, at the end, before another flag, or before a job: the flag gets an empty one. */
@@ -32,10 +32,23 @@ export async function writeReport(report: JobReport, file: string, now: number):
     }
   } catch (error) {
     if (error instanceof GpuRunError) throw error;
-    throw new GpuRunError('sync', `The report could not be written to ${path}: ${(error as Error).message}`, { cause: error });
+    throw notWritten(path, dirname(path), error);
   }
   return path;
 }
+
+function notWritten(path: string, folder: string, cause: unknown): GpuRunError {
+  const code = systemErrorCode(cause);
+  if (code !== 'ENOENT' && code !== 'ENOTDIR') {
+    return new GpuRunError('sync', `The report could not be written to ${path}: ${code ?? (cause as Error).message}.`, { cause, hints: [elsewhere] });
+  }
+  return new GpuRunError('sync', `The report could not be written to ${path}: there is no folder ${folder}.`, {
+    cause,
+    hints: ['Make the folder first.', elsewhere],
+  });
+}
+
+const elsewhere = 'Give another name behind --html; without one it goes into the present folder.';
 
 function isNoReport(path: string): GpuRunError {
   return new GpuRunError('bad-input', `${path} is there already, and is no report of gpu-run: it was left alone.`, {

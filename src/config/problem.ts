@@ -14,7 +14,7 @@ export function throwProblems(problems: readonly Problem[]): void {
   if (first === undefined) return;
   const lines = problems.map(lineOf);
   const message = lines.length === 1 ? `${lines[0]}` : [`There are ${lines.length} problems:`, ...lines.map((line) => `  ${line}`)].join('\n');
-  throw new GpuRunError('bad-input', message, { hints: ['docs/config.md explains every key and flag, with examples.'] });
+  throw new GpuRunError('bad-input', message, { hints: ['docs/config.md of gpu-run explains every key and flag, with examples.'] });
 }
 
 /** On one line, and without anything that a terminal would obey: what was found comes from a file that may be foreign. */

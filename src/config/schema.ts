@@ -8,7 +8,7 @@ import { preemptSignals } from '../protocol/job.ts';
 import { checkEnvName } from './env-name.ts';
 import { block, command, existingPath, expected, listOf, mapOf, numberFrom, optional, type PathBase, parsed, text, wholeNumber, word } from './field.ts';
 import { findOverlap, insidePath } from './inside-path.ts';
-import { parseIdle } from './limit-text.ts';
+import { parseIdle, parseLogLimit } from './limit-text.ts';
 import { checkPattern } from './metric-pattern.ts';
 import { checkTrackingUri } from './mlflow.ts';
 import { providerBlocks } from './provider-blocks.ts';
@@ -173,17 +173,19 @@ function log() {
   const shape = {
     split: optional(z.boolean({ error: expected('true or false', 'true') }), 'Keep stdout and stderr apart, at the price of their common order.'),
     limit: optional(
-      parsed('a size', '10GB', parseSize),
-      "What it may take on the machine's disk; older bytes go first. Default: 10GiB, and never more than what is free beside it.",
+      parsed('a size', '10GB', parseLogLimit),
+      "What it may take on the machine's disk, 1MB or more; older bytes go first. Default: 10GiB, and never more than what is free beside it.",
     ),
   };
   return block(shape, '{ split: true }');
 }
 
+const noReason = 'expected at least one reason, as in [preempted, lost]; leave `on` out for both, or write attempts: 1 to start a job no second time.';
+
 function retry() {
   const reason = z.enum(['preempted', 'lost'], { error: expected('preempted or lost', 'preempted') });
   const shape = {
-    on: optional(listOf(reason, 'a list of reasons', '[preempted, lost]'), 'Why to try again. Default: [preempted, lost].'),
+    on: optional(listOf(reason, 'a list of reasons', '[preempted, lost]').min(1, { error: noReason }), 'Why to try again. Default: [preempted, lost].'),
     attempts: optional(wholeNumber(1, 100, 'a whole number from 1 to 100', '5'), 'How often the job is started at most, the first time included. Default: 3.'),
     'resume-from': optional(workdirPath('checkpoints/'), 'Folder with checkpoints: fetched while the job runs, and given to it from its second attempt on.'),
   };

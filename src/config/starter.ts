@@ -1,9 +1,12 @@
 /** The `gpu-run.yaml` that `gpu-run init` writes: what is found in the folder, and a comment for everything else. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { toMachineName } from '../core/run-id.ts';
 
 export type ProjectKind = 'python' | 'node' | 'notebook' | 'unknown';
+
+/** For editors; there where gpu-run is a package of the project. */
+const schemaFile = 'node_modules/gpu-run/schema/gpu-run.schema.json';
 
 interface Recipe {
   readonly found: ProjectKind;
@@ -16,7 +19,8 @@ interface Recipe {
 export function starterConfig(folder: string): { readonly text: string; readonly found: ProjectKind } {
   const names = readdirSync(folder).sort();
   const recipe = pythonRecipe(names) ?? nodeRecipe(names, folder) ?? notebookRecipe(names) ?? { found: 'unknown', setup: null, train: null };
-  return { text: starterText(toMachineName(basename(resolve(folder))), recipe), found: recipe.found };
+  const schema = existsSync(join(folder, schemaFile)) ? `# yaml-language-server: $schema=${schemaFile}\n` : '';
+  return { text: `${schema}${starterText(toMachineName(basename(resolve(folder))), recipe)}`, found: recipe.found };
 }
 
 function pythonRecipe(names: readonly string[]): Recipe | null {
@@ -76,8 +80,7 @@ function firstNotebook(names: readonly string[]): string | undefined {
 }
 
 function starterText(name: string, { setup, train }: Recipe): string {
-  return `# yaml-language-server: $schema=node_modules/gpu-run/schema/gpu-run.schema.json
-# What gpu-run does for this folder. Each flag of the command line beats what stands here.
+  return `# What gpu-run does for this folder. Each flag of the command line beats what stands here.
 
 name: ${/^(null|true|false)$/.test(name) ? `'${name}'` : name}
 
@@ -104,7 +107,7 @@ outputs: [outputs/]
 # Values of secrets come from the environment of gpu-run and are never written down.
 # secrets: [WANDB_API_KEY]
 
-# JSON lines in the log are read as metrics; for other lines, say how:
+# Metrics are read from the log: JSON lines, Keras, Hugging Face, Lightning, tqdm, "epoch 3: loss=0.5". For other lines, say how:
 # metrics: { loss: 'loss=([0-9.]+)' }
 
 # The machine ends at these limits, whatever happens.

@@ -1,5 +1,6 @@
 /** `pull`: outputs from the machine into the project's folder, verified. */
 import { GpuRunError } from '../core/errors.ts';
+import { isMetricsFile } from '../protocol/metric-files.ts';
 import { type PulledFile, pullOutputs } from '../sync/pull.ts';
 import type { RunContext } from './context.ts';
 import { countPulled } from './cost-egress.ts';
@@ -47,6 +48,8 @@ export async function pullInto(
     onReceived: counted.add,
     onWarning: (text) => reporter.report({ type: 'note', level: 'warn', text }),
   });
-  reporter.report({ type: 'phase', phase: 'outputs', status: 'end', text: `Pulled ${files.length} ${files.length === 1 ? 'file' : 'files'}` });
+  // What the runner has written for jobs before this one comes along with the folder that it lies in.
+  const { length: count } = job === null ? files : files.filter(({ path }) => !isMetricsFile(path) || path.includes(`gpu-run/${job}/`));
+  reporter.report({ type: 'phase', phase: 'outputs', status: 'end', text: `Pulled ${count} ${count === 1 ? 'file' : 'files'}` });
   return files;
 }

@@ -9,6 +9,9 @@ import { findMachine } from './find.ts';
 import { type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { besideRecovery } from './recover.ts';
 
+/** As `gpu-run report --html` names them where nobody names them. */
+const reportPages = 'report-job-????????-??????.html';
+
 export interface SyncTotals {
   readonly files: number;
   readonly bytes: number;
@@ -39,7 +42,7 @@ export async function pushAll(reached: ReachedMachine, sync: SyncSettings, outpu
   reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: `Syncing to '${reached.machine.name}'` });
   // What was pulled from one machine is not sent to the next as if it were code; what git tracks is code.
   const pulled = outputs.filter((path) => !hasTracked(sync.code, path));
-  const exclude = [...sync.exclude, ...pulled.map((path) => `/${escapePattern(path)}`)];
+  const exclude = [...sync.exclude, reportPages, ...pulled.map((path) => `/${escapePattern(path)}`)];
   const project = { ...sync, exclude, globalExcludes: globalExcludesFile(sync.code), never: [home.root] };
   const { warnings, ...totals } = await pushProject(project, {
     open: (op, params) => reached.runner.open(op, params),

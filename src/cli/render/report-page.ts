@@ -8,8 +8,8 @@ import { endLine } from './job-view.ts';
 import { renderChart } from './report-chart.ts';
 import { reportCss } from './report-css.ts';
 import { escaped } from './report-escape.ts';
-import { factLines, rate, round } from './report-text.ts';
-import { moment, plural } from './text.ts';
+import { factLines, rate } from './report-text.ts';
+import { moment, plural, span } from './text.ts';
 
 /** What every such page begins with. */
 export const pageMark = '<!doctype html><!-- gpu-run report -->';
@@ -63,7 +63,7 @@ function tiles({ gpus, training, cost, times, attempts }: JobReport): string[] {
     ),
     ...tile('speed', training.stepsPerSecond === null ? null : rate(training.stepsPerSecond)),
     ...tile('an epoch', cost.perEpochUsd === null || cost.pricePerHour === 0 ? null : formatUsd(cost.perEpochUsd)),
-    ...tile(attempts > 1 ? `run, ${plural(attempts, 'attempt')}` : 'run', `${round(times.run / 60)} min`),
+    ...tile(attempts > 1 ? `run, ${plural(attempts, 'attempt')}` : 'run', span(times.run)),
     ...tile('in all', cost.pricePerHour === 0 ? null : formatUsd(cost.usd)),
     ...tile('with an idle GPU', cost.idleUsd === null || cost.pricePerHour === 0 ? null : formatUsd(cost.idleUsd)),
   ];

@@ -167,7 +167,10 @@ describe('--html', () => {
       writeFileSync(file, 'precious');
       await expect(writeReport(exampleReport(), file, noon)).rejects.toMatchObject({ code: 'bad-input' });
       expect(readFileSync(file, 'utf8')).toBe('precious');
-      await expect(writeReport(exampleReport(), join(folder, 'no', 'such.html'), noon)).rejects.toMatchObject({ code: 'sync' });
+      await expect(writeReport(exampleReport(), join(folder, 'no', 'such.html'), noon)).rejects.toMatchObject({
+        code: 'sync',
+        message: `The report could not be written to ${join(folder, 'no', 'such.html')}: there is no folder ${join(folder, 'no')}.`,
+      });
       expect(readdirSync(folder)).toEqual(['report.html']);
     } finally {
       rmSync(folder, { recursive: true, force: true });

@@ -50,6 +50,8 @@ describe('a value that is not right', () => {
     ['limits: { budget: .nan }', '1:19: limits.budget: expected a number of dollars'],
     ['limits: 4h', "1:9: limits: expected a block of keys, as in { max-time: 4h }; found the text '4h'."],
     ['retry: { on: [preemted] }', "1:15: retry.on[0]: expected preempted or lost, as in preempted; found the text 'preemted'."],
+    ['retry: { on: [] }', '1:14: retry.on: expected at least one reason, as in [preempted, lost]; leave `on` out for both, or write attempts: 1'],
+    ['log: { limit: 1KB }', "1:15: log.limit: '1KB' is too little for a log. Write 1MB or more, as in 10GB."],
     ['retry: { attempts: 1.5 }', '1:20: retry.attempts: expected a whole number from 1 to 100, as in 5; found the number 1.5.'],
     ['retry: { resume-from: /tmp }', "1:23: retry.resume-from: '/tmp' is an absolute path."],
     ['ssh: { host: -oProxyCommand=x }', "1:14: ssh.host: expected a host's name, as in gpubox.example.org; found the text '-oProxyCommand=...'."],

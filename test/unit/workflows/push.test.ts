@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -61,8 +61,11 @@ test('what a job has written to its checkpoints is left as it is', async () => {
   await using both = await projectAndMachine(['saved']);
   const { machine, code, push, there } = both;
   write(code, 'train.py', '1');
+  write(code, 'report-job-20261121-k3v9xq.html', 'of no use there');
   write(code, 'saved/checkpoints/start.pt', 'of the user');
   await push();
+  expect(existsSync(join(machine.workdir, 'train.py'))).toBe(true);
+  expect(existsSync(join(machine.workdir, 'report-job-20261121-k3v9xq.html'))).toBe(false);
   for (const path of ['saved/checkpoints/start.pt', 'saved/checkpoints/last.pt']) write(machine.workdir, path, 'of the job');
   write(code, 'saved/checkpoints/start.pt', 'of the user, again');
   rmSync(join(code, 'train.py'));
