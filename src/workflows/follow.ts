@@ -1,6 +1,6 @@
 /** `logs`: replays and follows a job, over dropped connections, and from the laptop's copy when the machine is gone. */
 import { GpuRunError } from '../core/errors.ts';
-import { attemptStart, type JobEntry } from '../core/job.ts';
+import { attemptStart, type JobEntry, runnerJobId } from '../core/job.ts';
 import type { LogStream } from '../protocol/log.ts';
 import type { RunnerClient } from '../runner/client.ts';
 import type { RunContext } from './context.ts';
@@ -10,6 +10,7 @@ import { followFrom } from './follow-from.ts';
 import { type FollowInput, refuseJoined } from './follow-input.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { sendMetrics } from './mlflow-send.ts';
+import { queueText } from './queue-place.ts';
 import { isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { replayCopy } from './replay-copy.ts';
 
@@ -30,6 +31,7 @@ export async function follow(input: FollowInput, context: RunContext, onEvent: O
   let wanted: Wanted;
   try {
     wanted = await wantedBytes(first.runner, input);
+    if (input.follow && job.state === 'queued') await tellPlace(job, first, context);
   } catch (error) {
     await first[Symbol.asyncDispose]();
     throw error;
@@ -39,6 +41,13 @@ export async function follow(input: FollowInput, context: RunContext, onEvent: O
   const until = end === null || goesOn ? {} : { until: end };
   const from = { job, machine, logOffset: start.out, errOffset: start.err, record: 0, follow: goesOn, first, streams, stamped, ...until };
   return followFrom(from, context, onEvent);
+}
+
+/** Whoever waits without a word may think that nothing works. */
+async function tellPlace(job: JobEntry, { runner, machine }: ReachedMachine, { reporter }: RunContext): Promise<void> {
+  const { jobs } = await runner.call('jobs', {});
+  const text = queueText(runnerJobId(job), jobs, machine.name);
+  if (text !== null) reporter.report({ type: 'phase', phase: 'queue', status: 'begin', text });
 }
 
 /** What MLflow has not heard of yet is here as well. */

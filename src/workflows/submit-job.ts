@@ -6,6 +6,7 @@ import { newJobId } from '../core/run-id.ts';
 import type { RunContext } from './context.ts';
 import { gpusForJob } from './existing-machine.ts';
 import { copiedBytes, lastCopiedRecord } from './job-copy.ts';
+import { queueText } from './queue-place.ts';
 import type { ReachedMachine } from './reach-machine.ts';
 import { checkpointsOf } from './resume-job.ts';
 import type { TrainInput } from './train-input.ts';
@@ -47,8 +48,9 @@ export async function submitJob(job: JobEntry, input: TrainInput, resumeFrom: st
     },
   });
   if (ahead > 0 && (job.gpus ?? null) === null) {
-    const jobs = ahead === 1 ? 'the job' : `the ${ahead} jobs`;
-    context.reporter.report({ type: 'phase', phase: 'queue', status: 'begin', text: `Waiting for ${jobs} that came first on '${reached.machine.name}'` });
+    const { jobs } = await reached.runner.call('jobs', {});
+    const text = queueText(runnerJobId(job), jobs, reached.machine.name);
+    if (text !== null) context.reporter.report({ type: 'phase', phase: 'queue', status: 'begin', text });
   }
 }
 

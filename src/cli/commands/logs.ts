@@ -57,7 +57,7 @@ Works over lost connections, and from this computer's copy when the machine is g
           : (event) => output.onEvent(event.type === 'log' && streams === 'err' && !this.screen.mode.json ? { ...event, stream: 'out' } : event);
         const input = { jobId: id, after, tailLines, sinceMs, streams, stamped: timestamps, follow: following } as const;
         const ended = await follow(input, { ...context, mlflow }, onEvent);
-        if (following || ended.state !== 'ended') await output.print(endLine(ended));
+        if (following || ended.state !== 'ended' || ended.startedAt === null) await output.print(endLine(ended));
         return ended;
       });
       return this.finish({ job: jobDocument(job), ...(following ? {} : whole.document()) }, null);

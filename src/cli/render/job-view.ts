@@ -94,7 +94,8 @@ export function endLine(job: JobEntry, where: string | null = null, usd: number 
   const took = job.startedAt === null || job.endedAt === null ? '' : ` after ${shortSpan((job.endedAt - job.startedAt) / 1000)}`;
   const place = where === null ? '' : ` on ${where}`;
   const cost = usd === null ? '' : ` (cost ${formatUsd(usd)})`;
-  const detail = job.end?.detail ? `: ${job.end.detail}` : '';
+  const isEarly = job.end?.reason === 'cancelled' && job.startedAt === null;
+  const detail = isEarly ? ' before it started' : job.end?.detail ? `: ${job.end.detail}` : '';
   return harmless(`${job.id} ${howItStands(job)}${nth}${took}${place}${cost}${detail}`);
 }
 

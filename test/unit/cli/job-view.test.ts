@@ -115,6 +115,12 @@ test.each([
   expect(endLine(jobEntry(end), where, usd)).toBe(sentence);
 });
 
+test('one that was cancelled in the queue never ran', () => {
+  const detail = 'it was cancelled before it started';
+  const job = jobEntry({ code: null, reason: 'cancelled', detail }, { startedAt: null });
+  expect(endLine(job)).toBe('job-20261121-k3v9xq was cancelled before it started');
+});
+
 test('short jobs are told apart by tenths', () => {
   expect(endLine(jobEntry({}, { startedAt: noon, endedAt: noon + 40 }))).toBe('job-20261121-k3v9xq ended with exit code 0 after 0.0s');
   expect(endLine(jobEntry({}, { startedAt: noon, endedAt: noon + 1_250 }))).toBe('job-20261121-k3v9xq ended with exit code 0 after 1.3s');

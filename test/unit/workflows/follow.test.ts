@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { Report } from '../../../src/core/reporter.ts';
 import { follow } from '../../../src/workflows/follow.ts';
 import type { FollowInput } from '../../../src/workflows/follow-input.ts';
 import type { JobEvent, LogEvent } from '../../../src/workflows/job-event.ts';
@@ -34,10 +35,21 @@ test('whoever looks a second time is told the times again, and they are kept onc
   expect(times()).toBe(kept);
 });
 
-test('the report of a job that runs goes by the clock of its machine', async () => {
+test('the report of a job that runs goes by the clock of its machine; who follows one that waits is told for what', async () => {
   const id = await runOn(piped, 'echo hello; sleep 30', { until: 'running' });
   const ahead = { ...piped.context.clock, now: () => Date.now() + 3_600_000 };
   expect((await report(id, { ...piped.context, clock: ahead })).times.run).toBeLessThan(600);
+  const waiting = await runOn(piped, 'echo hello', { until: 'queued' });
+  const left = new AbortController();
+  const told: string[] = [];
+  const note = (event: Report) => {
+    if (event.type !== 'phase' || event.phase !== 'queue') return;
+    told.push(event.text);
+    left.abort();
+  };
+  const context = { ...piped.context, signal: left.signal, reporter: { report: note } };
+  await expect(follow({ jobId: waiting, after: 0, tailLines: null, follow: true }, context, () => {})).rejects.toMatchObject({ code: 'interrupted' });
+  expect(told).toEqual([`${waiting} waits for ${id}, which runs on 'cats'`]);
 });
 
 test('one stream of two; of a job that has both in one log that is refused, and nothing stays open', async () => {
@@ -54,6 +66,5 @@ test('one stream of two; of a job that has both in one log that is refused, and 
 test('what a job writes while it is looked at is not shown to who asked for the end of what was there, but kept', async () => {
   const id = await runOn(piped, 'while :; do echo line; sleep 0.001; done & sleep 8; kill $!', { until: 'running' });
   expect((await show(id, { tailLines: 2, stamped: true })).text.split('\n').length).toBeLessThanOrEqual(3);
-  expect((await show(id, { after: -1 })).text.length).toBeLessThanOrEqual(1);
   expect((await show(id, { sinceMs: Date.now() + 3_600_000 })).log).toEqual([]);
 });

@@ -40,14 +40,14 @@ export function usePipedMachine(): PipedMachine {
 
 interface RunOptions {
   readonly splitLog?: boolean;
-  readonly until?: 'running' | 'ended';
+  readonly until?: 'queued' | 'running' | 'ended';
 }
 
 /** A job that nobody follows, at its end or running. @returns its id */
 export async function runOn({ machine, context }: PipedMachine, command: string, options: RunOptions = {}): Promise<string> {
   const { splitLog = false, until: wanted = 'ended' } = options;
   const spec = specOf(command, { splitLog });
-  context.ledger.putJob(jobEntry(null, { id: spec.id, machineId: machine.id, machineName: machine.name }));
+  context.ledger.putJob(jobEntry(null, { id: spec.id, machineId: machine.id, machineName: machine.name, ...(wanted === 'queued' ? { state: wanted } : {}) }));
   await using reached = await reachMachine(machine, context);
   await reached.runner.call('submit', { spec });
   await until(async () => (await reached.runner.call('jobs', {})).jobs.some(({ id, state }) => id === spec.id && state === wanted), `the job to be ${wanted}`);
