@@ -44,7 +44,7 @@ export async function sendOutputs(call: Call, machine: { readonly root: string; 
 function readPushed(records: string): Pushed {
   let names: string[];
   try {
-    names = readdirSync(records).filter((name) => name.endsWith('.json') && name !== `${checkpointSource}.json`);
+    names = readdirSync(records).filter((name) => name.endsWith('.json') && !name.startsWith(checkpointSource));
   } catch {
     return new Map(); // nothing was ever pushed
   }

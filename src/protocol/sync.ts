@@ -98,7 +98,7 @@ export interface PullParams {
   readonly pushedToo?: boolean;
 }
 
-/** The source of checkpoints that are brought to the machine of a later attempt. There, they are outputs like those that it makes itself. */
+/** With what the sources of checkpoints begin that are brought to the machine, one a folder. There, they are outputs like those that it makes itself. */
 export const checkpointSource = 'checkpoints';
 
 /** A file's content is identified only when somebody has to know: see `Want.have`. */

@@ -6,8 +6,9 @@ import type { RunnerClient } from '../runner/client.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
 import { followWithEarlier } from './follow-earlier.ts';
-import { followFrom } from './follow-from.ts';
+import { type FollowFrom, followFrom } from './follow-from.ts';
 import { type FollowInput, refuseJoined } from './follow-input.ts';
+import { withJobHints } from './gone-hints.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { sendMetrics } from './mlflow-send.ts';
 import { queueText } from './queue-place.ts';
@@ -27,7 +28,21 @@ export async function follow(input: FollowInput, context: RunContext, onEvent: O
     if (!isGone(error)) throw error;
     return replay(context.ledger.getJob(job.id) ?? job, input, context, onEvent);
   }
-  if (attemptStart(job).records > 0) return followWithEarlier({ job, machine, first }, input, context, onEvent);
+  try {
+    return await followThere({ job, machine, first }, input, context, onEvent);
+  } catch (error) {
+    throw withJobHints(error, job, context);
+  }
+}
+
+async function followThere(
+  known: Pick<FollowFrom, 'job' | 'machine' | 'first'>,
+  input: FollowInput,
+  context: RunContext,
+  onEvent: OnJobEvent,
+): Promise<JobEntry> {
+  const { job, machine, first } = known;
+  if (attemptStart(job).records > 0) return await followWithEarlier(known, input, context, onEvent);
   let wanted: Wanted;
   try {
     wanted = await wantedBytes(first.runner, input);

@@ -1,7 +1,9 @@
 /** Checkpoints on their way to the next attempt of a job, or, where there is none, to the user. */
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobEntry } from '../core/job.ts';
+import { formatSize } from '../core/size.ts';
 import { checkpointFolder } from '../protocol/checkpoint-folder.ts';
 import { checkpointSource, isWithin } from '../protocol/sync.ts';
 import { placeSnapshot } from '../sync/place-snapshot.ts';
@@ -12,7 +14,7 @@ import { copiedRecords } from './job-copy.ts';
 import type { ReachedMachine } from './reach-machine.ts';
 import type { TrainInput } from './train-input.ts';
 
-type Checkpointed = Pick<TrainInput, 'retry' | 'outputs'>;
+type Checkpointed = Pick<TrainInput, 'retry' | 'outputs' | 'startFrom'>;
 
 /** Relative to the workdir. Jobs that may run side by side have one each: all of them keep it, wherever the next attempt is. */
 export function checkpointsOf({ retry, outputs }: Checkpointed, { checkpoints }: Pick<JobEntry, 'checkpoints'>): string {
@@ -33,24 +35,35 @@ export async function bringCheckpoints(before: JobEntry | null, input: Checkpoin
   if (before === null) return null;
   const folder = checkpointsOf(input, before);
   // What others have left there is not this job's work.
-  if (before.machineId === reached.machine.id) return hasCheckpoints(before, context) ? folder : null;
+  if (before.machineId === reached.machine.id) return hasCheckpoints(before, context) ? folder : await bringStart(before, input, reached, context);
   const newest = checkpointStore(context.home.jobs, before.id).newest();
   const from = newest === null ? null : join(newest, folder);
-  if (from === null || !existsSync(from)) return null;
-  const { reporter, signal } = context;
+  if (newest === null || from === null || !existsSync(from)) return await bringStart(before, input, reached, context);
+  return await send(from, folder, newest, reached, context);
+}
+
+/** What the user wants it to begin with, as long as it has made no checkpoint itself. Returns as `bringCheckpoints`. */
+export async function bringStart(job: JobEntry, input: Checkpointed, reached: ReachedMachine, context: RunContext): Promise<string | null> {
+  const { startFrom } = input;
+  return startFrom === undefined ? null : await send(startFrom, checkpointsOf(input, job), context.home.sync, reached, context);
+}
+
+/** `cacheFolder`: for what is known of the files. Returns `to`. What is there and differs is put aside. */
+async function send(from: string, to: string, cacheFolder: string, reached: ReachedMachine, { reporter, signal }: RunContext): Promise<string> {
   reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: 'Sending checkpoints' });
-  const { bytes } = await pushTree(
-    { from, to: folder, source: checkpointSource, ignore: null, never: [], others: [] },
+  const { bytes, warnings } = await pushTree(
+    { from, to, source: `${checkpointSource}-${createHash('sha256').update(to).digest('hex').slice(0, 16)}`, ignore: null, never: [], others: [] },
     {
       open: (op, params) => reached.runner.open(op, params),
-      cacheFolder: newest ?? from, // goes with it
+      cacheFolder,
       outputs: [],
       signal,
       onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' }),
     },
   );
-  reporter.report({ type: 'phase', phase: 'sync', status: 'end', text: `Sent ${bytes} bytes of checkpoints` });
-  return folder;
+  for (const text of warnings) reporter.report({ type: 'note', level: 'warn', text });
+  reporter.report({ type: 'phase', phase: 'sync', status: 'end', text: `Sent checkpoints (${formatSize(bytes)})` });
+  return to;
 }
 
 function hasCheckpoints({ id }: JobEntry, { home }: RunContext): boolean {

@@ -16,7 +16,7 @@ import type { OnJobEvent } from './job-event.ts';
 import { sendMetrics } from './mlflow-send.ts';
 import { pushAll, type SyncTotals } from './push.ts';
 import { goneError, isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
-import { bringCheckpoints, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
+import { bringCheckpoints, bringStart, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { orderJob, submitJob } from './submit-job.ts';
 import { stamps, type TrainInput, type TrainResult } from './train-input.ts';
 import { unwind } from './unwind-job.ts';
@@ -111,7 +111,8 @@ async function begin({ input, machine, before }: AttemptPlan, onOrdered: (job: J
     onOrdered(job);
     for (let tries = 1; ; tries += 1) {
       try {
-        await submitJob(job, input, resumeFrom, reached, context);
+        const from = resumeFrom ?? (await bringStart(job, input, reached, context));
+        await submitJob(job, input, from, reached, context);
         return { totals, reached, job };
       } catch (error) {
         if (toGpuRunError(error).code !== 'connection' || tries === submitTries) throw error;

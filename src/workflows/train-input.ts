@@ -26,6 +26,8 @@ export interface TrainInput {
   /** Events of the log carry the times of all their bytes, and wait for them; absent: false. */
   readonly stamped?: boolean;
   readonly retry: Settings['retry'];
+  /** Absolute, a folder on this computer: its checkpoints are sent to where the job looks for its own, and it resumes from them. Absent: from the start. */
+  readonly startFrom?: string;
   /** What the job is told first when its machine is taken back; null: SIGTERM. */
   readonly preemptSignal: Settings['preemptSignal'];
   /** Return as soon as the job has been accepted. */

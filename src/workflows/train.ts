@@ -4,9 +4,11 @@ import { LeaveRunning, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { noteNotAgain } from './between-attempts.ts';
+import { quoteArgv } from '../transport/quote.ts';
 import { checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
+import { withJobHints } from './gone-hints.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { machineForNext, whyAgain } from './next-attempt.ts';
 import { areOutputs, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
@@ -41,7 +43,7 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
         noteNotAgain(outcome.job, context);
         await leaveCheckpoints(outcome.job, outcome.failure === null, input, context);
       }
-      if (outcome.failure !== null) throw outcome.failure;
+      if (outcome.failure !== null) throw withJobHints(outcome.failure, outcome.job, context);
       return outcome.result;
     }
     if (outcome.job === before) inVain.push(machine.id);
@@ -59,7 +61,8 @@ async function leaveCheckpoints(job: JobEntry, pulled: boolean, input: TrainInpu
   const calm: RunContext = { ...context, signal: new AbortController().signal };
   const handedOver = pulled ? areOutputs(input, job) : await handOverCheckpoints(job, input, calm).catch(() => false);
   const where = handedOver ? join(input.folder, checkpointsOf(input, job)) : join(newest, checkpointsOf(input, job));
-  context.reporter.report({ type: 'note', level: 'info', text: `The last checkpoint that was fetched is in ${where}` });
+  const command = quoteArgv(['gpu-run', 'train', '--start-from', where]);
+  context.reporter.report({ type: 'note', level: 'info', text: `The last checkpoint that was fetched is in ${where}: ${command} goes on from it` });
 }
 
 /** When there is no next attempt after all, nothing of the last one is left up. */

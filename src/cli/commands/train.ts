@@ -1,7 +1,7 @@
 import { formatUsd } from '../../core/money.ts';
 import type { TrainResult } from '../../workflows/train-input.ts';
 import { BaseCommand } from '../base-command.ts';
-import { dryRunFlag, jobFlags, logFlags, machineFlags, nameArg, toggle } from '../flags.ts';
+import { dryRunFlag, jobFlags, logFlags, machineFlags, nameArg, option, toggle } from '../flags.ts';
 import { jobCommand } from '../job-command.ts';
 import { createJobOutput } from '../job-output.ts';
 import { jobSummary } from '../job-summary.ts';
@@ -10,6 +10,7 @@ import { splitCommand } from '../output-mode.ts';
 import { planDocument, trainDocument } from '../render/documents.ts';
 import { endLine } from '../render/job-view.ts';
 import { renderPlan } from '../render/machines.ts';
+import { startFolder } from '../start-folder.ts';
 import { teardownOf } from '../teardown-choice.ts';
 
 export default class Train extends BaseCommand {
@@ -26,6 +27,7 @@ Sends what changed, runs, streams the log, pulls the outputs. The exit code is t
     ...machineFlags,
     ...jobFlags,
     ...logFlags,
+    'start-from': option('start-from', 'A folder here with checkpoints to go on from: sent to the machine, where GPU_RUN_RESUME_FROM names it', 'FOLDER'),
     detach: toggle('detach', 'Return as soon as the job was accepted; `gpu-run logs --follow` shows it'),
     down: toggle('down', 'Take the machine down at the end, even if it was up before'),
     keep: toggle('keep', 'Leave the machine up at the end'),
@@ -59,6 +61,7 @@ Sends what changed, runs, streams the log, pulls the outputs. The exit code is t
       keepOnFailure: flags['keep-on-failure'] ?? false,
       unprotected: flags.yes ?? false,
       stamped: flags.timestamps ?? false,
+      ...startFolder(flags['start-from']),
     };
     const input = trainInput(settings, { command: job, secrets, ...choices });
     const result = await this.withContext({ folder, atStake: name }, async (context, progress) => {

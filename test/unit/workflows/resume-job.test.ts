@@ -1,10 +1,15 @@
-/** Which checkpoints the next attempt of a job goes on from. */
+/** Which checkpoints a job goes on from. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { JobEntry, JobRecord } from '../../../src/core/job.ts';
+import { pullOutputs } from '../../../src/sync/pull.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { openCopy } from '../../../src/workflows/open-copy.ts';
 import type { ReachedMachine } from '../../../src/workflows/reach-machine.ts';
-import { bringCheckpoints } from '../../../src/workflows/resume-job.ts';
+import { bringCheckpoints, bringStart } from '../../../src/workflows/resume-job.ts';
+import { buildRunner, createMachine } from '../../support/runner.ts';
 import { createFakeContext } from './fake-context.ts';
 
 test('on the machine of the attempt before: from what the job has made there, and not from what others have left', async () => {
@@ -18,4 +23,30 @@ test('on the machine of the attempt before: from what the job has made there, an
   copy.keep((files) => files.writeRecords([record]));
   copy.close();
   expect(await bring()).toBe('out/checkpoints');
+});
+
+test('from a folder of this computer: each job has what was sent for it, and it is fetched like what it makes itself', async () => {
+  using fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
+  const folder = mkdtempSync(join(tmpdir(), 'gpu-run-start-'));
+  try {
+    await using machine = createMachine(buildRunner(join(folder, 'runner')));
+    const runner = await machine.connect();
+    const startFrom = join(folder, 'here');
+    mkdirSync(join(startFrom, 'epoch-2'), { recursive: true });
+    const reached = { machine: { id: 'm-1' }, runner } as unknown as ReachedMachine;
+    const job = (id: string) => ({ id, machineId: 'm-1', checkpoints: `out/checkpoints/${id}` }) as JobEntry;
+    const input = { outputs: ['out/'], retry: { on: ['lost'], attempts: 2, resumeFrom: null }, startFrom } as const;
+    writeFileSync(join(startFrom, 'epoch-2/model.pt'), 'first');
+    expect(await bringStart(job('job-1'), input, reached, fake.context)).toBe('out/checkpoints/job-1');
+    writeFileSync(join(startFrom, 'epoch-2/model.pt'), 'second');
+    expect(await bringCheckpoints(job('job-2'), input, reached, fake.context)).toBe('out/checkpoints/job-2'); // it had made none
+    const there = (id: string) => readFileSync(join(machine.workdir, `out/checkpoints/${id}/epoch-2/model.pt`), 'utf8');
+    expect([there('job-1'), there('job-2')]).toEqual(['first', 'second']);
+    const pulled = await pullOutputs({ open: (op, params) => runner.open(op, params), paths: ['out'], into: folder });
+    expect(pulled.map(({ path }) => path)).toEqual(['out/checkpoints/job-1/epoch-2/model.pt', 'out/checkpoints/job-2/epoch-2/model.pt']);
+    const { startFrom: _, ...none } = input;
+    expect(await bringStart(job('job-1'), none, reached, fake.context)).toBeNull();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
