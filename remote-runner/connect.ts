@@ -2,6 +2,7 @@
  * One process a connection: speaks the protocol on stdin and stdout, answers calls from the machine's files, and makes sure that
  * the serving process lives. It ends with its client.
  */
+import { writeSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import type { Call } from '../src/protocol/call-state.ts';
 import type { Calls } from '../src/protocol/calls.ts';
@@ -26,6 +27,8 @@ import { armedOrder } from './watch-order.ts';
 export interface Connection {
   readonly input: Readable;
   readonly output: Writable;
+  /** What is behind `output`: written to at once where little is to be written, and nothing waits. */
+  readonly outputFd?: number;
   /** The runner's own file, and its version. */
   readonly script: string;
   readonly version: string;
@@ -34,7 +37,7 @@ export interface Connection {
 const ensureEveryMs = 1_000;
 
 /** Resolves when the client is gone. */
-export async function connect(machine: MachineFolder, { input, output, script, version }: Connection): Promise<void> {
+export async function connect(machine: MachineFolder, { input, output, outputFd, script, version }: Connection): Promise<void> {
   let prepared = false;
   const serving = createStarter(machine, 'serve', script, version);
   const watching = createStarter(machine, 'watch', script, version);
@@ -60,7 +63,7 @@ export async function connect(machine: MachineFolder, { input, output, script, v
       throw explainSystemError(error);
     }
   };
-  const peer = new Peer(writerTo(output), answerCall, crc32);
+  const peer = new Peer(writerTo(output, outputFd ?? null), answerCall, crc32);
   const presence = watchPresence(beatEveryMs);
   const ensuring = setInterval(() => attempt(() => prepared && ensure()), ensureEveryMs);
   try {
@@ -122,13 +125,31 @@ function closed(output: Writable): Promise<void> {
   });
 }
 
-/** All parts leave in one system call. */
-function writerTo(output: Writable): Write {
-  return (...parts) =>
-    new Promise((resolve, reject) => {
+/** So many bytes fit into any pipe that is not full. */
+const littleBytes = 4096;
+const written = Promise.resolve();
+
+/** All parts leave in one system call. What is little leaves before it returns: a stream's way would take a line of a log twice as long. */
+function writerTo(output: Writable, fd: number | null): Write {
+  return (...all) => {
+    const [only] = all;
+    const isLittle = fd !== null && all.length === 1 && only !== undefined && only.length <= littleBytes && output.writableLength === 0;
+    const parts = isLittle ? [only.subarray(writeNow(fd, only))] : all;
+    if (isLittle && parts[0]?.length === 0) return written;
+    return new Promise((resolve, reject) => {
       const last = parts.length - 1;
       output.cork();
       for (const [index, part] of parts.entries()) output.write(part, index === last ? (error) => (error ? reject(error) : resolve()) : undefined);
       output.uncork();
     });
+  };
+}
+
+/** How many bytes were written: none where nobody reads now, or any more. */
+function writeNow(fd: number, bytes: Uint8Array): number {
+  try {
+    return writeSync(fd, bytes);
+  } catch {
+    return 0; // the stream's way waits, or tells what is wrong
+  }
 }

@@ -1,5 +1,6 @@
 /** What `follow` sends of a job's log: blocks of one stream or two, when they came, and what is gone. */
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Call } from '../src/protocol/call-state.ts';
 import type { Calls } from '../src/protocol/calls.ts';
 import { blockBytes } from '../src/protocol/frame.ts';
@@ -19,6 +20,11 @@ export interface Logs {
   compare(): Promise<void>;
   /** So many bytes of each stream at most, and no further than they reach now; true when there are more. */
   sendPortion(bytes: number): Promise<boolean>;
+  /**
+   * Before it returns: what has just come to the file of this name, where that is little and all there is to tell. False: it was not; look
+   * at everything. Only right after a look at everything, and when nothing but this file has changed since.
+   */
+  sendNow(name: string): boolean;
   /** Up to where the record stands; null: all. */
   sendUpTo(place: Extract<JobRecord, { readonly type: 'state' }> | null): Promise<void>;
   /** How long to sleep at most before the next look. */
@@ -58,6 +64,10 @@ export function openLogs(call: Call, { logOffset, errOffset, only, times, follow
       }
       return isMore;
     },
+    sendNow(name) {
+      const log = all.find(({ files }) => basename(files.bytes) === name);
+      return log !== undefined && log.files.stream === current && log.sendNow();
+    },
     async sendUpTo(place) {
       for (const log of all) await log.sendUpTo(place === null ? Number.MAX_SAFE_INTEGER : ((log === out ? place.logOffset : place.errOffset) ?? 0), false);
     },
@@ -68,6 +78,9 @@ export function openLogs(call: Call, { logOffset, errOffset, only, times, follow
   };
 }
 
+/** More than this at once is no line that somebody waits for. */
+const freshBytes = 8 * 1024;
+
 interface Log {
   readonly files: LogFiles;
   readonly at: number;
@@ -75,6 +88,8 @@ interface Log {
   compare(proofs: readonly LogProof[]): Promise<void>;
   /** How long it is now: shorter than what was sent of it, and whoever watches the job has to hear of it. */
   heed(size: number): void;
+  /** See `Logs`. */
+  sendNow(): boolean;
   /** Sends what is there up to this offset, and the times. `live`: what has no mark yet has just come. */
   sendUpTo(offset: number, live: boolean): Promise<void>;
   close(): void;
@@ -84,6 +99,7 @@ function openLog(call: Call, files: LogFiles, from: number, knownTimes: number |
   const { stream } = files;
   const sendBlock = blockSender(call);
   const times = knownTimes === null ? null : openTimes(call, files, knownTimes);
+  const fresh = Buffer.alloc(freshBytes);
   let fd: number | null = null;
   let at = from;
   let reached = 0;
@@ -106,6 +122,14 @@ function openLog(call: Call, files: LogFiles, from: number, knownTimes: number |
       if (size >= reached || noted === reached) return;
       noted = reached;
       noteReached(files, reached);
+    },
+    sendNow() {
+      if (fd === null) return false;
+      const length = readSync(fd, fresh, 0, fresh.length, at);
+      if (length === 0 || length === fresh.length || readGap(files) !== null || !call.blockNow(at, fresh.subarray(0, length))) return false;
+      at += length;
+      reached = at;
+      return true;
     },
     async sendUpTo(offset, live) {
       if (fd === null && at < offset && existsSync(files.bytes)) fd = openSync(files.bytes, 'r');

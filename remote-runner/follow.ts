@@ -19,8 +19,12 @@ export async function follow(call: Call, machine: MachineFolder): Promise<Calls[
   const params = call.params as Calls['follow']['params'];
   const job = existingJob(machine, params.id);
   checkPlace(params, { out: fileSize(job.log), err: fileSize(job.err) });
-  const wake = wakeOn([job.path], briskly);
   const logs = openLogs(call, params, job);
+  const wake = wakeOn([job.path], briskly, (name) => {
+    if (!params.follow || !logs.sendNow(name)) return false;
+    wake.within(logs.lookAgainMs());
+    return true;
+  });
   try {
     return await sendAll(call, params, job, logs, wake);
   } finally {

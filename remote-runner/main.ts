@@ -40,7 +40,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const complain = (text: string) => void process.stderr.write(text);
   if (command === 'serve') await serve(machine, script, version, complain);
   else if (command === 'watch') await watch(machine, script, version, complain);
-  else await connect(machine, { input: process.stdin, output: openOutput(), script, version });
+  else await connect(machine, { input: process.stdin, ...openOutput(), script, version });
   return 0;
 }
 
@@ -51,11 +51,11 @@ async function lookAtGpus([koffiFile = '', everyMs = '', what = '']: readonly st
 }
 
 /** Node writes to a pipe on `process.stdout` in one blocking go, and would be deaf until a slow client has read it. */
-function openOutput(): Writable {
+function openOutput(): { readonly output: Writable; readonly outputFd?: number } {
   try {
-    return new Socket({ fd: 1, readable: false, writable: true });
+    return { output: new Socket({ fd: 1, readable: false, writable: true }), outputFd: 1 };
   } catch {
-    return process.stdout;
+    return { output: process.stdout };
   }
 }
 

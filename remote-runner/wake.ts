@@ -8,6 +8,8 @@ import { type FSWatcher, watch } from 'node:fs';
 export interface Wake {
   /** Resolves at a change since the last call, after `ms` in any case, when poked and when aborted. May resolve for nothing: look, then wait again. */
   wait(ms: number, signal?: AbortSignal): Promise<void>;
+  /** A wait that goes on ends within so many milliseconds from now. */
+  within(ms: number): void;
   /** Counts as a change. */
   poke(): void;
   close(): void;
@@ -34,7 +36,11 @@ const floodChanges = 20;
 /** `calm`: nobody listens until a time. `arming`: look once more, for what changed before we listened. `armed`: we listen. */
 type Mode = 'calm' | 'arming' | 'armed';
 
-export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOptions): Wake {
+/**
+ * `onNews`: told of a change of the file of this name while somebody waits who has seen all changes before it. True: that was all there
+ * is to do, and the wait goes on.
+ */
+export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOptions, onNews: (name: string) => boolean = () => false): Wake {
   let mode: Mode = 'arming';
   let watchers: FSWatcher[] = [];
   let poked = false;
@@ -42,6 +48,8 @@ export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOpti
   let fast = 0;
   let last = 0;
   let wakeUp = () => {};
+  let waiting = false;
+  let within = (_ms: number) => {};
 
   const disarm = () => {
     for (const watcher of watchers.splice(0)) watcher.close();
@@ -54,9 +62,10 @@ export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOpti
     last = now;
     return fast >= floodChanges || briskMs === Number.POSITIVE_INFINITY;
   };
-  const onChange = () => {
-    poked = true;
+  const onChange = (_event: string, name: string | null) => {
     if (isFlood()) disarm();
+    else if (waiting && !poked && name !== null && onNews(name)) return;
+    poked = true;
     wakeUp();
   };
   /** How long to sleep now; and how we go on afterwards. */
@@ -82,14 +91,26 @@ export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOpti
           clearTimeout(timer);
           signal?.removeEventListener('abort', done);
           wakeUp = () => {};
+          within = () => {};
+          waiting = false;
           poked = false;
           resolve();
         };
         if (mode === 'armed' && poked) return done();
-        timer = setTimeout(done, poked || signal?.aborted ? 0 : pauseOf(ms));
+        const pause = poked || signal?.aborted ? 0 : pauseOf(ms);
+        let until = performance.now() + pause;
+        timer = setTimeout(done, pause);
+        waiting = pause > 0;
+        within = (ms) => {
+          if (performance.now() + ms >= until) return;
+          clearTimeout(timer);
+          timer = setTimeout(done, ms);
+          until = performance.now() + ms;
+        };
         wakeUp = done;
         signal?.addEventListener('abort', done, { once: true });
       }),
+    within: (ms) => within(ms),
     poke: () => {
       poked = true;
       wakeUp();
@@ -99,7 +120,7 @@ export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOpti
 }
 
 /** None where the system can't watch: no inotify left, network folders. */
-function startWatching(folder: string, onChange: () => void): FSWatcher[] {
+function startWatching(folder: string, onChange: (event: string, name: string | null) => void): FSWatcher[] {
   try {
     const watcher = watch(folder, { persistent: false }, onChange);
     watcher.on('error', () => watcher.close());

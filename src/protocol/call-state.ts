@@ -1,5 +1,5 @@
 /** One call at one end: what was received and not yet read, what may still be sent, and how it ended. Used by `peer.ts` alone. */
-import { FrameError } from './frame.ts';
+import { blockHeaderBytes, FrameError } from './frame.ts';
 
 export interface Block {
   readonly offset: number;
@@ -18,6 +18,8 @@ export interface Call {
   /** Both resolve when the bytes were taken over by the connection: await them, that is the back-pressure. They reject once the call has ended. */
   event(value: unknown): Promise<void>;
   block(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Hands a copy of a small block to the connection before it returns; or says false and sends nothing: where that takes waiting. */
+  blockNow(offset: number, bytes: Uint8Array): boolean;
   /** Aborted when the other side cancels the call or the connection ends. */
   readonly signal: AbortSignal;
 }
@@ -47,13 +49,21 @@ export class PeerClosedError extends Error {
   override readonly name = 'PeerClosedError';
 }
 
-/** Resolves when `size` more bytes may be sent; rejects when the call has ended. */
-type Claim = (size: number) => Promise<void>;
+/** null: `size` more bytes may be sent at once. Else resolves when they may; rejects when the call has ended. */
+export type Claim = (size: number) => Promise<void> | null;
 
 export interface Wire {
   event(value: unknown, claim: Claim): Promise<void>;
   block(offset: number, bytes: Uint8Array, claim: Claim): Promise<void>;
+  /** Claimed already. */
+  blockNow(offset: number, bytes: Uint8Array): void;
   ack(size: number): void;
+}
+
+/** Somebody who waits for the next part. */
+interface Reader {
+  readonly resolve: (next: IteratorResult<Part, undefined>) => void;
+  readonly reject: (error: Error) => void;
 }
 
 export class CallState implements Call {
@@ -69,11 +79,13 @@ export class CallState implements Call {
   #unacknowledged = 0;
   #partsOver = false;
   #readerLeft = false;
-  #wakeReader: () => void = () => {};
+  #reader: Reader | null = null;
 
   #sentBytes = 0;
   #failure: Error | null = null;
   #ended = false;
+  /** Those that wait for room. */
+  #claims = 0;
   #lastClaim: Promise<void> = Promise.resolve();
   #wakeSender: () => void = () => {};
 
@@ -100,12 +112,29 @@ export class CallState implements Call {
     return this.#wire.block(offset, bytes, this.#claim);
   }
 
+  blockNow(offset: number, bytes: Uint8Array): boolean {
+    const size = blockHeaderBytes + bytes.length;
+    if (!this.#isFree(size)) return false;
+    this.#sentBytes += size;
+    this.#wire.blockNow(offset, bytes);
+    return true;
+  }
+
   /** In the order of the calls, also when they are not awaited one by one. */
   readonly #claim: Claim = (size) => {
-    const turn = this.#lastClaim.then(() => this.#waitForRoom(size));
+    if (this.#isFree(size)) {
+      this.#sentBytes += size;
+      return null;
+    }
+    this.#claims += 1;
+    const turn = this.#lastClaim.then(() => this.#waitForRoom(size)).finally(() => (this.#claims -= 1));
     this.#lastClaim = turn.catch(() => {});
     return turn;
   };
+
+  #isFree(size: number): boolean {
+    return !this.#ended && this.#claims === 0 && !exceedsWindow(this.#sentBytes, size);
+  }
 
   async #waitForRoom(size: number): Promise<void> {
     while (!this.#ended && exceedsWindow(this.#sentBytes, size)) {
@@ -132,14 +161,25 @@ export class CallState implements Call {
       return;
     }
     if (exceedsWindow(this.#unreadBytes, size)) throw new FrameError('the other side sends more than it may');
+    if (this.#reader !== null) {
+      this.#acknowledge(size);
+      this.#takeReader()?.resolve({ done: false, value: part });
+      return;
+    }
     this.#unread.push({ part, size });
     this.#unreadBytes += size;
-    this.#wakeReader();
   }
 
   finishParts(): void {
     this.#partsOver = true;
-    this.#wakeReader();
+    const reader = this.#takeReader();
+    if (reader !== null) this.#next().then(reader.resolve, reader.reject);
+  }
+
+  #takeReader(): Reader | null {
+    const reader = this.#reader;
+    this.#reader = null;
+    return reader;
   }
 
   succeed(result: unknown): void {
@@ -154,28 +194,35 @@ export class CallState implements Call {
     this.#end();
   }
 
-  async *parts(): AsyncGenerator<Part> {
-    try {
-      for (;;) {
-        const next = this.#unread.shift();
-        if (next !== undefined) {
-          this.#unreadBytes -= next.size;
-          this.#acknowledge(next.size);
-          yield next.part;
-        } else if (this.#partsOver) {
-          if (this.#failure !== null) throw this.#failure;
-          return;
-        } else {
-          await new Promise<void>((resolve) => {
-            this.#wakeReader = resolve;
-          });
-        }
-      }
-    } finally {
-      this.#readerLeft = true;
-      for (const { size } of this.#unread.splice(0)) this.#acknowledge(size);
-      this.#unreadBytes = 0;
+  /** No generator: each of its steps would cost a line of a log some turns of the queue. */
+  parts(): AsyncIterable<Part> {
+    const leave = async (): Promise<IteratorResult<Part, undefined>> => {
+      this.#leave();
+      return { done: true, value: undefined };
+    };
+    return { [Symbol.asyncIterator]: () => ({ next: () => this.#next(), return: leave }) };
+  }
+
+  #next(): Promise<IteratorResult<Part, undefined>> {
+    const next = this.#unread.shift();
+    if (next !== undefined) {
+      this.#unreadBytes -= next.size;
+      this.#acknowledge(next.size);
+      return Promise.resolve({ done: false, value: next.part });
     }
+    if (!this.#partsOver) {
+      return new Promise((resolve, reject) => {
+        this.#reader = { resolve, reject };
+      });
+    }
+    this.#leave();
+    return this.#failure === null ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(this.#failure);
+  }
+
+  #leave(): void {
+    this.#readerLeft = true;
+    for (const { size } of this.#unread.splice(0)) this.#acknowledge(size);
+    this.#unreadBytes = 0;
   }
 
   #acknowledge(size: number): void {

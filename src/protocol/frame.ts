@@ -38,7 +38,8 @@ const jsonKind = 0x4a;
 const blockKind = 0x42;
 /** Length, kind and CRC. */
 export const headerBytes = 9;
-const blockHeaderBytes = 12;
+/** Call and offset. */
+export const blockHeaderBytes = 12;
 const afterLength = headerBytes - 4;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -60,6 +61,15 @@ export function encodeBlockHeader(call: number, offset: number, bytes: Uint8Arra
   view.setUint32(headerBytes, call, true);
   view.setBigUint64(headerBytes + 4, BigInt(offset), true);
   writeHeader(out, blockKind, blockHeaderBytes + bytes.length, crc32(out.subarray(headerBytes), crc32(bytes)));
+  return out;
+}
+
+/** A whole block: cheaper than its header and its bytes apart where there are few of them. */
+export function encodeBlock(call: number, offset: number, bytes: Uint8Array, crc32: Crc32): Uint8Array {
+  const head = encodeBlockHeader(call, offset, bytes, crc32);
+  const out = new Uint8Array(head.length + bytes.length);
+  out.set(head);
+  out.set(bytes, head.length);
   return out;
 }
 

@@ -11,9 +11,9 @@
  * Each call has its own window each way: a sender waits while more than `windowBytes` are unread at the other end. So a
  * call whose parts nobody reads holds up itself and no other call.
  */
-import { type Call, CallState, PeerClosedError, RemoteError } from './call-state.ts';
+import { type Call, CallState, type Claim, PeerClosedError, RemoteError } from './call-state.ts';
 import type { Crc32 } from './crc32.ts';
-import { blockBytes, encodeBlockHeader, encodeJson, type Frame, FrameDecoder, FrameError, headerBytes } from './frame.ts';
+import { blockBytes, encodeBlock, encodeBlockHeader, encodeJson, type Frame, FrameDecoder, FrameError, headerBytes } from './frame.ts';
 
 export type { Call, Part } from './call-state.ts';
 
@@ -50,6 +50,7 @@ export class Peer {
   #nextId = 1;
   #closed: Error | null = null;
   #heard = false;
+  #broken: unknown = null;
   #heardBytes = 0;
 
   /** `answer` is null at the end that only opens calls. */
@@ -65,12 +66,18 @@ export class Peer {
     return this.#heard;
   }
 
-  /** Takes bytes from the connection. @throws FrameError when the peer breaks the protocol. */
+  /** Takes bytes from the connection, before it returns. Rejects with FrameError when the peer breaks the protocol, and then again each time. */
   async feed(bytes: Uint8Array): Promise<void> {
+    if (this.#broken !== null) throw this.#broken;
     this.#heardBytes += bytes.length;
-    for (const frame of this.#decoder.push(bytes)) {
-      this.#heard = true;
-      this.#take(frame);
+    try {
+      for (const frame of this.#decoder.push(bytes)) {
+        this.#heard = true;
+        this.#take(frame);
+      }
+    } catch (error) {
+      this.#broken = error;
+      throw error;
     }
   }
 
@@ -116,17 +123,21 @@ export class Peer {
       block: async (offset, bytes, claim) => {
         for (let at = 0; at < bytes.length || at === 0; at += blockBytes) {
           const piece = bytes.subarray(at, at + blockBytes);
-          const head = encodeBlockHeader(id, offset + at, piece, this.#crc32);
-          await (piece.length <= joinedBytes ? this.#sendClaimed(claim, joined(head, piece)) : this.#sendClaimed(claim, head, piece));
+          if (piece.length <= joinedBytes) await this.#sendClaimed(claim, encodeBlock(id, offset + at, piece, this.#crc32));
+          else await this.#sendClaimed(claim, encodeBlockHeader(id, offset + at, piece, this.#crc32), piece);
         }
+      },
+      blockNow: (offset, bytes) => {
+        if (this.#closed === null) this.#write(encodeBlock(id, offset, bytes, this.#crc32)).catch(() => {}); // the connection ended: `signal` says so
       },
       ack: (size) => void this.#send({ id, ack: size }).catch(() => {}),
     });
   }
 
-  /** Waits for room in the call's window, then sends. */
-  async #sendClaimed(claim: (size: number) => Promise<void>, ...parts: readonly Uint8Array[]): Promise<void> {
-    await claim(parts.reduce((sum, part) => sum + part.length, -headerBytes));
+  /** Waits for room in the call's window, then sends; where there is room, before it returns. */
+  async #sendClaimed(claim: Claim, ...parts: readonly Uint8Array[]): Promise<void> {
+    const turn = claim(parts.reduce((sum, part) => sum + part.length, -headerBytes));
+    if (turn !== null) await turn;
     if (this.#closed !== null) throw this.#closed;
     await this.#write(...parts);
   }
@@ -186,13 +197,6 @@ export class Peer {
       await this.#send({ id, error: { code: 'internal', message: `the answer can't be sent: ${error.message}` } });
     }
   }
-}
-
-function joined(head: Uint8Array, body: Uint8Array): Uint8Array {
-  const out = new Uint8Array(head.length + body.length);
-  out.set(head);
-  out.set(body, head.length);
-  return out;
 }
 
 function codeOf(error: unknown): string {

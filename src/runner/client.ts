@@ -78,19 +78,26 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
   };
 }
 
-async function read(remote: RemoteProcess, scanner: MagicScanner, peer: Peer, onIntroduced: (runner: Introduction) => void): Promise<void> {
+/** By events: a line of a log is to pass through without a turn of the event loop. Resolves at the end. @throws FrameError, or what broke the stream */
+function read({ stdout }: RemoteProcess, scanner: MagicScanner, peer: Peer, onIntroduced: (runner: Introduction) => void): Promise<void> {
   let introduced = false;
-  for await (const chunk of remote.stdout as AsyncIterable<Uint8Array>) {
-    if (introduced) {
-      await peer.feed(chunk);
-      continue;
-    }
+  const take = async (chunk: Uint8Array) => {
+    if (introduced) return await peer.feed(chunk);
     const found = scanner.push(chunk);
-    if (found === null) continue;
+    if (found === null) return;
     introduced = true;
     onIntroduced(found);
     await peer.feed(found.rest);
-  }
+  };
+  return new Promise((resolve, reject) => {
+    const stop = (error: unknown) => {
+      reject(error);
+      stdout.destroy();
+    };
+    stdout.on('data', (chunk: Uint8Array) => void take(chunk).catch(stop));
+    stdout.once('error', reject);
+    stdout.once('close', resolve); // also behind its end
+  });
 }
 
 function writerTo({ stdin }: RemoteProcess): Write {
@@ -171,18 +178,21 @@ function openMapped(peer: Peer, op: string, params: unknown): OpenCall {
     parts: () => mappedParts(call.parts()),
     event: (value) => mapped(call.event(value)),
     block: (offset, bytes) => mapped(call.block(offset, bytes)),
+    blockNow: (offset, bytes) => call.blockNow(offset, bytes),
     end: () => mapped(call.end()),
     heardBytes: () => call.heardBytes(),
     cancel: () => call.cancel(),
   };
 }
 
-async function* mappedParts(parts: AsyncIterable<Part>): AsyncGenerator<Part> {
-  try {
-    yield* parts;
-  } catch (error) {
-    throw toClientError(error);
-  }
+function mappedParts(parts: AsyncIterable<Part>): AsyncIterable<Part> {
+  const failed = (error: unknown) => Promise.reject(toClientError(error));
+  return {
+    [Symbol.asyncIterator]: () => {
+      const iterator = parts[Symbol.asyncIterator]();
+      return { next: () => iterator.next().catch(failed), return: () => iterator.return?.() ?? Promise.resolve({ done: true, value: undefined }) };
+    },
+  };
 }
 
 /** The codes that the runner may use; another one is a fault of ours. */

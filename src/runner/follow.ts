@@ -88,10 +88,18 @@ export async function* followJob(options: FollowOptions): AsyncGenerator<FollowP
     try {
       const client = await connect();
       connecting = false;
-      for await (const part of oneConnection(client, place, options)) {
-        outage.heard();
-        if (part !== null) yield part;
+      const connection = openConnection(client, place, options);
+      try {
+        for await (const part of withoutSilence(connection.call, options)) {
+          outage.heard();
+          if (part.kind === 'block') yield advanceLog(place, connection, part.block);
+          else yield* advanceBy(eventIn(part.value), place, connection, options);
+        }
+        await connection.call.result;
+      } finally {
+        connection.call.cancel();
       }
+      if (options.follow && !place.ended) throw unfinished(options);
       return;
     } catch (error) {
       throwIfAborted(signal);
@@ -113,9 +121,15 @@ function startOf({ logOffset, errOffset = 0, times, record }: FollowOptions): Pl
   };
 }
 
-/** Yields null for signs of life that carry nothing. */
-async function* oneConnection(client: RunnerClient, place: Place, options: FollowOptions): AsyncGenerator<FollowPart | null> {
-  const { jobId, follow, only } = options;
+interface Connection {
+  readonly call: OpenCall;
+  /** What comes now belongs to it. */
+  stream: LogStream;
+  /** Streams of which was asked whether they differ: that is told before anything else. */
+  readonly asked: Set<LogStream>;
+}
+
+function openConnection(client: RunnerClient, place: Place, { jobId, follow, only }: FollowOptions): Connection {
   const call = client.open('follow', {
     id: jobId,
     logOffset: place.offsets.out,
@@ -126,26 +140,18 @@ async function* oneConnection(client: RunnerClient, place: Place, options: Follo
     ...(place.times === null ? {} : { times: place.times }),
     ...proofsOf(place),
   });
-  try {
-    let stream: LogStream = 'out';
-    const asked = new Set(streams.filter((each) => place.received[each].proofs.length > 0)); // whether they differ: before anything else is sent
-    for await (const part of withoutSilence(call, options)) {
-      if (part.kind === 'block') {
-        asked.clear();
-        yield advanceLog(place, stream, part.block);
-        continue;
-      }
-      const event = eventIn(part.value);
-      if (event?.type === 'stream') stream = event.stream;
-      else if (event?.type === 'differs') goBack(place, event, asked, options);
-      else if (event?.type === 'records') yield* advanceRecords(place, event.records);
-      else yield event === null ? null : advance(place, event);
-    }
-    await call.result;
-    if (follow && !place.ended) throw new GpuRunError('protocol', `The runner says that all of ${jobId} was told, but not how it ended.`);
-  } finally {
-    call.cancel();
-  }
+  return { call, stream: 'out', asked: new Set(streams.filter((stream) => place.received[stream].proofs.length > 0)) };
+}
+
+function* advanceBy(event: FollowEvent | null, place: Place, connection: Connection, options: FollowOptions): Generator<FollowPart> {
+  if (event?.type === 'stream') connection.stream = event.stream;
+  else if (event?.type === 'differs') goBack(place, event, connection.asked, options);
+  else if (event?.type === 'records') yield* advanceRecords(place, event.records);
+  else if (event !== null) yield advance(place, event);
+}
+
+function unfinished({ jobId }: FollowOptions): GpuRunError {
+  return new GpuRunError('protocol', `The runner says that all of ${jobId} was told, but not how it ended.`);
 }
 
 function proofsOf({ received: { out, err } }: Place): { proofs?: Readonly<Record<LogStream, readonly LogProof[]>> } {
@@ -164,7 +170,8 @@ function goBack({ offsets, received }: Place, { stream, from }: Differs, asked: 
   onDiffers?.({ stream, at: from, had, received: proofs });
 }
 
-function advanceLog({ offsets, received }: Place, stream: LogStream, { offset, bytes, crc }: Block): FollowPart {
+function advanceLog({ offsets, received }: Place, { stream, asked }: Connection, { offset, bytes, crc }: Block): FollowPart {
+  asked.clear();
   if (offset !== offsets[stream]) throw new GpuRunError('protocol', `The runner sent the log from byte ${offset} on; byte ${offsets[stream]} was next.`);
   received[stream].add(offset, bytes, crc);
   offsets[stream] += bytes.length;
@@ -199,8 +206,8 @@ function eventIn(value: unknown): FollowEvent | null {
   }
 }
 
-/** The call's parts; fails with `connection` when not a byte comes while we wait for one. */
-async function* withoutSilence(call: OpenCall, options: FollowOptions): AsyncGenerator<Part> {
+/** The call's parts; fails with `connection` when not a byte comes while we wait for one. No generator: see `CallState.parts`. */
+function withoutSilence(call: OpenCall, options: FollowOptions): AsyncIterable<Part> {
   const { clock, signal, isOver = async () => false, onHeard } = options;
   const parts = call.parts()[Symbol.asyncIterator]();
   const over = new AbortController();
@@ -236,20 +243,25 @@ async function* withoutSilence(call: OpenCall, options: FollowOptions): AsyncGen
     call.cancel();
   };
   watch().catch(() => signal.aborted && call.cancel());
-  try {
-    for (;;) {
-      waitingSince = clock.now();
-      const next = await parts.next();
-      waitingSince = null;
-      if (next.done === true) return;
-      yield next.value;
-    }
-  } catch (error) {
+  const took = (next: IteratorResult<Part>) => {
+    waitingSince = null;
+    if (next.done === true) over.abort();
+    return next;
+  };
+  const failed = (error: unknown) => {
+    over.abort();
     if (!silent) throw error;
     throw new GpuRunError('connection', gone ? 'The runner is silent, and the machine is over.' : `The runner has been silent for ${silenceMs / 1000} s.`);
-  } finally {
+  };
+  const next = () => {
+    waitingSince = clock.now();
+    return parts.next().then(took, failed);
+  };
+  const leave = async () => {
     over.abort();
-  }
+    return { done: true, value: undefined } as const;
+  };
+  return { [Symbol.asyncIterator]: () => ({ next, return: leave }) };
 }
 
 function throwIfAborted(signal: AbortSignal): void {

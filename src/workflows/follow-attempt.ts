@@ -3,8 +3,8 @@ import { attemptStart, type JobEntry, type JobRecord, runnerJobId } from '../cor
 import type { LogStream } from '../protocol/log.ts';
 import { type FollowOptions, type FollowPart, followJob } from '../runner/follow.ts';
 
-/** All offsets and numbers, in and out, are those of the whole job. */
-export async function* followAttempt(job: JobEntry, options: Omit<FollowOptions, 'jobId'>): AsyncGenerator<FollowPart> {
+/** All offsets and numbers, in and out, are those of the whole job. No generator: it would delay each line a little. */
+export function followAttempt(job: JobEntry, options: Omit<FollowOptions, 'jobId'>): AsyncIterable<FollowPart> {
   const { logBytes: out, errBytes: err, records } = attemptStart(job);
   const { times } = options;
   const parts = followJob({
@@ -20,7 +20,8 @@ export async function* followAttempt(job: JobEntry, options: Omit<FollowOptions,
       options.onDiffers?.({ stream, at: at + start, had: had + start, received: placed });
     },
   });
-  for await (const part of parts) yield placed(part, { out, err }, records);
+  const place = (next: IteratorResult<FollowPart, void>) => (next.done === true ? next : { value: placed(next.value, { out, err }, records) });
+  return { [Symbol.asyncIterator]: () => ({ next: () => parts.next().then(place), return: () => parts.return(undefined) }) };
 }
 
 function behind(place: number, start: number): number {

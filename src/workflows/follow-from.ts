@@ -88,9 +88,10 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
   try {
     for await (const part of parts()) {
       if (part.type === 'log') {
+        const shown = show(stamper.log(part.stream, part.offset, part.bytes)); // first: somebody looks at it
         copy.keep((files) => files.writeLog(part.stream, part.offset, part.bytes));
         counted.add(part.bytes.length);
-        await show(stamper.log(part.stream, part.offset, part.bytes));
+        await shown;
       } else if (part.type === 'times') {
         copy.keep((files) => files.writeTimes(part.stream, part.marks));
         await show(stamper.times(part.stream, part.marks));
@@ -136,9 +137,15 @@ function differsText(id: string, at: number, had: number): string {
 /** Events come from two sides, the job and its money: one is done with before the next. */
 function inTurn(onEvent: OnJobEvent): OnJobEvent {
   let last: Promise<void> = Promise.resolve();
+  let unfinished = 0;
+  const done = () => {
+    unfinished -= 1;
+  };
   return (event) => {
-    const turn = last.then(() => onEvent(event));
-    last = turn.catch(() => {});
+    const run = async () => await onEvent(event);
+    const turn = unfinished === 0 ? run() : last.then(run);
+    unfinished += 1;
+    last = turn.then(done, done);
     return turn;
   };
 }

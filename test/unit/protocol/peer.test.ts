@@ -152,6 +152,34 @@ describe('back-pressure', () => {
     expect(await call.result).toBe('enough');
   });
 
+  test('a block for at once is sent before the call returns, from a copy, behind what waits not at all', async () => {
+    const refused: boolean[] = [];
+    const { laptop } = joined(async (call) => {
+      const bytes = new Uint8Array([1, 2, 3]);
+      refused.push(!call.blockNow(0, bytes));
+      bytes.fill(9);
+      const waiting = Promise.all([call.event('x'.repeat(windowBytes)), call.event('after')]); // the second waits for room
+      refused.push(!call.blockNow(3, bytes));
+      await waiting;
+      refused.push(!call.blockNow(3, bytes));
+      return {};
+    }, 262_144);
+    const got: unknown[] = [];
+    const call = laptop.open('read', {});
+    for await (const part of call.parts()) got.push(part.kind === 'event' ? (part.value as string).length : [part.block.offset, ...part.block.bytes]);
+    expect(got).toEqual([[0, 1, 2, 3], windowBytes, 5, [3, 9, 9, 9]]);
+    expect(refused).toEqual([false, true, false]);
+  });
+
+  test('what comes behind a message that makes no sense is not taken', async () => {
+    const peer = new Peer(async () => {}, null, crc32);
+    const call = peer.open('read', {});
+    await expect(peer.feed(encodeJson({ id: 1, nothing: true }, crc32))).rejects.toThrow(FrameError);
+    await expect(peer.feed(encodeJson({ id: 1, result: 'yes' }, crc32))).rejects.toThrow(FrameError);
+    peer.close(new PeerClosedError('over'));
+    await expect(call.result).rejects.toThrow('over');
+  });
+
   test('events that nobody awaited keep their order, large ones among small ones', async () => {
     const { laptop } = joined(async (call) => {
       const sizes = [3_000_000, 3_000_000, 10, 6_000_000, 20, 3_000_000, 30];
@@ -170,10 +198,11 @@ describe('back-pressure', () => {
       for (let i = 0; i < 40; i++) await peer.feed(block(1, 0, new Uint8Array(262_144)));
     };
     await expect(flood()).rejects.toThrow(FrameError);
-    const other = new Peer(async () => {}, null, crc32);
-    other.open('read', {});
-    await expect(other.feed(encodeJson({ id: 1, ack: 1 }, crc32))).rejects.toThrow(FrameError);
-    await expect(other.feed(encodeJson({ id: 1, ack: 'all' }, crc32))).rejects.toThrow(FrameError);
+    for (const ack of [1, 'all']) {
+      const other = new Peer(async () => {}, null, crc32);
+      other.open('read', {});
+      await expect(other.feed(encodeJson({ id: 1, ack }, crc32))).rejects.toThrow(FrameError);
+    }
   });
 });
 
