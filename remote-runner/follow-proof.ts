@@ -1,8 +1,8 @@
 /** Whether a follower who comes back has received what is in the log: a power cut may have taken bytes that were already sent. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import type { LogProof } from '../src/protocol/log.ts';
 import { crc32 } from './checksum.ts';
-import { isMissing } from './durable.ts';
+import { openIfThere } from './durable.ts';
 import { readGap } from './log-gap.ts';
 import type { LogFiles } from './machine-folder.ts';
 import { RunnerError } from './runner-error.ts';
@@ -17,13 +17,8 @@ export function differsFrom(files: LogFiles, proofs: readonly LogProof[]): numbe
     throw new RunnerError('bad-input', 'What was received of the log is told in parts that make no sense.');
   const gap = readGap(files);
   const piece = Buffer.alloc(Math.max(...proofs.map(({ from, to }) => to - from)));
-  let fd: number;
-  try {
-    fd = openSync(files.bytes, 'r');
-  } catch (error) {
-    if (isMissing(error)) return 0;
-    throw error;
-  }
+  const fd = openIfThere(files.bytes);
+  if (fd === null) return 0;
   try {
     const other = proofs.find(({ from, to, crc }) => {
       if (gap !== null && from < gap.to && to > gap.from) return false;

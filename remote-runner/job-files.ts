@@ -1,8 +1,8 @@
 /** A job as files: how it is put into the queue, and what a look at its files says. */
-import { closeSync, existsSync, linkSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobEnd, JobRecord, JobSpec, JobState, JobSummary } from '../src/protocol/job.ts';
-import { isMissing, readJson, readText, syncFolder, writeDurably } from './durable.ts';
+import { isMissing, openIfThere, readJson, readText, syncFolder, writeDurably } from './durable.ts';
 import { gpusOf } from './grant.ts';
 import { type JournalFacts, lastRecord } from './journal.ts';
 import { type JobFolder, jobFolder, type MachineFolder } from './machine-folder.ts';
@@ -165,13 +165,8 @@ export function fileSize(file: string): number {
 }
 
 function newestRecord(job: JobFolder): JobRecord | null {
-  let fd: number;
-  try {
-    fd = openSync(job.journal, 'r');
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
-  }
+  const fd = openIfThere(job.journal);
+  if (fd === null) return null;
   try {
     return lastRecord(fd);
   } finally {

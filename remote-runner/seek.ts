@@ -1,9 +1,9 @@
 /** The `seek` call: where in a log to begin, looked up where the log is. */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import type { Calls } from '../src/protocol/calls.ts';
 import { firstSince } from '../src/protocol/log.ts';
 import { type LogSource, lineStart, tailStart } from '../src/protocol/log-place.ts';
-import { isMissing } from './durable.ts';
+import { openIfThere } from './durable.ts';
 import { fileSize } from './job-files.ts';
 import { readGap } from './log-gap.ts';
 import { allMarks } from './log-times.ts';
@@ -31,13 +31,8 @@ export async function seek(params: Calls['seek']['params'], machine: MachineFold
 
 /** null: nothing was printed. */
 function openSource(files: LogFiles): (LogSource & { close(): void }) | null {
-  let fd: number;
-  try {
-    fd = openSync(files.bytes, 'r');
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
-  }
+  const fd = openIfThere(files.bytes);
+  if (fd === null) return null;
   const gap = readGap(files);
   let buffer = Buffer.alloc(0);
   return {

@@ -9,3 +9,4 @@ export type { GpuRun, GpuRunOptions, UpOptions } from './sdk/gpu-run.ts';
 export { createGpuRun, gpuRun } from './sdk/gpu-run.ts';
 export type { Job, Machine, TrainOptions } from './sdk/machine.ts';
 export type { JobEvent } from './workflows/job-event.ts';
+export type { JobReport } from './workflows/report-figures.ts';

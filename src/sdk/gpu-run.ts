@@ -10,6 +10,7 @@ import type { RunContext } from '../workflows/context.ts';
 import { type DownResult, down } from '../workflows/down.ts';
 import { upInput } from '../workflows/from-settings.ts';
 import { type CostInput, type CostResult, reportCost } from '../workflows/report-cost.ts';
+import type { JobReport } from '../workflows/report-figures.ts';
 import { type StatusResult, status } from '../workflows/status.ts';
 import { up } from '../workflows/up.ts';
 import { createMachine, type Machine } from './machine.ts';
@@ -35,6 +36,8 @@ export interface GpuRun {
   /** No names: every live machine. */
   down(names?: readonly string[]): Promise<DownResult>;
   cost(input?: Partial<CostInput>): Promise<CostResult>;
+  /** How well a job used its machine: of one that runs as far as it has come, also when the machine is gone. @throws GpuRunError as `gpu-run report` */
+  report(jobId: string): Promise<JobReport>;
 }
 
 export function createGpuRun(options: GpuRunOptions = {}): GpuRun {
@@ -68,6 +71,10 @@ export function createGpuRun(options: GpuRunOptions = {}): GpuRun {
     status: ({ refresh = false, all = false } = {}) => withContext((context) => status({ refresh, all }, context)),
     down: (names = []) => withContext((context) => down({ names, all: names.length === 0 }, context)),
     cost: ({ by = 'machine', since = null, ...more } = {}) => withContext(async (context) => reportCost({ ...more, by, since }, context)),
+    report: async (jobId) => {
+      const { report } = await import('../workflows/report.ts');
+      return await withContext((context) => report(jobId, context));
+    },
   };
 }
 

@@ -27,7 +27,10 @@ export interface Machine extends AsyncDisposable {
   readonly name: string;
   /** As the ledger knew it when `up` returned. */
   readonly entry: MachineEntry;
-  /** Syncs and starts a job; returns as soon as the machine has accepted it. */
+  /**
+   * Syncs and starts a job; returns as soon as the machine has accepted it. Nobody starts it again when the machine is lost, whatever
+   * `retry` in `gpu-run.yaml` says: that needs somebody who stays, as `gpu-run train` does.
+   */
   train(options?: TrainOptions): Promise<Job>;
   /** Relative to the workdir; default: the config's outputs. */
   pull(paths?: readonly string[]): Promise<readonly PulledFile[]>;

@@ -42,18 +42,42 @@ export function* copiedRecords(jobsFolder: string, jobId: string): Generator<Job
 
 /** The newest record, without a look at the others; null: there is none. */
 export function lastCopiedRecord(jobsFolder: string, jobId: string): JobRecord | null {
+  for (const line of tailLines(jobsFolder, jobId).lines.toReversed()) {
+    const record = parseRecord(line);
+    if (record !== null) return record;
+  }
+  return null;
+}
+
+/** Up to which number every record is here. Where the end of the file is whole, so is what was written before it: then the rest is not read. */
+export function copiedUpTo(jobsFolder: string, jobId: string): number {
+  const { lines, isAll } = tailLines(jobsFolder, jobId);
+  let last = isAll ? 0 : null;
+  for (const line of lines) {
+    const n = line === '' ? last : (parseRecord(line)?.n ?? null);
+    if (n === null || n > (last ?? n) + 1) return countRecords(jobsFolder, jobId);
+    last = Math.max(n, last ?? n);
+  }
+  return last ?? countRecords(jobsFolder, jobId);
+}
+
+function countRecords(jobsFolder: string, jobId: string): number {
+  let last = 0;
+  for (const { n } of copiedRecords(jobsFolder, jobId)) last = n;
+  return last;
+}
+
+/** Whole ones, and what may follow the last of them. */
+function tailLines(jobsFolder: string, jobId: string): { readonly lines: readonly string[]; readonly isAll: boolean } {
   const file = join(jobsFolder, jobId, 'journal.jsonl');
-  if (!existsSync(file)) return null;
+  if (!existsSync(file)) return { lines: [], isAll: true };
   const fd = openSync(file, 'r');
   try {
     const { size } = fstatSync(fd);
     const tail = Buffer.alloc(Math.min(size, pieceBytes));
-    const text = tail.toString('utf8', 0, readSync(fd, tail, 0, tail.length, size - tail.length));
-    for (const line of text.split('\n').toReversed()) {
-      const record = parseRecord(line);
-      if (record !== null) return record;
-    }
-    return null;
+    const lines = tail.toString('utf8', 0, readSync(fd, tail, 0, tail.length, size - tail.length)).split('\n');
+    const isAll = size <= tail.length;
+    return { lines: isAll ? lines : lines.slice(1), isAll };
   } finally {
     closeSync(fd);
   }

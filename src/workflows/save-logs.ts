@@ -7,7 +7,7 @@ import type { JobSummary } from '../protocol/job.ts';
 import type { LogStream } from '../protocol/log.ts';
 import type { RunContext } from './context.ts';
 import { followFrom } from './follow-from.ts';
-import { copiedBytes, copiedRecords, hasCopy, lastCopiedRecord } from './job-copy.ts';
+import { copiedBytes, copiedUpTo, hasCopy, lastCopiedRecord } from './job-copy.ts';
 import { type ReachedMachine, reachMachine } from './reach-machine.ts';
 
 /** A machine that sends nothing for so long is as good as dead, and has to go. */
@@ -64,8 +64,7 @@ async function copyLog(job: JobEntry, machine: MachineEntry, totals: Totals, pat
       await first[Symbol.asyncDispose](); // it never arrived there
       return null;
     }
-    let record = 0;
-    for (const { n } of copiedRecords(home.jobs, job.id)) record = n;
+    const record = copiedUpTo(home.jobs, job.id);
     const logOffset = copiedBytes(home.jobs, job.id, 'out');
     const errOffset = copiedBytes(home.jobs, job.id, 'err');
     const { out, err } = totals.get(job.id) ?? { out: logOffset, err: errOffset };

@@ -6,6 +6,7 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import { quoteArgv } from '../transport/quote.ts';
 import { noteNotAgain } from './between-attempts.ts';
 import { checkpointStore } from './checkpoint-store.ts';
+import { clearOldCheckpoints } from './clear-checkpoints.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { withJobHints } from './gone-hints.ts';
@@ -29,6 +30,7 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     const text = '`retry` needs somebody who stays: with --detach a job that is lost is not started again';
     context.reporter.report({ type: 'note', level: 'warn', text });
   }
+  if (retry.attempts > 1) clearOldCheckpoints(context);
   const watched = watchEvents(onEvent);
   let { machine } = await up(input.up, context);
   let before: JobEntry | null = null;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { JobRecord } from '../core/job.ts';
 import { createMarker, formatMark, type LogGap, type LogProof, type LogStream, type Marker, parseMarks, type TimeMark } from '../protocol/log.ts';
 import { appendLines, openLines, writeWhole } from './copy-lines.ts';
-import { copiedGaps, copiedRecords, copyFiles } from './job-copy.ts';
+import { copiedGaps, copiedUpTo, copyFiles } from './job-copy.ts';
 import { cutLines, setAside } from './set-aside.ts';
 
 export class JobCopy {
@@ -26,7 +26,7 @@ export class JobCopy {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     this.#streams.set('out', openStream(this.#folder, 'out'));
     this.#records = openLines(join(this.#folder, 'journal.jsonl'));
-    for (const { n } of copiedRecords(jobsFolder, jobId)) this.#lastRecord = n;
+    this.#lastRecord = copiedUpTo(jobsFolder, jobId);
   }
 
   /** Up to here every byte is there, or known to be gone. */

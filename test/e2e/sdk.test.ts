@@ -30,6 +30,7 @@ test('up, train, events, outputs, and down at the end of the block', async () =>
 
     const failing = await machine.train({ command: ['sh', '-c', 'exit 3'] });
     expect(await failing.wait()).toMatchObject({ state: 'ended', end: { code: 3 } });
+    expect(await gpuRun.report(failing.id)).toMatchObject({ job: { id: failing.id, end: { code: 3 } }, attempts: 1 });
 
     const long = await machine.train({ command: 'echo on; sleep 100' });
     for await (const event of long.events()) if (event.type === 'log') break; // a reader that leaves does not hang

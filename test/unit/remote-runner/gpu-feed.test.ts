@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { feedTimes, type GpuFeed, type GpuReading } from '../../../remote-runner/gpu-feed.ts';
+import { type FeedTimes, feedTimes, type GpuFeed, type GpuReading } from '../../../remote-runner/gpu-feed.ts';
 import { openNvmlFeed } from '../../../remote-runner/nvml-feed.ts';
 import { mostEntryBytes, parseProcessInfos, unwritten } from '../../../remote-runner/nvml-processes.ts';
 import { openGpuFeed } from '../../../remote-runner/open-gpu-feed.ts';
@@ -39,7 +39,8 @@ afterEach(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const quick = { firstWithin: 800, nextWithin: 300, again: 50, longestAgain: 100 };
+/** Short only where it is what the test waits for: a program may take seconds to start on a busy computer. */
+const impatient = { ...feedTimes, nextWithin: 300, again: 300, longestAgain: 300 };
 const options = () => ({ env: driver.env, everyMs: 50, withProcesses: true });
 const keep = <T extends GpuFeed>(feed: T): T => {
   open.add(feed);
@@ -48,7 +49,7 @@ const keep = <T extends GpuFeed>(feed: T): T => {
 const unusable = () => {
   throw new Error('NVML should be usable here');
 };
-const nvml = (more: { readonly driver?: FakeDriver; readonly times?: typeof quick; readonly onUnusable?: () => void } = {}) =>
+const nvml = (more: { readonly driver?: FakeDriver; readonly times?: FeedTimes; readonly onUnusable?: () => void } = {}) =>
   keep(
     openNvmlFeed({
       ...options(),
@@ -156,7 +157,7 @@ describe.runIf(hasNvml)('NVML', () => {
 
   test('that hangs is given up, and asked again', async () => {
     driver.become([{}]);
-    const feed = nvml({ times: quick });
+    const feed = nvml({ times: impatient });
     await firstOf(feed);
     driver.become([{}], { hang: true });
     const { problem, gpus } = await readingWhere(feed, (reading) => reading.problem !== null, 'the end of patience');
@@ -219,7 +220,7 @@ test('what finds no GPU is asked less and less often', async () => {
 describe('nvidia-smi', () => {
   test('that dies is started again', async () => {
     driver.become([{ utilization: 1 }]);
-    const feed = keep(openSmiFeed({ ...options(), times: quick }));
+    const feed = keep(openSmiFeed({ ...options(), times: { ...feedTimes, again: 50 } }));
     await firstOf(feed);
     for (const pid of processesHolding(`fake-smi.js ${folder}`)) kill(pid);
     driver.become([{ utilization: 2 }]);
@@ -228,8 +229,10 @@ describe('nvidia-smi', () => {
 
   test('that hangs is given up, and asked again', async () => {
     driver.become([{}], { hang: true });
-    const feed = keep(openSmiFeed({ ...options(), times: quick }));
+    const times = { ...impatient, firstWithin: 300 };
+    const feed = keep(openSmiFeed({ ...options(), times }));
     expect((await readingWhere(feed, () => true, 'the end of patience')).problem).toContain('did not answer within');
+    times.firstWithin = feedTimes.firstWithin;
     driver.become([{ utilization: 4 }]);
     expect((await firstOf(feed)).gpus[0]?.utilization).toBe(4);
   });

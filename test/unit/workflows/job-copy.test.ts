@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { copiedGaps, copiedLog, copiedMarks, copiedRecords, lastCopiedRecord } from '../../../src/workflows/job-copy.ts';
+import { copiedGaps, copiedLog, copiedMarks, copiedRecords, copiedUpTo, lastCopiedRecord } from '../../../src/workflows/job-copy.ts';
 import { JobCopy } from '../../../src/workflows/write-copy.ts';
 
 let folder: string;
@@ -124,6 +124,22 @@ test('records once and in order, past a torn line', () => {
   second.writeRecords([note(3)]);
   second.close();
   expect([...copiedRecords(folder, 'job-r')]).toEqual([note(1), note(2), note(3)]);
+});
+
+test('up to where all records are here is found at the end of a long file, or, where that is not whole, by reading all of it', () => {
+  const long = { ...note(1), text: 'x'.repeat(1_000) };
+  const file = join(folder, 'job-long', 'journal.jsonl');
+  const copy = new JobCopy(folder, 'job-long');
+  copy.writeRecords(Array.from({ length: 600 }, (_, index) => ({ ...long, n: index + 1 })));
+  copy.close();
+  expect([copiedUpTo(folder, 'job-long'), copiedUpTo(folder, 'job-none')]).toEqual([600, 0]);
+  const lines = (...records: readonly object[]) => records.map((record) => `${JSON.stringify(record)}\n`).join('');
+  appendFileSync(file, lines(note(599), note(600), note(601))); // by one who follows it a little later
+  expect(copiedUpTo(folder, 'job-long')).toBe(601);
+  appendFileSync(file, lines(note(603)));
+  expect(copiedUpTo(folder, 'job-long')).toBe(601);
+  appendFileSync(file, `{"n":60\n${lines(note(602), note(603))}`);
+  expect(copiedUpTo(folder, 'job-long')).toBe(603);
 });
 
 test('reading beyond the end is refused', () => {

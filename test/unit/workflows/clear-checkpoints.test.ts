@@ -1,0 +1,54 @@
+/** Which of the checkpoints on this computer are cleared away by themselves. */
+import { existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { JobEntry } from '../../../src/core/job.ts';
+import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
+import { clearOldCheckpoints } from '../../../src/workflows/clear-checkpoints.ts';
+import { someIntent } from '../../contract/ledger-intent.ts';
+import { createFakeContext, type FakeContext } from './fake-context.ts';
+
+const days = 86_400_000;
+let fake: FakeContext;
+beforeEach(() => {
+  fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
+});
+afterEach(() => fake[Symbol.dispose]());
+
+/** With a checkpoint that came so long ago; `entry`: as the ledger has it, if it knows it. */
+function addJob(id: string, ageMs: number, entry: Partial<JobEntry> | null = { state: 'ended' }): void {
+  const { context, clock } = fake;
+  const folder = join(context.home.jobs, id, 'checkpoints');
+  mkdirSync(join(folder, '3'), { recursive: true });
+  writeFileSync(join(context.home.jobs, id, 'log'), 'log');
+  const at = new Date(clock.now() - ageMs);
+  utimesSync(folder, at, at);
+  if (entry === null) return;
+  const plain = { id, machineId: 'm-1', machineName: 'cats', command: 'true', end: null, attempts: 1, createdAt: 0, startedAt: 0, endedAt: 0, asOf: 0 };
+  context.ledger.putJob({ ...plain, user: 'me', branch: null, state: 'ended', ...entry });
+}
+
+const has = (id: string) => existsSync(join(fake.context.home.jobs, id, 'checkpoints'));
+
+test('those of a job that ended a month ago; its log, and what has not ended, stay', () => {
+  fake.context.ledger.open(someIntent('m-1', 'cats'));
+  addJob('job-old', 31 * days);
+  addJob('job-unknown', 31 * days, null);
+  addJob('job-young', 29 * days);
+  addJob('job-late', 31 * days, { endedAt: fake.clock.now() - days });
+  addJob('job-runs', 31 * days, { state: 'running', endedAt: null });
+  addJob('job-again', 31 * days, { again: true });
+  clearOldCheckpoints(fake.context);
+  expect(['old', 'unknown', 'young', 'late', 'runs', 'again'].filter((name) => has(`job-${name}`))).toEqual(['young', 'late', 'runs', 'again']);
+  expect(existsSync(join(fake.context.home.jobs, 'job-old', 'log'))).toBe(true);
+  expect(fake.reports).toEqual([{ type: 'note', level: 'info', text: 'Cleared away old checkpoints of 2 jobs on this computer' }]);
+});
+
+test('of many jobs all but the ten newest, unless they are of today', () => {
+  for (let n = 0; n < 14; n++) addJob(`job-${n}`, (n + 2) * days);
+  clearOldCheckpoints(fake.context);
+  expect(Array.from({ length: 14 }, (_, n) => n).filter((n) => has(`job-${n}`))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  for (let n = 20; n < 34; n++) addJob(`job-${n}`, 1_000 * n);
+  clearOldCheckpoints(fake.context);
+  expect(Array.from({ length: 34 }, (_, n) => n).filter((n) => has(`job-${n}`))).toEqual(Array.from({ length: 14 }, (_, n) => n + 20));
+});
