@@ -3,7 +3,7 @@
  * gigabytes each, and nobody else clears them away.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
 
@@ -12,10 +12,10 @@ const dayMs = 86_400_000;
 const keptMs = 30 * dayMs;
 const keptJobs = 10;
 
-/** Of jobs that have ended, or whose machine is gone. What else is known of a job stays. Never fails. */
-export function clearOldCheckpoints(context: Pick<RunContext, 'home' | 'ledger' | 'clock' | 'reporter'>): void {
+/** Of jobs that have ended, or whose machine is gone. What else is known of a job stays. `wanted`: a file or folder that is needed now. Never fails. */
+export function clearOldCheckpoints(context: Pick<RunContext, 'home' | 'ledger' | 'clock' | 'reporter'>, wanted: string | null = null): void {
   try {
-    const old = oldOnes(context);
+    const old = oldOnes(context).filter((id) => wanted === null || !`${resolve(wanted)}${sep}`.startsWith(`${join(context.home.jobs, id)}${sep}`));
     for (const id of old) checkpointStore(context.home.jobs, id).clear();
     if (old.length === 0) return;
     const text = `Cleared away old checkpoints of ${old.length === 1 ? old[0] : `${old.length} jobs`} on this computer`;

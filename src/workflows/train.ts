@@ -30,7 +30,7 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     const text = '`retry` needs somebody who stays: with --detach a job that is lost is not started again';
     context.reporter.report({ type: 'note', level: 'warn', text });
   }
-  if (retry.attempts > 1) clearOldCheckpoints(context);
+  if (retry.attempts > 1) clearOldCheckpoints(context, input.startFrom);
   const watched = watchEvents(onEvent);
   let { machine } = await up(input.up, context);
   let before: JobEntry | null = null;

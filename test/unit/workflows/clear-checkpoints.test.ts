@@ -38,7 +38,9 @@ test('those of a job that ended a month ago; its log, and what has not ended, st
   addJob('job-late', 31 * days, { endedAt: fake.clock.now() - days });
   addJob('job-runs', 31 * days, { state: 'running', endedAt: null });
   addJob('job-again', 31 * days, { again: true });
-  clearOldCheckpoints(fake.context);
+  addJob('job-wanted', 31 * days);
+  clearOldCheckpoints(fake.context, join(fake.context.home.jobs, 'job-wanted', 'checkpoints', '3', 'out'));
+  expect(has('job-wanted')).toBe(true);
   expect(['old', 'unknown', 'young', 'late', 'runs', 'again'].filter((name) => has(`job-${name}`))).toEqual(['young', 'late', 'runs', 'again']);
   expect(existsSync(join(fake.context.home.jobs, 'job-old', 'log'))).toBe(true);
   expect(fake.reports).toEqual([{ type: 'note', level: 'info', text: 'Cleared away old checkpoints of 2 jobs on this computer' }]);
