@@ -3,6 +3,7 @@
  * else a group of files counts as complete when it has not changed for a while, the longer the longer it took to write. At the end of the
  * job, everything does.
  */
+import { type FSWatcher, watch } from 'node:fs';
 import { join, relative } from 'node:path';
 import { lookAtCheckpoints, type SeenFile, type SeenGroup } from './checkpoint-tree.ts';
 import type { NewRecord } from './journal.ts';
@@ -10,6 +11,9 @@ import type { NewRecord } from './journal.ts';
 export interface CheckpointWatch {
   /** Cheap to call often. `final`: nothing writes any more. Each checkpoint once; a warning, once, when something keeps them from ever being complete. */
   look(final: boolean): NewRecord[];
+  /** One may be complete soon: look often. Else `onChange` is called when there is something to look at. */
+  readonly isExpected: boolean;
+  close(): void;
 }
 
 export interface CheckpointPlace {
@@ -18,6 +22,8 @@ export interface CheckpointPlace {
   readonly folder: string;
   /** null: the command has not started, what is there now is not its work. Else when it did, and what was told of until now. */
   readonly since: { readonly startedAt: number | null; readonly checkpointAt: number } | null;
+  /** Something has changed: once, then not before the next look. Not heard of is what changes in folders that were there before. */
+  readonly onChange?: () => void;
   /** Milliseconds; for tests. */
   readonly now?: () => number;
 }
@@ -45,12 +51,26 @@ const settleShare = 0.25;
 /** Longer than anything settles, and than most checkpoints take to write. */
 const restlessMs = 300_000;
 
-export function watchCheckpoints({ workdir, folder, since, now = () => performance.now() }: CheckpointPlace): CheckpointWatch {
+export function watchCheckpoints({ workdir, folder, since, onChange = () => {}, now = () => performance.now() }: CheckpointPlace): CheckpointWatch {
   const standings = new Map<string, Standing>();
   const toldUntil = since === null ? 0 : Math.max(since.startedAt ?? 0, since.checkpointAt);
   let nextLook = 0;
   let isWarned = false;
+  let isExpected = false;
+  let watcher: FSWatcher | null = null;
 
+  const close = () => {
+    watcher?.close();
+    watcher = null;
+  };
+  /** The folder, or the one that it will be made in. */
+  const listen = () => {
+    watcher ??= [folder, workdir].reduce<FSWatcher | null>((found, each) => found ?? startListening(each, onHeard), null);
+  };
+  const onHeard = () => {
+    close();
+    onChange();
+  };
   const lookAtGroup = (group: SeenGroup, at: number, isKnown: boolean): Standing => {
     const standing = standings.get(group.name);
     if (standing === undefined) {
@@ -82,6 +102,7 @@ export function watchCheckpoints({ workdir, folder, since, now = () => performan
   };
   const take = (at: number, isKnown: boolean): (readonly [SeenGroup, Standing])[] => {
     const begun = now();
+    listen(); // first: what changes after the look is heard
     const groups = lookAtCheckpoints(folder);
     const tookMs = now() - begun;
     nextLook = at + Math.max(lookEveryMs, tookMs * restFactor);
@@ -109,6 +130,7 @@ export function watchCheckpoints({ workdir, folder, since, now = () => performan
       if (!final && at < nextLook) return [];
       const waiting = take(at, false).filter(([, { told }]) => !told);
       const complete = waiting.filter(([group, standing]) => final || at - standing.since >= settleFor(group, freshOf(group, standing)));
+      isExpected = complete.length < waiting.length;
       const told = complete.flatMap(([group, standing]) => tell(group, standing));
       return [
         ...told,
@@ -118,6 +140,10 @@ export function watchCheckpoints({ workdir, folder, since, now = () => performan
         ),
       ];
     },
+    get isExpected() {
+      return isExpected;
+    },
+    close,
   };
 }
 
@@ -133,6 +159,15 @@ function whatIsRestless(before: readonly SeenFile[], group: SeenGroup, standing:
 function restlessText(path: string): string {
   const why = `${path} goes on changing: as long as it does, what lies beside it does not count as a complete checkpoint, and is not fetched while the job runs`;
   return `${why}. If it belongs to no checkpoint, write it elsewhere, or give it a name that ends in .log.`;
+}
+
+/** null where the system can't. */
+function startListening(folder: string, onChange: () => void): FSWatcher | null {
+  try {
+    return watch(folder, { persistent: false }, onChange).on('error', () => {});
+  } catch {
+    return null;
+  }
 }
 
 function settleFor(group: SeenGroup, files: readonly SeenFile[]): number {

@@ -44,7 +44,7 @@ export async function connect(machine: MachineFolder, { input, output, outputFd,
   const ensure = () => {
     serving.ensure();
     // A watchdog of another version may still hold an order that we can't read: it stays until there is one that we can.
-    if (armedOrder(machine) !== null) watching.ensure();
+    watching.ensure(() => armedOrder(machine) !== null);
   };
   const answers = answerTable(machine, serving, watching, script, version);
   const prepare = () => {

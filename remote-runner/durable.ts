@@ -53,9 +53,10 @@ export function openIfThere(file: string): number | null {
   }
 }
 
-/** null when there is no such file. */
+/** null when there is no such file, which is cheap to find out: many files are looked for again and again that hardly ever come. */
 export function readText(file: string): string | null {
   try {
+    if (statSync(file, { throwIfNoEntry: false }) === undefined) return null;
     return readFileSync(file, 'utf8');
   } catch (error) {
     if (isMissing(error)) return null;

@@ -33,7 +33,7 @@ export interface Logs {
 }
 
 /** Whatever happens is heard of: this is for what was missed. */
-const lookAgainMs = 1_000;
+const lookAgainMs = 5_000;
 /** For whoever watches the job to mark what was sent. After that we say ourselves when we saw it. */
 const markWithinMs = 150;
 

@@ -55,8 +55,8 @@ async function sendAll(call: Call, params: Calls['follow']['params'], job: JobFo
     // What was there when the call began, for one that does not follow; else one portion, then a look at the records again.
     const moreBytes = await logs.sendPortion(params.follow ? portionBytes : Number.MAX_SAFE_INTEGER);
     if (!params.follow && !someRecords) break;
-    await beat();
-    if (!someRecords && !moreBytes) await wake.wait(logs.lookAgainMs(), call.signal);
+    const beatInMs = await beat();
+    if (!someRecords && !moreBytes) await wake.wait(Math.min(beatInMs, logs.lookAgainMs()), call.signal);
   }
   return { logBytes: logs.at, records: journal.newest };
 }
@@ -101,13 +101,18 @@ async function sendRecords(call: Call, known: number, job: JobFolder, logs: Logs
   return fresh.length > 0;
 }
 
-/** Sends a sign of life when the last one is long ago; the first one at once: it tells a client that has come back that it is connected. */
-function heartbeat(call: Call): () => Promise<void> {
-  let last = 0;
+/**
+ * Sends a sign of life when the last one is long ago; the first one at once: it tells a client that has come back that it is connected.
+ * Says in how many milliseconds the next one is due.
+ */
+function heartbeat(call: Call): () => Promise<number> {
+  let last = Number.NEGATIVE_INFINITY;
   return async () => {
-    if (Date.now() - last < heartbeatMs) return;
-    last = Date.now();
-    await call.event({ type: 'heartbeat', now: last });
+    const left = last + heartbeatMs - performance.now();
+    if (left > 0) return left;
+    last = performance.now();
+    await call.event({ type: 'heartbeat', now: Date.now() });
+    return heartbeatMs;
   };
 }
 

@@ -157,7 +157,7 @@ export function logPlace(job: JobFolder): { readonly logOffset: number; readonly
 /** 0 when there is no such file yet. */
 export function fileSize(file: string): number {
   try {
-    return statSync(file).size;
+    return statSync(file, { throwIfNoEntry: false })?.size ?? 0; // an error costs ten times as much
   } catch (error) {
     if (isMissing(error)) return 0;
     throw error;

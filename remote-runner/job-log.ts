@@ -12,6 +12,8 @@ import { type JobFolder, type LogFiles, logFiles, type MachineFolder } from './m
 export interface JobLog {
   /** One look: when the bytes came that are there now, and whether they are too many. */
   look(): void;
+  /** Look often, also while nothing is printed. */
+  readonly isTight: boolean;
   /** What whoever follows should know, as it stands. */
   warnings(): readonly string[];
   /** What was written since the last time survives a power cut from now on. */
@@ -47,6 +49,9 @@ export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<J
   };
   return {
     look,
+    get isTight() {
+      return limit.isTight;
+    },
     warnings: () => (wasCut ? [...limit.warnings(), cutText] : limit.warnings()),
     sync,
     say(text) {

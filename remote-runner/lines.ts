@@ -16,6 +16,8 @@ export interface LineSource {
   read(final: boolean): readonly Line[] | null;
   /** Offset behind what was read. */
   readonly at: number;
+  /** The last portion was a full one: there is more, most likely. */
+  readonly isBehind: boolean;
   close(): void;
 }
 
@@ -34,6 +36,7 @@ export function openLines(file: string, from: number, choice: LineChoice): LineS
   let fd: number | null = null;
   let at = from;
   let insideLongLine = false;
+  let isBehind = false;
 
   const cut = (length: number, final: boolean): Line[] => {
     const lines: Line[] = [];
@@ -85,12 +88,16 @@ export function openLines(file: string, from: number, choice: LineChoice): LineS
   return {
     read(final) {
       const length = fill();
+      isBehind = length === pieceBytes;
       const before = at;
       const lines = cut(length, final && length < pieceBytes);
       return at === before ? null : lines;
     },
     get at() {
       return at;
+    },
+    get isBehind() {
+      return isBehind;
     },
     close,
   };

@@ -16,6 +16,8 @@ export interface LogLimit {
   look(): void;
   /** What whoever follows should know, as it stands. */
   warnings(): readonly string[];
+  /** The disk could become too small within seconds: look often, also while nothing is printed. */
+  readonly isTight: boolean;
   /** What was begun is done. */
   settled(): Promise<void>;
 }
@@ -30,6 +32,8 @@ const lookEveryMs = 100;
 /** Below this share of free disk it is said, until there is a little more again. */
 const lowShare = 0.05;
 const enoughShare = 0.07;
+/** A log that is larger than this share of what is free is worth a look each second. */
+const tightShare = 0.25;
 
 export interface LogLimitParts {
   /** Milliseconds; only goes forwards, also where somebody sets the clock. */
@@ -55,6 +59,7 @@ export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, p
   let lookedAt = Number.NEGATIVE_INFINITY;
   let working: Promise<void> | null = null;
   let isLow = false;
+  let isTight = false;
   let isStuck = false;
   let hasPunched = streams.some((files) => readGap(files) !== null);
   /** Up to where each has been punched out by us. What was begun and not done, by a runner before us too, is done with the next part. */
@@ -97,6 +102,7 @@ export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, p
       lookedAt = now();
       const { free, total } = disk(folder);
       isLow = free < total * (isLow ? enoughShare : lowShare);
+      isTight = isLow || streams.reduce((sum, { bytes }) => sum + fileSize(bytes), 0) > free * tightShare;
       const tasks = streams.flatMap((files) => {
         const gap = tooMuch(fileSize(files.bytes), readGap(files), Math.floor(limitBytes / streams.length), free);
         return gap === null ? [] : [{ files, gap }];
@@ -108,6 +114,9 @@ export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, p
         .finally(() => {
           working = null;
         });
+    },
+    get isTight() {
+      return isTight;
     },
     warnings() {
       const limit = `${Math.round(limitBytes / 1e6)} MB`;

@@ -15,6 +15,8 @@ export interface MetricReader {
   read(final: boolean): readonly NewRecord[] | null;
   /** Up to where all of the log has been read and told; null: something of it is still held back. */
   readonly logAt: number | null;
+  /** There is more at once, most likely. */
+  readonly isBehind: boolean;
   close(): void;
 }
 
@@ -45,6 +47,9 @@ export function openMetrics(job: JobFolder, patterns: Readonly<Record<string, st
     },
     get logAt() {
       return frameworks.isHolding || lanes.isHolding ? null : log.at;
+    },
+    get isBehind() {
+      return file.isBehind || log.isBehind;
     },
     close() {
       log.close();

@@ -33,6 +33,8 @@ export interface Phase {
   look(): PhaseEnd | null;
   /** The shim, once it is known to live or to have lived as our child. */
   readonly shim: ProcessIdentity | null;
+  /** `wake` is poked when it ends; else it has to be looked at. */
+  readonly isHeard: boolean;
 }
 
 /** A shim that was started by a runner that died at once needs a moment to introduce itself. */
@@ -63,6 +65,9 @@ export function openPhase(folder: string, start: PhaseStart | null, wake: Wake):
   return {
     get shim() {
       return shim;
+    },
+    get isHeard() {
+      return child !== null && child.exit === null;
     },
     look() {
       const ended = readExit(folder);

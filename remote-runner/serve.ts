@@ -21,7 +21,10 @@ import { isTakenBack, noteTakenBack, takenBackGraceMs } from './taken-back.ts';
 import { calmly, wakeOn } from './wake.ts';
 import { type Over, overOf, warningsOf } from './watch-order.ts';
 
-const lookAgainMs = 1_000;
+/** What changes is heard of. This is for a watchdog that has died, and for whatever was missed. */
+const lookAgainMs = 5_000;
+/** While jobs wait: their turn may depend on how far others have come, and on the driver. */
+const lookAtWaitingMs = 1_000;
 const afterFailureMs = 1_000;
 const mendEveryMs = 60_000;
 
@@ -51,8 +54,14 @@ export async function serve(machine: MachineFolder, script: string, version: str
   const watch = watchProvider({ env: process.env, root: '/', onTakenBack });
   const watchdog = createStarter(machine, 'watch', script, version, false);
   let warnings: Readonly<Record<string, string>> = {};
+  let knownWarnings = '';
+  const listeners = new Set<() => void>();
   const around: Surroundings = {
     warnings: (id) => [...(watch?.warnings() ?? []), ...(warnings[id] === undefined ? [] : [warnings[id]])],
+    listen: (onWarnings) => {
+      listeners.add(onWarnings);
+      return () => listeners.delete(onWarnings);
+    },
     isTakenBack: async () => takenBack || (await watch?.isTakenBack()) === true,
     sampler: createSampler(machine, script),
   };
@@ -82,10 +91,16 @@ export async function serve(machine: MachineFolder, script: string, version: str
     mendedAt = Date.now();
     writeWithBallast(machine, () => mendLeftovers(machine));
   };
+  const lookAtWarnings = () => {
+    warnings = warningsOf(machine);
+    const text = JSON.stringify([warnings, watch?.warnings()]);
+    if (text !== knownWarnings) for (const tell of listeners) tell();
+    knownWarnings = text;
+  };
   const look = async () => {
     const leaving = readJson<ShutdownRequest>(machine.shutdown);
-    if (existsSync(machine.armed)) watchdog.ensure();
-    warnings = warningsOf(machine);
+    watchdog.ensure(() => existsSync(machine.armed));
+    lookAtWarnings();
     const watchdogs = overOf(machine);
     const overFor = (id: string): EndRequest | null => (takenBack ? { graceMs: takenBackGraceMs, why: 'preempted' } : (leaving ?? watchdogsEnd(watchdogs, id)));
     for (const id of running) {
@@ -99,7 +114,7 @@ export async function serve(machine: MachineFolder, script: string, version: str
     for (const entry of begun) void run(entry);
     for (const entry of line.next(waiting, running)) void run(entry);
     if (running.size === 0 && waiting.length === 0 && leaving !== null) return false;
-    await wake.wait(lookAgainMs);
+    await wake.wait(waiting.length > 0 ? lookAtWaitingMs : lookAgainMs);
     return true;
   };
 

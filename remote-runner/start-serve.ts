@@ -11,8 +11,11 @@ import { liveHolder, type ServeHolder } from './serve-lock.ts';
 export interface Starter {
   /** Starts it unless it lives. */
   start(): void;
-  /** The same, unless the machine is going away. */
-  ensure(): void;
+  /**
+   * The same, unless the machine is going away; costs hardly anything while it lives, so that it may be called each second.
+   * `isWanted` is asked before it is started.
+   */
+  ensure(isWanted?: () => boolean): void;
   /** One that we started has not ended; it may not have taken the lock yet. */
   readonly started: boolean;
   /** Resolves when it lives. @throws RunnerError when it does not come up. */
@@ -20,6 +23,8 @@ export interface Starter {
 }
 
 const comesUpWithinMs = 10_000;
+/** In between, that a process of its number is there counts as its being alive, milliseconds. */
+const lookProperlyMs = 5_000;
 /** One that ends at once so many times will do so again. */
 const mostFailures = 5;
 
@@ -31,10 +36,16 @@ export function createStarter(machine: MachineFolder, kind: 'serve' | 'watch', s
   /** Killed, but perhaps not gone yet. */
   let dying: ServeHolder | null = null;
   let ended = 0;
+  let seen: { readonly pid: number; readonly at: number } | null = null;
 
+  const seemsAlive = () => seen !== null && performance.now() - seen.at < lookProperlyMs && hasProcess(seen.pid);
   const start = () => {
     const holder = liveHolder(lock);
-    if (holder !== null && (replaced || holder.version === version)) return;
+    seen = null;
+    if (holder !== null && (replaced || holder.version === version)) {
+      seen = { pid: holder.pid, at: performance.now() };
+      return;
+    }
     if (holder !== null) process.kill(holder.pid, 'SIGKILL');
     dying = holder;
     replaced = true;
@@ -53,8 +64,8 @@ export function createStarter(machine: MachineFolder, kind: 'serve' | 'watch', s
     get started() {
       return child !== null;
     },
-    ensure: () => {
-      if (!existsSync(machine.shutdown)) start();
+    ensure: (isWanted = () => true) => {
+      if (!seemsAlive() && !existsSync(machine.shutdown) && isWanted()) start();
     },
     async alive() {
       const most = ended + mostFailures;
@@ -66,6 +77,15 @@ export function createStarter(machine: MachineFolder, kind: 'serve' | 'watch', s
       throw new RunnerError('internal', `The runner's ${kind === 'serve' ? 'serving process' : 'watchdog'} does not start. ${lastLines(logFile)}`);
     },
   };
+}
+
+/** It may be another one's by now, or a process that has ended and that nobody has buried. */
+function hasProcess(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 /** What it said, each line once: it may have been started again and again. */

@@ -14,6 +14,7 @@ import { type JobLog, logsOf, openJobLog } from './job-log.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
 import { recordTelemetry } from './job-telemetry.ts';
 import { type Journal, type NewRecord, openJournal } from './journal.ts';
+import { createLookPace } from './look-pace.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
 import { type MetricFiles, openMetricFiles } from './metric-files.ts';
 import { metricPlace, noteMetricPlace } from './metric-place.ts';
@@ -23,7 +24,6 @@ import { openPhase, type Phase, type PhaseEnd, wasStarted } from './phase.ts';
 import type { ProcessIdentity, ProcessRow } from './processes.ts';
 import type { Sampler } from './sampler.ts';
 import { clearSetupStamp, isSetUp, setupHash, stampSetup } from './setup-stamp.ts';
-import { slowStart } from './slow-start.ts';
 import { takenBackText } from './taken-back.ts';
 import { calmly, type Wake, wakeOn } from './wake.ts';
 
@@ -48,7 +48,6 @@ interface Course {
   ending: Promise<ProcessRow[]> | null;
 }
 
-const lookAgainMs = 1_000;
 const syncEveryMs = 1_000;
 /** Processes that end with the command by themselves need a moment. */
 const settleMs = 300;
@@ -58,6 +57,8 @@ const leftoverGraceMs = 5_000;
 export interface Surroundings {
   /** What whoever follows the job should know, as it stands now. */
   warnings(id: string): readonly string[];
+  /** Called when they have changed, until the returned function is called. */
+  listen(onWarnings: () => void): () => void;
   /** The provider takes the machine back. May ask. */
   isTakenBack(): Promise<boolean>;
   /** What the machine is doing meanwhile. */
@@ -67,18 +68,26 @@ export interface Surroundings {
 export async function superviseJob(machine: MachineFolder, job: JobFolder, around: Surroundings): Promise<void> {
   const order = readOrder(job);
   const journal = openJournal(job.journal);
-  const wake = wakeOn([job.path], calmly);
+  const wake = wakeOn([job.path], { ...calmly, isNews: (name) => !isOwn(name) });
+  const leave = around.listen(wake.poke);
   const metrics = openMetrics(job, order.metrics, metricPlace(job, journal.facts));
   const files = openMetricFiles(machine, job, order);
   const log = openJobLog(machine, job, order);
-  const checkpoints = watchCheckpoints({ workdir: machine.workdir, folder: checkpointsOf(machine, order), since: wasStarted(job.path) ? journal.facts : null });
+  const checkpoints = watchCheckpoints({
+    workdir: machine.workdir,
+    folder: checkpointsOf(machine, order),
+    since: wasStarted(job.path) ? journal.facts : null,
+    onChange: wake.poke,
+  });
   const known = { machine, job, order, journal, metrics, files, log, checkpoints, wake, around };
   const course: Course = { ...known, shims: [], unwritten: [], told: new Set(), ending: null };
   try {
     if (journal.facts.state === 'ended') writeStanding(job, journal.facts);
     else await finish(course, await knowingWhy(course, await runPhases(course)));
   } finally {
+    leave();
     wake.close();
+    checkpoints.close();
     metrics.close();
     files.close();
     log.close();
@@ -101,11 +110,8 @@ async function runPhases(course: Course): Promise<JobEnd> {
     course.log.say(`gpu-run: ${program.problem}\n`);
     return { code: program.code, signal: null, reason: 'not-started', detail: program.problem };
   }
-  const from = performance.now();
   if (!adopted) await note(course, { type: 'state', state: 'running', ...logPlace(job) });
   const phase = openPhase(job.path, adopted ? null : { shim: machine.shim, argv: program.argv, env, cwd: machine.workdir, ...logsOf(job, order) }, course.wake);
-  const late = slowStart(performance.now() - from);
-  if (late !== null) warn(course, late);
   const endTelemetry = recordTelemetry({ journal: course.journal, sampler: course.around.sampler, gpus: gpusOf(job) });
   const end = await watchPhase(course, phase).finally(endTelemetry);
   if (end.kind === 'not-started') course.log.say(`gpu-run: ${end.problem}\n`);
@@ -148,27 +154,46 @@ function envOf({ machine, job, order }: Course): Promise<Env> {
 
 /** Until it ends: reads metrics, keeps what was written on the disk, and looks out for a cancel. */
 async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
-  const { job, journal, wake } = course;
+  const { job, log } = course;
+  const pace = createLookPace();
   let syncedAt = performance.now();
   for (;;) {
     const end = phase.look();
-    course.log.look();
+    log.look();
     if (phase.shim !== null && !course.shims.includes(phase.shim)) course.shims.push(phase.shim);
-    if (wasStarted(job.path)) rmSync(job.secrets, { force: true });
+    if (pace.isReadDue && wasStarted(job.path)) rmSync(job.secrets, { force: true });
     if (end !== null) return end;
-    tellWarnings(course);
-    noteCheckpoints(course, false);
     if (course.ending === null && endRequest(job) !== null) beginEnding(course);
-    const more = readMetrics(course, false);
-    course.files.update(false);
-    if (performance.now() - syncedAt >= syncEveryMs) {
-      journal.sync();
-      course.log.sync();
-      if (course.unwritten.length === 0) noteMetricPlace(job, course.metrics, journal.facts);
-      syncedAt = performance.now();
+    if (pace.isReadDue) {
+      pace.hasRead(readAll(course));
+      if (performance.now() - syncedAt >= syncEveryMs) {
+        keepOnDisk(course);
+        syncedAt = performance.now();
+      }
     }
-    await wake.wait(more ? 0 : lookAgainMs);
+    await pace.wait(course.wake, !phase.isHeard || course.checkpoints.isExpected || log.isTight);
   }
+}
+
+function keepOnDisk({ job, journal, log, metrics, unwritten }: Course): void {
+  journal.sync();
+  log.sync();
+  if (unwritten.length === 0) noteMetricPlace(job, metrics, journal.facts);
+}
+
+/** What we write into the job's folder ourselves, and files that are yet to be given their names. */
+function isOwn(name: string): boolean {
+  return name.startsWith('.') || name.endsWith('.times') || ['journal.jsonl', 'state.json', 'metrics.at'].includes(name);
+}
+
+/** True when there is more at once. */
+function readAll(course: Course): boolean {
+  tellWarnings(course);
+  noteCheckpoints(course, false);
+  const others = course.unwritten.length > 0; // they were written down instead
+  const more = readMetrics(course, false) && (others || course.metrics.isBehind);
+  course.files.update(false);
+  return more;
 }
 
 /** True when there may be more at once. On a full disk the metrics wait; the job does not. */

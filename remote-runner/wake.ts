@@ -3,10 +3,13 @@
  * that prints line after line) each is noticed at once, too, as long as they are `briskMs` apart and somebody waits for them;
  * else listening is switched off for `calmMs` after each: a watch on a busy file costs more than the job that writes it.
  */
-import { type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, statfsSync, watch } from 'node:fs';
 
 export interface Wake {
-  /** Resolves at a change since the last call, after `ms` in any case, when poked and when aborted. May resolve for nothing: look, then wait again. */
+  /**
+   * Resolves at a change since the last call, after `ms` in any case (sooner where changes may go unheard), when poked and when aborted.
+   * May resolve for nothing: look, then wait again.
+   */
   wait(ms: number, signal?: AbortSignal): Promise<void>;
   /** A wait that goes on ends within so many milliseconds from now. */
   within(ms: number): void;
@@ -20,6 +23,8 @@ export interface WakeOptions {
   readonly calmMs: number;
   /** Changes at least so far apart, milliseconds, are all listened for. */
   readonly briskMs: number;
+  /** Whether a change of a file with this name is one; default: of each. */
+  readonly isNews?: (name: string) => boolean;
 }
 
 /** For somebody who looks on: 20 ms is as good as at once. */
@@ -29,6 +34,13 @@ export const calmly: WakeOptions = { calmMs: 100, briskMs: Number.POSITIVE_INFIN
 
 /** How long is slept at most where the system can't watch, milliseconds. */
 const unheardMs = 250;
+/** And where it can, but may not hear of everything. */
+const uncertainMs = 1_000;
+/**
+ * File systems whose every change the kernel tells of (inotify(7)), as statfs(2) numbers them: ext2 to ext4, XFS, Btrfs, tmpfs, overlayfs,
+ * F2FS, ZFS, bcachefs. Others, above all those of a network, may be changed from elsewhere.
+ */
+const heardFileSystems: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630, 0xf2f52010, 0x2fc12fc1, 0xca451a4e]);
 
 /** So many changes in a row that come too fast are a flood and no burst. */
 const floodChanges = 20;
@@ -40,9 +52,10 @@ type Mode = 'calm' | 'arming' | 'armed';
  * `onNews`: told of a change of the file of this name while somebody waits who has seen all changes before it. True: that was all there
  * is to do, and the wait goes on.
  */
-export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOptions, onNews: (name: string) => boolean = () => false): Wake {
+export function wakeOn(folders: readonly string[], { calmMs, briskMs, isNews }: WakeOptions, onNews: (name: string) => boolean = () => false): Wake {
   let mode: Mode = 'arming';
   let watchers: FSWatcher[] = [];
+  let mostMs = unheardMs;
   let poked = false;
   let calmUntil = 0;
   let fast = 0;
@@ -63,23 +76,29 @@ export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOpti
     return fast >= floodChanges || briskMs === Number.POSITIVE_INFINITY;
   };
   const onChange = (_event: string, name: string | null) => {
+    if (name !== null && isNews?.(name) === false) return;
     if (isFlood()) disarm();
     else if (waiting && !poked && name !== null && onNews(name)) return;
     poked = true;
     wakeUp();
   };
+  const arm = () => {
+    watchers = folders.flatMap((folder) => startWatching(folder, onChange));
+    if (watchers.length < folders.length) mostMs = unheardMs;
+    else if (mostMs === unheardMs) mostMs = folders.every(hearsAll) ? Number.POSITIVE_INFINITY : uncertainMs;
+    mode = 'armed';
+    last = performance.now();
+  };
   /** How long to sleep now; and how we go on afterwards. */
   const pauseOf = (ms: number): number => {
-    if (mode === 'armed') return watchers.length < folders.length ? Math.min(ms, unheardMs) : ms;
+    if (mode === 'armed') return Math.min(ms, mostMs);
     if (mode === 'calm') {
       const left = calmUntil - performance.now();
       if (left > ms) return ms;
       mode = 'arming';
       return Math.max(0, left);
     }
-    watchers = folders.flatMap((folder) => startWatching(folder, onChange));
-    mode = 'armed';
-    last = performance.now();
+    arm();
     return 0;
   };
 
@@ -98,13 +117,17 @@ export function wakeOn(folders: readonly string[], { calmMs, briskMs }: WakeOpti
         };
         if (mode === 'armed' && poked) return done();
         const pause = poked || signal?.aborted ? 0 : pauseOf(ms);
+        const onTime = () => {
+          if (mode === 'arming') arm(); // before the look that follows: what changes after it is heard
+          done();
+        };
         let until = performance.now() + pause;
-        timer = setTimeout(done, pause);
+        timer = setTimeout(onTime, pause);
         waiting = pause > 0;
         within = (ms) => {
           if (performance.now() + ms >= until) return;
           clearTimeout(timer);
-          timer = setTimeout(done, ms);
+          timer = setTimeout(onTime, ms);
           until = performance.now() + ms;
         };
         wakeUp = done;
@@ -127,5 +150,13 @@ function startWatching(folder: string, onChange: (event: string, name: string | 
     return [watcher];
   } catch {
     return [];
+  }
+}
+
+function hearsAll(folder: string): boolean {
+  try {
+    return heardFileSystems.has(statfsSync(folder).type);
+  } catch {
+    return false;
   }
 }

@@ -53,9 +53,18 @@ export interface Decision {
 /** When half of its time is over, a job that seems to have stalled is warned of. */
 const warnAfter = 0.5;
 
+/** Clocks that tell how long a machine has been up may tell it in hundredths of a second. */
+const shortestQuietMs = 100;
+
 /** Needs no look at anything: whatever can't be read on the machine, this holds. */
 export function isTimeOver(order: ArmedOrder, now: Moment): boolean {
   return remainingMs(order, now) <= leadMs(order);
+}
+
+/** How long nothing is to be decided, milliseconds, as far as time alone tells. */
+export function quietMs(order: ArmedOrder, now: Moment, { lookedAt }: Memory): number {
+  const untilLook = lookedAt === null ? 0 : lookEveryMs(order) - passedMs(lookedAt, now);
+  return Math.max(shortestQuietMs, Math.min(remainingMs(order, now) - leadMs(order), untilLook));
 }
 
 /** `look` is called when it is time for one. */

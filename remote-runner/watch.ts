@@ -5,7 +5,6 @@
  * on the machine may keep it from its work.
  */
 import { existsSync, rmSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { writeWithBallast } from './ballast.ts';
 import { isAbsent, writeDurably } from './durable.ts';
 import { wakeServe } from './job-files.ts';
@@ -13,12 +12,17 @@ import type { MachineFolder } from './machine-folder.ts';
 import { powerOff } from './power-off.ts';
 import { type ServeLock, takeServeLock } from './serve-lock.ts';
 import { createStarter } from './start-serve.ts';
-import { decide, type Memory, nothingSeen } from './watch-decide.ts';
+import { calmly, wakeOn } from './wake.ts';
+import { decide, type Memory, nothingSeen, quietMs } from './watch-decide.ts';
 import { enforce, queuedIds } from './watch-end.ts';
 import { look } from './watch-look.ts';
 import { type ArmedOrder, armedOrder, leadMs, type Over, overOf, restoreOrder, thisMoment, warningsOf } from './watch-order.ts';
 
-const lookEveryMs = 1_000;
+/** Orders and goodbyes are heard of, and deadlines are known. This is for a serving process that has died, and for whatever was missed. */
+const lookAgainMs = 5_000;
+/** While something is being ended, or the order is missing. */
+const lookCloselyMs = 1_000;
+const restoreAfterMs = 900;
 /** A stalled job's; at a deadline it is half of the time that is left. */
 const stallGraceMs = 60_000;
 
@@ -34,8 +38,10 @@ export async function watch(machine: MachineFolder, script: string, version: str
   const serving = createStarter(machine, 'serve', script, version, false);
   const say = oncePerCause(complain);
   const isDismissed = (order: ArmedOrder | null) => isReleased(machine, lock, order, say);
+  const wake = wakeOn([machine.root, machine.watchLock], calmly);
   let known: Known = { order: null, jobs: [], over: null, memory: nothingSeen };
-  for (let wasMissing = false; !isDismissed(known.order); await sleep(lookEveryMs)) {
+  let missingSince: number | null = null;
+  for (; !isDismissed(known.order); await wake.wait((missingSince === null && attempt(() => pauseOf(known), say)) || lookCloselyMs)) {
     try {
       attempt(() => serving.ensure(), say);
       const order = armedOrder(machine) ?? known.order; // what was read once holds, whatever has become of the file
@@ -47,10 +53,15 @@ export async function watch(machine: MachineFolder, script: string, version: str
     }
     const { order } = known;
     const isMissing = order !== null && attempt(() => isAbsent(machine.armed) && !isAbsent(machine.root)) === true;
+    missingSince = isMissing ? (missingSince ?? performance.now()) : null;
     // Not at once: the whole folder may just be being removed.
-    if (isMissing && wasMissing) attempt(() => restoreOrder(machine, order), say);
-    wasMissing = isMissing;
+    if (isMissing && performance.now() - (missingSince ?? 0) >= restoreAfterMs) attempt(() => restoreOrder(machine, order), say);
   }
+  wake.close();
+}
+
+function pauseOf({ order, over, memory }: Known): number {
+  return order === null || over !== null ? lookCloselyMs : Math.min(lookAgainMs, quietMs(order, thisMoment(), memory));
 }
 
 /** What is missing, or can't be looked at, dismisses nobody who has an order; but a host that stays may have been cleared of all that is ours. */

@@ -75,6 +75,23 @@ describe('the watch', () => {
     expect(lookOften(200, () => appendFileSync(join(folder, 'step-2/weights'), 'x'))).toEqual([]);
   });
 
+  test('while nothing is expected, a change is heard of: once until the next look, in the folder or in the one that it is made in', async () => {
+    let heard = () => {};
+    watch.close();
+    watch = watchCheckpoints({ workdir, folder, since: null, now: () => time, onChange: () => heard() });
+    for (const path of ['a/model.pt', 'b/model.pt']) {
+      expect([lookAfter(1_000), watch.isExpected]).toEqual([[], false]);
+      const change = new Promise<void>((resolve) => {
+        heard = resolve;
+      });
+      write(path);
+      await change;
+      expect([lookAfter(1_000), watch.isExpected]).toEqual([[], true]);
+      expect([told(lookAfter(60_000)).length, watch.isExpected]).toEqual([1, false]);
+    }
+    watch.close();
+  });
+
   test('folders are told apart; files beside each other belong together; removed ones are no news', () => {
     write('step-1/model.bin', '12345');
     write('step-1/deep/state.json', '{}');

@@ -1,6 +1,6 @@
 /** A job that fills the disk: it can be followed and cancelled, its end is written down, and the next job runs. Needs root, for a small file system. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdtempSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -86,6 +86,7 @@ describe.skipIf(!canMount)('a disk that a job fills', () => {
     const client = await machine.connect();
     const spec = specOf(fill);
     await runJob(client, spec);
+    await until(() => readdirSync(join(machine.root, 'queue')).every((name) => !/^\d+$/.test(name)), 'the end of all work on it'); // which gives room back
     spawnSync('sh', ['-c', 'cat /dev/zero > more'], { cwd: machine.workdir }); // also what the runner's own reserve has freed
     await expect(client.call('submit', { spec: specOf('true') })).rejects.toMatchObject({ code: 'disk-full' });
     rmSync(join(machine.workdir, 'fill'));

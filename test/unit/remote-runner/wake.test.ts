@@ -3,8 +3,9 @@ import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Wake, wakeOn } from '../../../remote-runner/wake.ts';
+import { briskly, calmly, type Wake, type WakeOptions, wakeOn } from '../../../remote-runner/wake.ts';
 
+const hourMs = 3_600_000;
 const brisk = { calmMs: 1, briskMs: 0 };
 let folder: string;
 let wake: Wake | null = null;
@@ -50,4 +51,55 @@ test('a wait that goes on after news can be made shorter, never longer', async (
   const waiting = wake.wait(60_000);
   change('log');
   await waiting;
+});
+
+/** Waits again and again until a look finds the file. Without being woken, that is in an hour. */
+async function waitFor(woken: Wake, isThere: () => boolean): Promise<number> {
+  let looks = 0;
+  for (; !isThere(); looks += 1) await woken.wait(hourMs);
+  return looks;
+}
+
+test.each([
+  ['brisk', briskly],
+  ['calm', calmly],
+])('%s: whatever the moment of a change, one of the next looks finds it', async (_, options: WakeOptions) => {
+  const woken = wakeOn([folder], options);
+  wake = woken;
+  for (let round = 0; round < 12; round += 1) {
+    let isThere = false;
+    const write = () => {
+      change(String(round));
+      isThere = true;
+    };
+    setTimeout(write, round * 12);
+    await waitFor(woken, () => isThere);
+  }
+});
+
+test('files that are no news wake nobody', async () => {
+  const woken = wakeOn([folder], { ...calmly, isNews: (name) => name !== 'own' });
+  wake = woken;
+  await woken.wait(hourMs); // from now on it listens
+  let isWoken = false;
+  const waiting = woken.wait(hourMs).then(() => {
+    isWoken = true;
+  });
+  const other = wakeOn([folder], briskly); // hears the same, in the same order
+  await other.wait(hourMs);
+  change('own');
+  await other.wait(hourMs);
+  other.close();
+  expect(isWoken).toBe(false);
+  change('other');
+  await waiting;
+});
+
+test('on a file system that may change unheard, and where there is no folder, nobody sleeps for long', async () => {
+  for (const deaf of ['/proc', join(folder, 'missing')]) {
+    const woken = wakeOn([deaf], calmly);
+    await woken.wait(hourMs);
+    await woken.wait(hourMs);
+    woken.close();
+  }
 });

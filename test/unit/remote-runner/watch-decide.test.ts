@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type GpuUse, type GpuUses, isClient, isSshSession, parseUses, useOf } from '../../../remote-runner/busy.ts';
-import { decide, type Memory, nothingSeen } from '../../../remote-runner/watch-decide.ts';
+import { decide, type Memory, nothingSeen, quietMs } from '../../../remote-runner/watch-decide.ts';
 import { type ArmedOrder, lateMs, leadMs, type Moment, remainingMs } from '../../../remote-runner/watch-order.ts';
 
 const start: Moment = { boot: 'b1', sinceBoot: 5_000, wall: 1_800_000_000_000 };
@@ -48,6 +48,28 @@ async function run(order: ArmedOrder, world: World, untilMs: number) {
   }
   return { end: null, at: null, warnedAt, calmedAt };
 }
+
+test('who looks only when something may be to decide ends what has to end a twentieth of its limit late at most, and at the deadline hardly at all', async () => {
+  const limit = fc.option(fc.integer({ min: 1, max: 900 }));
+  await fc.assert(
+    fc.asyncProperty(limit, limit, fc.integer({ min: 1_000, max: 1_200_000 }), fc.boolean(), async (idleSeconds, stallSeconds, remaining, isBusy) => {
+      const order = orderOf({ idleSeconds, stallSeconds, remainingMs: remaining });
+      const ask = { somebody: async () => false, gpus: async () => usesOf('idle') };
+      const sightAt = (ms: number) => ({ now: later(ms), jobs: isBusy ? 1 : 0, running: isBusy ? [{ id: 'a', written: 0, gpus: null }] : [], ...ask });
+      let memory: Memory = nothingSeen;
+      let ms = 0;
+      for (let end: string | null = null; ; ms += quietMs(order, later(ms), memory)) {
+        ({ end, memory } = await decide(order, later(ms), () => sightAt(ms), memory));
+        if (end !== null) break;
+      }
+      const deadline = remaining - leadMs(order);
+      const limitMs = (isBusy ? stallSeconds : idleSeconds) ?? Number.POSITIVE_INFINITY;
+      const everyMs = Math.max(limitMs * 50, 1_000);
+      const silent = isBusy ? everyMs : 0; // a job is silent from the second look on
+      expect(ms).toBeLessThanOrEqual(Math.min(deadline + 100, silent + limitMs * 1_000 + everyMs + 100));
+    }),
+  );
+});
 
 describe('deadline', () => {
   test('the end begins a tenth of the time before it, 90 s at most, and says which limit has set it', async () => {
