@@ -43,3 +43,31 @@ export interface FeedTimes {
 }
 
 export const feedTimes: FeedTimes = { firstWithin: 60_000, nextWithin: 10_000, again: 1_000, longestAgain: 60_000 };
+
+/** Starts something again: after a pause that doubles until it has worked. */
+export interface Restart {
+  later(): void;
+  worked(): void;
+  stop(): void;
+}
+
+export function restartBy({ again, longestAgain }: FeedTimes, start: () => void): Restart {
+  let pause = again;
+  let timer: NodeJS.Timeout | undefined;
+  let isOver = false;
+  return {
+    later() {
+      if (isOver) return;
+      timer = setTimeout(start, pause);
+      timer.unref();
+      pause = Math.min(pause * 2, longestAgain);
+    },
+    worked() {
+      pause = again;
+    },
+    stop() {
+      isOver = true;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -6,7 +6,7 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { createMarker, formatMark, parseMarks, type TimeMark } from '../src/protocol/log.ts';
 import { isDiskFull } from './ballast.ts';
-import { isMissing } from './durable.ts';
+import { isMissing, openIfThere } from './durable.ts';
 import { fileSize } from './job-files.ts';
 import type { LogFiles } from './machine-folder.ts';
 
@@ -106,14 +106,5 @@ export function* allMarks(file: string): Generator<TimeMark> {
     for (let marks = reader.read(); marks.length > 0; marks = reader.read()) yield* marks;
   } finally {
     reader.close();
-  }
-}
-
-function openIfThere(file: string): number | null {
-  try {
-    return openSync(file, 'r');
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** GPUs through a process that asks NVML: see `nvml-watch.ts`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { eachLine, giveUp, patience } from './child-lines.ts';
-import { feedTimes, type GpuFeed, type GpuFeedOptions, type GpuReading, isSilent } from './gpu-feed.ts';
+import { feedTimes, type GpuFeed, type GpuFeedOptions, type GpuReading, isSilent, restartBy } from './gpu-feed.ts';
 import type { NvmlLine } from './nvml-watch.ts';
 
 export interface NvmlFeedOptions extends GpuFeedOptions {
@@ -21,13 +21,11 @@ export function openNvmlFeed({ env, everyMs, withProcesses, script, koffiFile, o
   let latest: GpuReading | null = null;
   let child: ChildProcess | null = null;
   let closed = false;
-  let pause = times.again;
   let failures = 0;
-  let timer: NodeJS.Timeout | undefined;
 
   const close = () => {
     closed = true;
-    clearTimeout(timer);
+    restart.stop();
     if (child !== null) giveUp(child);
   };
   const unusable = () => {
@@ -40,18 +38,13 @@ export function openNvmlFeed({ env, everyMs, withProcesses, script, koffiFile, o
     if ('unusable' in said) return unusable();
     latest = { source: said.gpus.length > 0 ? 'nvml' : 'none', ...said };
     failures = 0;
-    if (!said.gpus.every(isSilent)) pause = times.again; // else it ends soon, and the next one will hear no more
-  };
-  const later = () => {
-    timer = setTimeout(start, pause);
-    timer.unref();
-    pause = Math.min(pause * 2, times.longestAgain);
+    if (!said.gpus.every(isSilent)) restart.worked(); // else it ends soon, and the next one will hear no more
   };
   const start = () => {
     try {
       run();
     } catch {
-      later(); // no memory, no process left
+      restart.later(); // no memory, no process left
     }
   };
   const run = () => {
@@ -75,12 +68,13 @@ export function openNvmlFeed({ env, everyMs, withProcesses, script, koffiFile, o
       child = null;
       failures += wasSilent ? 0 : 1;
       if (failures >= mostFailures) return unusable();
-      later();
+      restart.later();
     };
     // One that hangs in the driver may never end: then none is started to hang beside it.
     started.on('error', () => started.pid === undefined && onEnd());
     started.on('close', onEnd);
   };
+  const restart = restartBy(times, start);
   start();
   return { latest: () => latest, close };
 }

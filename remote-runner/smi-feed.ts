@@ -8,7 +8,7 @@ import type { GpuProcess, GpuSample } from '../src/protocol/telemetry.ts';
 import { boundedRun } from './bounded-run.ts';
 import { giveUp } from './child-lines.ts';
 import { explainTool, noTool, notStarted, silentTool, toolEnv } from './driver-tool.ts';
-import { feedTimes, type GpuFeed, type GpuFeedOptions, type GpuReading, isSilent } from './gpu-feed.ts';
+import { feedTimes, type GpuFeed, type GpuFeedOptions, type GpuReading, isSilent, restartBy } from './gpu-feed.ts';
 import { fullQuery, parseProcesses, processArguments, type Query, unknownField, withoutField } from './smi-parse.ts';
 import { runTool, type ToolEnd } from './smi-run.ts';
 
@@ -20,8 +20,6 @@ export function openSmiFeed({ env, everyMs, withProcesses, times = feedTimes }: 
   let latest: GpuReading | null = null;
   let child: ChildProcess | null = null;
   let closed = false;
-  let pause = times.again;
-  let timer: NodeJS.Timeout | undefined;
   let mayAsk = true;
   let processes: readonly Omit<GpuProcess, 'job'>[] = [];
   const asking = withProcesses ? setInterval(() => void askForProcesses(), processesEveryMs) : undefined;
@@ -41,18 +39,12 @@ export function openSmiFeed({ env, everyMs, withProcesses, times = feedTimes }: 
     processes = end?.kind === 'ended' && end.code === 0 ? parseProcesses(end.stdout, gpus) : [];
     mayAsk = end?.kind !== 'timed-out'; // it may hang for ever: no second one beside it
   };
-  const later = () => {
-    if (closed) return;
-    timer = setTimeout(start, pause);
-    timer.unref();
-    pause = Math.min(pause * 2, times.longestAgain);
-  };
   const start = () => {
     try {
       run();
     } catch (error) {
       tell(notStarted(String(error)).problem, []); // no memory, no process left
-      later();
+      restart.later();
     }
   };
   const run = () => {
@@ -61,7 +53,7 @@ export function openSmiFeed({ env, everyMs, withProcesses, times = feedTimes }: 
       everyMs,
       times,
       onRound: (gpus) => {
-        pause = times.again;
+        restart.worked();
         tell(gpus.some(isSilent) ? 'a GPU does not answer' : null, gpus);
       },
       onSilence: (withinMs) => tell(silentTool(withinMs).problem, []),
@@ -77,15 +69,16 @@ export function openSmiFeed({ env, everyMs, withProcesses, times = feedTimes }: 
         return;
       }
       if (!(end.kind === 'ended' && end.wasSilent)) tell(problemOf(end), []);
-      later();
+      restart.later();
     });
   };
+  const restart = restartBy(times, start);
   start();
   return {
     latest: () => latest,
     close() {
       closed = true;
-      clearTimeout(timer);
+      restart.stop();
       clearInterval(asking);
       if (child !== null) giveUp(child);
     },

@@ -4,6 +4,7 @@
  */
 import { linkSync, rmSync } from 'node:fs';
 import { uptime } from 'node:os';
+import { type Fields, isFields } from '../src/protocol/shape.ts';
 import type { WatchdogOrder, WatchdogReason } from '../src/protocol/watchdog.ts';
 import { writeWithBallast } from './ballast.ts';
 import { readText, syncFolder, writeDurably } from './durable.ts';
@@ -102,8 +103,6 @@ export function warningsOf(machine: MachineFolder): Readonly<Record<string, stri
   return readChecked<Readonly<Record<string, string>>>(machine.warning, (texts) => Object.values(texts).every(isText)) ?? {};
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** Whatever a damaged disk, a job or an older version has left there must not stop who reads it. */
 function readChecked<T>(file: string, isOne: (fields: Fields) => boolean): T | null {
   try {
@@ -139,10 +138,6 @@ function isOver({ order, why, at, graceMs, jobs }: Fields): boolean {
 
 function isMoment(value: unknown): boolean {
   return isFields(value) && typeof value['boot'] === 'string' && Number.isFinite(value['sinceBoot']) && Number.isFinite(value['wall']);
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null;
 }
 
 function isText(value: unknown): value is string {

@@ -37,17 +37,8 @@ export interface GpuFigures {
   readonly xids: readonly number[];
 }
 
-export interface HostFigures {
-  readonly cpus: number;
-  readonly cpuMean: number | null;
-  readonly busiestCpuMean: number | null;
-  readonly memoryPeakBytes: number | null;
-  readonly memoryTotalBytes: number | null;
-  readonly diskReadBytes: number | null;
-  readonly diskWriteBytes: number | null;
+export interface HostFigures extends Omit<TelemetrySpan['host'], 'diskFreeBytes'> {
   readonly diskFreeLeastBytes: number | null;
-  readonly netReceivedBytes: number | null;
-  readonly netSentBytes: number | null;
 }
 
 export interface TimeFigures {
