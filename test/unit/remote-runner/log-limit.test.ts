@@ -74,9 +74,9 @@ test('the first part and the newest stay, the space of the rest is free, and all
   expect(there.subarray(gap.from, gap.to).every((byte) => byte === 0)).toBe(true);
   expect(gap.from).toBeGreaterThan(0);
   expect(statSync(files.bytes).blocks * 512).toBeLessThan(limit + 500_000);
-  expect(log.warnings()).toEqual([expect.stringContaining('its oldest bytes go')]);
+  expect(log.warnings()).toEqual([expect.stringContaining('what lies between goes')]);
   // Whoever watches next knows it, too.
-  expect(openLogLimit([files], limit).warnings()).toEqual([expect.stringContaining('its oldest bytes go')]);
+  expect(openLogLimit([files], limit).warnings()).toEqual([expect.stringContaining('what lies between goes')]);
 });
 
 /** Prints six times two megabytes, with a look after each. */
@@ -124,7 +124,7 @@ test('a disk too full to look for a way: the reserve makes room, and is set agai
   await printed(limit, clock);
   expectFreed();
   expect(steps).toEqual(['free', 'set']);
-  expect(limit.warnings()).toEqual([expect.stringContaining('its oldest bytes go')]);
+  expect(limit.warnings()).toEqual([expect.stringContaining('what lies between goes')]);
   await expect(findPunchHole(folder, [() => Promise.reject(diskFull())])).rejects.toThrow('no space');
 });
 
