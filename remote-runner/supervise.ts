@@ -24,6 +24,7 @@ import { openPhase, type Phase, type PhaseEnd, wasStarted } from './phase.ts';
 import type { ProcessIdentity, ProcessRow } from './processes.ts';
 import type { Sampler } from './sampler.ts';
 import { clearSetupStamp, isSetUp, setupHash, stampSetup } from './setup-stamp.ts';
+import { slowStart } from './slow-start.ts';
 import { takenBackText } from './taken-back.ts';
 import { calmly, type Wake, wakeOn } from './wake.ts';
 
@@ -110,8 +111,11 @@ async function runPhases(course: Course): Promise<JobEnd> {
     course.log.say(`gpu-run: ${program.problem}\n`);
     return { code: program.code, signal: null, reason: 'not-started', detail: program.problem };
   }
+  const from = performance.now();
   if (!adopted) await note(course, { type: 'state', state: 'running', ...logPlace(job) });
   const phase = openPhase(job.path, adopted ? null : { shim: machine.shim, argv: program.argv, env, cwd: machine.workdir, ...logsOf(job, order) }, course.wake);
+  const late = slowStart(performance.now() - from);
+  if (late !== null) warn(course, late);
   const endTelemetry = recordTelemetry({ journal: course.journal, sampler: course.around.sampler, gpus: gpusOf(job) });
   const end = await watchPhase(course, phase).finally(endTelemetry);
   if (end.kind === 'not-started') course.log.say(`gpu-run: ${end.problem}\n`);

@@ -4,12 +4,9 @@ import type { JobSummary } from '../protocol/job.ts';
 
 type Waiting = Pick<JobSummary, 'id' | 'state' | 'gpus'>;
 
-/** More than these are counted. */
-const mostNamed = 2;
-
 /**
- * `job-1 waits for job-2, which runs on 'cats'`, with its place where others wait before it. null: it does not wait, or for GPUs, of which the
- * runner tells itself. `jobs`: those of the machine, oldest first; `id`: as the runner knows the job.
+ * `job-1 waits for job-2, which runs on 'cats'`, or its place where others wait before it: short enough for a line of a terminal. null: it does
+ * not wait, or for GPUs, of which the runner tells itself. `jobs`: those of the machine, oldest first; `id`: as the runner knows the job.
  */
 export function queueText(id: string, jobs: readonly Waiting[], machineName: string): string | null {
   const at = jobs.findIndex((job) => job.id === id);
@@ -17,13 +14,13 @@ export function queueText(id: string, jobs: readonly Waiting[], machineName: str
   if (own === undefined || own.state !== 'queued' || own.gpus !== null) return null;
   const running = jobs.filter(({ state }) => state !== 'queued' && state !== 'ended');
   const before = jobs.slice(0, at).filter(({ state }) => state === 'queued');
-  const parts = [
-    ...(running.length === 0 ? [] : [`${named(running)}, which ${running.length === 1 ? 'runs' : 'run'} on '${machineName}'`]),
-    ...(before.length === 0 ? [] : [`${named(before)}, which came first: it is number ${before.length + 1} in the queue`]),
-  ];
-  return parts.length === 0 ? null : `${jobIdOf(id)} waits for ${parts.join(', and for ')}`;
+  if (before.length > 0) {
+    const meanwhile = running.length === 0 ? ` of '${machineName}'` : ` while ${named(running)} ${running.length === 1 ? 'runs' : 'run'}`;
+    return `${jobIdOf(id)} is number ${before.length + 1} in the queue${meanwhile}`;
+  }
+  return running.length === 0 ? null : `${jobIdOf(id)} waits for ${named(running)}, which ${running.length === 1 ? 'runs' : 'run'} on '${machineName}'`;
 }
 
 function named(jobs: readonly Waiting[]): string {
-  return jobs.length > mostNamed ? `${jobs.length} jobs` : jobs.map(({ id }) => jobIdOf(id)).join(' and ');
+  return jobs.length > 1 ? `${jobs.length} jobs` : jobs.map(({ id }) => jobIdOf(id)).join();
 }

@@ -18,7 +18,11 @@ export interface Sshd {
   readonly knownHostsFile: string;
   /** An ssh_config with the host `lab`. */
   readonly configFile: string;
-  /** Kills the server with all its connections, and starts it again at the same port. */
+  /** Kills the server with all its connections. */
+  stop(): Promise<void>;
+  /** Again at the same port. */
+  start(): Promise<void>;
+  /** Both. */
   restart(): Promise<void>;
   close(): Promise<void>;
 }
@@ -30,9 +34,11 @@ export interface SshdOptions {
   readonly config?: readonly string[];
   /** Files that don't exist for those who log in (mount namespace; root only). */
   readonly hidden?: readonly string[];
+  /** File -> what those who log in find in its place (mount namespace; root only). */
+  readonly replaced?: Readonly<Record<string, string>>;
 }
 
-export async function startSshd({ user = userInfo().username, config = [], hidden = [] }: SshdOptions = {}): Promise<Sshd> {
+export async function startSshd({ user = userInfo().username, config = [], hidden = [], replaced = {} }: SshdOptions = {}): Promise<Sshd> {
   const folder = mkdtempSync(join(tmpdir(), 'gpu-run-sshd-'));
   chmodSync(folder, 0o755); // the server reads authorized_keys as the user
   const [host, client, stranger] = [generateKeyPair(), generateKeyPair(), generateKeyPair()];
@@ -66,7 +72,11 @@ export async function startSshd({ user = userInfo().username, config = [], hidde
   const configFile = file('ssh_config', `${[...clientConfig, `UserKnownHostsFile ${knownHostsFile}`, 'GlobalKnownHostsFile /dev/null'].join('\n')}\n`);
 
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true }); // root's sshd refuses to start without
-  let server = await listen(serverConfigFile, hidden);
+  const mounts = [...hidden.map((place) => ['/dev/null', place]), ...Object.entries(replaced).map(([place, found]) => [found, place])].flat();
+  let server = await listen(serverConfigFile, mounts);
+  const start = async () => {
+    server = await listen(serverConfigFile, mounts);
+  };
   return {
     folder,
     port,
@@ -76,9 +86,11 @@ export async function startSshd({ user = userInfo().username, config = [], hidde
     strangerFile: file('stranger', stranger.privateKey),
     knownHostsFile,
     configFile,
+    stop: () => kill(server),
+    start,
     restart: async () => {
       await kill(server);
-      server = await listen(serverConfigFile, hidden);
+      await start();
     },
     close: async () => {
       await kill(server);
@@ -88,11 +100,11 @@ export async function startSshd({ user = userInfo().username, config = [], hidde
 }
 
 /** /dev/null in a file's place can't be run: for the one who logs in there is no such program. */
-const hideAndServe = 'config=$1; shift; for file; do mount --bind /dev/null "$file" || exit 1; done; exec /usr/sbin/sshd -D -e -f "$config"';
+const mountAndServe = 'config=$1; shift; while [ $# -gt 0 ]; do mount --bind "$1" "$2" || exit 1; shift 2; done; exec /usr/sbin/sshd -D -e -f "$config"';
 
-async function listen(configFile: string, hidden: readonly string[]): Promise<ChildProcess> {
+async function listen(configFile: string, mounts: readonly string[]): Promise<ChildProcess> {
   const argv =
-    hidden.length === 0 ? ['/usr/sbin/sshd', '-D', '-e', '-f', configFile] : ['unshare', '--mount', 'sh', '-c', hideAndServe, 'sh', configFile, ...hidden];
+    mounts.length === 0 ? ['/usr/sbin/sshd', '-D', '-e', '-f', configFile] : ['unshare', '--mount', 'sh', '-c', mountAndServe, 'sh', configFile, ...mounts];
   const server = spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   await new Promise<void>((resolve, reject) => {

@@ -10,8 +10,10 @@ test('whom a job waits for, and its place', () => {
   expect(text('job-1')).toBeNull();
   expect(text('job-2')).toBeNull();
   expect(text('job-3')).toBe("job-3 waits for job-2, which runs on 'cats'");
-  expect(text('job-4')).toBe("job-4 waits for job-2, which runs on 'cats', and for job-3, which came first: it is number 2 in the queue");
-  expect(text('job-6')).toMatch(/and for 3 jobs, which came first: it is number 4 in the queue$/);
+  expect(text('job-4')).toBe('job-4 is number 2 in the queue while job-2 runs');
+  expect(text('job-6')).toBe('job-6 is number 4 in the queue while job-2 runs');
+  expect(queueText('job-4', jobs.slice(2), 'cats')).toBe("job-4 is number 2 in the queue of 'cats'");
+  expect(queueText('job-3', [job('job-1', 'running'), ...jobs.slice(1)], 'cats')).toBe("job-3 waits for 2 jobs, which run on 'cats'");
   expect(text('job-7')).toBeNull();
 });
 
