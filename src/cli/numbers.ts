@@ -25,18 +25,18 @@ export function parsePort(text: string): { readonly local: number; readonly host
   throw new GpuRunError('bad-input', `'${text}' isn't a port.`, { hints: ['Write a number from 1 to 65535, as in 8888, or LOCAL:REMOTE, as in 8888:6006.'] });
 }
 
-/** A day, a moment or a span back from `now`. @returns milliseconds since the epoch. @throws GpuRunError bad-input */
-export function parseSince(text: string, now: number): number {
+/** A day, a moment or a span back from `now`. `flag`: for the message. @returns milliseconds since the epoch. @throws GpuRunError bad-input */
+export function parseSince(text: string, now: number, flag = '--since'): number {
   if (/^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2})?)?$/.test(text)) {
     const at = Date.parse(text);
     if (!Number.isNaN(at)) return at;
   } else if (/^[\dhmsd ]+$/.test(text)) return now - parseDuration(text) * 1000;
-  throw new GpuRunError('bad-input', `'${text}' is neither a day nor a span of time.`, {
-    hints: ['Write a day in UTC, as in 2026-11-01, or a span back from now, as in 7d.'],
+  throw new GpuRunError('bad-input', `'${text}' can't be the value of ${flag}: it takes a moment or a span of time.`, {
+    hints: ['Write a day or a moment, as in 2026-11-01 or 2026-11-01T15:30:00Z (UTC), or a span back from now, as in 7d or 10m.'],
   });
 }
 
 /** Like `parseSince`, but a day counts to its end. @returns milliseconds since the epoch, not itself counted. @throws GpuRunError bad-input */
 export function parseUntil(text: string, now: number): number {
-  return parseSince(text, now) + (/^\d{4}-\d{2}-\d{2}$/.test(text) ? 86_400_000 : 0);
+  return parseSince(text, now, '--until') + (/^\d{4}-\d{2}-\d{2}$/.test(text) ? 86_400_000 : 0);
 }
