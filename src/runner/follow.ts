@@ -33,6 +33,8 @@ export interface FollowOptions extends OutageOptions {
   readonly errOffset?: number;
   /** Only the bytes of this stream are sent; absent: those of both. */
   readonly only?: LogStream;
+  /** Of what was received of each stream before, up to where it is to go on; absent: nothing is known of that. */
+  readonly had?: Readonly<Record<LogStream, readonly LogProof[]>>;
   /** Up to where the times of bytes are known already; absent: they are not wanted. */
   readonly times?: Readonly<Record<LogStream, number>>;
   /** Records up to this number are known already. */
@@ -111,12 +113,12 @@ export async function* followJob(options: FollowOptions): AsyncGenerator<FollowP
   }
 }
 
-function startOf({ logOffset, errOffset = 0, times, record }: FollowOptions): Place {
+function startOf({ logOffset, errOffset = 0, had, times, record }: FollowOptions): Place {
   return {
     offsets: { out: logOffset, err: errOffset },
     times: times === undefined ? null : { ...times },
     record,
-    received: { out: createReceived(), err: createReceived() },
+    received: { out: createReceived(had?.out), err: createReceived(had?.err) },
     ended: false,
   };
 }

@@ -14,15 +14,16 @@ export interface Received {
   readonly proofs: readonly LogProof[];
 }
 
-export function createReceived(): Received {
-  let parts: LogProof[] = [];
+/** `before`: what is known of what was received before. */
+export function createReceived(before: readonly LogProof[] = []): Received {
+  let parts: readonly LogProof[] = before;
   return {
     add(offset, bytes, crc) {
       if (bytes.length === 0) return;
       const to = offset + bytes.length;
       const last = parts.at(-1);
       if (last !== undefined && last.to - last.from < partBytes && bytes.length < partBytes)
-        parts[parts.length - 1] = { from: last.from, to, crc: crc32(bytes, last.crc) };
+        parts = [...parts.slice(0, -1), { from: last.from, to, crc: crc32(bytes, last.crc) }];
       else parts = [...parts, { from: offset, to, crc }].slice(-keptParts);
     },
     restart() {

@@ -1,23 +1,23 @@
 /** Follows the present attempt of a job, with its log and records in their places behind those of the attempts before it. */
 import { attemptStart, type JobEntry, type JobRecord, runnerJobId } from '../core/job.ts';
-import type { LogStream } from '../protocol/log.ts';
+import type { LogProof, LogStream } from '../protocol/log.ts';
 import { type FollowOptions, type FollowPart, followJob } from '../runner/follow.ts';
 
 /** All offsets and numbers, in and out, are those of the whole job. No generator: it would delay each line a little. */
 export function followAttempt(job: JobEntry, options: Omit<FollowOptions, 'jobId'>): AsyncIterable<FollowPart> {
   const { logBytes: out, errBytes: err, records } = attemptStart(job);
-  const { times } = options;
+  const { times, had } = options;
   const parts = followJob({
     ...options,
     jobId: runnerJobId(job),
     logOffset: behind(options.logOffset, out),
     errOffset: behind(options.errOffset ?? 0, err),
     ...(times === undefined ? {} : { times: { out: behind(times.out, out), err: behind(times.err, err) } }),
+    ...(had === undefined ? {} : { had: { out: moved(had.out, -out), err: moved(had.err, -err) } }),
     record: behind(options.record, records),
     onDiffers: ({ stream, at, had, received }) => {
       const start = { out, err }[stream];
-      const placed = received.map((part) => ({ ...part, from: part.from + start, to: part.to + start }));
-      options.onDiffers?.({ stream, at: at + start, had: had + start, received: placed });
+      options.onDiffers?.({ stream, at: at + start, had: had + start, received: moved(received, start) });
     },
   });
   const place = (next: IteratorResult<FollowPart, void>) => (next.done === true ? next : { value: placed(next.value, { out, err }, records) });
@@ -26,6 +26,10 @@ export function followAttempt(job: JobEntry, options: Omit<FollowOptions, 'jobId
 
 function behind(place: number, start: number): number {
   return Math.max(0, place - start);
+}
+
+function moved(proofs: readonly LogProof[], by: number): readonly LogProof[] {
+  return proofs.map((proof) => ({ ...proof, from: proof.from + by, to: proof.to + by }));
 }
 
 function placed(part: FollowPart, start: Readonly<Record<LogStream, number>>, records: number): FollowPart {

@@ -16,7 +16,7 @@ export async function followWithEarlier(
   onEvent: OnJobEvent,
 ): Promise<JobEntry> {
   const { machine } = known;
-  const job = await followFrom({ ...known, ...placeOf(known.job, context), follow: false }, context, () => {});
+  const job = await followFrom({ ...known, ...placeOf(known.job, context), follow: false, proves: true }, context, () => {});
   const place = placeOf(job, context);
   const shown = { out: place.logOffset, err: place.errOffset };
   await showCopy(job.id, input, context, (event) => {

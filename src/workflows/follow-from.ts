@@ -1,10 +1,11 @@
 /** Follows a job on its machine: events for the caller, the copy on this computer, the ledger. */
-import type { JobEntry, JobRecord } from '../core/job.ts';
+import { attemptStart, type JobEntry, type JobRecord } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import type { LogStream } from '../protocol/log.ts';
+import type { LogProof, LogStream } from '../protocol/log.ts';
 import type { RunnerClient } from '../runner/client.ts';
 import { warnOfBudget } from './budget-warnings.ts';
 import type { RunContext } from './context.ts';
+import { copiedProof } from './copied-proof.ts';
 import { countPulled } from './cost-egress.ts';
 import { followAttempt } from './follow-attempt.ts';
 import { type FollowInput, shows } from './follow-input.ts';
@@ -28,6 +29,8 @@ export interface FollowFrom extends Pick<FollowInput, 'streams' | 'stamped'> {
   /** Records up to this number, of all attempts, are known already. */
   readonly record: number;
   readonly follow: boolean;
+  /** The log goes on behind the copy on this computer: the machine is to compare the end of that first. */
+  readonly proves?: boolean;
   /** false: its metrics are sent to MLflow by the caller; absent: by us, who wait for that at the end, if it is followed. */
   readonly sends?: boolean;
   /** An open connection to begin with; closed here. */
@@ -71,6 +74,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       logOffset: from.logOffset,
       errOffset: from.errOffset ?? 0,
       ...(from.streams === 'out' || from.streams === 'err' ? { only: from.streams } : {}),
+      ...(from.proves === true ? { had: proofsOf(from, context) } : {}),
       // From where the bytes begin, also where they are known here: these are told as well.
       times: { out: Math.min(copy.times.out, from.logOffset), err: Math.min(copy.times.err, from.errOffset ?? 0) },
       record: from.record,
@@ -116,6 +120,14 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     copy.close();
     await current[Symbol.asyncDispose]();
   }
+}
+
+function proofsOf({ job, logOffset, errOffset = 0 }: FollowFrom, { home }: RunContext): Record<LogStream, readonly LogProof[]> {
+  const start = attemptStart(job);
+  return {
+    out: copiedProof(home.jobs, job.id, 'out', start.logBytes, logOffset),
+    err: copiedProof(home.jobs, job.id, 'err', start.errBytes, errOffset),
+  };
 }
 
 /** Records that come together are written together, up to a state. */

@@ -74,7 +74,8 @@ async function copyLog(job: JobEntry, machine: MachineEntry, totals: Totals, pat
     const onUnkept = () => {
       isKept = false;
     };
-    const from = { job, machine, logOffset, errOffset, record, follow: false, first, onHeard: patience.renew, onUnkept };
+    const proves = out >= logOffset && err >= errOffset; // what a power cut has taken there stays here, as it ends the job
+    const from = { job, machine, logOffset, errOffset, record, follow: false, proves, first, onHeard: patience.renew, onUnkept };
     await followFrom(from, limited, (event) => {
       patience.renew();
       if (event.type === 'log') done += event.bytes.length;
