@@ -49,7 +49,7 @@ export function sendMetrics(job: JobEntry, context: RunContext): AsyncDisposable
   const warn = (error: GpuRunError, after: string) => {
     if (said.has(after)) return;
     said.add(after);
-    const text = `The metrics of ${job.id} could not be sent to MLflow at ${target.trackingUri}: ${error.message}. ${after}; the job goes on.`;
+    const text = `The metrics of ${job.id} could not be sent to MLflow at ${target.trackingUri}: ${error.message}. ${after}.`;
     context.reporter.report({ type: 'note', level: 'warn', text });
   };
   const tellRefused = (count: number) => {
@@ -89,7 +89,10 @@ export function sendMetrics(job: JobEntry, context: RunContext): AsyncDisposable
     arrived.forget();
     const isLast = stopping || hurry.signal.aborted;
     const isRefused = failure.retry === 'never' && !hurry.signal.aborted;
-    warn(failure, isRefused ? 'They are not sent' : isLast ? 'What is left is sent when the job is followed again' : 'It is tried again');
+    warn(
+      failure,
+      isRefused ? 'They are not sent; the job goes on' : isLast ? `gpu-run logs ${job.id} --follow sends what is left` : 'It is tried again; the job goes on',
+    );
     return isRefused || isLast;
   };
   const work = async () => {

@@ -4,7 +4,7 @@ import { totalsOf } from '../../workflows/top-eta.ts';
 import type { TopView } from '../../workflows/top-model.ts';
 import { rate, round } from './report-text.ts';
 import { span } from './text.ts';
-import { columnsOf, fitLine, type Line, lineColumns, piece } from './top-line.ts';
+import { columnsOf, firstThatFits, fitLine, type Line, lineColumns, piece } from './top-line.ts';
 import type { Look } from './top-look.ts';
 import { plotCurve, sparkline } from './top-plot.ts';
 
@@ -17,7 +17,11 @@ export function trainingLines(view: TopView, width: number, height: number, look
   if (height === 0 || view.job === null) return [];
   const values = Object.entries(training.last).filter(([name]) => isMeasure(name));
   if (values.length === 0 && training.step === null) return [[['  no metrics yet', style.dim]]];
-  const speed = fitLine([[`  ${speedText(view)}`]], width);
+  const parts = speedParts(view);
+  const speed = firstThatFits(
+    parts.map((_, left): Line => [[`  ${parts.slice(0, parts.length - left).join('   ')}`]]),
+    width,
+  );
   const numbers = fitLine(
     values.flatMap(([name, value], at): Line => [[at === 0 ? '  ' : '   '], piece(name, style.dim), [' '], [String(Number(value.toPrecision(4))), style.bold]]),
     width,
@@ -26,7 +30,8 @@ export function trainingLines(view: TopView, width: number, height: number, look
   return [...texts.slice(0, height), ...curveLines(view, width, height - texts.length, look)];
 }
 
-function speedText(view: TopView): string {
+/** The first ones are the last to give way. */
+function speedParts(view: TopView): readonly string[] {
   const { step, epoch, stepsPerSecond, secondsPerEpoch } = view.training;
   const { steps, epochs } = totalsOf(view);
   return [
@@ -34,7 +39,7 @@ function speedText(view: TopView): string {
     ...(epoch === null ? [] : [`epoch ${round(epoch)}${epochs === null ? '' : ` of ${round(epochs)}`}`]),
     ...(stepsPerSecond === null ? [] : [rate(stepsPerSecond)]),
     ...(secondsPerEpoch === null ? [] : [`${secondsPerEpoch < 60 ? `${round(secondsPerEpoch)} s` : span(secondsPerEpoch)} an epoch`]),
-  ].join('   ');
+  ];
 }
 
 function curveLines({ training }: TopView, width: number, height: number, look: Look): Line[] {

@@ -106,6 +106,12 @@ test('the line of disk and network says less where there is less room, and is no
   expect(line(50)).toBe('  disk 12MB/s r, 1MB/s w  net ↓ 1.2MB/s ↑ 200KB/s');
 });
 
+test('speed: what there is no room for is left out whole', () => {
+  const speed = (columns: number) => renderTop(topView(), now, { columns, rows: 24 }, plain, calm).find((line) => line.startsWith('  step'));
+  expect(speed(55)).toBe('  step 1200   epoch 4 of 5   1.67 steps/s');
+  expect(speed(30)).toBe('  step 1200   epoch 4 of 5');
+});
+
 test('no GPU, no job, no answer yet; a link that is gone; a GPU in trouble', () => {
   const shown = (scene: Scene) => renderTop(topView(scene), now, { columns: 100, rows: 30 }, plain, calm).join('\n');
   expect(shown({ gpus: [], problem: 'no NVIDIA driver' })).toContain('no GPU: no NVIDIA driver');

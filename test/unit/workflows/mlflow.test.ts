@@ -190,7 +190,7 @@ describe('metrics', () => {
     expect(notes()).toEqual([expect.stringContaining('It is tried again'), expect.stringContaining('They are not sent')]);
     server.fault = () => 'fail';
     await send()[Symbol.asyncDispose]();
-    expect(notes().at(-1)).toContain('What is left is sent when the job is followed again');
+    expect(notes().at(-1)).toContain('gpu-run logs job-1 --follow sends what is left');
   });
 
   test('are given up with one warning when the server refuses them; the secret is in none of it', async () => {
