@@ -2,6 +2,7 @@
 import { formatUsd } from '../../core/money.ts';
 import { formatSize } from '../../core/size.ts';
 import type { Advice, GpuFigures, JobReport } from '../../workflows/report-figures.ts';
+import { isMeasure } from '../../workflows/report-training.ts';
 import { perCent, percent } from '../../workflows/report-words.ts';
 import { endLine } from './job-view.ts';
 import type { View } from './machines.ts';
@@ -86,12 +87,18 @@ function timeLine({ times, attempts }: JobReport): Line {
   return ['time', [...parts, ...more].join(', ')];
 }
 
+/** How the job learns, and not how well. */
+const notResults = /^(?:rate|lr|learning_rate|grad_norm)$/i;
+const mostValues = 3;
+
 function trainingLine({ training, cost }: JobReport): Line | null {
-  const { stepsPerSecond, lastStep, secondsPerEpoch, lastEpoch } = training;
+  const { stepsPerSecond, lastStep, secondsPerEpoch, lastEpoch, last } = training;
+  const values = Object.entries(last).filter(([name]) => isMeasure(name) && !notResults.test(name));
   const perEpoch = cost.perEpochUsd === null || cost.pricePerHour === 0 ? '' : ` and ${formatUsd(cost.perEpochUsd)}`;
   const parts = [
     ...(stepsPerSecond === null ? [] : [`${rate(stepsPerSecond)}${lastStep === null ? '' : ` (up to step ${round(lastStep)})`}`]),
     ...(secondsPerEpoch === null ? [] : [`${shortTime(secondsPerEpoch)}${perEpoch} an epoch${lastEpoch === null ? '' : ` (up to ${round(lastEpoch)})`}`]),
+    ...values.slice(0, mostValues).map(([name, value], at) => `${at === 0 ? 'last ' : ''}${name} ${Number(value.toPrecision(4))}`),
   ];
   return parts.length === 0 ? null : ['training', parts.join(', ')];
 }
