@@ -108,8 +108,8 @@ async function sendRecords(call: Call, known: number, job: JobFolder, logs: Logs
 function heartbeat(call: Call): () => Promise<number> {
   let last = Number.NEGATIVE_INFINITY;
   return async () => {
-    const left = last + heartbeatMs - performance.now();
-    if (left > 0) return left;
+    const left = Math.ceil(last + heartbeatMs - performance.now());
+    if (left > 1) return left; // timers may be a moment early
     last = performance.now();
     await call.event({ type: 'heartbeat', now: Date.now() });
     return heartbeatMs;

@@ -10,8 +10,8 @@ import { openLogTimes } from './log-times.ts';
 import { type JobFolder, type LogFiles, logFiles, type MachineFolder } from './machine-folder.ts';
 
 export interface JobLog {
-  /** One look: when the bytes came that are there now, and whether they are too many. */
-  look(): void;
+  /** One look: when the bytes came that are there now, and whether they are too many. True when there are more than before. */
+  look(): boolean;
   /** Look often, also while nothing is printed. */
   readonly isTight: boolean;
   /** What whoever follows should know, as it stands. */
@@ -37,12 +37,16 @@ export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<J
     reserve: { free: () => freeBallast(machine), set: () => setBallast(machine) },
   });
   let wasCut = false;
+  let size = 0;
   const look = () => {
     for (const { times, cut } of watched) {
       wasCut = cut.look() || wasCut;
       times.look();
     }
     limit.look();
+    const before = size;
+    size = streams.reduce((sum, { bytes }) => sum + fileSize(bytes), 0);
+    return size > before;
   };
   const sync = () => {
     for (const each of watched) each.sync();

@@ -7,7 +7,9 @@ const lookCloselyMs = 1_000;
 /** After the last news, things may still come of it: what is held back, or not on the disk yet. */
 const newsLastMs = 3_000;
 /** Metrics and checkpoints of a job that prints on and on are not read at each line. */
-const readEveryMs = 250;
+const readEveryMs = 400;
+/** So much later, nobody has printed anything more: then it is time for the last ones. */
+const lastReadMs = 100;
 
 export interface LookPace {
   /** What costs more than a look at a few files is due, too. */
@@ -24,7 +26,7 @@ export function createLookPace(now: () => number = () => performance.now()): Loo
   let newsAt = now();
   const pauseAt = (at: number, isClose: boolean) => {
     const pause = isClose || at - newsAt < newsLastMs ? lookCloselyMs : lookAgainMs;
-    return newsAt > readAt ? Math.max(0, Math.min(pause, readAt + readEveryMs - at)) : pause;
+    return newsAt > readAt ? Math.max(0, Math.min(pause, Math.ceil(readAt + readEveryMs + lastReadMs - at))) : pause;
   };
   return {
     get isReadDue() {

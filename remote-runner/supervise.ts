@@ -163,7 +163,7 @@ async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
   let syncedAt = performance.now();
   for (;;) {
     const end = phase.look();
-    log.look();
+    if (log.look()) course.wake.found();
     if (phase.shim !== null && !course.shims.includes(phase.shim)) course.shims.push(phase.shim);
     if (pace.isReadDue && wasStarted(job.path)) rmSync(job.secrets, { force: true });
     if (end !== null) return end;

@@ -13,6 +13,8 @@ export interface Wake {
   wait(ms: number, signal?: AbortSignal): Promise<void>;
   /** A wait that goes on ends within so many milliseconds from now. */
   within(ms: number): void;
+  /** To be said when a look has found a change: if nobody was woken for it, changes come in a stream, and for `calmMs` nobody listens. */
+  found(): void;
   /** Counts as a change. */
   poke(): void;
   close(): void;
@@ -62,6 +64,8 @@ export function wakeOn(folders: readonly string[], { calmMs, briskMs, isNews }: 
   let last = 0;
   let wakeUp = () => {};
   let waiting = false;
+  let wasTime = false;
+  let isStream = false;
   let within = (_ms: number) => {};
 
   const disarm = () => {
@@ -115,10 +119,14 @@ export function wakeOn(folders: readonly string[], { calmMs, briskMs, isNews }: 
           poked = false;
           resolve();
         };
+        wasTime = false;
         if (mode === 'armed' && poked) return done();
         const pause = poked || signal?.aborted ? 0 : pauseOf(ms);
         const onTime = () => {
-          if (mode === 'arming') arm(); // before the look that follows: what changes after it is heard
+          if (mode === 'arming' && isStream) mode = 'calm';
+          else if (mode === 'arming') arm(); // before the look that follows: what changes after it is heard
+          isStream = false;
+          wasTime = true;
           done();
         };
         let until = performance.now() + pause;
@@ -134,6 +142,11 @@ export function wakeOn(folders: readonly string[], { calmMs, briskMs, isNews }: 
         signal?.addEventListener('abort', done, { once: true });
       }),
     within: (ms) => within(ms),
+    found: () => {
+      if (!wasTime) return;
+      disarm();
+      isStream = true;
+    },
     poke: () => {
       poked = true;
       wakeUp();

@@ -35,15 +35,15 @@ describe('looks', () => {
     expect((await watchJob([], 10_000, { isClose: true })).looks).toHaveLength(10);
   });
 
-  test('come with each line of a job that prints on and on; its metrics are read four times a second, also the last ones', async () => {
+  test('come with each line of a job that prints on and on; its metrics are read twice a second, also the last ones', async () => {
     const news = Array.from({ length: 100 }, (_, index) => 1_000 + index * 20);
     const { looks, reads } = await watchJob(news, 10_000);
     expect(news.every((at) => looks.includes(at))).toBe(true);
     const gaps = reads.slice(1).map((at, index) => at - (reads[index] ?? 0));
-    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(250);
-    expect(reads.filter((at) => at >= 1_000 && at < 3_000).length).toBeGreaterThanOrEqual(8);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(400);
+    expect(reads.filter((at) => at >= 1_000 && at < 3_000).length).toBeGreaterThanOrEqual(4);
     const last = news.at(-1) ?? 0;
-    expect(reads.some((at) => at >= last && at <= last + 250)).toBe(true);
+    expect(reads.some((at) => at >= last && at <= last + 500)).toBe(true);
   });
 
   test('go on at once while there is more to read', async () => {

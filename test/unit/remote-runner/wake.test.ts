@@ -103,3 +103,24 @@ test('on a file system that may change unheard, and where there is no folder, no
     woken.close();
   }
 });
+
+test('in a stream of changes nobody listens, but each is found within a moment; after it, changes wake again', async () => {
+  const woken = wakeOn([folder], calmly);
+  wake = woken;
+  let written = 0;
+  const print = () => {
+    written += 1;
+    change('log');
+  };
+  const stream = setInterval(print, 5);
+  for (let looks = 0, seen = 0; looks < 6; looks += 1) {
+    if (written > seen) woken.found();
+    seen = written;
+    await woken.wait(hourMs);
+  }
+  clearInterval(stream);
+  await woken.wait(0);
+  const before = written;
+  setTimeout(print, 300);
+  await waitFor(woken, () => written > before);
+});
