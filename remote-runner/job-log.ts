@@ -1,4 +1,4 @@
-/** What the runner does with the log of a job that it watches: notes when what was written, and keeps it on the disk. The job's own processes write it. */
+/** What the runner does with the log of a job that it watches: sees to it that what the job's processes write gets there, notes when what came, and keeps it on the disk. */
 import { closeSync, existsSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { freeBallast, setBallast } from './ballast.ts';
@@ -6,8 +6,9 @@ import { syncFolder } from './durable.ts';
 import { fileSize, type JobOrder } from './job-files.ts';
 import { cutText, watchCut } from './log-cut.ts';
 import { defaultLimitBytes, openLogLimit } from './log-limit.ts';
+import { openLogPipe } from './log-pipe.ts';
 import { openLogTimes } from './log-times.ts';
-import { type JobFolder, type LogFiles, logFiles, type MachineFolder } from './machine-folder.ts';
+import { type JobFolder, type LogFiles, logFiles, type MachineFolder, pipeFiles } from './machine-folder.ts';
 
 export interface JobLog {
   /** One look: when the bytes came that are there now, and whether they are too many. True when there are more than before. */
@@ -18,20 +19,32 @@ export interface JobLog {
   warnings(): readonly string[];
   /** What was written since the last time survives a power cut from now on. */
   sync(): void;
-  /** A line of the runner's own, where the job's errors go. */
-  say(text: string): void;
+  /** Where the stdout and the stderr of a program go that is started now. */
+  output(): JobOutput;
+  /** What was written by processes that are gone now is in the log. */
+  settled(): Promise<void>;
+  /** A line of the runner's own, where the job's errors go, behind what they were. */
+  say(text: string): Promise<void>;
   /** The job writes no more: the last look, and all on the disk. */
-  finish(): void;
+  finish(): Promise<void>;
   close(): void;
 }
 
-/** Where a job's stdout and stderr go. */
-export function logsOf(job: JobFolder, { splitLog }: Pick<JobOrder, 'splitLog'>): { readonly log: string; readonly err: string } {
-  return { log: job.log, err: splitLog === true ? job.err : job.log };
+export interface JobOutput {
+  readonly out: number;
+  /** As `out` where both go the same way: in the order in which both were written. */
+  readonly err: number;
+  /** To be held, and not used, as long as the program lives. */
+  readonly hold: readonly number[];
+  /** Once the program was started. */
+  close(): void;
 }
+
+const lostText = 'Part of what the job printed may be missing from its log: the disk of the machine was full, or the process was killed that writes it there.';
 
 export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<JobOrder, 'splitLog' | 'logLimit'>): JobLog {
   const streams = order.splitLog === true ? [logFiles(job, 'out'), logFiles(job, 'err')] : [logFiles(job, 'out')];
+  const pipes = streams.map((files) => openLogPipe(machine, files, pipeFiles(job, files.stream)));
   const watched = streams.map((files) => ({ times: openLogTimes(files), sync: createSync(files), cut: watchCut(files) }));
   const limit = openLogLimit(streams, order.logLimit ?? defaultLimitBytes, {
     reserve: { free: () => freeBallast(machine), set: () => setBallast(machine) },
@@ -39,6 +52,7 @@ export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<J
   let wasCut = false;
   let size = 0;
   const look = () => {
+    for (const pipe of pipes) pipe.look();
     for (const { times, cut } of watched) {
       wasCut = cut.look() || wasCut;
       times.look();
@@ -51,24 +65,44 @@ export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<J
   const sync = () => {
     for (const each of watched) each.sync();
   };
+  const settled = async () => {
+    for (const pipe of pipes) await pipe.settled();
+  };
   return {
     look,
     get isTight() {
       return limit.isTight;
     },
-    warnings: () => (wasCut ? [...limit.warnings(), cutText] : limit.warnings()),
+    warnings: () => [...limit.warnings(), ...(wasCut ? [cutText] : []), ...(pipes.some(({ hasLost }) => hasLost) ? [lostText] : [])],
     sync,
-    say(text) {
-      const fd = openSync(logsOf(job, order).err, 'a', 0o600);
+    output() {
+      const outlets = pipes.map((pipe) => pipe.open());
+      const writes = outlets.map(({ write }) => write);
+      const [out = -1, err = out] = writes;
+      return {
+        out,
+        err,
+        hold: outlets.flatMap(({ hold }) => (hold === null ? [] : [hold])),
+        close: () => {
+          for (const write of writes) closeSync(write);
+        },
+      };
+    },
+    settled,
+    async say(text) {
+      await settled();
+      const fd = openSync(order.splitLog === true ? job.err : job.log, 'a', 0o600);
       writeSync(fd, text);
       closeSync(fd);
     },
-    finish() {
+    async finish() {
+      for (const pipe of pipes) await pipe.finish();
       look();
       for (const { times } of watched) times.flush();
       sync();
     },
     close() {
+      for (const pipe of pipes) pipe.close();
       for (const { times } of watched) times.close();
     },
   };

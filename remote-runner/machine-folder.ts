@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { LogStream } from '../src/protocol/log.ts';
 import { makePrivateFolder, readText, writeDurably } from './durable.ts';
 import { RunnerError } from './runner-error.ts';
-import { shimText } from './shim.ts';
+import { copierText, shimText } from './shim.ts';
 
 export interface MachineFolder {
   readonly root: string;
@@ -17,6 +17,7 @@ export interface MachineFolder {
   /** Who serves: see `serve-lock.ts`. */
   readonly lock: string;
   readonly shim: string;
+  readonly copier: string;
   readonly serveLog: string;
   /** Hash of the setup that the machine is in. */
   readonly setupStamp: string;
@@ -45,6 +46,7 @@ export function machineFolder(root: string): MachineFolder {
     queue: join(root, 'queue'),
     lock: join(root, 'lock'),
     shim: join(root, 'shim.sh'),
+    copier: join(root, 'copier.sh'),
     serveLog: join(root, 'serve.log'),
     setupStamp: join(root, 'setup.stamp'),
     shutdown: join(root, 'shutdown.json'),
@@ -62,6 +64,7 @@ export function machineFolder(root: string): MachineFolder {
 export function prepareMachineFolder(machine: MachineFolder): void {
   for (const folder of [machine.root, machine.workdir, machine.jobs, machine.queue, machine.lock, machine.watchLock]) makePrivateFolder(folder);
   if (readText(machine.shim) !== shimText) writeDurably(machine.shim, shimText);
+  if (readText(machine.copier) !== copierText) writeDurably(machine.copier, copierText);
 }
 
 /** What lies in a job's folder. */
@@ -129,6 +132,18 @@ export interface LogFiles {
 export function logFiles(job: JobFolder, stream: LogStream): LogFiles {
   const bytes = stream === 'out' ? job.log : job.err;
   return { stream, bytes, times: `${bytes}.times`, gap: `${bytes}.gap` };
+}
+
+/** What one stream is written through, while the job runs. In a folder of their own: whoever follows watches that of the log, and would wake up for the pipe, too. */
+export interface PipeFiles {
+  readonly fifo: string;
+  /** Who copies: see `log-copier.ts`. */
+  readonly note: string;
+}
+
+export function pipeFiles({ path }: JobFolder, stream: LogStream): PipeFiles {
+  const fifo = join(path, 'pipes', stream);
+  return { fifo, note: `${fifo}.copier` };
 }
 
 /** Ids become folder names: nothing that could leave the folder or hide in it gets through. */

@@ -1,9 +1,10 @@
 /** One command under the shim, from its start (or from where a killed runner left it) to its end. A job has one or two: setup and command. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { makePrivateFolder, readText, syncFile, syncFolder } from './durable.ts';
 import type { Env } from './job-env.ts';
+import type { JobOutput } from './job-log.ts';
 import { bootId, identify, isAlive, type ProcessIdentity, readPidFile } from './processes.ts';
 import { shimDidNothing } from './shim.ts';
 import type { Wake } from './wake.ts';
@@ -22,10 +23,8 @@ export interface PhaseStart {
   readonly argv: readonly string[];
   readonly env: Env;
   readonly cwd: string;
-  /** Where its stdout goes. */
-  readonly log: string;
-  /** Where its stderr goes; the same file: in the order in which both were written. */
-  readonly err: string;
+  /** Called when it is started, unless it was. */
+  readonly output: () => JobOutput;
 }
 
 export interface Phase {
@@ -92,17 +91,15 @@ interface WatchedChild {
   readonly exit: PhaseEnd | null;
 }
 
-function startShim(folder: string, { shim, argv, env, cwd, log, err }: PhaseStart, wake: Wake): WatchedChild {
-  const out = openSync(log, 'a', 0o600);
-  const errors = err === log ? out : openSync(err, 'a', 0o600);
+function startShim(folder: string, { shim, argv, env, cwd, output }: PhaseStart, wake: Wake): WatchedChild {
+  const { out, err, hold, close } = output();
   try {
-    return watchChild(spawn('/bin/sh', [shim, folder, ...argv], { cwd, env, detached: true, stdio: ['ignore', out, errors] }), wake);
+    return watchChild(spawn('/bin/sh', [shim, folder, ...argv], { cwd, env, detached: true, stdio: ['ignore', out, err, 'ignore', ...hold] }), wake);
   } catch (error) {
     // Thrown, not emitted, for such as E2BIG: more words than the system passes to a program.
     return { pid: undefined, identity: null, exit: { kind: 'not-started', problem: error instanceof Error ? error.message : String(error) } };
   } finally {
-    closeSync(out);
-    if (errors !== out) closeSync(errors);
+    close();
   }
 }
 

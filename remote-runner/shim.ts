@@ -1,6 +1,6 @@
 /**
- * The small shell script between the runner and a job's command. It owns the exit code: whatever happens to the runner,
- * the command goes on, and how it ended is written down. POSIX sh, no Node.
+ * The two small shell scripts around a job's command: they go on whatever happens to the runner. POSIX sh, no Node. The shim is between
+ * the runner and the command and owns the exit code; the copier is between the command and its log.
  */
 
 /**
@@ -13,6 +13,7 @@
  * - The command runs in the foreground: a `&` child of sh would start with SIGINT ignored. `exec` in a subshell runs exactly
  *   this program, not a builtin of the same name. Trapped (not ignored) signals are back at their defaults there.
  * - Once the command has ended, signals are ignored: a cancel must not hit the programs that write down how it ended.
+ * - Files 4 and 5 are ends of the pipes that the log comes through: held here, kept from the command. See `log-pipe.ts`.
  * - What this shell itself has to say, such as "Killed", does not belong into the job's log.
  * - Exit 125 without `exit.json`: somebody else has started it, or nothing can be written here.
  */
@@ -30,7 +31,7 @@ export const shimText = `#!/bin/sh
 ) || exit 125
 trap : TERM INT HUP QUIT USR1 USR2
 exec 3>&2 2>/dev/null
-(shift && exec "$@" 2>&3 3>&-)
+(shift && exec "$@" 2>&3 3>&- 4<&- 5<&-)
 set -- "$1" "$?"
 trap '' TERM INT HUP QUIT USR1 USR2
 (
@@ -42,3 +43,26 @@ exit "$2"
 
 /** The shim's exit code when it has run nothing. */
 export const shimDidNothing = 125;
+
+/**
+ * `sh copier.sh NOTE`, its stdout being the log, and file 3 the pipe's end to read from.
+ *
+ * - It begins when it is told to: by then NOTE, which names it, is written. A runner that dies before that leaves nothing that copies.
+ * - Signals are ignored, and by `cat` with it: of those that tell processes to end, only SIGKILL reaches it, and the loop starts another.
+ * - At the end of the pipe NOTE gets another name. It is touched when `cat` ended in another way: what that held then is lost. When it
+ *   could not write, the next one waits a moment; the job goes on as long as the pipe takes what it prints.
+ */
+export const copierText = `#!/bin/sh
+trap '' HUP INT QUIT PIPE TERM USR1 USR2
+PATH="/usr/local/bin:/usr/bin:/bin:$PATH"
+read -r go || exit 1
+exec </dev/null
+while :; do
+  cat <&3 3<&-
+  code=$?
+  [ "$code" -ne 0 ] || break
+  touch "$1"
+  [ "$code" -gt 128 ] || sleep 1
+done
+mv -f "$1" "$1.ended"
+`;

@@ -10,7 +10,7 @@ import { gpusOf, readGrant } from './grant.ts';
 import { describeEnd, endedOnRequest } from './job-end.ts';
 import { checkpointsOf, type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
 import { type JobOrder, logPlace, readOrder, writeStanding } from './job-files.ts';
-import { type JobLog, logsOf, openJobLog } from './job-log.ts';
+import { type JobLog, openJobLog } from './job-log.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
 import { recordTelemetry } from './job-telemetry.ts';
 import { type Journal, type NewRecord, openJournal } from './journal.ts';
@@ -108,17 +108,21 @@ async function runPhases(course: Course): Promise<JobEnd> {
   const env = adopted ? {} : await envOf(course);
   const program = adopted ? { argv: [] } : programOf(order.command, env, machine.workdir);
   if ('problem' in program) {
-    course.log.say(`gpu-run: ${program.problem}\n`);
+    await course.log.say(`gpu-run: ${program.problem}\n`);
     return { code: program.code, signal: null, reason: 'not-started', detail: program.problem };
   }
   const from = performance.now();
   if (!adopted) await note(course, { type: 'state', state: 'running', ...logPlace(job) });
-  const phase = openPhase(job.path, adopted ? null : { shim: machine.shim, argv: program.argv, env, cwd: machine.workdir, ...logsOf(job, order) }, course.wake);
+  const phase = openPhase(
+    job.path,
+    adopted ? null : { shim: machine.shim, argv: program.argv, env, cwd: machine.workdir, output: course.log.output },
+    course.wake,
+  );
   const late = slowStart(performance.now() - from);
   if (late !== null) warn(course, late);
   const endTelemetry = recordTelemetry({ journal: course.journal, sampler: course.around.sampler, gpus: gpusOf(job) });
   const end = await watchPhase(course, phase).finally(endTelemetry);
-  if (end.kind === 'not-started') course.log.say(`gpu-run: ${end.problem}\n`);
+  if (end.kind === 'not-started') await course.log.say(`gpu-run: ${end.problem}\n`);
   return describeEnd(end, requestOf(course));
 }
 
@@ -129,7 +133,7 @@ async function knowingWhy({ around }: Course, end: JobEnd): Promise<JobEnd> {
 
 /** null: the machine is set up. */
 async function runSetup(course: Course, setup: string): Promise<JobEnd | null> {
-  const { machine, job, order } = course;
+  const { machine, job } = course;
   const adopted = wasStarted(job.setup);
   if (!adopted) {
     const grant = readGrant(job); // null: its turn came under an older runner
@@ -141,8 +145,9 @@ async function runSetup(course: Course, setup: string): Promise<JobEnd | null> {
   }
   const env = await envOf(course);
   const argv = shellArgv(setup, env, machine.workdir);
-  const phase = openPhase(job.setup, adopted ? null : { shim: machine.shim, argv, env, cwd: machine.workdir, ...logsOf(job, order) }, course.wake);
+  const phase = openPhase(job.setup, adopted ? null : { shim: machine.shim, argv, env, cwd: machine.workdir, output: course.log.output }, course.wake);
   const end = describeEnd(await watchPhase(course, phase), requestOf(course));
+  await course.log.settled(); // its words come before the command's, and what is noted of the log from here on is true
   if (end.reason === 'exit' && end.code === 0) {
     const begun = readText(job.setupHash); // the files that it names may have changed since
     if (begun !== null) await writeWhenThereIsRoom(machine, () => stampSetup(machine, begun));
@@ -244,9 +249,9 @@ async function finish(course: Course, end: JobEnd): Promise<void> {
     warn(course, `${stuck.length} processes of the job could not be ended: ${stuck.map(({ pid }) => pid).join(', ')}.`);
   }
   noteCheckpoints(course, true);
+  await course.log.finish();
   while (readMetrics(course, true)) await othersTurn(); // after a restart that may be a whole log
   course.files.update(true);
-  course.log.finish();
   for (const text of course.log.warnings()) tellOnce(course, text); // it may have ended before the next look
   rmSync(job.secrets, { force: true });
   await note(course, ...course.unwritten, { type: 'state', state: 'ended', ...logPlace(job), end });

@@ -1,0 +1,168 @@
+/**
+ * What one stream of a job writes to: a pipe with a name, from which a small process copies into the log's file. A program that
+ * opens /dev/stdout or /dev/stderr anew opens the pipe again, and cuts off nothing. The file itself where no pipe can be made.
+ *
+ * Who reads or holds the pipe: the copier, the shim (so that a job whose copier was killed waits, and is not ended by SIGPIPE), and
+ * whoever watches the job, which starts the copier again. Whoever watches also holds an end to write to, so that the copier does not
+ * end between setup and command.
+ */
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { makePrivateFolder } from './durable.ts';
+import { fileSize } from './job-files.ts';
+import { copierState, forgetCopier, hasLost, isWaitingForMore, startCopier } from './log-copier.ts';
+import type { LogFiles, MachineFolder, PipeFiles } from './machine-folder.ts';
+
+export interface LogPipe {
+  /** For a program that is started now. The caller closes `write` once it has. */
+  open(): Outlet;
+  /** One look: that there is somebody who copies. */
+  look(): void;
+  /** Something that the job printed may be missing, for another reason than the log's limit. */
+  readonly hasLost: boolean;
+  /** All that processes have written which are gone now is in the file, or nobody can say when it will be. */
+  settled(): Promise<void>;
+  /** Nothing of the job is left: as `settled`, and the pipe's name is gone. */
+  finish(): Promise<void>;
+  close(): void;
+}
+
+export interface Outlet {
+  readonly write: number;
+  /** To be held by whoever lives as long as the program; null: nothing. */
+  readonly hold: number | null;
+}
+
+interface Ends {
+  readonly read: number;
+  readonly write: number;
+}
+
+const lookEveryMs = 1_000;
+/** For what hangs in a disk, or prints without end though nothing of the job is left. */
+const settlesWithinMs = 20_000;
+/** At the pipe's end the copier ends by itself, and nothing else has to be looked at. */
+const endsWithinMs = 50;
+const pauseMs = 3;
+const pieceBytes = 64 * 1024;
+/** More than a pipe holds. */
+const mostPieces = 64;
+
+export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo, note }: PipeFiles): LogPipe {
+  let ends = isFifo(fifo) ? openEnds(fifo) : null;
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  let lost = false;
+
+  const watchCopier = () => {
+    lookedAt = performance.now();
+    lost ||= hasLost(note);
+    const state = copierState(note);
+    if (state === 'alive') return;
+    lost ||= state === 'killed';
+    copyFrom(machine, fifo, note, bytes);
+  };
+  const settles = async (isLast: boolean) => {
+    if (ends === null) return;
+    const begun = performance.now();
+    for (let before = -1; performance.now() - begun < settlesWithinMs; await sleep(pauseMs)) {
+      if (copierState(note) !== 'alive') return copyRest(ends.read, bytes);
+      if (isLast && performance.now() - begun < endsWithinMs) continue;
+      const size = isWaitingForMore(note, fifo) ? fileSize(bytes) : -1;
+      if (size >= 0 && size === before) return;
+      before = size;
+    }
+  };
+  const close = () => {
+    if (ends === null) return;
+    closeSync(ends.read);
+    if (ends.write >= 0) closeSync(ends.write);
+    ends = null;
+  };
+
+  return {
+    open() {
+      if (ends === null && makeFifo(fifo)) ends = openEnds(fifo);
+      if (ends === null) return { write: openSync(bytes, 'a', 0o600), hold: null };
+      watchCopier();
+      return { write: openSync(fifo, constants.O_WRONLY), hold: ends.read };
+    },
+    look() {
+      if (ends !== null && performance.now() - lookedAt >= lookEveryMs) watchCopier();
+    },
+    get hasLost() {
+      return lost;
+    },
+    settled: () => settles(false),
+    async finish() {
+      if (ends === null) return;
+      lost ||= copierState(note) === 'killed';
+      closeSync(ends.write);
+      ends = { ...ends, write: -1 };
+      await settles(true);
+      lost ||= hasLost(note);
+      close();
+      forgetCopier(note);
+      rmSync(fifo, { force: true }); // whoever reads all files of a folder would wait for it
+    },
+    close,
+  };
+}
+
+function isFifo(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.isFIFO() === true;
+}
+
+/** False where there is no such program, or the file system refuses. */
+function makeFifo(fifo: string): boolean {
+  try {
+    makePrivateFolder(dirname(fifo));
+    execFileSync('mkfifo', ['-m', '600', fifo], { stdio: 'ignore' });
+  } catch {
+    // It may be there.
+  }
+  return isFifo(fifo);
+}
+
+/** Without waiting for anybody: the end to read from first, as one who writes waits for a reader. */
+function openEnds(fifo: string): Ends {
+  const read = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return { read, write: openSync(fifo, constants.O_WRONLY) };
+  } catch (error) {
+    closeSync(read);
+    throw error;
+  }
+}
+
+/** Where it can't be started it is tried again at the next look; meanwhile the job waits once the pipe is full. */
+function copyFrom(machine: MachineFolder, fifo: string, note: string, bytes: string): void {
+  try {
+    const pipe = openSync(fifo, constants.O_RDONLY); // one for itself, that waits for more; we hold an end to write to
+    try {
+      startCopier({ machine, note, bytes, pipe });
+    } finally {
+      closeSync(pipe);
+    }
+  } catch {
+    // No room, or no more processes.
+  }
+}
+
+/** What nobody has copied: where nobody copies. */
+function copyRest(read: number, bytes: string): void {
+  const piece = Buffer.alloc(pieceBytes);
+  const log = openSync(bytes, 'a', 0o600);
+  try {
+    for (let pieces = 0; pieces < mostPieces; pieces++) {
+      const length = readSync(read, piece, 0, pieceBytes, null);
+      if (length === 0) return;
+      for (let at = 0; at < length; ) at += writeSync(log, piece, at, length - at);
+    }
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && (error.code === 'EAGAIN' || error.code === 'ENOSPC' || error.code === 'EDQUOT'))) throw error;
+  } finally {
+    closeSync(log);
+  }
+}
