@@ -20,22 +20,28 @@ export interface CopierStart {
   readonly pipe: number;
 }
 
-/** Nobody may copy from that pipe when it is called. Copies from now on, unless it fails; then nothing does. @throws what the system says */
-export function startCopier({ machine, note, bytes, pipe }: CopierStart): void {
+/** Nobody may copy from that pipe when it is called. Says whether it goes on, at no cost. @throws what the system says: then nothing copies */
+export function startCopier({ machine, note, bytes, pipe }: CopierStart): () => boolean {
   const log = openSync(bytes, 'a', 0o600);
   try {
     const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' };
     const child = spawn('/bin/sh', [machine.copier, note], { cwd: '/', env, detached: true, stdio: ['pipe', log, 'ignore', pipe] });
-    child.on('error', () => {}); // seen at the next look, as is one that is killed before it began
+    let goesOn = true;
+    const end = () => {
+      goesOn = false;
+    };
+    child.on('error', end);
+    child.on('exit', end);
     child.unref();
     const begin = child.stdin;
-    begin?.on('error', () => {});
+    begin?.on('error', () => {}); // killed before it began
     try {
       const self = child.pid === undefined ? null : identify(child.pid);
-      if (self === null) return;
+      if (self === null) return () => false;
       writeWithBallast(machine, () => writeDurably(note, `${self.pid}\n${self.started}\n${self.boot}\n`));
       utimesSync(note, 0, 0);
       begin?.write('go\n');
+      return () => goesOn;
     } finally {
       begin?.end();
     }
@@ -83,8 +89,8 @@ function endedNote(note: string): string {
 }
 
 /**
- * One look: its `cat` sleeps until something comes through the pipe at `fifo`, so that nothing is in it. True may be wrong for an
- * instant, as `cat` falls asleep; not in two looks a millisecond apart, between which the log did not grow.
+ * One look: its `cat` sleeps until something comes through the pipe at `fifo`, so that nothing is in it. May be wrong in the very
+ * instant in which `cat` falls asleep: look twice.
  */
 export function isWaitingForMore(note: string, fifo: string): boolean {
   const copier = readPidFile(note);

@@ -11,7 +11,6 @@ import { closeSync, constants, openSync, readSync, rmSync, statSync, writeSync }
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makePrivateFolder } from './durable.ts';
-import { fileSize } from './job-files.ts';
 import { copierState, forgetCopier, hasLost, isWaitingForMore, startCopier } from './log-copier.ts';
 import type { LogFiles, MachineFolder, PipeFiles } from './machine-folder.ts';
 
@@ -42,7 +41,7 @@ interface Ends {
 
 const lookEveryMs = 1_000;
 /** For what hangs in a disk, or prints without end though nothing of the job is left. */
-const settlesWithinMs = 20_000;
+const settlesWithinMs = 10_000;
 /** At the pipe's end the copier ends by itself, and nothing else has to be looked at. */
 const endsWithinMs = 50;
 const pauseMs = 3;
@@ -54,24 +53,25 @@ export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo,
   let ends = isFifo(fifo) ? openEnds(fifo) : null;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let lost = false;
+  let goesOn: () => boolean = () => false;
 
+  const stateNow = () => (goesOn() ? 'alive' : copierState(note));
   const watchCopier = () => {
     lookedAt = performance.now();
     lost ||= hasLost(note);
-    const state = copierState(note);
+    const state = stateNow();
     if (state === 'alive') return;
     lost ||= state === 'killed';
-    copyFrom(machine, fifo, note, bytes);
+    goesOn = copyFrom(machine, fifo, note, bytes);
   };
   const settles = async (isLast: boolean) => {
     if (ends === null) return;
     const begun = performance.now();
-    for (let before = -1; performance.now() - begun < settlesWithinMs; await sleep(pauseMs)) {
-      if (copierState(note) !== 'alive') return copyRest(ends.read, bytes);
+    for (let waiting = 0; waiting < 2 && performance.now() - begun < settlesWithinMs; await sleep(pauseMs)) {
+      if (stateNow() !== 'alive') return copyRest(ends.read, bytes);
+      lost ||= hasLost(note);
       if (isLast && performance.now() - begun < endsWithinMs) continue;
-      const size = isWaitingForMore(note, fifo) ? fileSize(bytes) : -1;
-      if (size >= 0 && size === before) return;
-      before = size;
+      if (isWaitingForMore(note, fifo)) waiting += 1;
     }
   };
   const close = () => {
@@ -97,7 +97,7 @@ export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo,
     settled: () => settles(false),
     async finish() {
       if (ends === null) return;
-      lost ||= copierState(note) === 'killed';
+      lost ||= hasLost(note) || stateNow() === 'killed';
       closeSync(ends.write);
       ends = { ...ends, write: -1 };
       await settles(true);
@@ -137,16 +137,16 @@ function openEnds(fifo: string): Ends {
 }
 
 /** Where it can't be started it is tried again at the next look; meanwhile the job waits once the pipe is full. */
-function copyFrom(machine: MachineFolder, fifo: string, note: string, bytes: string): void {
+function copyFrom(machine: MachineFolder, fifo: string, note: string, bytes: string): () => boolean {
   try {
     const pipe = openSync(fifo, constants.O_RDONLY); // one for itself, that waits for more; we hold an end to write to
     try {
-      startCopier({ machine, note, bytes, pipe });
+      return startCopier({ machine, note, bytes, pipe });
     } finally {
       closeSync(pipe);
     }
   } catch {
-    // No room, or no more processes.
+    return () => false; // no room, or no more processes
   }
 }
 

@@ -49,8 +49,9 @@ export const shimDidNothing = 125;
  *
  * - It begins when it is told to: by then NOTE, which names it, is written. A runner that dies before that leaves nothing that copies.
  * - Signals are ignored, and by `cat` with it: of those that tell processes to end, only SIGKILL reaches it, and the loop starts another.
- * - At the end of the pipe NOTE gets another name. It is touched when `cat` ended in another way: what that held then is lost. When it
- *   could not write, the next one waits a moment; the job goes on as long as the pipe takes what it prints.
+ * - At the end of the pipe NOTE gets another name. It is touched when `cat` ended in another way, killed or for want of room: what that
+ *   held then is lost. The next one waits a moment, so that on a full disk not everything is read and lost; meanwhile the pipe takes what
+ *   the job prints.
  */
 export const copierText = `#!/bin/sh
 trap '' HUP INT QUIT PIPE TERM USR1 USR2
@@ -58,11 +59,9 @@ PATH="/usr/local/bin:/usr/bin:/bin:$PATH"
 read -r go || exit 1
 exec </dev/null
 while :; do
-  cat <&3 3<&-
-  code=$?
-  [ "$code" -ne 0 ] || break
+  cat <&3 3<&- && break
   touch "$1"
-  [ "$code" -gt 128 ] || sleep 1
+  sleep 1
 done
 mv -f "$1" "$1.ended"
 `;

@@ -104,6 +104,16 @@ describe.skipIf(!canMount)('a disk that a job fills', () => {
     expect((await runJob(client, specOf('exit 2'))).summary.end).toMatchObject({ code: 2 });
   });
 
+  test('costs a job what it prints meanwhile, and nothing else: it goes on, and that is told', async () => {
+    const client = await machine.connect();
+    const print = "head -c 200000 /dev/zero | tr '\\0' x";
+    const { log, records, summary } = await runJob(client, specOf(`echo one; ${fill} 2>/dev/null; ${print}; code=$?; rm fill; echo two; exit $code`));
+    expect(summary.end).toMatchObject({ code: 0, reason: 'exit' });
+    expect(log.toString()).toMatch(/^one\nx*two\n$/);
+    expect(log.length).toBeLessThan(200_000);
+    expect(records.filter(({ type }) => type === 'note').map((note) => JSON.stringify(note))).toContainEqual(expect.stringContaining('may be missing'));
+  });
+
   test('does not stop the metrics of a job that goes on when there is room again', async () => {
     const client = await machine.connect();
     const spec = specOf(`echo '{"loss": 1}'; ${fill}; sleep 0.2; rm fill; echo '{"loss": 2}'; sleep 0.2; echo '{"loss": 3}'`);

@@ -1,5 +1,5 @@
-/** A program of the job cuts off the log: offsets go on, and nobody who follows stands still or gets anything twice. */
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+/** A program of the job cuts off the log, where that is a file: offsets go on, and nobody who follows stands still or gets anything twice. */
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -42,8 +42,11 @@ test('a follower may have seen more than whoever watches the job; what an older 
   expect(readGap(files)).toEqual({ from: 0, to: 8 });
 });
 
-test('a job that writes to /dev/stderr', async () => {
-  await using machine = createMachine(buildRunner(folder));
+test('a job that writes to /dev/stderr, where no pipes can be made', async () => {
+  const programs = join(folder, 'programs');
+  mkdirSync(programs);
+  writeFileSync(join(programs, 'mkfifo'), '#!/bin/sh\nexit 1\n', { mode: 0o700 });
+  await using machine = createMachine(buildRunner(folder), { env: { ...process.env, PATH: `${programs}:${process.env['PATH']}` } });
   const client = await machine.connect();
   const awaits = (file: string) => `until [ -e ${file} ]; do sleep 0.02; done`;
   const spec = specOf(`seq 100; ${awaits('seen')}; echo oops > /dev/stderr; ${awaits('more')}; seq 3`);
