@@ -4,9 +4,8 @@
  * cancel ends it; it ends by itself once nobody can write to the pipe any more.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { writeWithBallast } from './ballast.ts';
-import { writeDurably } from './durable.ts';
 import type { MachineFolder } from './machine-folder.ts';
 import { bootId, identify, type ProcessIdentity, type ProcessRow, processTable, readPidFile } from './processes.ts';
 
@@ -38,7 +37,8 @@ export function startCopier({ machine, note, bytes, pipe }: CopierStart): () => 
     try {
       const self = child.pid === undefined ? null : identify(child.pid);
       if (self === null) return () => false;
-      writeWithBallast(machine, () => writeDurably(note, `${self.pid}\n${self.started}\n${self.boot}\n`));
+      // Neither at once nor for good: before we say go it names nobody who copies, and after a power cut nobody does.
+      writeWithBallast(machine, () => writeFileSync(note, `${self.pid}\n${self.started}\n${self.boot}\n`, { mode: 0o600 }));
       utimesSync(note, 0, 0);
       begin?.write('go\n');
       return () => goesOn;
