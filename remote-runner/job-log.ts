@@ -17,6 +17,8 @@ export interface JobLog {
   readonly isTight: boolean;
   /** What whoever follows should know, as it stands. */
   warnings(): readonly string[];
+  /** We hear of it when something goes wrong on the way from the job to its log. False: only looks tell. */
+  readonly isHeard: boolean;
   /** What was written since the last time survives a power cut from now on. */
   sync(): void;
   /** Where the stdout and the stderr of a program go that is started now. */
@@ -42,9 +44,10 @@ export interface JobOutput {
 
 const lostText = 'Part of what the job printed may be missing from its log: the disk of the machine was full, or the process was killed that writes it there.';
 
-export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<JobOrder, 'splitLog' | 'logLimit'>): JobLog {
+/** `onNews`: called when it should be looked at. */
+export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<JobOrder, 'splitLog' | 'logLimit'>, onNews: () => void): JobLog {
   const streams = order.splitLog === true ? [logFiles(job, 'out'), logFiles(job, 'err')] : [logFiles(job, 'out')];
-  const pipes = streams.map((files) => openLogPipe(machine, files, pipeFiles(job, files.stream)));
+  const pipes = streams.map((files) => openLogPipe(machine, files, pipeFiles(job, files.stream), onNews));
   const watched = streams.map((files) => ({ times: openLogTimes(files), sync: createSync(files), cut: watchCut(files) }));
   const limit = openLogLimit(streams, order.logLimit ?? defaultLimitBytes, {
     reserve: { free: () => freeBallast(machine), set: () => setBallast(machine) },
@@ -72,6 +75,9 @@ export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<J
     look,
     get isTight() {
       return limit.isTight;
+    },
+    get isHeard() {
+      return pipes.every(({ isHeard }) => isHeard);
     },
     warnings: () => [...limit.warnings(), ...(wasCut ? [cutText] : []), ...(pipes.some(({ hasLost }) => hasLost) ? [lostText] : [])],
     sync,

@@ -17,10 +17,12 @@ export interface CopierStart {
   readonly bytes: string;
   /** The pipe's end to read from, a blocking one. */
   readonly pipe: number;
+  /** Called when it has ended. */
+  readonly onEnd: () => void;
 }
 
 /** Nobody may copy from that pipe when it is called. Says whether it goes on, at no cost. @throws what the system says: then nothing copies */
-export function startCopier({ machine, note, bytes, pipe }: CopierStart): () => boolean {
+export function startCopier({ machine, note, bytes, pipe, onEnd }: CopierStart): () => boolean {
   const log = openSync(bytes, 'a', 0o600);
   try {
     const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' };
@@ -28,6 +30,7 @@ export function startCopier({ machine, note, bytes, pipe }: CopierStart): () => 
     let goesOn = true;
     const end = () => {
       goesOn = false;
+      onEnd();
     };
     child.on('error', end);
     child.on('exit', end);

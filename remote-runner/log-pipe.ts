@@ -11,7 +11,7 @@ import { closeSync, constants, openSync, readSync, rmSync, statSync, writeSync }
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makePrivateFolder } from './durable.ts';
-import { copierState, forgetCopier, hasLost, isWaitingForMore, startCopier } from './log-copier.ts';
+import { type CopierStart, copierState, forgetCopier, hasLost, isWaitingForMore, startCopier } from './log-copier.ts';
 import type { LogFiles, MachineFolder, PipeFiles } from './machine-folder.ts';
 
 export interface LogPipe {
@@ -19,6 +19,8 @@ export interface LogPipe {
   open(): Outlet;
   /** One look: that there is somebody who copies. */
   look(): void;
+  /** We started who copies, and hear of its end. */
+  readonly isHeard: boolean;
   /** Something that the job printed may be missing, for another reason than the log's limit. */
   readonly hasLost: boolean;
   /** All that processes have written which are gone now is in the file, or nobody can say when it will be. */
@@ -49,7 +51,8 @@ const pieceBytes = 64 * 1024;
 /** More than a pipe holds. */
 const mostPieces = 64;
 
-export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo, note }: PipeFiles): LogPipe {
+/** `onEnd`: called when the copier has ended, if we started it. */
+export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo, note }: PipeFiles, onEnd: () => void): LogPipe {
   let ends = isFifo(fifo) ? openEnds(fifo) : null;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let lost = false;
@@ -62,7 +65,7 @@ export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo,
     const state = stateNow();
     if (state === 'alive') return;
     lost ||= state === 'killed';
-    goesOn = copyFrom(machine, fifo, note, bytes);
+    goesOn = copyFrom({ machine, note, bytes, onEnd }, fifo);
   };
   const settles = async (isLast: boolean) => {
     if (ends === null) return;
@@ -90,6 +93,9 @@ export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo,
     },
     look() {
       if (ends !== null && performance.now() - lookedAt >= lookEveryMs) watchCopier();
+    },
+    get isHeard() {
+      return ends === null || goesOn();
     },
     get hasLost() {
       return lost;
@@ -137,11 +143,11 @@ function openEnds(fifo: string): Ends {
 }
 
 /** Where it can't be started it is tried again at the next look; meanwhile the job waits once the pipe is full. */
-function copyFrom(machine: MachineFolder, fifo: string, note: string, bytes: string): () => boolean {
+function copyFrom(start: Omit<CopierStart, 'pipe'>, fifo: string): () => boolean {
   try {
     const pipe = openSync(fifo, constants.O_RDONLY); // one for itself, that waits for more; we hold an end to write to
     try {
-      return startCopier({ machine, note, bytes, pipe });
+      return startCopier({ ...start, pipe });
     } finally {
       closeSync(pipe);
     }

@@ -73,7 +73,7 @@ export async function superviseJob(machine: MachineFolder, job: JobFolder, aroun
   const leave = around.listen(wake.poke);
   const metrics = openMetrics(job, order.metrics, metricPlace(job, journal.facts));
   const files = openMetricFiles(machine, job, order);
-  const log = openJobLog(machine, job, order);
+  const log = openJobLog(machine, job, order, wake.poke);
   const checkpoints = watchCheckpoints({
     workdir: machine.workdir,
     folder: checkpointsOf(machine, order),
@@ -180,7 +180,7 @@ async function watchPhase(course: Course, phase: Phase): Promise<PhaseEnd> {
         syncedAt = performance.now();
       }
     }
-    await pace.wait(course.wake, !phase.isHeard || course.checkpoints.isExpected || log.isTight);
+    await pace.wait(course.wake, !phase.isHeard || course.checkpoints.isExpected || log.isTight || !log.isHeard);
   }
 }
 

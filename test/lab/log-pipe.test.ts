@@ -1,23 +1,17 @@
 /** What a job prints goes through a pipe and a small process that copies. Here these are killed at random, again and again. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { processTable } from '../../remote-runner/processes.ts';
-import { buildRunner, createMachine, followToEnd, kill, runJob, specOf, type TestMachine, until } from '../support/runner.ts';
+import { useBuiltRunner } from '../support/built-runner.ts';
+import { createMachine, followToEnd, kill, runJob, specOf, type TestMachine, until } from '../support/runner.ts';
 import { logBytes } from '../support/survival.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let machine: TestMachine;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(() => {
-  machine = createMachine(script);
+  machine = createMachine(built.script);
 });
 afterEach(() => machine[Symbol.asyncDispose]());
 

@@ -1,25 +1,19 @@
 /** What a job prints goes through a pipe and a small process that copies: whatever happens to these, what was printed is in the log. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { processTable } from '../../../remote-runner/processes.ts';
 import type { JobRecord } from '../../../src/protocol/job.ts';
 import type { RunnerClient } from '../../../src/runner/client.ts';
-import { buildRunner, createMachine, followToEnd, kill, processesHolding, runJob, specOf, type TestMachine, until } from '../../support/runner.ts';
+import { useBuiltRunner } from '../../support/built-runner.ts';
+import { createMachine, followToEnd, kill, processesHolding, runJob, specOf, type TestMachine, until } from '../../support/runner.ts';
 import { logBytes } from '../../support/survival.ts';
 
-let build: string;
-let script: string;
+const built = useBuiltRunner();
 let machine: TestMachine;
 
-beforeAll(() => {
-  build = mkdtempSync(join(tmpdir(), 'gpu-run-build-'));
-  script = buildRunner(build);
-});
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 beforeEach(() => {
-  machine = createMachine(script);
+  machine = createMachine(built.script);
 });
 afterEach(() => machine[Symbol.asyncDispose]());
 
