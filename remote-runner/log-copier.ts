@@ -103,16 +103,25 @@ export function isWaitingForMore(note: string, fifo: string): boolean {
   return groupOf(copier).some(({ pid }) => isAsleepInRead(pid, { ino, dev }));
 }
 
-/** Only `cat` has the pipe as its stdin. Where the kernel does not tell in what a process sleeps it says 0. */
+/** Only `cat` has the pipe as its stdin. */
 function isAsleepInRead(pid: number, fifo: { readonly ino: number; readonly dev: number }): boolean {
   try {
     const { ino, dev } = statSync(`/proc/${pid}/fd/0`);
     if (ino !== fifo.ino || dev !== fifo.dev) return false;
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const sleepsIn = readFileSync(`/proc/${pid}/wchan`, 'latin1');
-    return stat[stat.lastIndexOf(')') + 2] === 'S' && (sleepsIn === '' || sleepsIn === '0' || sleepsIn.includes('pipe'));
+    const sleepsIn = placeOfSleep(pid);
+    return stat[stat.lastIndexOf(')') + 2] === 'S' && (sleepsIn === '0' || sleepsIn.includes('pipe'));
   } catch {
     return false; // it has just ended
+  }
+}
+
+/** The kernel's function; 0 where the kernel does not tell (proc_pid_wchan(5)). */
+function placeOfSleep(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/wchan`, 'latin1') || '0';
+  } catch {
+    return '0';
   }
 }
 

@@ -42,8 +42,9 @@ interface Ends {
 }
 
 const lookEveryMs = 1_000;
-/** For what hangs in a disk, or prints without end though nothing of the job is left. */
-const settlesWithinMs = 10_000;
+/** For what hangs in a disk, or prints without end though nothing of the job is left; shorter while the job still has to go on. */
+const settlesWithinMs = 3_000;
+const drainsWithinMs = 10_000;
 /** At the pipe's end the copier ends by itself, and nothing else has to be looked at. */
 const endsWithinMs = 50;
 const pauseMs = 3;
@@ -70,7 +71,8 @@ export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo,
   const settles = async (isLast: boolean) => {
     if (ends === null) return;
     const begun = performance.now();
-    for (let waiting = 0; waiting < 2 && performance.now() - begun < settlesWithinMs; await sleep(pauseMs)) {
+    const withinMs = isLast ? drainsWithinMs : settlesWithinMs;
+    for (let waiting = 0; waiting < 2 && performance.now() - begun < withinMs; await sleep(pauseMs)) {
       if (stateNow() !== 'alive') return copyRest(ends.read, bytes);
       lost ||= hasLost(note);
       if (isLast && performance.now() - begun < endsWithinMs) continue;
