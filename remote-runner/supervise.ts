@@ -20,7 +20,7 @@ import { type MetricFiles, openMetricFiles } from './metric-files.ts';
 import { metricPlace, noteMetricPlace } from './metric-place.ts';
 import { type MetricReader, openMetrics } from './metrics.ts';
 import { giveNotice } from './notice.ts';
-import { openPhase, type Phase, type PhaseEnd, wasStarted } from './phase.ts';
+import { openPhase, type Phase, type PhaseEnd, type PhaseStart, wasStarted } from './phase.ts';
 import type { ProcessIdentity, ProcessRow } from './processes.ts';
 import type { Sampler } from './sampler.ts';
 import { clearSetupStamp, isSetUp, setupHash, stampSetup } from './setup-stamp.ts';
@@ -113,11 +113,7 @@ async function runPhases(course: Course): Promise<JobEnd> {
   }
   const from = performance.now();
   if (!adopted) await note(course, { type: 'state', state: 'running', ...logPlace(job) });
-  const phase = openPhase(
-    job.path,
-    adopted ? null : { shim: machine.shim, argv: program.argv, env, cwd: machine.workdir, output: course.log.output },
-    course.wake,
-  );
+  const phase = beginPhase(course, job.path, adopted ? null : { argv: program.argv, env });
   const late = slowStart(performance.now() - from);
   if (late !== null) warn(course, late);
   const endTelemetry = recordTelemetry({ journal: course.journal, sampler: course.around.sampler, gpus: gpusOf(job) });
@@ -145,7 +141,7 @@ async function runSetup(course: Course, setup: string): Promise<JobEnd | null> {
   }
   const env = await envOf(course);
   const argv = shellArgv(setup, env, machine.workdir);
-  const phase = openPhase(job.setup, adopted ? null : { shim: machine.shim, argv, env, cwd: machine.workdir, output: course.log.output }, course.wake);
+  const phase = beginPhase(course, job.setup, adopted ? null : { argv, env });
   const end = describeEnd(await watchPhase(course, phase), requestOf(course));
   await course.log.settled(); // its words come before the command's, and what is noted of the log from here on is true
   if (end.reason === 'exit' && end.code === 0) {
@@ -159,6 +155,11 @@ async function runSetup(course: Course, setup: string): Promise<JobEnd | null> {
 
 function envOf({ machine, job, order }: Course): Promise<Env> {
   return jobEnv(machine, job, order, readJson<Record<string, string>>(job.secrets) ?? {}, process.env);
+}
+
+/** null: takes over what was begun. */
+function beginPhase({ machine, log, wake }: Course, folder: string, program: Pick<PhaseStart, 'argv' | 'env'> | null): Phase {
+  return openPhase(folder, program === null ? null : { ...program, shim: machine.shim, cwd: machine.workdir, output: log.output }, wake);
 }
 
 /** Until it ends: reads metrics, keeps what was written on the disk, and looks out for a cancel. */

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { allMarks, openLogTimes } from '../../../remote-runner/log-times.ts';
 import { useBuiltRunner } from '../../support/built-runner.ts';
 import { createMachine, followToEnd, processesHolding, runJob, specOf, summaryOf, type TestMachine, until } from '../../support/runner.ts';
+import { logBytes } from '../../support/survival.ts';
 
 const canMount = tryMount();
 
@@ -107,8 +108,12 @@ describe.skipIf(!canMount)('a disk that a job fills', () => {
   test('costs a job what it prints meanwhile, and nothing else: it goes on, and that is told', async () => {
     const client = await machine.connect();
     const print = "head -c 200000 /dev/zero | tr '\\0' x";
-    const { log, records, summary } = await runJob(client, specOf(`echo one; ${fill} 2>/dev/null; ${print}; code=$?; rm fill; echo two; exit $code`));
-    expect(summary.end).toMatchObject({ code: 0, reason: 'exit' });
+    const spec = specOf(`echo one; until [ -e go ]; do sleep 0.02; done; ${fill} 2>/dev/null; ${print}; code=$?; rm fill; echo two; exit $code`);
+    await client.call('submit', { spec });
+    await until(() => logBytes(machine, spec.id) === 4, 'the first line');
+    writeFileSync(join(machine.workdir, 'go'), '');
+    const { log, records } = await followToEnd(client, spec.id);
+    expect(records.at(-1)).toMatchObject({ end: { code: 0, reason: 'exit' } });
     expect(log.toString()).toMatch(/^one\nx*two\n$/);
     expect(log.length).toBeLessThan(200_000);
     expect(records.filter(({ type }) => type === 'note').map((note) => JSON.stringify(note))).toContainEqual(expect.stringContaining('may be missing'));
