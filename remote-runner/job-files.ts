@@ -149,6 +149,11 @@ export function summarize(job: JobFolder, waitsFor: string | null = null): JobSu
   };
 }
 
+/** Names of what whoever watches the job writes into its folder, and files that are yet to be given their names. */
+export function isOwnFile(name: string): boolean {
+  return name.startsWith('.') || name.endsWith('.times') || ['journal.jsonl', 'state.json', 'metrics.at'].includes(name);
+}
+
 /** Where the job's logs stand now, for a record. */
 export function logPlace(job: JobFolder): { readonly logOffset: number; readonly errOffset?: number } {
   return { logOffset: fileSize(job.log), ...(existsSync(job.err) ? { errOffset: fileSize(job.err) } : {}) };

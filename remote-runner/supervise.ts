@@ -9,7 +9,7 @@ import { type EndRequest, endRequest } from './end-request.ts';
 import { gpusOf, readGrant } from './grant.ts';
 import { describeEnd, endedOnRequest } from './job-end.ts';
 import { checkpointsOf, type Env, jobEnv, programOf, shellArgv } from './job-env.ts';
-import { type JobOrder, logPlace, readOrder, writeStanding } from './job-files.ts';
+import { isOwnFile, type JobOrder, logPlace, readOrder, writeStanding } from './job-files.ts';
 import { type JobLog, openJobLog } from './job-log.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
 import { recordTelemetry } from './job-telemetry.ts';
@@ -69,7 +69,7 @@ export interface Surroundings {
 export async function superviseJob(machine: MachineFolder, job: JobFolder, around: Surroundings): Promise<void> {
   const order = readOrder(job);
   const journal = openJournal(job.journal);
-  const wake = wakeOn([job.path], { ...calmly, isNews: (name) => !isOwn(name) });
+  const wake = wakeOn([job.path], { ...calmly, isNews: (name) => !isOwnFile(name) });
   const leave = around.listen(wake.poke);
   const metrics = openMetrics(job, order.metrics, metricPlace(job, journal.facts));
   const files = openMetricFiles(machine, job, order);
@@ -189,11 +189,6 @@ function keepOnDisk({ job, journal, log, metrics, unwritten }: Course): void {
   journal.sync();
   log.sync();
   if (unwritten.length === 0) noteMetricPlace(job, metrics, journal.facts);
-}
-
-/** What we write into the job's folder ourselves, and files that are yet to be given their names. */
-function isOwn(name: string): boolean {
-  return name.startsWith('.') || name.endsWith('.times') || ['journal.jsonl', 'state.json', 'metrics.at'].includes(name);
 }
 
 /** True when there is more at once. */
