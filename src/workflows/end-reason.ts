@@ -7,6 +7,8 @@ const deadlineReason = 'its time was over';
 export const deadlineLeadMs = 90_000;
 /** By `gpu-run down`. */
 export const downReason = 'down';
+/** Of a job that ran then. */
+export const downDetail = 'gpu-run down has ended its machine';
 const offReason = 'it was switched off, by its watchdog (idle, or its job had stalled) or from inside';
 const deletedReason = 'somebody ended it, and not gpu-run on this computer';
 

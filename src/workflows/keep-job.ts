@@ -2,7 +2,7 @@
 import { type JobEntry, runnerJobId } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
-import { saysPreempted } from './end-reason.ts';
+import { downDetail, downReason, saysPreempted } from './end-reason.ts';
 
 export function keepJob(job: JobEntry, context: Pick<RunContext, 'ledger'>): JobEntry {
   const known = context.ledger.getJob(job.id);
@@ -32,7 +32,7 @@ export function closeJobs(machine: MachineEntry, reason: string, context: Pick<R
   for (const job of context.ledger.listJobs({ machineId: machine.id })) {
     if (job.state === 'ended') continue;
     const why = saysPreempted(reason) ? 'preempted' : 'lost';
-    const end = { code: null, signal: null, reason: why, detail: `the machine ended: ${reason}` } as const;
+    const end = { code: null, signal: null, reason: why, detail: reason === downReason ? downDetail : `the machine ended: ${reason}` } as const;
     context.ledger.putJob({ ...job, state: 'ended', end, endedAt: now, asOf: now });
   }
 }

@@ -4,6 +4,7 @@ import type { JobEntry } from '../../core/job.ts';
 import { formatUsd, type Price } from '../../core/money.ts';
 import type { Offer } from '../../core/offer.ts';
 import type { MachineEntry } from '../../ledger/ledger.ts';
+import { downDetail } from '../../workflows/end-reason.ts';
 import type { ExtendResult } from '../../workflows/extend.ts';
 import type { StatusResult } from '../../workflows/status.ts';
 import type { UpPlan, UpResult } from '../../workflows/up.ts';
@@ -87,10 +88,11 @@ function gpusOf({ gpus = null, givenGpus = null }: JobEntry): string {
   return `${gpus.count} of ${gpus.of}${givenGpus === null ? '' : `: GPU ${givenGpus.join(', ')}`}`;
 }
 
-/** `exit 0`, `SIGKILL`, `cancelled`, `running`. */
+/** `exit 0`, `SIGKILL`, `cancelled`, `running`; `down`: its machine was ended under it. */
 function stateOf({ state, end }: JobEntry): string {
   if (state !== 'ended' || end === null) return state;
   if (end.reason === 'signal') return end.signal ?? 'signal';
+  if (end.reason === 'lost' && end.detail === downDetail) return 'down';
   return end.reason === 'exit' || (end.reason === 'setup' && end.code !== null) ? `${end.reason} ${end.code}` : end.reason;
 }
 

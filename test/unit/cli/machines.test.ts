@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { renderPlan, renderStatus, renderUp } from '../../../src/cli/render/machines.ts';
 import { renderDown, renderReap, renderSync } from '../../../src/cli/render/reports.ts';
 import { createStyle } from '../../../src/cli/render/style.ts';
+import { downDetail } from '../../../src/workflows/end-reason.ts';
 import { jobEntry, machineEntry, noon } from './entries.ts';
 
 const view = { style: createStyle(false), now: noon, width: Number.POSITIVE_INFINITY };
@@ -16,7 +17,12 @@ test('status', () => {
       budget: { usd: 5, spentUsd: 4, reached: 0.8, warning: 'long over' },
     },
   ];
-  const jobs = [jobEntry(null), jobEntry({ code: 3 }, { startedAt: noon - 60_000, endedAt: noon - 30_000 }), jobEntry({ code: null, reason: 'lost' })];
+  const jobs = [
+    jobEntry(null),
+    jobEntry({ code: 3 }, { startedAt: noon - 60_000, endedAt: noon - 30_000 }),
+    jobEntry({ code: null, reason: 'lost' }),
+    jobEntry({ code: null, reason: 'lost', detail: downDetail }),
+  ];
   expect(renderStatus({ machines, jobs }, { ...view, now: noon + 20_000 }).split('\n')).toEqual([
     'MACHINE  PROVIDER           TYPE           GPU   STATE  PER HOUR     COST  ENDS        AS OF',
     'cats     gcp us-central1-a  g2-standard-4  L4:1  ready     $0.28  $0.0047  in 4h       25s ago',
@@ -26,6 +32,7 @@ test('status', () => {
     'job-20261121-k3v9xq  cats     running  20s ago      20s  8s ago  python train.py',
     'job-20261121-k3v9xq  cats     exit 3   1m 20s ago   30s  8s ago  python train.py',
     'job-20261121-k3v9xq  cats     lost     20s ago      12s  8s ago  python train.py',
+    'job-20261121-k3v9xq  cats     down     20s ago      12s  8s ago  python train.py',
     '',
     "Warning: 50 % of the budget is spent: 'cats\\e[2J' ends",
   ]);

@@ -4,7 +4,9 @@ import type { JobEntry } from '../../../src/core/job.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { noteAgain, throwIfCancelled } from '../../../src/workflows/between-attempts.ts';
 import { cancel } from '../../../src/workflows/cancel.ts';
-import { keepJob } from '../../../src/workflows/keep-job.ts';
+import { downDetail, downReason, preemptedReason } from '../../../src/workflows/end-reason.ts';
+import { closeJobs, keepJob } from '../../../src/workflows/keep-job.ts';
+import { machineEntry } from '../cli/entries.ts';
 import { createFakeContext } from './fake-context.ts';
 
 const lost = { code: null, signal: null, reason: 'lost', detail: null } as const;
@@ -27,4 +29,15 @@ test('a job whose next attempt was cancelled stays cancelled, whoever tells late
   expect(context.ledger.getJob(job.id)?.again).toBeUndefined();
   keepJob({ ...job, attempts: 2, state: 'running', end: null, endedAt: null }, context);
   expect(context.ledger.getJob(job.id)).toMatchObject({ attempts: 2, state: 'running' });
+});
+
+test.each([
+  [downReason, { reason: 'lost', detail: downDetail }],
+  [preemptedReason, { reason: 'preempted', detail: `the machine ended: ${preemptedReason}` }],
+  ['it burned', { reason: 'lost', detail: 'the machine ended: it burned' }],
+])('a job whose machine is gone (%s)', (reason, end) => {
+  using fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
+  keepJob({ ...job, state: 'running', end: null, endedAt: null }, fake.context);
+  closeJobs(machineEntry({ id: 'm-1' }), reason, fake.context);
+  expect(fake.context.ledger.getJob(job.id)).toMatchObject({ state: 'ended', end });
 });
