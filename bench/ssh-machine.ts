@@ -2,7 +2,7 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { startSshd } from '../test/support/sshd.ts';
 
 const launcher = join(import.meta.dirname, '..', 'bin', 'run.js');
@@ -35,8 +35,10 @@ export interface SshMachine extends AsyncDisposable {
   pids(kind: 'serve' | 'watch' | 'connect'): number[];
 }
 
+/** Its Node is the one that runs the bench, unless BENCH_NODE names the folder of another. */
 export async function startSshMachine(): Promise<SshMachine> {
-  const sshd = await startSshd();
+  const node = process.env['BENCH_NODE'] ?? dirname(process.execPath);
+  const sshd = await startSshd({ config: [`SetEnv PATH=${node}:/usr/local/bin:/usr/bin:/bin`] });
   const root = mkdtempSync(join(tmpdir(), 'gpu-run-bench-'));
   const home = join(root, 'home');
   const project = join(root, 'project');

@@ -12,6 +12,7 @@ import { noteReached } from './log-cut.ts';
 import { readGap } from './log-gap.ts';
 import { type MarkReader, readMarks } from './log-times.ts';
 import { type JobFolder, type LogFiles, logFiles } from './machine-folder.ts';
+import { blockSender } from './send-blocks.ts';
 
 export interface Logs {
   /** How far stdout's log was sent. */
@@ -37,13 +38,13 @@ const lookAgainMs = 5_000;
 /** For whoever watches the job to mark what was sent. After that we say ourselves when we saw it. */
 const markWithinMs = 150;
 
-export function openLogs(call: Call, { logOffset, errOffset, only, times, follow, proofs }: Calls['follow']['params'], job: JobFolder): Logs {
+export function openLogs(call: Call, { logOffset, errOffset, only, times, follow, proofs, packed }: Calls['follow']['params'], job: JobFolder): Logs {
   let current: LogStream = 'out';
   const choose = async (stream: LogStream) => {
     if (stream !== current) await call.event({ type: 'stream', stream });
     current = stream;
   };
-  const outOf = (stream: LogStream, from: number) => openLog(call, logFiles(job, stream), from, times?.[stream] ?? null, choose);
+  const outOf = (stream: LogStream, from: number) => openLog({ call, packed, choose }, logFiles(job, stream), from, times?.[stream] ?? null);
   const out = outOf('out', logOffset);
   const both = errOffset === undefined ? [out] : [out, outOf('err', errOffset)];
   const all = both.filter(({ files }) => only === undefined || files.stream === only);
@@ -78,6 +79,12 @@ export function openLogs(call: Call, { logOffset, errOffset, only, times, follow
   };
 }
 
+interface Follower {
+  readonly call: Call;
+  readonly packed: Calls['follow']['params']['packed'];
+  readonly choose: (stream: LogStream) => Promise<void>;
+}
+
 /** More than this at once is no line that somebody waits for. */
 const freshBytes = 8 * 1024;
 
@@ -95,9 +102,9 @@ interface Log {
   close(): void;
 }
 
-function openLog(call: Call, files: LogFiles, from: number, knownTimes: number | null, choose: (stream: LogStream) => Promise<void>): Log {
+function openLog({ call, packed, choose }: Follower, files: LogFiles, from: number, knownTimes: number | null): Log {
   const { stream } = files;
-  const sendBlock = blockSender(call);
+  const sendBlock = blockSender(call, packed);
   const times = knownTimes === null ? null : openTimes(call, files, knownTimes);
   const fresh = Buffer.alloc(freshBytes);
   let fd: number | null = null;
@@ -157,35 +164,6 @@ function openLog(call: Call, files: LogFiles, from: number, knownTimes: number |
     close() {
       times?.close();
       if (fd !== null) closeSync(fd);
-    },
-  };
-}
-
-interface BlockSender {
-  /** To be filled; what was sent with it before has left. */
-  next(): Promise<Buffer>;
-  /** What `next` gave, or its beginning. Does not wait: the next one is read meanwhile. */
-  send(offset: number, block: Uint8Array): void;
-  /** All has left. */
-  sent(): Promise<void>;
-}
-
-function blockSender(call: Call): BlockSender {
-  let [free, other] = [Buffer.alloc(blockBytes), Buffer.alloc(blockBytes)];
-  let [before, last] = [Promise.resolve(), Promise.resolve()];
-  return {
-    async next() {
-      await before;
-      return free;
-    },
-    send(offset, block) {
-      [free, other] = [other, free];
-      [before, last] = [last, call.block(offset, block)];
-      last.catch(() => {}); // told by `next` or `sent`
-    },
-    async sent() {
-      await before;
-      await last;
     },
   };
 }

@@ -1,5 +1,6 @@
 /** One call at one end: what was received and not yet read, what may still be sent, and how it ended. Used by `peer.ts` alone. */
 import { blockHeaderBytes, FrameError } from './frame.ts';
+import type { PackedBytes } from './packed.ts';
 
 export interface Block {
   readonly offset: number;
@@ -20,6 +21,8 @@ export interface Call {
   block(offset: number, bytes: Uint8Array): Promise<void>;
   /** Hands a copy of a small block to the connection before it returns; or says false and sends nothing: where that takes waiting. */
   blockNow(offset: number, bytes: Uint8Array): boolean;
+  /** A block whose bytes were packed; only where the other side has said that it unpacks them. At most `blockBytes` long before. */
+  packed(offset: number, packed: PackedBytes): Promise<void>;
   /** Aborted when the other side cancels the call or the connection ends. */
   readonly signal: AbortSignal;
 }
@@ -57,6 +60,7 @@ export interface Wire {
   block(offset: number, bytes: Uint8Array, claim: Claim): Promise<void>;
   /** Claimed already. */
   blockNow(offset: number, bytes: Uint8Array): void;
+  packed(offset: number, packed: PackedBytes, claim: Claim): Promise<void>;
   ack(size: number): void;
 }
 
@@ -110,6 +114,10 @@ export class CallState implements Call {
 
   block(offset: number, bytes: Uint8Array): Promise<void> {
     return this.#wire.block(offset, bytes, this.#claim);
+  }
+
+  packed(offset: number, packed: PackedBytes): Promise<void> {
+    return this.#wire.packed(offset, packed, this.#claim);
   }
 
   blockNow(offset: number, bytes: Uint8Array): boolean {

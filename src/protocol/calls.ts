@@ -6,6 +6,7 @@
  */
 import type { JobRecord, JobSpec, JobSummary } from './job.ts';
 import type { LogProof, LogStream, TimeMark } from './log.ts';
+import type { Codec } from './packed.ts';
 import type { PreflightReport } from './preflight.ts';
 import type { TelemetrySample } from './telemetry.ts';
 import type { WatchdogOrder, WatchdogState } from './watchdog.ts';
@@ -69,6 +70,8 @@ export interface Calls {
       times?: Readonly<Record<LogStream, number>>;
       /** What a follower who comes back has of the end of each stream, to be compared; absent: nothing. */
       proofs?: Readonly<Record<LogStream, readonly LogProof[]>>;
+      /** How blocks of what was there already may be packed, the best first; absent: not at all. */
+      packed?: readonly Codec[];
     };
     result: { logBytes: number; records: number };
     event:

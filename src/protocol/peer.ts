@@ -11,9 +11,22 @@
  * Each call has its own window each way: a sender waits while more than `windowBytes` are unread at the other end. So a
  * call whose parts nobody reads holds up itself and no other call.
  */
-import { type Call, CallState, type Claim, PeerClosedError, RemoteError } from './call-state.ts';
+import { type Block, type Call, CallState, type Claim, PeerClosedError, RemoteError } from './call-state.ts';
 import type { Crc32 } from './crc32.ts';
-import { blockBytes, encodeBlock, encodeBlockHeader, encodeJson, type Frame, FrameDecoder, FrameError, headerBytes } from './frame.ts';
+import {
+  blockBytes,
+  encodeBlock,
+  encodeBlockHeader,
+  encodeJson,
+  encodePackedHeader,
+  type Frame,
+  FrameDecoder,
+  FrameError,
+  headerBytes,
+  packedHeaderBytes,
+  unpackFrame,
+} from './frame.ts';
+import type { Unpack } from './packed.ts';
 
 export type { Call, Part } from './call-state.ts';
 
@@ -46,6 +59,7 @@ export class Peer {
   readonly #answer: CallHandler | null;
   readonly #crc32: Crc32;
   readonly #decoder: FrameDecoder;
+  readonly #unpack: Unpack;
   readonly #calls = new Map<number, CallState>();
   #nextId = 1;
   #closed: Error | null = null;
@@ -53,11 +67,12 @@ export class Peer {
   #broken: unknown = null;
   #heardBytes = 0;
 
-  /** `answer` is null at the end that only opens calls. */
-  constructor(write: Write, answer: CallHandler | null, crc32: Crc32) {
+  /** `answer` is null at the end that only opens calls, `unpack` absent at one that asks for nothing packed. */
+  constructor(write: Write, answer: CallHandler | null, crc32: Crc32, unpack: Unpack = refuse) {
     this.#write = write;
     this.#answer = answer;
     this.#crc32 = crc32;
+    this.#unpack = unpack;
     this.#decoder = new FrameDecoder(crc32);
   }
 
@@ -130,6 +145,12 @@ export class Peer {
       blockNow: (offset, bytes) => {
         if (this.#closed === null) this.#write(encodeBlock(id, offset, bytes, this.#crc32)).catch(() => {}); // the connection ended: `signal` says so
       },
+      packed: async (offset, packed, claim) => {
+        const turn = claim(packedHeaderBytes + packed.length);
+        if (turn !== null) await turn;
+        if (this.#closed !== null) throw this.#closed;
+        await this.#write(encodePackedHeader(id, offset, packed, this.#crc32), packed.bytes);
+      },
       ack: (size) => void this.#send({ id, ack: size }).catch(() => {}),
     });
   }
@@ -149,7 +170,11 @@ export class Peer {
 
   #take(frame: Frame): void {
     if (frame.kind === 'block') {
-      this.#calls.get(frame.call)?.push({ kind: 'block', block: { offset: frame.offset, bytes: frame.bytes, crc: frame.crc } }, frame.size);
+      this.#takeBlock(frame);
+      return;
+    }
+    if (frame.kind === 'packed') {
+      this.#takeBlock({ ...frame, ...unpackFrame(frame, this.#unpack, this.#crc32) });
       return;
     }
     const message = frame.value;
@@ -170,6 +195,10 @@ export class Peer {
     else if ('result' in message) call.succeed(message.result);
     else if ('error' in message) call.fail(toRemoteError(message.error));
     else throw new FrameError('a message has no known field');
+  }
+
+  #takeBlock({ call, size, offset, bytes, crc }: Block & { readonly call: number; readonly size: number }): void {
+    this.#calls.get(call)?.push({ kind: 'block', block: { offset, bytes, crc } }, size);
   }
 
   #begin(id: number, message: object): void {
@@ -197,6 +226,10 @@ export class Peer {
       await this.#send({ id, error: { code: 'internal', message: `the answer can't be sent: ${error.message}` } });
     }
   }
+}
+
+function refuse(): never {
+  throw new FrameError('nobody asked for what is packed');
 }
 
 function codeOf(error: unknown): string {

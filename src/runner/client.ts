@@ -10,6 +10,7 @@ import { beatEveryMs, type OpenCall, Peer, type Write } from '../protocol/peer.t
 import type { RemoteProcess, Transport } from '../transport/transport.ts';
 import type { InstalledRunner } from './install.ts';
 import { firstWordWithinMs, silentMachine } from './silence.ts';
+import { unpack } from './unpack.ts';
 
 /** `version`, `isWatched`: as the runner introduced itself. */
 export interface RunnerClient extends Introduction {
@@ -35,7 +36,7 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
   const said = keepTail(remote);
   remote.stdin.on('error', () => {}); // the process may be gone; its exit says so
   const scanner = new MagicScanner();
-  const peer = new Peer(writerTo(remote), null, crc32);
+  const peer = new Peer(writerTo(remote), null, crc32, unpack);
   const { promise: introduced, resolve: onIntroduced, reject: onFailure } = Promise.withResolvers<Introduction>();
 
   const reading = read(remote, scanner, peer, onIntroduced);
@@ -179,6 +180,7 @@ function openMapped(peer: Peer, op: string, params: unknown): OpenCall {
     event: (value) => mapped(call.event(value)),
     block: (offset, bytes) => mapped(call.block(offset, bytes)),
     blockNow: (offset, bytes) => call.blockNow(offset, bytes),
+    packed: (offset, packed) => mapped(call.packed(offset, packed)),
     end: () => mapped(call.end()),
     heardBytes: () => call.heardBytes(),
     cancel: () => call.cancel(),

@@ -8,6 +8,7 @@ import { FrameError } from '../protocol/frame.ts';
 import type { JobRecord } from '../protocol/job.ts';
 import { type FollowEvent, parseFollowEvent } from '../protocol/job-parse.ts';
 import type { LogProof, LogStream, TimeMark } from '../protocol/log.ts';
+import { codecs } from '../protocol/packed.ts';
 import type { OpenCall } from '../protocol/peer.ts';
 import type { RunnerClient } from './client.ts';
 import { createOutage, type OutageOptions } from './outage.ts';
@@ -141,6 +142,7 @@ function openConnection(client: RunnerClient, place: Place, { jobId, follow, onl
     ...(only === undefined ? {} : { only }),
     ...(place.times === null ? {} : { times: place.times }),
     ...proofsOf(place),
+    packed: codecs,
   });
   return { call, stream: 'out', asked: new Set(streams.filter((stream) => place.received[stream].proofs.length > 0)) };
 }

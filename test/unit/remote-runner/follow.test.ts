@@ -72,6 +72,29 @@ describe('follow', () => {
     expect(sha256(Buffer.concat(late))).toBe(sha256(manyLines));
   });
 
+  test('what was there already comes packed for whoever unpacks it, and as it is for all others', async () => {
+    const client = await machine.connect();
+    const spec = specOf('seq -f "line %.0f" 200000; head -c 1000000 /dev/urandom');
+    await client.call('submit', { spec });
+    await followToEnd(client, spec.id);
+    const wire = async (packed?: readonly string[]) => {
+      const call = client.open('follow', { id: spec.id, logOffset: 0, record: 0, follow: true, ...(packed === undefined ? {} : { packed }) });
+      const before = call.heardBytes();
+      const pieces: Uint8Array[] = [];
+      for await (const part of call.parts()) if (part.kind === 'block') pieces.push(part.block.bytes);
+      await call.result;
+      return { bytes: call.heardBytes() - before, hash: sha256(Buffer.concat(pieces)) };
+    };
+    const plain = await wire();
+    expect(plain.hash).toBe(sha256(readFileSync(machine.jobFile(spec.id, 'log'))));
+    for (const packed of [['brotli'], ['zstd', 'brotli']]) {
+      const { bytes, hash } = await wire(packed);
+      expect(hash).toBe(plain.hash);
+      expect(bytes).toBeLessThan(plain.bytes / 2);
+    }
+    expect((await wire(['a codec of the future'])).bytes).toBeGreaterThan(plain.bytes / 2);
+  });
+
   test('no file of the job can be read by others', async () => {
     const client = await machine.connect();
     const spec = specOf('echo hello');

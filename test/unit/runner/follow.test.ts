@@ -144,9 +144,10 @@ test('a cut connection goes on exactly where it was', async () => {
   expect(error).toBeNull();
   expect(log).toBe('0123456789');
   expect(records).toEqual([2, 3]);
+  const packed = ['zstd', 'brotli'];
   expect(asked).toEqual([
-    { id: 'job-1', logOffset: 0, errOffset: 0, record: 0, follow: true },
-    { id: 'job-1', logOffset: 5, errOffset: 0, record: 2, follow: true, proofs: { out: [{ from: 0, to: 5, crc: crc32('01234') }], err: [] } },
+    { id: 'job-1', logOffset: 0, errOffset: 0, record: 0, follow: true, packed },
+    { id: 'job-1', logOffset: 5, errOffset: 0, record: 2, follow: true, proofs: { out: [{ from: 0, to: 5, crc: crc32('01234') }], err: [] }, packed },
   ]);
   expect(links).toEqual(['reconnecting', 'connected']);
   expect(released).toBe(2);

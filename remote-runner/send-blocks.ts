@@ -1,0 +1,46 @@
+/** Sends blocks of a log one behind the other: one is read and packed while the one before it is on its way. */
+import type { Call } from '../src/protocol/call-state.ts';
+import { blockBytes } from '../src/protocol/frame.ts';
+import { crc32 } from './checksum.ts';
+import { packer } from './pack.ts';
+import { createPackPace } from './pack-pace.ts';
+
+export interface BlockSender {
+  /** To be filled; what was sent with it before has left. */
+  next(): Promise<Buffer>;
+  /** What `next` gave, or its beginning. Does not wait: the next one is read meanwhile. */
+  send(offset: number, block: Uint8Array): void;
+  /** All has left. */
+  sent(): Promise<void>;
+}
+
+/** `packed`: how the follower can unpack blocks, if at all. Only whole ones are packed: who gets less is not behind. */
+export function blockSender(call: Call, packed: unknown): BlockSender {
+  const way = packer(packed);
+  const pace = createPackPace();
+  let [free, other] = [Buffer.alloc(blockBytes), Buffer.alloc(blockBytes)];
+  let [before, last] = [Promise.resolve(), Promise.resolve()];
+  const leave = (offset: number, block: Uint8Array): Promise<void> => {
+    if (way === null || block.length < blockBytes) return call.block(offset, block);
+    const bytes = pace.packs ? way.pack(block) : null;
+    if (bytes !== null) pace.packed(block.length, bytes.length);
+    pace.sent(block.length);
+    if (bytes === null || bytes.length >= block.length) return call.block(offset, block);
+    return call.packed(offset, { codec: way.codec, bytes, length: block.length, crc: crc32(block) });
+  };
+  return {
+    async next() {
+      await before;
+      return free;
+    },
+    send(offset, block) {
+      [free, other] = [other, free];
+      [before, last] = [last, leave(offset, block)];
+      last.catch(() => {}); // told by `next` or `sent`
+    },
+    async sent() {
+      await before;
+      await last;
+    },
+  };
+}
