@@ -66,11 +66,13 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
     return { failure: null, job: ended, result: await finish(ended, { ...plan, totals, takeDown }, context) };
   } catch (error) {
     const known = submitted ?? ordered;
+    let isUnwound = false;
     try {
       if (submitted === null && ordered !== null && !takeDown) await cancelUnsure(ordered, error, plan, context);
       await unwind(error, { job: submitted, takeDown, input, machine, watched }, context);
+      isUnwound = true;
     } finally {
-      if (known !== null) nobodyAwaits(known, context);
+      if (known !== null) leave(known, isUnwound && isGone(error) && plan.mayGoOn(context.ledger.getJob(known.id) ?? known), context);
     }
     const failure = toGpuRunError(explainWhatStays(error, submitted, takeDown, machine, context));
     const isOrderLost = submitted === null && isGone(error); // its next attempt is one of the same job
@@ -155,6 +157,13 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   const after = ended?.machine ?? machine;
   const cost = costOfAttempts(job, after, context, ending.inVain);
   return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };
+}
+
+/** In one step, so that whoever follows it is told that it goes on; where it does not after all, the caller knows. */
+function leave(job: JobEntry, goesOn: boolean, { ledger }: RunContext): void {
+  const known = ledger.getJob(job.id) ?? job;
+  const again = goesOn && known.end?.reason !== 'cancelled' ? { again: true } : {};
+  ledger.putJob({ ...known, ...again, awaitedBy: null });
 }
 
 /** Its outputs are here, or nobody goes on trying: its machine need not stay for them. */
