@@ -10,6 +10,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDiskFull } from './ballast.ts';
 import { makePrivateFolder } from './durable.ts';
 import { type CopierStart, copierState, forgetCopier, hasLost, isWaitingForMore, startCopier } from './log-copier.ts';
 import type { LogFiles, MachineFolder, PipeFiles } from './machine-folder.ts';
@@ -49,7 +50,7 @@ const drainsWithinMs = 10_000;
 const endsWithinMs = 50;
 const pauseMs = 3;
 const pieceBytes = 64 * 1024;
-/** More than a pipe holds. */
+/** More than a pipe holds (at most 1 MiB, see `shim.ts`). */
 const mostPieces = 64;
 
 /** `onEnd`: called when the copier has ended, if we started it. */
@@ -73,7 +74,10 @@ export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo,
     const begun = performance.now();
     const withinMs = isLast ? drainsWithinMs : settlesWithinMs;
     for (let waiting = 0; waiting < 2 && performance.now() - begun < withinMs; await sleep(pauseMs)) {
-      if (stateNow() !== 'alive') return copyRest(ends.read, bytes);
+      if (stateNow() !== 'alive') {
+        lost = !copyRest(ends.read, bytes) || lost;
+        return;
+      }
       lost ||= hasLost(note);
       if (isLast && performance.now() - begun < endsWithinMs) continue;
       if (isWaitingForMore(note, fifo)) waiting += 1;
@@ -158,18 +162,21 @@ function copyFrom(start: Omit<CopierStart, 'pipe'>, fifo: string): () => boolean
   }
 }
 
-/** What nobody has copied: where nobody copies. */
-function copyRest(read: number, bytes: string): void {
+/** What nobody has copied: where nobody copies. False: there is no room for it. */
+function copyRest(read: number, bytes: string): boolean {
   const piece = Buffer.alloc(pieceBytes);
   const log = openSync(bytes, 'a', 0o600);
   try {
     for (let pieces = 0; pieces < mostPieces; pieces++) {
       const length = readSync(read, piece, 0, pieceBytes, null);
-      if (length === 0) return;
+      if (length === 0) return true;
       for (let at = 0; at < length; ) at += writeSync(log, piece, at, length - at);
     }
+    return true;
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && (error.code === 'EAGAIN' || error.code === 'ENOSPC' || error.code === 'EDQUOT'))) throw error;
+    if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return true;
+    if (!isDiskFull(error)) throw error;
+    return false;
   } finally {
     closeSync(log);
   }

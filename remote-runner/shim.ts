@@ -49,6 +49,8 @@ export const shimDidNothing = 125;
  *
  * - It begins when it is told to: by then NOTE, which names it, is written. A runner that dies before that leaves nothing that copies.
  * - Signals are ignored, and by `cat` with it: of those that tell processes to end, only SIGKILL reaches it, and the loop starts another.
+ * - The pipe is made as large as everybody may have one, 1 MiB instead of 64 KiB (F_SETPIPE_SZ, fcntl(2)), where there is a Perl or Python to
+ *   ask for it: programs that don't wait, such as Node's, lose what does not fit into it.
  * - At the end of the pipe NOTE gets another name. It is touched when `cat` ended in another way, killed or for want of room: what that
  *   held then is lost. The next one waits a moment, so that on a full disk not everything is read and lost; meanwhile the pipe takes what
  *   the job prints.
@@ -58,6 +60,7 @@ trap '' HUP INT QUIT PIPE TERM USR1 USR2
 PATH="/usr/local/bin:/usr/bin:/bin:$PATH"
 read -r go || exit 1
 exec </dev/null
+{ perl -e 'open(P, "<&=3") && fcntl(P, 1031, 1048576) or exit 1' || python3 -c 'import fcntl; fcntl.fcntl(3, 1031, 1048576)'; } >/dev/null &
 while :; do
   cat <&3 3<&- && break
   touch "$1"
