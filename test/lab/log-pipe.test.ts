@@ -24,7 +24,15 @@ function copier(id: string): { readonly loop: readonly number[]; readonly cat: r
   const note = join(machine.root, 'jobs', id, 'pipes/out.copier');
   const leader = existsSync(note) ? Number(readFileSync(note, 'utf8').split('\n')[0]) : 0;
   const group = processTable().flatMap((row) => (row.group === leader ? [row.pid] : []));
-  return { loop: group.filter((pid) => pid === leader), cat: group.filter((pid) => pid !== leader) };
+  return { loop: group.filter((pid) => pid === leader), cat: group.filter((pid) => argumentsOf(pid) === 'cat\0') };
+}
+
+function argumentsOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    return ''; // it has just ended
+  }
 }
 
 /** Calls `strike` up to `pauseMs` apart until the job has ended. */
