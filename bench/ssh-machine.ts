@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { startSshd } from '../test/support/sshd.ts';
+import { startSlowWire } from './slow-wire.ts';
 
 const launcher = join(import.meta.dirname, '..', 'bin', 'run.js');
 
@@ -17,6 +18,8 @@ export interface Follower {
 
 export interface Followers {
   readonly tail: Follower;
+  /** AES-GCM, which OpenSSH takes only when it is told to. */
+  readonly tailByOurCipher: Follower;
   readonly ours: Follower;
   /** Over the SSH of machines that gpu-run makes. */
   readonly oursBySsh2: Follower;
@@ -35,20 +38,26 @@ export interface SshMachine extends AsyncDisposable {
   pids(kind: 'serve' | 'watch' | 'connect'): number[];
 }
 
-/** Its Node is the one that runs the bench, unless BENCH_NODE names the folder of another. */
-export async function startSshMachine(): Promise<SshMachine> {
+/**
+ * Its Node is the one that runs the bench, as gpu-run brings one along where there is none; unless BENCH_NODE names the folder of another.
+ * `megabits`: what the network to it carries a second; absent: what this computer can.
+ */
+export async function startSshMachine(megabits?: number): Promise<SshMachine> {
   const node = process.env['BENCH_NODE'] ?? dirname(process.execPath);
   const sshd = await startSshd({ config: [`SetEnv PATH=${node}:/usr/local/bin:/usr/bin:/bin`] });
+  const wire = megabits === undefined ? null : await startSlowWire(sshd, megabits);
+  const { port, configFile } = wire ?? sshd;
   const root = mkdtempSync(join(tmpdir(), 'gpu-run-bench-'));
   const home = join(root, 'home');
   const project = join(root, 'project');
   mkdirSync(project);
-  writeFileSync(join(project, 'gpu-run.yaml'), `name: bench\nprovider: ssh\nssh: { host: lab, config-file: ${sshd.configFile} }\n`);
+  writeFileSync(join(project, 'gpu-run.yaml'), `name: bench\nprovider: ssh\nssh: { host: lab, config-file: ${configFile} }\n`);
   const start = { cwd: project, env: { ...process.env, GPU_RUN_HOME: home, NO_COLOR: '1' } };
   const run = (...words: string[]) => execFileSync(process.execPath, [launcher, ...words], { ...start, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   const machines = join(homedir(), '.gpu-run', 'machines');
   const dispose = async () => {
     spawnSync(process.execPath, [launcher, 'down', '--all', '--yes', '--quiet'], { ...start, stdio: ['ignore', 'ignore', 'inherit'] });
+    wire?.close();
     await sshd.close();
     rmSync(root, { recursive: true, force: true });
   };
@@ -72,14 +81,19 @@ export async function startSshMachine(): Promise<SshMachine> {
     waitForEnd: (job) => void spawnSync(process.execPath, [launcher, 'logs', job, '--after', '-1', '--follow'], { ...start, stdio: 'ignore' }),
     logOf,
     followers: (job) => ({
-      tail: { name: 'ssh host tail -c +1 -F', argv: ['ssh', '-F', sshd.configFile, 'lab', `tail -c +1 -F ${logOf(job)}`], ...start },
+      tail: { name: 'ssh host tail -c +1 -F', argv: ['ssh', '-F', configFile, 'lab', `tail -c +1 -F ${logOf(job)}`], ...start },
+      tailByOurCipher: {
+        name: "the same with gpu-run's order of ciphers",
+        argv: ['ssh', '-F', configFile, '-c', 'aes128-gcm@openssh.com', 'lab', `tail -c +1 -F ${logOf(job)}`],
+        ...start,
+      },
       ours: { name: 'gpu-run logs --follow, own host (OpenSSH)', argv: [process.execPath, launcher, 'logs', job, '--follow'], ...start },
       oursBySsh2: {
         name: "gpu-run's follower over ssh2, as on a cloud's machine",
         argv: [
           process.execPath,
           join(import.meta.dirname, 'follow-by-ssh2.js'),
-          JSON.stringify({ port: sshd.port, user: sshd.user, hostKey: sshd.hostKey, identityFile: sshd.identityFile, machine, job, scratch: root }),
+          JSON.stringify({ port, user: sshd.user, hostKey: sshd.hostKey, identityFile: sshd.identityFile, machine, job, scratch: root }),
         ],
         ...start,
       },
