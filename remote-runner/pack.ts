@@ -34,5 +34,5 @@ const packers: Readonly<Record<Codec, Pack | undefined>> = {
 
 /** For what comes out of it in one piece, mostly. */
 function roomFor(bytes: Uint8Array): number {
-  return Math.max(1024, bytes.length >> 1);
+  return Math.max(1024, bytes.length >> 2);
 }

@@ -4,6 +4,7 @@ import { blockBytes } from '../src/protocol/frame.ts';
 import { crc32 } from './checksum.ts';
 import { packer } from './pack.ts';
 import { createPackPace } from './pack-pace.ts';
+import { createYoungGarbage } from './young-garbage.ts';
 
 export interface BlockSender {
   /** To be filled; what was sent with it before has left. */
@@ -18,12 +19,16 @@ export interface BlockSender {
 export function blockSender(call: Call, packed: unknown): BlockSender {
   const way = packer(packed);
   const pace = createPackPace();
+  const used = createYoungGarbage();
   let [free, other] = [Buffer.alloc(blockBytes), Buffer.alloc(blockBytes)];
   let [before, last] = [Promise.resolve(), Promise.resolve()];
   const leave = (offset: number, block: Uint8Array): Promise<void> => {
     if (way === null || block.length < blockBytes) return call.block(offset, block);
     const bytes = pace.packs ? way.pack(block) : null;
-    if (bytes !== null) pace.packed(block.length, bytes.length);
+    if (bytes !== null) {
+      pace.packed(block.length, bytes.length);
+      used(Math.max(bytes.length, block.length >> 2));
+    }
     pace.sent(block.length);
     if (bytes === null || bytes.length >= block.length) return call.block(offset, block);
     return call.packed(offset, { codec: way.codec, bytes, length: block.length, crc: crc32(block) });
