@@ -6,7 +6,7 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import { quoteArgv } from '../transport/quote.ts';
 import { noteNotAgain } from './between-attempts.ts';
 import { checkpointStore } from './checkpoint-store.ts';
-import { clearOldCheckpoints } from './clear-checkpoints.ts';
+import { clearOldCheckpoints, renewCheckpoints } from './clear-checkpoints.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { withJobHints } from './gone-hints.ts';
@@ -30,12 +30,14 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     const text = '`retry` needs somebody who stays: with --detach a job that is lost is not started again';
     context.reporter.report({ type: 'note', level: 'warn', text });
   }
+  renewCheckpoints(context, input.startFrom);
   if (retry.attempts > 1) clearOldCheckpoints(context, input.startFrom);
   const watched = watchEvents(onEvent);
   let { machine } = await up(input.up, context);
   let before: JobEntry | null = null;
   const inVain: string[] = [];
   for (let n = 1; ; n += 1) {
+    renewCheckpoints(context, input.startFrom); // a machine may take days to come
     const mayGoOn = ({ end }: JobEntry) => n < retry.attempts && !input.detach && retry.on.some((reason) => reason === end?.reason);
     const outcome: AttemptOutcome = await runAttempt({ input, machine, before, inVain, mayGoOn, watched }, context);
     const why = whyAgain(outcome, machine, input, context);
