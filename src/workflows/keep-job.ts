@@ -7,21 +7,29 @@ import { downDetail, downReason, saysPreempted } from './end-reason.ts';
 export function keepJob(job: JobEntry, context: Pick<RunContext, 'ledger'>): JobEntry {
   const known = context.ledger.getJob(job.id);
   if (known !== null && known.attempts > job.attempts) return known;
-  if (known?.state === 'ended' && job.state !== 'ended' && known.attempts === job.attempts) return known;
+  if (known?.state === 'ended' && job.state !== 'ended' && known.attempts === job.attempts && known.end?.detail !== unsentDetail) return known;
   if (known?.end?.reason === 'cancelled' && known.attempts === job.attempts) return known; // perhaps only here: its next attempt was
   context.ledger.putJob(job);
   return job;
 }
 
-/** Between a job's entry here and its arrival on the machine, milliseconds: after longer than that whoever was sending it has died. */
+/** Between the last try to send a job and its arrival on the machine, milliseconds: after longer than that whoever was sending it has died. */
 const sentWithinMs = 30_000;
+/** Only a guess: a runner that knows the job knows better. */
+const unsentDetail = 'the gpu-run that was sending it died: it never ran';
+
+/** Whoever sends it is at it now. */
+export function noteSending({ id, attempts }: JobEntry, { ledger, clock }: Pick<RunContext, 'ledger' | 'clock'>): void {
+  const known = ledger.getJob(id);
+  if (known?.state === 'queued' && known.attempts === attempts) ledger.putJob({ ...known, asOf: clock.now() });
+}
 
 /** Closes the jobs of a machine that never got there. `there`: the ids that its runner knows. */
 export function closeUnsent(machine: MachineEntry, there: ReadonlySet<string>, context: Pick<RunContext, 'ledger' | 'clock'>): void {
   const now = context.clock.now();
   for (const job of context.ledger.listJobs({ machineId: machine.id })) {
     if (job.state === 'ended' || there.has(runnerJobId(job)) || now - job.asOf < sentWithinMs) continue;
-    const end = { code: null, signal: null, reason: 'lost', detail: 'the gpu-run that was sending it died: it never ran' } as const;
+    const end = { code: null, signal: null, reason: 'lost', detail: unsentDetail } as const;
     context.ledger.putJob({ ...job, state: 'ended', end, endedAt: now, asOf: now });
   }
 }

@@ -15,37 +15,39 @@ import type { ReachedMachine } from './reach-machine.ts';
 import type { TrainInput } from './train-input.ts';
 
 type Checkpointed = Pick<TrainInput, 'retry' | 'outputs' | 'startFrom'>;
+/** What tells where it saves. */
+type Placed = Pick<JobEntry, 'checkpoints'>;
 
 /** Relative to the workdir. Jobs that may run side by side have one each: all of them keep it, wherever the next attempt is. */
-export function checkpointsOf({ retry, outputs }: Checkpointed, { checkpoints }: Pick<JobEntry, 'checkpoints'>): string {
+export function checkpointsOf({ retry, outputs }: Checkpointed, { checkpoints }: Placed): string {
   return checkpoints ?? retry.resumeFrom ?? checkpointFolder(outputs);
 }
 
 /** They are pulled like all the job's outputs. */
-export function areOutputs(input: Checkpointed, job: Pick<JobEntry, 'checkpoints'>): boolean {
+export function areOutputs(input: Checkpointed, job: Placed): boolean {
   const folder = checkpointsOf(input, job);
   return input.outputs.some((output) => isWithin(folder, output.replace(/\/+$/, '')));
 }
 
 /**
- * Brings what is here of the job's checkpoints to the machine of its next attempt. Where that is the machine of the attempt before, they are
- * there, if it made any. Returns where to resume from, relative to the workdir; null: from the start.
+ * Brings to the machine of an attempt that nobody has heard of yet what it goes on from: what is here of the job's checkpoints, or what the user
+ * wants it to begin with, as long as it has made none itself. Where the machine is that of the attempt before, they are there, if it made any.
+ * Returns where to resume from, relative to the workdir; null: from the start.
  */
-export async function bringCheckpoints(before: JobEntry | null, input: Checkpointed, reached: ReachedMachine, context: RunContext): Promise<string | null> {
-  if (before === null) return null;
-  const folder = checkpointsOf(input, before);
+export async function bringCheckpoints(
+  before: JobEntry | null,
+  job: Placed,
+  input: Checkpointed,
+  reached: ReachedMachine,
+  context: RunContext,
+): Promise<string | null> {
+  const folder = checkpointsOf(input, job);
+  if (before?.machineId === reached.machine.id && hasCheckpoints(before, context)) return folder;
   // What others have left there is not this job's work.
-  if (before.machineId === reached.machine.id) return hasCheckpoints(before, context) ? folder : await bringStart(before, input, reached, context);
-  const newest = checkpointStore(context.home.jobs, before.id).newest();
-  const from = newest === null ? null : join(newest, folder);
-  if (newest === null || from === null || !existsSync(from)) return await bringStart(before, input, reached, context);
-  return await send(from, folder, newest, reached, context);
-}
-
-/** What the user wants it to begin with, as long as it has made no checkpoint itself. Returns as `bringCheckpoints`. */
-export async function bringStart(job: JobEntry, input: Checkpointed, reached: ReachedMachine, context: RunContext): Promise<string | null> {
+  const newest = before === null || before.machineId === reached.machine.id ? null : checkpointStore(context.home.jobs, before.id).newest();
+  if (newest !== null && existsSync(join(newest, folder))) return await send(join(newest, folder), folder, newest, reached, context);
   const { startFrom } = input;
-  return startFrom === undefined ? null : await send(startFrom, checkpointsOf(input, job), context.home.sync, reached, context);
+  return startFrom === undefined ? null : await send(startFrom, folder, context.home.sync, reached, context);
 }
 
 /** `cacheFolder`: for what is known of the files. Returns `to`. What is there and differs is put aside. */

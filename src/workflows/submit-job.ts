@@ -3,18 +3,32 @@ import { posix } from 'node:path';
 import { attemptStart, type JobEntry, type PastAttempt, runnerJobId } from '../core/job.ts';
 import { ownIdentity } from '../core/process-identity.ts';
 import { newJobId } from '../core/run-id.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { gpusForJob } from './existing-machine.ts';
 import { copiedBytes, lastCopiedRecord } from './job-copy.ts';
+import { noteSending } from './keep-job.ts';
 import { queueText } from './queue-place.ts';
 import type { ReachedMachine } from './reach-machine.ts';
 import { checkpointsOf } from './resume-job.ts';
 import type { TrainInput } from './train-input.ts';
 import { wandbEnv } from './wandb-env.ts';
 
-/** Before the runner hears of it: a job that runs is never unknown here. `before`: the attempt before this one; null: this is the first. */
-export function orderJob(input: TrainInput, before: JobEntry | null, reached: ReachedMachine, context: RunContext): JobEntry {
-  const job = before === null ? firstAttempt(input, reached, context) : nextAttempt(before, input, reached, context);
+/** A job that there is to be: what its checkpoints on their way need to know of it. */
+export type PlannedJob = Pick<JobEntry, 'id' | 'checkpoints'>;
+
+/** Nobody else hears of it yet. */
+export function planJob(input: TrainInput, machine: MachineEntry, { clock }: Pick<RunContext, 'clock'>): PlannedJob {
+  const id = newJobId(clock.now());
+  return { id, ...(gpusForJob(input.up.need, machine.offer) === null ? {} : { checkpoints: posix.join(checkpointsOf(input, {}), id) }) };
+}
+
+/**
+ * Right before the runner hears of it: a job that runs is never unknown here, and one that is known here is there soon, or its sender has died.
+ * `before`: the attempt before this one; null: this is the first.
+ */
+export function orderJob(planned: PlannedJob, before: JobEntry | null, input: TrainInput, machine: MachineEntry, context: RunContext): JobEntry {
+  const job = before === null ? firstAttempt(planned, input, machine, context) : nextAttempt(before, input, machine, context);
   context.ledger.putJob(job);
   context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}${before === null ? '' : `, attempt ${job.attempts}`}` });
   return job;
@@ -26,6 +40,7 @@ export async function submitJob(job: JobEntry, input: TrainInput, resumeFrom: st
   const folder = job.checkpoints ?? retry.resumeFrom;
   const checkpoints = folder === null ? {} : { checkpoints: folder };
   const signal = preemptSignal === null ? {} : { preemptSignal };
+  noteSending(job, context);
   const { ahead } = await reached.runner.call('submit', {
     spec: {
       ...{
@@ -59,22 +74,19 @@ function awaited({ detach, outputs }: TrainInput): Pick<JobEntry, 'awaitedBy'> {
   return { awaitedBy: detach || outputs.length === 0 ? null : ownIdentity() };
 }
 
-function firstAttempt(input: TrainInput, { machine }: ReachedMachine, context: RunContext): JobEntry {
+function firstAttempt(planned: PlannedJob, input: TrainInput, machine: MachineEntry, context: RunContext): JobEntry {
   const { command, up } = input;
   const now = context.clock.now();
-  const id = newJobId(now);
-  const gpus = gpusForJob(up.need, machine.offer);
   return {
     ...awaited(input),
-    ...(gpus === null ? {} : { checkpoints: posix.join(checkpointsOf(input, {}), id) }),
-    id,
+    ...planned,
     machineId: machine.id,
     machineName: machine.name,
     command: command.kind === 'shell' ? command.text : command.argv.join(' '),
     state: 'queued',
     end: null,
     attempts: 1,
-    gpus,
+    gpus: gpusForJob(up.need, machine.offer),
     createdAt: now,
     startedAt: null,
     endedAt: null,
@@ -86,7 +98,7 @@ function firstAttempt(input: TrainInput, { machine }: ReachedMachine, context: R
 }
 
 /** Its log and records go on behind what is here of those before. */
-function nextAttempt({ again: _, ...before }: JobEntry, input: TrainInput, { machine }: ReachedMachine, { home, clock }: RunContext): JobEntry {
+function nextAttempt({ again: _, ...before }: JobEntry, input: TrainInput, machine: MachineEntry, { home, clock }: RunContext): JobEntry {
   const { machineId, gpus = null, startedAt, endedAt, end, earlier = [] } = before;
   const start = attemptStart(before);
   const past: PastAttempt = {

@@ -16,8 +16,8 @@ import type { OnJobEvent } from './job-event.ts';
 import { sendMetrics } from './mlflow-send.ts';
 import { pushAll, type SyncTotals } from './push.ts';
 import { goneError, isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
-import { bringCheckpoints, bringStart, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
-import { orderJob, submitJob } from './submit-job.ts';
+import { bringCheckpoints, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
+import { orderJob, planJob, submitJob } from './submit-job.ts';
 import { stamps, type TrainInput, type TrainResult } from './train-input.ts';
 import { unwind } from './unwind-job.ts';
 import type { Watched } from './watch-events.ts';
@@ -39,7 +39,7 @@ export type AttemptOutcome =
   /** `job`: null when it came to none. What had to be undone is undone. */
   | { readonly failure: GpuRunError; readonly job: JobEntry | null };
 
-const submitTries = 3;
+const mostTries = 3;
 const cancelWithinMs = 30_000;
 
 /** Also on a machine that is lost under the job: that is an outcome. @throws GpuRunError what else keeps the caller from knowing how it ended */
@@ -105,23 +105,27 @@ async function followToEnd(job: JobEntry, first: ReachedMachine, { input, machin
 
 async function begin({ input, machine, before }: AttemptPlan, onOrdered: (job: JobEntry) => void, context: RunContext) {
   let reached = await reachOrLose(machine, context);
-  try {
-    const totals = await pushAll(reached, input.sync, [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])], context);
-    const resumeFrom = await bringCheckpoints(before, input, reached, context);
-    throwIfCancelled(before, context);
-    const job = orderJob(input, before, reached, context);
-    onOrdered(job);
+  const stubbornly = async <T>(step: () => Promise<T>): Promise<T> => {
     for (let tries = 1; ; tries += 1) {
       try {
-        const from = resumeFrom ?? (await bringStart(job, input, reached, context));
-        await submitJob(job, input, from, reached, context);
-        return { totals, reached, job };
+        return await step();
       } catch (error) {
-        if (toGpuRunError(error).code !== 'connection' || tries === submitTries) throw error;
+        if (toGpuRunError(error).code !== 'connection' || tries === mostTries) throw error;
         await reached[Symbol.asyncDispose]();
-        reached = await reachOrLose(machine, context); // it may have arrived
+        reached = await reachOrLose(machine, context);
       }
     }
+  };
+  try {
+    const totals = await pushAll(reached, input.sync, [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])], context);
+    const planned = before ?? planJob(input, machine, context);
+    // Before anybody hears of the job, and never again: once it may run, what lies there is its own.
+    const resumeFrom = await stubbornly(() => bringCheckpoints(before, planned, input, reached, context));
+    throwIfCancelled(before, context);
+    const job = orderJob(planned, before, input, machine, context);
+    onOrdered(job);
+    await stubbornly(() => submitJob(job, input, resumeFrom, reached, context)); // it may have arrived: it starts nothing twice
+    return { totals, reached, job };
   } catch (error) {
     await reached[Symbol.asyncDispose]();
     throw await whyBroken(error, machine, context);

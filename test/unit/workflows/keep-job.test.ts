@@ -5,7 +5,7 @@ import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { noteAgain, throwIfCancelled } from '../../../src/workflows/between-attempts.ts';
 import { cancel } from '../../../src/workflows/cancel.ts';
 import { downDetail, downReason, preemptedReason } from '../../../src/workflows/end-reason.ts';
-import { closeJobs, keepJob } from '../../../src/workflows/keep-job.ts';
+import { closeJobs, closeUnsent, keepJob, noteSending } from '../../../src/workflows/keep-job.ts';
 import { machineEntry } from '../cli/entries.ts';
 import { createFakeContext } from './fake-context.ts';
 
@@ -29,6 +29,27 @@ test('a job whose next attempt was cancelled stays cancelled, whoever tells late
   expect(context.ledger.getJob(job.id)?.again).toBeUndefined();
   keepJob({ ...job, attempts: 2, state: 'running', end: null, endedAt: null }, context);
   expect(context.ledger.getJob(job.id)).toMatchObject({ attempts: 2, state: 'running' });
+});
+
+test('a job is taken for never sent when nobody has tried to send it for so long, and runs all the same when its machine says so', () => {
+  using fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
+  const { clock, ledger } = fake.context;
+  const queued: JobEntry = { ...job, state: 'queued', end: null, startedAt: null, endedAt: null, asOf: clock.now() };
+  const known = () => ledger.getJob(job.id);
+  const lookIn = (ms: number) => closeUnsent(machineEntry({ id: 'm-1' }), new Set(), { ledger, clock: { ...clock, now: () => clock.now() + ms } });
+  ledger.putJob({ ...queued, asOf: clock.now() - 60_000 });
+  noteSending(queued, fake.context); // a second try
+  lookIn(29_000);
+  expect(known()).toEqual(queued);
+  lookIn(31_000);
+  expect(known()).toMatchObject({ state: 'ended', end: { reason: 'lost' } });
+  noteSending(queued, fake.context);
+  expect(known()?.state).toBe('ended');
+  keepJob({ ...queued, state: 'running' }, fake.context);
+  expect(known()).toMatchObject({ state: 'running', end: null });
+  keepJob({ ...job, end: lost }, fake.context);
+  keepJob({ ...queued, state: 'running' }, fake.context); // old news
+  expect(known()?.state).toBe('ended');
 });
 
 test.each([

@@ -8,7 +8,7 @@ import { pullOutputs } from '../../../src/sync/pull.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { openCopy } from '../../../src/workflows/open-copy.ts';
 import type { ReachedMachine } from '../../../src/workflows/reach-machine.ts';
-import { bringCheckpoints, bringStart } from '../../../src/workflows/resume-job.ts';
+import { bringCheckpoints } from '../../../src/workflows/resume-job.ts';
 import { buildRunner, createMachine } from '../../support/runner.ts';
 import { createFakeContext } from './fake-context.ts';
 
@@ -16,7 +16,7 @@ test('on the machine of the attempt before: from what the job has made there, an
   using fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
   const input = { outputs: ['out/'], retry: { on: ['lost'], attempts: 2, resumeFrom: null } } as const;
   const before = { id: 'job-1', machineId: 'm-1' } as JobEntry;
-  const bring = () => bringCheckpoints(before, input, { machine: { id: 'm-1' } } as ReachedMachine, fake.context);
+  const bring = () => bringCheckpoints(before, before, input, { machine: { id: 'm-1' } } as ReachedMachine, fake.context);
   expect(await bring()).toBeNull();
   const copy = openCopy(before.id, fake.context);
   const record: JobRecord = { type: 'checkpoint', n: 1, t: 0, path: 'out/checkpoints/last', bytes: 1, beganAt: 0, endedAt: 0 };
@@ -37,15 +37,15 @@ test('from a folder of this computer: each job has what was sent for it, and it 
     const job = (id: string) => ({ id, machineId: 'm-1', checkpoints: `out/checkpoints/${id}` }) as JobEntry;
     const input = { outputs: ['out/'], retry: { on: ['lost'], attempts: 2, resumeFrom: null }, startFrom } as const;
     writeFileSync(join(startFrom, 'epoch-2/model.pt'), 'first');
-    expect(await bringStart(job('job-1'), input, reached, fake.context)).toBe('out/checkpoints/job-1');
+    expect(await bringCheckpoints(null, job('job-1'), input, reached, fake.context)).toBe('out/checkpoints/job-1');
     writeFileSync(join(startFrom, 'epoch-2/model.pt'), 'second');
-    expect(await bringCheckpoints(job('job-2'), input, reached, fake.context)).toBe('out/checkpoints/job-2'); // it had made none
+    expect(await bringCheckpoints(job('job-2'), job('job-2'), input, reached, fake.context)).toBe('out/checkpoints/job-2'); // it had made none
     const there = (id: string) => readFileSync(join(machine.workdir, `out/checkpoints/${id}/epoch-2/model.pt`), 'utf8');
     expect([there('job-1'), there('job-2')]).toEqual(['first', 'second']);
     const pulled = await pullOutputs({ open: (op, params) => runner.open(op, params), paths: ['out'], into: folder });
     expect(pulled.map(({ path }) => path)).toEqual(['out/checkpoints/job-1/epoch-2/model.pt', 'out/checkpoints/job-2/epoch-2/model.pt']);
     const { startFrom: _, ...none } = input;
-    expect(await bringStart(job('job-1'), none, reached, fake.context)).toBeNull();
+    expect(await bringCheckpoints(null, job('job-1'), none, reached, fake.context)).toBeNull();
   } finally {
     rmSync(folder, { recursive: true });
   }

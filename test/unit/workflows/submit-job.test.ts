@@ -5,7 +5,7 @@ import type { JobSpec } from '../../../src/protocol/job.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import type { ReachedMachine } from '../../../src/workflows/reach-machine.ts';
 import { checkpointsOf } from '../../../src/workflows/resume-job.ts';
-import { orderJob, submitJob } from '../../../src/workflows/submit-job.ts';
+import { orderJob, planJob, submitJob } from '../../../src/workflows/submit-job.ts';
 import type { TrainInput } from '../../../src/workflows/train-input.ts';
 import { someIntent } from '../../contract/ledger-intent.ts';
 import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
@@ -39,7 +39,7 @@ function inputOf(gpus: number, resumeFrom: string | null, outputs: readonly stri
 }
 
 async function submit(input: TrainInput, on: ReachedMachine, before: JobEntry | null = null): Promise<{ job: JobEntry; spec: JobSpec }> {
-  const job = orderJob(input, before, on, fake.context);
+  const job = orderJob(before ?? planJob(input, on.machine, fake.context), before, input, on.machine, fake.context);
   await submitJob(job, input, null, on, fake.context);
   return { job, spec: told.at(-1) as JobSpec };
 }
