@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { connect as connectTcp, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import ssh2, { type CipherAlgorithm, type Client, type ServerHostKeyAlgorithm } from 'ssh2';
+import ssh2, { type Client, type ServerHostKeyAlgorithm } from 'ssh2';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { Access } from '../core/machine.ts';
 import { fingerprintOfBlob, type ParsedKey, parsePublicKey } from './host-keys.ts';
@@ -10,9 +10,6 @@ import { orInterrupted } from './or-interrupted.ts';
 import { answersWithinMs, type ConnectOptions } from './transport.ts';
 
 export type OwnAccess = Extract<Access, { kind: 'own' }>;
-
-/** AES-GCM is the fastest by far where the CPU has AES; the others are for servers without it. */
-const ciphers: CipherAlgorithm[] = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes256-ctr', 'aes128-ctr'];
 
 export interface Ssh2Connection {
   readonly client: Client;
@@ -66,7 +63,9 @@ export async function openSsh2(access: OwnAccess, options: ConnectOptions, signa
         privateKey,
         authHandler: ['publickey'],
         hostVerifier: verifyHost,
-        algorithms: { serverHostKey, cipher: ciphers },
+        // No ciphers: the library's own order begins with AES-GCM and names only what this Node has. A list of ours that names one more
+        // is refused as a whole, such as ChaCha20 by a Node in FIPS mode.
+        algorithms: { serverHostKey },
         keepaliveInterval: options.keepaliveMs ?? 5_000,
         keepaliveCountMax: 3,
         readyTimeout: 0,
