@@ -70,6 +70,17 @@ export function readJson<T>(file: string): T | null {
   return text === null ? null : (JSON.parse(text) as T);
 }
 
+/** As `readJson`, of a file that the job may have written to itself: `damaged` when it is not what it should be. */
+export function readChecked<T>(file: string, isWhole: (value: unknown) => boolean): T | null | 'damaged' {
+  try {
+    const value = readJson<T>(file);
+    return value === null || isWhole(value) ? value : 'damaged';
+  } catch (error) {
+    if (error instanceof SyntaxError) return 'damaged';
+    throw error;
+  }
+}
+
 /** True only when the system says so: what can't be looked at may be there. @throws what the system says otherwise */
 export function isAbsent(path: string): boolean {
   try {

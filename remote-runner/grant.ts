@@ -3,8 +3,9 @@
  * is killed and started again gives nothing twice, and forgets nobody.
  */
 import type { GpuFacts } from '../src/protocol/calls.ts';
+import { isCount, isFields, isListOf, isNullOr, isText } from '../src/protocol/shape.ts';
 import { writeWithBallast } from './ballast.ts';
-import { readJson, writeDurably } from './durable.ts';
+import { readChecked, writeDurably } from './durable.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
 
 export type GrantedGpu = Pick<GpuFacts, 'index' | 'uuid' | 'name'>;
@@ -23,9 +24,15 @@ export function writeGrant(machine: MachineFolder, job: JobFolder, grant: Grant)
   writeWithBallast(machine, () => writeDurably(job.grant, JSON.stringify(grant)));
 }
 
-/** null: its turn has not come, or an older runner has started it. */
+/** null: its turn has not come, or an older runner has started it. A job that has damaged it counts as having the machine to itself. */
 export function readGrant(job: JobFolder): Grant | null {
-  return readJson<Grant>(job.grant);
+  const grant = readChecked<Grant>(job.grant, isGrant);
+  return grant === 'damaged' ? { gpus: null, setup: null } : grant;
+}
+
+function isGrant(value: unknown): boolean {
+  const isGpu = (gpu: unknown) => isFields(gpu) && isCount(gpu['index']) && isText(gpu['uuid']) && isText(gpu['name']);
+  return isFields(value) && isNullOr((gpus) => isListOf(isGpu, gpus), value['gpus']) && isNullOr(isText, value['setup']);
 }
 
 /** The GPUs that a job may use; null: all that the machine has. */

@@ -1,10 +1,13 @@
 /** A job as files: how it is put into the queue, and what a look at its files says. */
 import { closeSync, existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isJobSummary } from '../src/protocol/answer-parse.ts';
 import type { JobEnd, JobRecord, JobSpec, JobState, JobSummary } from '../src/protocol/job.ts';
-import { isMissing, openIfThere, readJson, readText, syncFolder, writeDurably } from './durable.ts';
+import { isEnd, isState } from '../src/protocol/job-parse.ts';
+import { isCount, isFields, isListOf, isNullOr, isText, isTime } from '../src/protocol/shape.ts';
+import { isMissing, openIfThere, readChecked, readJson, readText, syncFolder, writeDurably } from './durable.ts';
 import { gpusOf } from './grant.ts';
-import { type JournalFacts, lastRecord } from './journal.ts';
+import { factsOf, type JournalFacts, lastRecord } from './journal.ts';
 import { type JobFolder, jobFolder, type MachineFolder } from './machine-folder.ts';
 
 /** A job as it was ordered. Secrets lie in a file of their own until the job has started. */
@@ -106,10 +109,18 @@ export function readOrder(job: JobFolder): JobOrder {
 export function readableOrder(job: JobFolder): JobOrder | null {
   try {
     const order = readOrder(job);
-    return typeof order.command === 'object' && order.command !== null ? order : null;
+    return isOrder(order) ? order : null;
   } catch {
     return null;
   }
+}
+
+/** As far as anybody but the job itself stands on it. */
+function isOrder(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const { attempt, command, createdAt, env, name = '', setup = null, gpus = null } = value;
+  const isCommand = isFields(command) && (command['kind'] === 'shell' ? isText(command['text']) : isListOf(isText, command['argv']));
+  return isCommand && isCount(attempt) && isTime(createdAt) && isFields(env) && isText(name) && isNullOr(isText, setup) && isNullOr(isCount, gpus);
 }
 
 /** Of a job whose order can't be read: all that is left to tell. */
@@ -119,17 +130,42 @@ export function writeStanding(job: JobFolder, { state, end, startedAt, endedAt }
   if (state !== null) writeDurably(job.standing, JSON.stringify({ state, end, startedAt, endedAt } satisfies JobStanding));
 }
 
+/** null: it has none yet. A job may damage it, and more of its files: nobody else may suffer from that. One that nothing can be told of may well run. */
 export function readStanding(job: JobFolder): JobStanding | null {
-  return readJson<JobStanding>(job.standing);
+  const standing = readChecked<JobStanding>(job.standing, isStanding);
+  if (standing !== 'damaged') return standing;
+  const { state, end, startedAt, endedAt } = factsOf(job.journal);
+  const told = { state, end, startedAt, endedAt };
+  return isStanding(told) ? (told as JobStanding) : unreadable;
 }
 
-/** `waitsFor`: as `JobSummary` has it. */
+function isStanding(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const { state, end, startedAt, endedAt } = value;
+  return isState(state) && (state === 'ended' ? isEnd(end) : end === null) && isNullOr(isTime, startedAt) && isNullOr(isTime, endedAt);
+}
+
+const unreadable = { state: 'running', end: null, startedAt: null, endedAt: null } as const;
+
+/** `waitsFor`: as `JobSummary` has it. What a job has damaged costs its own summary, and no answer that others are in. */
 export function summarize(job: JobFolder, waitsFor: string | null = null): JobSummary {
+  try {
+    const summary = lookAtFiles(job, waitsFor);
+    if (isJobSummary(summary)) return summary;
+  } catch {
+    // a folder that may not be looked into any more
+  }
+  const { attempt, command, createdAt, gpus } = damagedOrder;
+  return { id: job.id, attempt, ...unreadable, command: command.text, createdAt, gpus, givenGpus: null, waitsFor: null, logBytes: 0, records: 0 };
+}
+
+function lookAtFiles(job: JobFolder, waitsFor: string | null): JobSummary {
   const { attempt, command, createdAt, splitLog, gpus = null } = readableOrder(job) ?? damagedOrder;
   const standing = readStanding(job) ?? { state: 'queued', end: null, startedAt: null, endedAt: null };
   const newest = newestRecord(job);
   // The record comes first: a follower who has seen the end must find it here, too.
-  const ended = newest?.type === 'state' && newest.state === 'ended' ? { state: newest.state, end: newest.end, endedAt: newest.t } : null;
+  const isEnded = newest?.type === 'state' && newest.state === 'ended' && isEnd(newest.end) && isTime(newest.t);
+  const ended = isEnded ? { state: newest.state, end: newest.end, endedAt: newest.t } : null;
   const words = command.kind === 'shell' ? command.text : command.argv.join(' ');
   const givenGpus = gpusOf(job)?.map(({ index }) => index) ?? null;
   const waits = standing.state === 'queued' && ended === null ? waitsFor : null;

@@ -4,6 +4,7 @@
  */
 import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import type { JobEnd, JobRecord, JobState } from '../src/protocol/job.ts';
+import { openIfThere } from './durable.ts';
 
 type WithoutNumber<T> = T extends unknown ? Omit<T, 'n' | 't'> : never;
 export type NewRecord = WithoutNumber<JobRecord>;
@@ -37,10 +38,21 @@ const pieceBytes = 256 * 1024;
 
 const nowhere: JournalFacts['logPlace'] = { step: null, epoch: null };
 
+const noFacts: JournalFacts = {
+  state: null,
+  end: null,
+  startedAt: null,
+  endedAt: null,
+  logMetricsAt: 0,
+  fileMetricsAt: 0,
+  checkpointAt: 0,
+  logPlace: nowhere,
+};
+
 export function openJournal(file: string, now: () => number = Date.now): Journal {
   const fd = openSync(file, 'a+', 0o600);
   let last = 0;
-  let facts: JournalFacts = { state: null, end: null, startedAt: null, endedAt: null, logMetricsAt: 0, fileMetricsAt: 0, checkpointAt: 0, logPlace: nowhere };
+  let facts = noFacts;
   let size = 0;
   for (const { record, end } of wholeRecords(fd, 0)) {
     last = record.n;
@@ -76,6 +88,19 @@ export function openJournal(file: string, now: () => number = Date.now): Journal
     close: () => closeSync(fd),
   };
   return journal;
+}
+
+/** Without being the one who writes it. */
+export function factsOf(file: string): JournalFacts {
+  const fd = openIfThere(file);
+  if (fd === null) return noFacts;
+  try {
+    let facts = noFacts;
+    for (const { record } of wholeRecords(fd, 0)) facts = learn(facts, record);
+    return facts;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function learn(facts: JournalFacts, record: JobRecord): JournalFacts {

@@ -1,7 +1,8 @@
 /** The line of jobs that wait: gives the machine to those whose turn it is, and says what the others wait for. */
 import { rmSync } from 'node:fs';
+import { isFields, isText } from '../src/protocol/shape.ts';
 import { writeWithBallast } from './ballast.ts';
-import { readJson, writeDurably } from './durable.ts';
+import { readChecked, writeDurably } from './durable.ts';
 import { createInventory } from './gpu-inventory.ts';
 import { describeGrant, type Grant, readGrant, writeGrant } from './grant.ts';
 import { type JobOrder, type QueueEntry, readableOrder, readOrder, readStanding } from './job-files.ts';
@@ -131,11 +132,11 @@ function neededSetup(machine: MachineFolder, { setup }: JobOrder): string | null
 /** What each job that waits waits for, by its id. `entries`: the queue in its order. */
 export function waitsOf(machine: MachineFolder, entries: readonly QueueEntry[]): ReadonlyMap<string, string> {
   const waiting = entries.filter(({ id }) => !hasBegun(jobFolder(machine, id)));
-  const first = readJson<FirstInLine>(machine.firstInLine);
+  const first = readChecked<FirstInLine>(machine.firstInLine, (value) => isFields(value) && isText(value['waitsFor']));
   return new Map(
     waiting.flatMap(({ id }, at): [string, string][] => {
       if (at > 0) return [[id, at === 1 ? `${nameOf(jobFolder(machine, waiting[0]?.id ?? id))}, which came first` : `${at} jobs that came first`]];
-      return first?.id === id ? [[id, first.waitsFor]] : [];
+      return first !== 'damaged' && first?.id === id ? [[id, first.waitsFor]] : [];
     }),
   );
 }

@@ -147,8 +147,10 @@ export function pipeFiles({ path }: JobFolder, stream: LogStream): PipeFiles {
 }
 
 /** Ids become folder names: nothing that could leave the folder or hide in it gets through. */
+const jobIdPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/;
+
 function checkJobId(id: unknown): string {
-  if (typeof id === 'string' && /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/.test(id)) return id;
+  if (typeof id === 'string' && jobIdPattern.test(id)) return id;
   throw new RunnerError('bad-input', `${JSON.stringify(id)} can't be a job's id.`);
 }
 
@@ -160,5 +162,5 @@ export function existingJob(machine: MachineFolder, id: unknown): JobFolder {
 }
 
 export function jobIds(machine: MachineFolder): string[] {
-  return readdirSync(machine.jobs).filter((name) => /^[A-Za-z0-9]/.test(name));
+  return readdirSync(machine.jobs).filter((name) => jobIdPattern.test(name));
 }

@@ -30,7 +30,7 @@ export function parseAnswer<Op extends CallName>(op: Op, value: unknown): Calls[
   return value as Calls[Op]['result'];
 }
 
-function isJobSummary(value: unknown): value is JobSummary {
+export function isJobSummary(value: unknown): value is JobSummary {
   if (!isFields(value)) return false;
   const { id, attempt, state, end, command, createdAt, startedAt, endedAt, gpus, givenGpus, waitsFor, logBytes, errBytes = 0, records } = value;
   const isItself = isText(id) && isText(command) && isCount(attempt) && isState(state) && (state === 'ended' ? isEnd(end) : end === null);

@@ -227,3 +227,42 @@ describe('the queue', () => {
     await expect(client.open('no-such-call', {}).result).rejects.toMatchObject({ code: 'protocol' });
   });
 });
+
+test('a job damages what is known of it: what is left is told, and all of the others', async () => {
+  const [odd, other] = [specOf('true'), specOf('true')];
+  for (const spec of [odd, other]) await runJob(client, spec);
+  const whole = await summaryOf(client, odd.id);
+  mkdirSync(machine.jobFile('no id', '.'), { recursive: true });
+  for (const [name, text, told] of [
+    ['state.json', '{}', {}],
+    ['state.json', '{"state":"ended","end"', {}],
+    ['job.json', '{"command":{"kind":"shell","text":"true"}}', { command: '(its order was damaged)', createdAt: 0 }],
+    ['grant.json', '{"gpus":[{"index":"0"}]}', {}],
+  ] as const) {
+    const file = machine.jobFile(odd.id, name);
+    const before = readFileSync(file);
+    writeFileSync(file, text);
+    const { jobs } = await client.call('jobs', {});
+    writeFileSync(file, before);
+    expect(jobs.find(({ id }) => id === other.id)).toMatchObject({ state: 'ended', command: 'true' });
+    expect(jobs.find(({ id }) => id === odd.id)).toEqual({ ...whole, ...told });
+  }
+});
+
+test('a job that has damaged all that is known of it may well run', async () => {
+  const spec = specOf('true');
+  await runJob(client, spec);
+  for (const name of ['state.json', 'journal.jsonl']) writeFileSync(machine.jobFile(spec.id, name), '{"n":1,"t":1,"type":"state","state":7}\n');
+  expect(await summaryOf(client, spec.id)).toMatchObject({ state: 'running', end: null });
+});
+
+test('the state of a job that waits is damaged: it has its turn, and so has the next', async () => {
+  const [first, odd, last] = [specOf('until [ -e go ]; do sleep 0.02; done'), specOf('exit 3'), specOf('exit 4')];
+  for (const spec of [first, odd, last]) await client.call('submit', { spec });
+  await until(() => existsSync(machine.jobFile(odd.id, 'state.json')), 'its state');
+  writeFileSync(machine.jobFile(odd.id, 'state.json'), 'null?');
+  expect((await client.call('jobs', {})).jobs.map(({ state }) => state)).toEqual([expect.any(String), 'queued', 'queued']);
+  writeFileSync(join(machine.workdir, 'go'), '');
+  expect((await followToEnd(client, last.id)).records.at(-1)).toMatchObject({ state: 'ended', end: { code: 4 } });
+  expect(await summaryOf(client, odd.id)).toMatchObject({ state: 'ended', end: { code: 3 } });
+});

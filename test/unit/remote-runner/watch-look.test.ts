@@ -13,12 +13,14 @@ test('jobs that have not ended live, and run unless they wait; what can not be r
   try {
     const machine = machineFolder(root);
     prepareMachineFolder(machine);
-    const standings = ['{"state":"ended"}', '{"state":"running"}', '{"state":"setup"}', '{"state":', '{"state":"queued"}', null];
-    const jobs = standings.map((standing) => {
+    const end = { code: 0, signal: null, reason: 'exit', detail: null };
+    const standing = (state: string) => JSON.stringify({ state, end: state === 'ended' ? end : null, startedAt: null, endedAt: null });
+    const standings = [standing('ended'), standing('running'), standing('setup'), '{"state":', standing('queued'), null];
+    const jobs = standings.map((text) => {
       const job = createJob(machine, specOf('true'));
       enqueue(machine, job);
       writeFileSync(job.log, 'ten bytes.');
-      if (standing !== null) writeFileSync(job.standing, standing);
+      if (text !== null) writeFileSync(job.standing, text);
       return job;
     });
     expect(look(machine)).toMatchObject({ jobs: 5, running: jobs.slice(1, 4).map(({ id }) => ({ id, gpus: null, written: 10 })) });
