@@ -252,6 +252,7 @@ test('a job damages what is known of it: what is left is told, and all of the ot
 test('a job that has damaged all that is known of it may well run', async () => {
   const spec = specOf('true');
   await runJob(client, spec);
+  await until(() => readFileSync(machine.jobFile(spec.id, 'state.json'), 'utf8').includes('"ended"'), 'the last word of the runner');
   for (const name of ['state.json', 'journal.jsonl']) writeFileSync(machine.jobFile(spec.id, name), '{"n":1,"t":1,"type":"state","state":7}\n');
   expect(await summaryOf(client, spec.id)).toMatchObject({ state: 'running', end: null });
 });
