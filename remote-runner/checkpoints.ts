@@ -3,9 +3,10 @@
  * else a group of files counts as complete when it has not changed for a while, the longer the longer it took to write. At the end of the
  * job, everything does.
  */
-import { type FSWatcher, watch } from 'node:fs';
+import type { FSWatcher } from 'node:fs';
 import { join, relative } from 'node:path';
 import { lookAtCheckpoints, type SeenFile, type SeenGroup } from './checkpoint-tree.ts';
+import { hearCheckpoints } from './hear-checkpoints.ts';
 import type { NewRecord } from './journal.ts';
 
 export interface CheckpointWatch {
@@ -22,7 +23,7 @@ export interface CheckpointPlace {
   readonly folder: string;
   /** null: the command has not started, what is there now is not its work. Else when it did, and what was told of until now. */
   readonly since: { readonly startedAt: number | null; readonly checkpointAt: number } | null;
-  /** Something has changed: once, then not before the next look. Not heard of is what changes in folders that were there before. */
+  /** Something has changed: once, then not before the next look. Not heard of is what changes deeper than in the folders directly in there. */
   readonly onChange?: () => void;
   /** Milliseconds; for tests. */
   readonly now?: () => number;
@@ -57,17 +58,17 @@ export function watchCheckpoints({ workdir, folder, since, onChange = () => {}, 
   let nextLook = 0;
   let isWarned = false;
   let isExpected = false;
-  let watcher: FSWatcher | null = null;
+  let ears: readonly FSWatcher[] = [];
 
   const close = () => {
-    watcher?.close();
-    watcher = null;
+    for (const ear of ears) ear.close();
+    ears = [];
   };
-  /** The folder, or the one that it will be made in. */
   const listen = () => {
-    watcher ??= [folder, workdir].reduce<FSWatcher | null>((found, each) => found ?? startListening(each, onHeard), null);
+    if (ears.length === 0) ears = hearCheckpoints(workdir, folder, onHeard);
   };
   const onHeard = () => {
+    if (ears.length === 0) return;
     close();
     onChange();
   };
@@ -159,15 +160,6 @@ function whatIsRestless(before: readonly SeenFile[], group: SeenGroup, standing:
 function restlessText(path: string): string {
   const why = `${path} goes on changing: as long as it does, what lies beside it does not count as a complete checkpoint, and is not fetched while the job runs`;
   return `${why}. If it belongs to no checkpoint, write it elsewhere, or give it a name that ends in .log.`;
-}
-
-/** null where the system can't. */
-function startListening(folder: string, onChange: () => void): FSWatcher | null {
-  try {
-    return watch(folder, { persistent: false }, onChange).on('error', () => {});
-  } catch {
-    return null;
-  }
 }
 
 function settleFor(group: SeenGroup, files: readonly SeenFile[]): number {

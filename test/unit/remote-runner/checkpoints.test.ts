@@ -1,5 +1,6 @@
 /** When a checkpoint is complete, and what is told of it. */
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, watch as watchAny, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -89,6 +90,40 @@ describe('the watch', () => {
       expect([lookAfter(1_000), watch.isExpected]).toEqual([[], true]);
       expect([told(lookAfter(60_000)).length, watch.isExpected]).toEqual([1, false]);
     }
+    watch.close();
+  });
+
+  test.each([
+    ['a folder of checkpoints in one of the outputs', 'out', 'out/ckpt'],
+    ['a folder of checkpoints whose outputs are yet to come', '.', 'out/ckpt'],
+    ['a folder that was there before', 'out/ckpt/run', 'out/ckpt/run'],
+  ])('what is written is heard of at once: %s', async (_, before, place) => {
+    mkdirSync(join(workdir, before), { recursive: true });
+    watch.close();
+    let heard = 0;
+    watch = watchCheckpoints({ workdir, folder: join(workdir, 'out/ckpt'), since: null, now: () => time, onChange: () => void (heard += 1) });
+    writeFileSync(join(workdir, 'log'), 'not in the folder'); // nor in the way to it
+    mkdirSync(join(workdir, place), { recursive: true });
+    writeFileSync(join(workdir, place, '.last.pt.tmp'), 'weights');
+    renameSync(join(workdir, place, '.last.pt.tmp'), join(workdir, place, 'last.pt'));
+    await until(() => heard > 0, 'news of the checkpoint');
+    expect([heard, told([...lookAfter(1_000), ...lookAfter(2_000)]).length]).toEqual([1, 1]);
+    watch.close();
+  });
+
+  test('what is no checkpoint is not heard of', async () => {
+    mkdirSync(join(folder, 'run'), { recursive: true });
+    watch.close();
+    const heard: number[] = [];
+    watch = watchCheckpoints({ workdir, folder, since: null, now: () => time, onChange: () => heard.push(time) });
+    for (const name of ['ckpt/train.log', 'ckpt/run/metrics.csv', 'ckpt/.last.pt.tmp', 'beside']) writeFileSync(join(workdir, name), 'x');
+    const last = watchAny(workdir); // the system tells in order
+    const later = once(last, 'change');
+    writeFileSync(join(workdir, 'later'), 'x');
+    await later.finally(() => last.close());
+    expect(heard).toEqual([]);
+    writeFileSync(join(folder, 'last.pt'), 'x');
+    await until(() => heard.length > 0, 'news of the checkpoint');
     watch.close();
   });
 
