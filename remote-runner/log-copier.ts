@@ -103,7 +103,7 @@ export function isWaitingForMore(note: string, fifo: string): boolean {
   return groupOf(copier).some(({ pid }) => isAsleepInRead(pid, { ino, dev }));
 }
 
-/** Only `cat` has the pipe as its stdin. */
+/** Only `cat`, and `dd` where that has failed, have the pipe as their stdin. */
 function isAsleepInRead(pid: number, fifo: { readonly ino: number; readonly dev: number }): boolean {
   try {
     const { ino, dev } = statSync(`/proc/${pid}/fd/0`);
@@ -130,7 +130,7 @@ function psSaysAsleep(group: number): boolean {
     const text = execFileSync('ps', ['-A', '-o', 'pgid=', '-o', 'stat=', '-o', 'comm='], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     return text.split('\n').some((line) => {
       const [of, state, ...name] = line.trim().split(/\s+/);
-      return Number(of) === group && /^[SI]/.test(state ?? '') && /(?:^|\/)cat$/.test(name.join(' '));
+      return Number(of) === group && /^[SI]/.test(state ?? '') && /(?:^|\/)(?:cat|dd)$/.test(name.join(' '));
     });
   } catch {
     return false;

@@ -51,20 +51,26 @@ export const shimDidNothing = 125;
  * - Signals are ignored, and by `cat` with it: of those that tell processes to end, only SIGKILL reaches it, and the loop starts another.
  * - The pipe is made as large as everybody may have one, 1 MiB instead of 64 KiB (F_SETPIPE_SZ, fcntl(2)), where there is a Perl or Python to
  *   ask for it: programs that don't wait, such as Node's, lose what does not fit into it.
+ *   Only where /proc is, which is where it can be done: elsewhere to call them may ask the user to install them (macOS).
  * - At the end of the pipe NOTE gets another name. It is touched when `cat` ended in another way, killed or for want of room: what that
- *   held then is lost. The next one waits a moment, so that on a full disk not everything is read and lost; meanwhile the pipe takes what
- *   the job prints.
+ *   held then is lost.
+ * - On a full disk the job must not wait for room, so what it prints is still read, a pipe of it at a time (`dd`), and is lost where it
+ *   can't be written: 4 MiB in a tenth of a second. No more, as each attempt is a process, and no process that only throws away:
+ *   such a one would go on with it if the loop was killed.
  */
 export const copierText = `#!/bin/sh
 trap '' HUP INT QUIT PIPE TERM USR1 USR2
 PATH="/usr/local/bin:/usr/bin:/bin:$PATH"
 read -r go || exit 1
 exec </dev/null
-{ perl -e 'open(P, "<&=3") && fcntl(P, 1031, 1048576) or exit 1' || python3 -c 'import fcntl; fcntl.fcntl(3, 1031, 1048576)'; } >/dev/null &
+[ -d /proc/self ] && { perl -e 'open(P, "<&=3") && fcntl(P, 1031, 1048576) or exit 1' || python3 -c 'import fcntl; fcntl.fcntl(3, 1031, 1048576)'; } >/dev/null &
 while :; do
   cat <&3 3<&- && break
-  touch "$1"
-  sleep 1
+  touch -c "$1"
+  for attempt in 1 2 3 4; do
+    dd bs=1048576 count=1 <&3 3<&- && continue 2
+  done
+  sleep 0.1 || sleep 1
 done
 mv -f "$1" "$1.ended"
 `;

@@ -105,9 +105,9 @@ describe.skipIf(!canMount)('a disk that a job fills', () => {
     expect((await runJob(client, specOf('exit 2'))).summary.end).toMatchObject({ code: 2 });
   });
 
-  test('costs a job what it prints meanwhile, and nothing else: it goes on, and that is told', async () => {
+  test('costs a job what it prints meanwhile, and nothing else: it goes on as fast, and that is told', async () => {
     const client = await machine.connect();
-    const print = "head -c 200000 /dev/zero | tr '\\0' x";
+    const print = "head -c 20000000 /dev/zero | tr '\\0' x";
     const spec = specOf(`echo one; until [ -e go ]; do sleep 0.02; done; ${fill} 2>/dev/null; ${print}; code=$?; rm fill; echo two; exit $code`);
     await client.call('submit', { spec });
     await until(() => logBytes(machine, spec.id) === 4, 'the first line');
@@ -115,8 +115,20 @@ describe.skipIf(!canMount)('a disk that a job fills', () => {
     const { log, records } = await followToEnd(client, spec.id);
     expect(records.at(-1)).toMatchObject({ end: { code: 0, reason: 'exit' } });
     expect(log.toString()).toMatch(/^one\nx*two\n$/);
-    expect(log.length).toBeLessThan(200_000);
+    expect(log.length).toBeLessThan(20_000_000);
     expect(records.filter(({ type }) => type === 'note').map((note) => JSON.stringify(note))).toContainEqual(expect.stringContaining('may be missing'));
+  });
+
+  test('ends no program that prints beside one of Node, which switches the waiting off for both', async () => {
+    const beside = `"${process.execPath}" -e "process.stdout.write('up\\n'); setTimeout(() => {}, 60000)" & node=$!`;
+    const isUp = `until [ -s ../jobs/$GPU_RUN_JOB/log ]; do sleep 0.02; done`;
+    const portion = `head -c 100000 /dev/zero | tr '\\0' x || code=$?; sleep 0.05`;
+    const prints = `code=0; set -o pipefail; for portion in $(seq 20); do ${portion}; done`; // 2 MB a second
+    const { summary } = await runJob(
+      await machine.connect(),
+      specOf(['bash', '-c', `${beside}; ${isUp}; ${fill} 2>/dev/null; ${prints}; rm fill; kill $node; exit $code`]),
+    );
+    expect(summary.end).toMatchObject({ code: 0, reason: 'exit' });
   });
 
   test('does not stop the metrics of a job that goes on when there is room again', async () => {
