@@ -42,7 +42,8 @@ export interface JobOutput {
   close(): void;
 }
 
-const lostText = 'Part of what the job printed may be missing from its log: the disk of the machine was full, or the process was killed that writes it there.';
+const lostText =
+  'Part of what the job printed may be missing from its log: the disk of the machine was full or did not answer in time, or the process was killed that writes it there.';
 
 /** `onNews`: called when it should be looked at. */
 export function openJobLog(machine: MachineFolder, job: JobFolder, order: Pick<JobOrder, 'splitLog' | 'logLimit'>, onNews: () => void): JobLog {

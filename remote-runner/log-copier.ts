@@ -4,7 +4,7 @@
  * cancel ends it; it ends by itself once nobody can write to the pipe any more.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { writeWithBallast } from './ballast.ts';
 import type { MachineFolder } from './machine-folder.ts';
 import { bootId, identify, type ProcessIdentity, type ProcessRow, processTable, readPidFile } from './processes.ts';
@@ -92,14 +92,14 @@ function endedNote(note: string): string {
 }
 
 /**
- * One look: its `cat` sleeps until something comes through the pipe at `fifo`, so that nothing is in it. May be wrong in the very
+ * One look: its `cat` sleeps until something comes through the pipe that is held as `held`, so that nothing is in it. May be wrong in the very
  * instant in which `cat` falls asleep: look twice.
  */
-export function isWaitingForMore(note: string, fifo: string): boolean {
+export function isWaitingForMore(note: string, held: number): boolean {
   const copier = readPidFile(note);
   if (copier === null) return false;
   if (!processTableIsFiles()) return psSaysAsleep(copier.pid);
-  const { ino, dev } = statSync(fifo);
+  const { ino, dev } = fstatSync(held);
   return groupOf(copier).some(({ pid }) => isAsleepInRead(pid, { ino, dev }));
 }
 

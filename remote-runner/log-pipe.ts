@@ -7,7 +7,7 @@
  * end between setup and command.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDiskFull } from './ballast.ts';
@@ -55,7 +55,7 @@ const mostPieces = 64;
 
 /** `onEnd`: called when the copier has ended, if we started it. */
 export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo, note }: PipeFiles, onEnd: () => void): LogPipe {
-  let ends = isFifo(fifo) ? openEnds(fifo) : null;
+  let ends: Ends | null = isFifo(fifo) ? openEnds(fifo) : null;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let lost = false;
   let goesOn: () => boolean = () => false;
@@ -67,20 +67,24 @@ export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo,
     const state = stateNow();
     if (state === 'alive') return;
     lost ||= state === 'killed';
-    goesOn = copyFrom({ machine, note, bytes, onEnd }, fifo);
+    if (ends !== null) goesOn = copyFrom({ machine, note, bytes, onEnd }, ends.read, fifo);
   };
   const settles = async (isLast: boolean) => {
     if (ends === null) return;
     const begun = performance.now();
     const withinMs = isLast ? drainsWithinMs : settlesWithinMs;
-    for (let waiting = 0; waiting < 2 && performance.now() - begun < withinMs; await sleep(pauseMs)) {
+    for (let waiting = 0; waiting < 2; await sleep(pauseMs)) {
+      if (performance.now() - begun >= withinMs) {
+        lost ||= isLast; // otherwise it comes later
+        return;
+      }
       if (stateNow() !== 'alive') {
         lost = !copyRest(ends.read, bytes) || lost;
         return;
       }
       lost ||= hasLost(note);
       if (isLast && performance.now() - begun < endsWithinMs) continue;
-      if (isWaitingForMore(note, fifo)) waiting += 1;
+      if (isWaitingForMore(note, ends.read)) waiting += 1;
     }
   };
   const close = () => {
@@ -95,7 +99,7 @@ export function openLogPipe(machine: MachineFolder, { bytes }: LogFiles, { fifo,
       if (ends === null && makeFifo(fifo)) ends = openEnds(fifo);
       if (ends === null) return { write: openSync(bytes, 'a', 0o600), hold: null };
       watchCopier();
-      return { write: openSync(fifo, constants.O_WRONLY), hold: ends.read };
+      return { write: openSync(anew(ends.read, fifo), constants.O_WRONLY), hold: ends.read };
     },
     look() {
       if (ends !== null && performance.now() - lookedAt >= lookEveryMs) watchCopier();
@@ -141,17 +145,26 @@ function makeFifo(fifo: string): boolean {
 function openEnds(fifo: string): Ends {
   const read = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    return { read, write: openSync(fifo, constants.O_WRONLY) };
+    return { read, write: openSync(anew(read, fifo), constants.O_WRONLY) };
   } catch (error) {
     closeSync(read);
     throw error;
   }
 }
 
+/**
+ * What opens the pipe once more that is held as `held`. By its name only where there is no other way (macOS): a program of the job may have
+ * put another pipe there, and to open that would wait for its other side for good.
+ */
+function anew(held: number, fifo: string): string {
+  const same = `/proc/self/fd/${held}`;
+  return existsSync(same) ? same : fifo;
+}
+
 /** Where it can't be started it is tried again at the next look; meanwhile the job waits once the pipe is full. */
-function copyFrom(start: Omit<CopierStart, 'pipe'>, fifo: string): () => boolean {
+function copyFrom(start: Omit<CopierStart, 'pipe'>, read: number, fifo: string): () => boolean {
   try {
-    const pipe = openSync(fifo, constants.O_RDONLY); // one for itself, that waits for more; we hold an end to write to
+    const pipe = openSync(anew(read, fifo), constants.O_RDONLY); // one for itself, that waits for more; we hold an end to write to
     try {
       return startCopier({ ...start, pipe });
     } finally {

@@ -108,6 +108,22 @@ test('killed together with whoever watches the job: the job waits, and what it p
   expect(records.at(-1)).toMatchObject({ end: { code: 7, reason: 'exit' } });
 });
 
+test('one that hangs in a disk, here stopped, until the job has ended: what came too late is told', async () => {
+  const client = await machine.connect();
+  const spec = specOf('echo one; until [ -e go ]; do sleep 0.02; done; echo two; exit 7');
+  await client.call('submit', { spec });
+  await until(() => logBytes(machine, spec.id) === 4, 'the first line');
+  const { loop, cat } = copier(spec.id);
+  for (const pid of [...loop, ...cat]) kill(pid, 'SIGSTOP');
+  writeFileSync(join(machine.workdir, 'go'), '');
+  const { log, records } = await followToEnd(client, spec.id).finally(() => {
+    for (const pid of [...loop, ...cat]) kill(pid, 'SIGCONT');
+  });
+  expect(log.toString()).toBe('one\n');
+  expect(records.at(-1)).toMatchObject({ state: 'ended', end: { code: 7 } });
+  expect(records).toContainEqual(expect.objectContaining({ type: 'note', text: expect.stringContaining('may be missing') }));
+});
+
 test('a program that does not wait for its last words, half a MB, before it exits', async () => {
   const words = "setTimeout(() => { process.stdout.write('x'.repeat(500_000)); process.exit(3); }, 2_000)"; // by then the pipe is a large one
   const { log, summary } = await runJob(await machine.connect(), specOf([process.execPath, '-e', words]));

@@ -80,6 +80,19 @@ test('a process that was out of reach and holds the pipe does not hold up the en
   await until(() => processesHolding(join(machine.root, 'copier.sh')).length === 0, 'the end of the copier with it');
 });
 
+test('a setup command that puts another pipe in the place of its own: neither that job nor the next waits for anybody', async () => {
+  const client = await machine.connect();
+  const spec = specOf('echo two; exit 4');
+  const fifo = machine.jobFile(spec.id, 'pipes/out');
+  await client.call('submit', { spec: { ...spec, setup: `rm "${fifo}"; mkfifo "${fifo}"; echo one` } });
+  const { log, summary } = await runJob(client, specOf('echo three; exit 3'));
+  expect(summary.end).toMatchObject({ code: 3 });
+  expect(log.toString()).toBe('three\n');
+  const first = await followToEnd(client, spec.id);
+  expect(first.log.toString()).toBe('one\ntwo\n');
+  expect(first.records.at(-1)).toMatchObject({ end: { code: 4 } });
+});
+
 /** Under the loop there are others for an instant. */
 function isCat(pid: number): boolean {
   return argumentsOf(pid).join(' ') === 'cat';
