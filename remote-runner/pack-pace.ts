@@ -15,12 +15,19 @@ export interface PackPace {
 /** What may be on its way (`windowBytes`): after a change of ways it still moves at the pace of the one before. */
 const settleBytes = 4 * 1024 * 1024;
 const spanBytes = 16 * 1024 * 1024;
-/** Where it goes slower than that it is the network that holds us up, and packing pays, bytes a millisecond. */
+/**
+ * Where it goes slower than that it is most likely the network that holds us up, and packing pays, bytes a millisecond. Not surely: on a busy
+ * computer whoever packs gets the CPU late, and packing was measured at 14 MB/s where 240 went through unpacked.
+ */
 const slowNetwork = 50_000;
+/** So packing is compared there, too, but late: on a network that is slow the trial costs what 16 MB take, which is then a tenth or less. */
+const firstTrialBytes = 128 * 1024 * 1024;
 /** The other way has to be better by so much. */
 const better = 1.1;
 /** How far the first trial of the other way is from the next one; twice as far each time that it changes nothing. */
 const nextTrialBytes = 256 * 1024 * 1024;
+/** Before its time a trial comes only where the pace is on the other side of `slowNetwork` and has changed by this factor. */
+const change = 2;
 
 const denseShare = 0.8;
 const leaveBytes = 1024 * 1024;
@@ -32,8 +39,11 @@ export function createPackPace(now: () => number = () => performance.now()): Pac
   let toBeat: number | null = null;
   let settled = 0;
   let measured = 0;
+  let began = 0;
   let since = 0;
-  let untilTrial = 0;
+  /** Of the way that is taken, at the last trial, bytes a millisecond. */
+  let won = 0;
+  let untilTrial = firstTrialBytes;
   let trialEvery = nextTrialBytes;
   let leave = 0;
   let leaveNext = leaveBytes;
@@ -41,13 +51,19 @@ export function createPackPace(now: () => number = () => performance.now()): Pac
   const begin = (packs: boolean) => {
     way = packs;
     settled = 0;
-    measured = 0;
+    began = now();
   };
+  const measure = () => {
+    measured = 0;
+    since = now();
+  };
+  const hasChanged = (pace: number) => (way ? pace > Math.max(slowNetwork, won * change) : pace < Math.min(slowNetwork, won / change));
   const afterTrial = (pace: number, old: number) => {
     const isBetter = pace > old * better;
     trialEvery = isBetter ? nextTrialBytes : trialEvery * 2;
     untilTrial = trialEvery;
     toBeat = null;
+    won = isBetter ? pace : old;
     begin(isBetter ? way : !way);
   };
 
@@ -65,27 +81,22 @@ export function createPackPace(now: () => number = () => performance.now()): Pac
     },
     sent(bytes) {
       leave -= bytes;
+      untilTrial -= bytes;
       if (settled < settleBytes) {
         settled += bytes;
-        since = now();
-        return;
-      }
-      measured += bytes;
+        measure();
+      } else measured += bytes;
       const pace = measured / Math.max(1, now() - since);
       if (toBeat !== null) {
-        const isLost = (now() - since) * toBeat > spanBytes;
-        if (measured >= spanBytes || isLost) afterTrial(pace, toBeat);
+        const isLong = (now() - began) * toBeat > spanBytes;
+        if (measured >= spanBytes || isLong) afterTrial(pace, toBeat);
         return;
       }
-      untilTrial -= bytes;
       if (measured < spanBytes) return;
-      if (way ? untilTrial > 0 || pace < slowNetwork : untilTrial > 0 && pace >= slowNetwork) {
-        measured = 0;
-        since = now();
-        return;
-      }
-      toBeat = pace;
-      begin(!way);
+      if (untilTrial <= 0 || hasChanged(pace)) {
+        toBeat = pace;
+        begin(!way);
+      } else measure();
     },
   };
 }
