@@ -12,7 +12,7 @@ const watchMs = Number(process.env['BENCH_WATCH_MS'] ?? 30_000);
 const kinds = ['serve', 'watch', 'connect'] as const;
 
 const printLines = (everyMs: number) =>
-  `const fs = require('fs'); setInterval(() => fs.writeSync(1, 'epoch=1 step=000000 loss=0.123456 acc=0.9876\\\\n'), ${everyMs})`;
+  `const fs = require('fs'); setInterval(() => fs.writeSync(1, 'epoch=1 step=000000 loss=0.123456 acc=0.9876\\n'), ${everyMs})`;
 export async function benchRunnerLoad(): Promise<void> {
   await using machine = await startSshMachine();
   const rows = [await load(machine, 'a job that prints nothing, followed', ['sleep', '600'], true)];

@@ -116,7 +116,8 @@ function runnerProcesses(kind: string, root: string): number[] {
   return readdirSync('/proc').flatMap((name) => {
     try {
       const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
-      return words[1]?.endsWith('runner.mjs') && words[2] === kind && words[4] === root ? [Number(name)] : [];
+      const at = words.findIndex((word) => word.endsWith('/runner.mjs')); // behind Node's own options
+      return at > 0 && words[at + 1] === kind && words[at + 3] === root ? [Number(name)] : [];
     } catch {
       return [];
     }
