@@ -27,6 +27,9 @@ const rich = /^(?<label>Epoch \d+)\/[-\d]+\s(?:[^\w\s]+\s){0,2}(?<count>\d+)\/(?
 const trains = /train|epoch|step|iter|batch|\bfit|optimi/i;
 const doesNotTrain = /valid|\bval\b|eval|test|predict|sanity|infer|download|load|upload|\bmap\b|token|filter|extract|generat|process|sampl/i;
 
+/** Of so many totals, the last ones, it is known that they are no training's: a loop has one or two, and what is printed may be anything. */
+const mostBeside = 20;
+
 /** `from`: where a reader before this had come to. */
 export function createBarReader(from: TrainingPlace): BarReader {
   let main: MainBar | null = null;
@@ -34,12 +37,16 @@ export function createBarReader(from: TrainingPlace): BarReader {
   const beside = new Set<number>();
   /** The one before `main`, with another total. */
   let last: MainBar | null = null;
+  const noteBeside = (total: number) => {
+    beside.add(total);
+    for (const oldest of [...beside].slice(0, -mostBeside)) beside.delete(oldest);
+  };
   const next = (bar: Bar): MainBar => {
     const { count, total } = bar;
     if (main === null) return { count, total, before: stepsBefore(bar, from.step ?? 0) };
     if (total === main.total) return { count, total, before: main.before + (isAnew(bar, main) ? (total ?? 0) : 0) };
     if (total !== null && total === last?.total && isAnew(bar, last)) {
-      if (main.total !== null && main.total < total) beside.add(main.total);
+      if (main.total !== null && main.total < total) noteBeside(main.total);
       return { count, total, before: last.before + total };
     }
     last = main;
