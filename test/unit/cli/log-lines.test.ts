@@ -41,6 +41,7 @@ describe('bars that are wider than the terminal', () => {
     ['what fits stays', '\r1234\r4321\n', '\r1234\r4321\n'],
     ['colours and moves take no room', '\r\u001b[31m12345\u001b[0m\u001b[A\r', '\r\u001b[31m1234\u001b[0m\u001b[A\r'],
     ['characters are whole', '\rä23ö5ü\r', '\rä23ö\r'],
+    ['wide characters take two columns', '\r訓練中\r123✅\r12✅\r한국\r', '\r訓練\r123\r12✅\r한국\r'],
     ['backspaces', '\r12\b\b34567\b\b\r', '\r12\b\b3456\r'],
   ])('%s', (_, text, expected) => {
     const bytes = Buffer.from(text).toString('latin1');
@@ -49,6 +50,10 @@ describe('bars that are wider than the terminal', () => {
   });
 
   test('the end of a log without a newline is not lost', () => expect(cutTo(5, '\r123456')).toBe('\r123456'));
+
+  test('bytes that are no characters, and half of one at the end, are not lost', () => {
+    for (const text of ['\r\xe8\xa8|\n', '\r\x80\xff\r\xe8\x1b[A\n', '\r\xe8\xa8', '\r12\xe8\xa8\xe8', '\r\xe8\b\r']) expect(cutTo(5, ...text)).toBe(text);
+  });
 
   test('a terminal that is wide enough gets what it got', () => {
     fc.assert(fc.property(cutText(alphabet), ({ whole, pieces }) => void expect(cutTo(1_000, ...pieces)).toBe(whole)));
