@@ -25,6 +25,7 @@ const inLab = [
   'test/unit/workflows/api-failures.test.ts',
   'test/unit/workflows/retry-limits.test.ts',
   'test/unit/workflows/retry-troubles.test.ts',
+  'test/unit/workflows/unsent-job.test.ts',
 ];
 
 class LongestFirst extends BaseSequencer {

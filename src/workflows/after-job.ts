@@ -1,17 +1,14 @@
 /** After a job: whether its machine stays up and why, and what it cost. */
 import { GpuRunError, LeaveRunning, toGpuRunError } from '../core/errors.ts';
-import { type JobEntry, jobIdOf, runnerJobId } from '../core/job.ts';
+import type { JobEntry } from '../core/job.ts';
 import { costOf, costOfBytes } from '../core/money.ts';
-import { mayBeAlive } from '../core/process-identity.ts';
 import { formatSize } from '../core/size.ts';
 import type { JobSpan, MachineEntry } from '../ledger/ledger.ts';
 import { isMetricsFile } from '../protocol/metric-files.ts';
 import type { PulledFile } from '../sync/pull.ts';
-import { noteSummary } from './cancel.ts';
 import type { RunContext } from './context.ts';
 import { pulledBytes } from './cost-egress.ts';
-import { closeUnsent } from './keep-job.ts';
-import { isGone, reachOrLose } from './reach-machine.ts';
+import { isGone } from './reach-machine.ts';
 import { billedSeconds } from './report-cost.ts';
 import type { JobCost, TrainInput } from './train-input.ts';
 
@@ -35,40 +32,6 @@ export async function reachedDeadline(machine: MachineEntry, context: RunContext
   if (context.clock.now() < deadline || machine.ref === null) return false;
   const provider = await context.providers.get(machine.provider);
   return (await provider.describe(machine.ref)).state !== 'running';
-}
-
-/** For a job that has been announced and is not there yet. */
-const lookAgainMs = 1_000;
-
-/** A second job may have come while this one ran: then the machine is its to take down. null: nobody else is there. */
-export async function othersOn(job: JobEntry, machine: MachineEntry, input: TrainInput, context: RunContext): Promise<string | null> {
-  const now = context.ledger.get(machine.id);
-  if (input.teardown !== 'auto') return null;
-  if (now?.forOneJob === false) return machine.forOneJob ? `'${machine.name}' stays up: gpu-run up has asked for it meanwhile` : null;
-  const unfinished = () => context.ledger.listJobs({ machineId: machine.id }).filter(({ id, state }) => id !== job.id && state !== 'ended');
-  const awaited = () => context.ledger.listJobs({ machineId: machine.id }).find((other) => other.id !== job.id && isAwaited(other));
-  const staysFor = (other: JobEntry | undefined) => (other === undefined ? null : `'${machine.name}' stays up: the outputs of ${other.id} are being fetched`);
-  if (unfinished().length === 0) return staysFor(awaited());
-  await using reached = await reachOrLose(machine, context); // the ledger may be behind
-  for (;;) {
-    const { jobs } = await reached.runner.call('jobs', {});
-    for (const summary of jobs) {
-      const known = context.ledger.getJob(jobIdOf(summary.id));
-      if (known !== null) noteSummary(known, summary, context);
-    }
-    const there = new Set(jobs.map(({ id }) => id));
-    closeUnsent(machine, there, context);
-    const others = unfinished();
-    const other = others.find((each) => there.has(runnerJobId(each)));
-    if (other !== undefined) return `'${machine.name}' stays up for ${other.id}`;
-    if (others.length === 0) return staysFor(awaited());
-    await context.clock.sleep(lookAgainMs, context.signal); // it is on its way, or whoever was sending it has died
-  }
-}
-
-/** It has ended, and whoever ran it is about to fetch its outputs; the machine is theirs to take down then. */
-function isAwaited({ state, awaitedBy = null }: JobEntry): boolean {
-  return state === 'ended' && awaitedBy !== null && mayBeAlive(awaitedBy);
 }
 
 /** What was interrupted or left alone, and what is still up. */

@@ -7,6 +7,7 @@ import { isBought } from './budget-deadline.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { preemptedReason, saysAsked, saysOff } from './end-reason.ts';
+import { endIfLast } from './last-one.ts';
 import type { AttemptOutcome } from './train-attempt.ts';
 import type { TrainInput } from './train-input.ts';
 import { up } from './up.ts';
@@ -57,7 +58,7 @@ export async function machineForNext(n: number, why: Reason, last: MachineEntry,
   try {
     throwIfCancelled(job, context);
   } catch (error) {
-    if (machine.forOneJob) await endClaimed(machine, 'its job was cancelled', context);
+    if (machine.forOneJob) await endIfLast({ job, machine, input, reason: 'its job was cancelled' }, context);
     throw error;
   }
   return machine;

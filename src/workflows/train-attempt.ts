@@ -1,11 +1,10 @@
 /** One attempt of a job: sync, run, follow, outputs, and the machine's end where it is due. */
-import { type GpuRunError, LeaveRunning, toGpuRunError } from '../core/errors.ts';
+import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import { explainWhatStays, keepsFor, othersOn, reachedDeadline } from './after-job.ts';
+import { explainWhatStays, keepsFor, reachedDeadline } from './after-job.ts';
 import { costOfAttempts } from './attempts-cost.ts';
 import { noteAgain, throwIfCancelled } from './between-attempts.ts';
-import { cancelJob } from './cancel.ts';
 import type { RunContext } from './context.ts';
 import { saveAndEnd } from './down.ts';
 import { preemptedReason } from './end-reason.ts';
@@ -13,6 +12,8 @@ import { fetchCheckpoints } from './fetch-checkpoints.ts';
 import { fetchOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
 import type { OnJobEvent } from './job-event.ts';
+import { noteUnawaited } from './keep-job.ts';
+import { othersOn } from './last-one.ts';
 import { sendMetrics } from './mlflow-send.ts';
 import { pushAll, type SyncTotals } from './push.ts';
 import { goneError, isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
@@ -40,7 +41,6 @@ export type AttemptOutcome =
   | { readonly failure: GpuRunError; readonly job: JobEntry | null };
 
 const mostTries = 3;
-const cancelWithinMs = 30_000;
 
 /** Also on a machine that is lost under the job: that is an outcome. @throws GpuRunError what else keeps the caller from knowing how it ended */
 export async function runAttempt(plan: AttemptPlan, context: RunContext): Promise<AttemptOutcome> {
@@ -67,26 +67,20 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
   } catch (error) {
     const known = submitted ?? ordered;
     let isUnwound = false;
+    let unsure: JobEntry | null = null;
     try {
-      if (submitted === null && ordered !== null && !takeDown) await cancelUnsure(ordered, error, plan, context);
-      await unwind(error, { job: submitted, takeDown, input, machine, watched }, context);
+      unsure = await unwind(error, { job: submitted, ordered, takeDown, input, machine, watched }, context);
       isUnwound = true;
     } finally {
       if (known !== null) leave(known, isUnwound && isGone(error) && plan.mayGoOn(context.ledger.getJob(known.id) ?? known), context);
     }
-    const failure = toGpuRunError(explainWhatStays(error, submitted, takeDown, machine, context));
+    const failure = toGpuRunError(explainWhatStays(error, submitted ?? unsure, takeDown, machine, context));
     const isOrderLost = submitted === null && isGone(error); // its next attempt is one of the same job
     const job = isOrderLost ? known : submitted;
     return { failure, job: job === null ? before : (context.ledger.getJob(job.id) ?? job) };
   } finally {
     await sending?.[Symbol.asyncDispose]();
   }
-}
-
-/** Nobody knows whether the machine, which stays, has heard of it; but nobody wants it any more. */
-async function cancelUnsure(job: JobEntry, error: unknown, { input }: AttemptPlan, context: RunContext): Promise<void> {
-  if (toGpuRunError(error).code !== 'interrupted' || context.signal.reason instanceof LeaveRunning) return;
-  await cancelJob(job, input.graceMs, { ...context, signal: AbortSignal.timeout(cancelWithinMs) }).catch(() => {}); // it never arrived
 }
 
 /** Its checkpoints come meanwhile. @throws also when the caller wants to leave a job that was cut short: its machine may not wait for a next attempt */
@@ -135,6 +129,7 @@ async function begin({ input, machine, before }: AttemptPlan, onOrdered: (job: J
 /** A connection that breaks tells nothing of its machine: the next one, or the provider, does. */
 async function whyBroken(error: unknown, machine: MachineEntry, context: RunContext): Promise<unknown> {
   if (toGpuRunError(error).code !== 'connection') return error;
+  if (context.signal.aborted) return context.signal.reason; // that is what has broken it
   try {
     await using _there = await reachOrLose(machine, context);
     return error;
@@ -151,7 +146,7 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
     context.signal.throwIfAborted(); // there is no next attempt then that its machine would wait for
   }
   const outputs = await fetchOutputs(job, input, machine, context);
-  nobodyAwaits(job, context);
+  noteUnawaited(job, context);
   const preempted = job.end?.reason === 'preempted';
   const goesOn = !preempted && ending.mayGoOn(job);
   const stays = preempted || goesOn ? null : (keepsFor(input, job, outputs, machine) ?? (await othersOn(job, machine, input, context)));
@@ -168,11 +163,6 @@ function leave(job: JobEntry, goesOn: boolean, { ledger }: RunContext): void {
   const known = ledger.getJob(job.id) ?? job;
   const again = goesOn && known.end?.reason !== 'cancelled' ? { again: true } : {};
   ledger.putJob({ ...known, ...again, awaitedBy: null });
-}
-
-/** Its outputs are here, or nobody goes on trying: its machine need not stay for them. */
-function nobodyAwaits(job: JobEntry, { ledger }: RunContext): void {
-  ledger.putJob({ ...(ledger.getJob(job.id) ?? job), awaitedBy: null });
 }
 
 /** The next attempt needs them in the project no more than this one did. */

@@ -8,9 +8,9 @@ import { noteNotAgain } from './between-attempts.ts';
 import { checkpointStore } from './checkpoint-store.ts';
 import { clearOldCheckpoints, renewCheckpoints } from './clear-checkpoints.ts';
 import type { RunContext } from './context.ts';
-import { endClaimed } from './down.ts';
 import { withJobHints } from './gone-hints.ts';
 import type { OnJobEvent } from './job-event.ts';
+import { endIfLast } from './last-one.ts';
 import { machineForNext, whyAgain } from './next-attempt.ts';
 import { areOutputs, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { type AttemptOutcome, runAttempt } from './train-attempt.ts';
@@ -81,7 +81,8 @@ async function next(n: number, why: 'preempted' | 'lost', last: MachineEntry, jo
     const known = context.ledger.get(last.id) ?? last;
     const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && known.forOneJob);
     if (takeDown && known.state !== 'gone' && !(context.signal.reason instanceof LeaveRunning)) {
-      await endClaimed(known, toGpuRunError(error).message, { ...context, signal: new AbortController().signal });
+      const reason = toGpuRunError(error).message;
+      await endIfLast({ job, machine: known, input, reason }, { ...context, signal: new AbortController().signal });
     }
     throw error;
   }

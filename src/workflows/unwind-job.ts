@@ -9,30 +9,63 @@ import { endClaimed, saveAndEnd } from './down.ts';
 import { rescueOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
 import type { OnJobEvent } from './job-event.ts';
+import { closeNeverRan, noteUnawaited } from './keep-job.ts';
+import { endIfLast } from './last-one.ts';
 import { isGone, reachMachine } from './reach-machine.ts';
 import { stamps, type TrainInput } from './train-input.ts';
 import type { Watched } from './watch-events.ts';
 
 export interface Unfinished {
+  /** null: the machine has not said that it has it. */
   readonly job: JobEntry | null;
+  /** Sent, whether it has arrived or not; null: nobody has heard of it. */
+  readonly ordered: JobEntry | null;
   readonly takeDown: boolean;
   readonly input: TrainInput;
   readonly machine: MachineEntry;
   readonly watched: Watched;
 }
 
-export async function unwind(error: unknown, unfinished: Unfinished, context: RunContext): Promise<void> {
-  if (context.signal.reason instanceof LeaveRunning || error instanceof OutputsNotPulled) return;
-  const { job, takeDown, input, machine } = unfinished;
-  const code = toGpuRunError(error).code;
-  if (code !== 'interrupted' && !isGone(error) && job !== null) return; // the job goes on without us, and its machine with it
+const withdrawWithinMs = 30_000;
+
+/** What is the matter leaves open whether a job that was being sent has arrived. */
+function mayHaveArrived(error: unknown): boolean {
+  const { code } = toGpuRunError(error);
+  return code === 'connection' || code === 'protocol';
+}
+
+/** A job that may run unasked: nobody knows whether it has arrived on the machine, which stays. null: there is none. */
+export async function unwind(error: unknown, unfinished: Unfinished, context: RunContext): Promise<JobEntry | null> {
+  if (context.signal.reason instanceof LeaveRunning || error instanceof OutputsNotPulled) return null;
+  const { job, ordered, takeDown, input, machine } = unfinished;
+  const { code, message: reason } = toGpuRunError(error);
+  if (code !== 'interrupted' && !isGone(error) && job !== null) return null; // the job goes on without us, and its machine with it
   const calm: RunContext = { ...context, signal: new AbortController().signal };
   let answers = false;
   if (job !== null && code === 'interrupted') {
     answers = await cancelAndShow(job, unfinished, calm);
     if (input.outputs.length > 0) await rescueOutputs(job, input, machine, calm);
   }
-  if (takeDown) await (answers ? saveAndEnd : endClaimed)(machine, toGpuRunError(error).message, calm);
+  if (isGone(error)) {
+    if (takeDown) await endClaimed(machine, reason, calm);
+    return null;
+  }
+  const isUnsure = job === null && mayHaveArrived(error);
+  if (job === null && ordered !== null && !isUnsure) await withdraw(ordered, error, input, calm);
+  // First: of two that give up at the same time each would leave the machine to the other.
+  const known = job ?? ordered;
+  if (known !== null) noteUnawaited(known, context);
+  const isDown = takeDown && (await endIfLast({ job: known, machine, input, reason, end: answers ? saveAndEnd : endClaimed }, calm));
+  return isUnsure && !isDown ? ordered : null;
+}
+
+/** Nobody wants it any more, and the machine may have heard of it. */
+async function withdraw(job: JobEntry, error: unknown, { graceMs }: TrainInput, context: RunContext): Promise<void> {
+  try {
+    await cancelJob(job, graceMs, { ...context, signal: AbortSignal.timeout(withdrawWithinMs) });
+  } catch (failure) {
+    if (toGpuRunError(failure).code === 'not-found') closeNeverRan(job, error, context);
+  }
 }
 
 /**

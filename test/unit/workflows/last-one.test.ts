@@ -5,7 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { JobEntry } from '../../../src/core/job.ts';
 import { identifyProcess, ownIdentity, type ProcessIdentity } from '../../../src/core/process-identity.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
-import { othersOn } from '../../../src/workflows/after-job.ts';
+import { othersOn } from '../../../src/workflows/last-one.ts';
 import type { TrainInput } from '../../../src/workflows/train-input.ts';
 import { someIntent } from '../../contract/ledger-intent.ts';
 import { createFakeContext, type FakeContext } from './fake-context.ts';

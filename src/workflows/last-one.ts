@@ -1,0 +1,79 @@
+/** A machine that was rented for jobs goes down with the last of them. */
+import { toGpuRunError } from '../core/errors.ts';
+import { type JobEntry, jobIdOf, runnerJobId } from '../core/job.ts';
+import { mayBeAlive } from '../core/process-identity.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import { noteSummary } from './cancel.ts';
+import type { RunContext } from './context.ts';
+import { endClaimed } from './down.ts';
+import { closeUnsent } from './keep-job.ts';
+import { isGone, reachOrLose } from './reach-machine.ts';
+import type { TrainInput } from './train-input.ts';
+
+type OwnJob = Pick<JobEntry, 'id'>;
+type Teardown = Pick<TrainInput, 'teardown'>;
+
+/** For a job that has been announced and is not there yet. */
+const lookAgainMs = 1_000;
+
+/** A second job may have come while this one ran: then the machine is its to take down. null: nobody else is there. `job`: null where it came to none. */
+export async function othersOn(job: OwnJob | null, machine: MachineEntry, input: Teardown, context: RunContext): Promise<string | null> {
+  const now = context.ledger.get(machine.id);
+  if (input.teardown !== 'auto') return null;
+  if (now?.forOneJob === false) return machine.forOneJob ? `'${machine.name}' stays up: gpu-run up has asked for it meanwhile` : null;
+  const unfinished = () => context.ledger.listJobs({ machineId: machine.id }).filter(({ id, state }) => id !== job?.id && state !== 'ended');
+  const awaited = () => context.ledger.listJobs({ machineId: machine.id }).find((other) => other.id !== job?.id && isAwaited(other));
+  const staysFor = (other: JobEntry | undefined) => (other === undefined ? null : `'${machine.name}' stays up: the outputs of ${other.id} are being fetched`);
+  if (unfinished().length === 0) return staysFor(awaited());
+  await using reached = await reachOrLose(machine, context); // the ledger may be behind
+  for (;;) {
+    const { jobs } = await reached.runner.call('jobs', {});
+    for (const summary of jobs) {
+      const known = context.ledger.getJob(jobIdOf(summary.id));
+      if (known !== null) noteSummary(known, summary, context);
+    }
+    const there = new Set(jobs.map(({ id }) => id));
+    closeUnsent(machine, there, context);
+    const others = unfinished();
+    const other = others.find((each) => there.has(runnerJobId(each)));
+    if (other !== undefined) return `'${machine.name}' stays up for ${other.id}`;
+    if (others.length === 0) return staysFor(awaited());
+    await context.clock.sleep(lookAgainMs, context.signal); // it is on its way, or whoever was sending it has died
+  }
+}
+
+/** It has ended, and whoever ran it is about to fetch its outputs; the machine is theirs to take down then. */
+function isAwaited({ state, awaitedBy = null }: JobEntry): boolean {
+  return state === 'ended' && awaitedBy !== null && mayBeAlive(awaitedBy);
+}
+
+export interface GivenUp {
+  /** null: it came to none. */
+  readonly job: OwnJob | null;
+  readonly machine: MachineEntry;
+  readonly input: Teardown;
+  /** Why it ends. */
+  readonly reason: string;
+  /** Absent: `endClaimed`. */
+  readonly end?: typeof endClaimed;
+}
+
+/** A machine that does not say who is on it is asked for so long, milliseconds. */
+const askWithinMs = 60_000;
+
+/** Once nothing is to come of a job any more. False: the machine stays, which is said: others are on it, or it can't be asked. */
+export async function endIfLast({ job, machine, input, reason, end = endClaimed }: GivenUp, context: RunContext): Promise<boolean> {
+  const stays = await whyStays(job, machine, input, context);
+  if (stays === null) await end(machine, reason, context);
+  else context.reporter.report({ type: 'note', level: 'warn', text: stays });
+  return stays === null;
+}
+
+async function whyStays(job: OwnJob | null, machine: MachineEntry, input: Teardown, context: RunContext): Promise<string | null> {
+  try {
+    return await othersOn(job, machine, input, { ...context, signal: AbortSignal.timeout(askWithinMs) });
+  } catch (error) {
+    if (isGone(error)) return null; // and all that ran on it
+    return `'${machine.name}' stays up, as it can't be asked whether other jobs run on it: ${toGpuRunError(error).message} gpu-run down ${machine.name}   ends it`;
+  }
+}

@@ -1,0 +1,38 @@
+/** Two trains on one machine that was rented for the first one's job: what happens to the second costs the first nothing. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Report } from '../../../src/core/reporter.ts';
+import { train } from '../../../src/workflows/train.ts';
+import { until } from '../../support/runner.ts';
+import { takenMachines } from './taken-machines.ts';
+
+const prepare = takenMachines();
+
+test.each([
+  ['waits in the queue', / waits for /],
+  ['is being sent', /^Starting job/],
+  ['is not known to anybody yet', /^Syncing to/],
+])('a job that %s is interrupted: the one that runs goes on, and its train takes the machine down', async (_when, at) => {
+  const { context, inputOf, project, provider } = await prepare();
+  const go = join(mkdtempSync(join(dirname(project), 'go-')), 'go');
+  let isAtWork = false;
+  const first = train(inputOf('echo at work; until [ -e "$GO" ]; do sleep 0.02; done', { env: { GO: go } }), context, async (event) => {
+    if (event.type === 'log') isAtWork = true;
+  });
+  first.catch(() => {});
+  await until(() => isAtWork, 'the first job');
+  const abort = new AbortController();
+  const texts: string[] = [];
+  const report = (what: Report) => {
+    if (!('text' in what)) return;
+    texts.push(what.text);
+    if (at.test(what.text)) abort.abort();
+  };
+  const second = train(inputOf('echo never'), { ...context, signal: abort.signal, reporter: { report } }, async () => {});
+  await expect(second).rejects.toMatchObject({ code: 'interrupted' });
+  const [job] = context.ledger.listJobs().filter(({ state }) => state !== 'ended');
+  expect([texts.at(-1), provider.machines[0]?.goneAt]).toEqual([`'cats' stays up for ${job?.id}`, null]);
+  writeFileSync(go, '');
+  expect(await first).toMatchObject({ job: { id: job?.id, end: { code: 0 } }, machineDown: true });
+});
