@@ -101,7 +101,12 @@ function startDetached(machine: MachineFolder, kind: string, script: string, log
   const log = openSync(logFile, 'a', 0o600);
   try {
     const { [cookieName]: _, [jobName]: __, ...env } = process.env; // it belongs to no job, also when a job started it
-    const child = spawn(process.execPath, [...engineOptions, script, kind, '--root', machine.root], { cwd: machine.root, env, detached: true, stdio: ['ignore', log, log] });
+    const child = spawn(process.execPath, [...engineOptions, script, kind, '--root', machine.root], {
+      cwd: machine.root,
+      env,
+      detached: true,
+      stdio: ['ignore', log, log],
+    });
     child.unref();
     return child;
   } finally {
