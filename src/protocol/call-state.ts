@@ -7,6 +7,8 @@ export interface Block {
   readonly bytes: Uint8Array;
   /** CRC-32 of the bytes, checked. */
   readonly crc: number;
+  /** How many they were on their way: fewer where they came packed. */
+  readonly sentBytes: number;
 }
 export type Part = { readonly kind: 'event'; readonly value: unknown } | { readonly kind: 'block'; readonly block: Block };
 

@@ -11,7 +11,7 @@
  * Each call has its own window each way: a sender waits while more than `windowBytes` are unread at the other end. So a
  * call whose parts nobody reads holds up itself and no other call.
  */
-import { type Block, type Call, CallState, type Claim, PeerClosedError, RemoteError } from './call-state.ts';
+import { type Call, CallState, type Claim, PeerClosedError, RemoteError } from './call-state.ts';
 import type { Crc32 } from './crc32.ts';
 import {
   blockBytes,
@@ -170,11 +170,11 @@ export class Peer {
 
   #take(frame: Frame): void {
     if (frame.kind === 'block') {
-      this.#takeBlock(frame);
+      this.#takeBlock(frame, frame.bytes.length);
       return;
     }
     if (frame.kind === 'packed') {
-      this.#takeBlock({ ...frame, ...unpackFrame(frame, this.#unpack, this.#crc32) });
+      this.#takeBlock({ ...frame, ...unpackFrame(frame, this.#unpack, this.#crc32) }, frame.bytes.length);
       return;
     }
     const message = frame.value;
@@ -197,8 +197,8 @@ export class Peer {
     else throw new FrameError('a message has no known field');
   }
 
-  #takeBlock({ call, size, offset, bytes, crc }: Block & { readonly call: number; readonly size: number }): void {
-    this.#calls.get(call)?.push({ kind: 'block', block: { offset, bytes, crc } }, size);
+  #takeBlock({ call, size, offset, bytes, crc }: Omit<Extract<Frame, { kind: 'block' }>, 'kind'>, sentBytes: number): void {
+    this.#calls.get(call)?.push({ kind: 'block', block: { offset, bytes, crc, sentBytes } }, size);
   }
 
   #begin(id: number, message: object): void {

@@ -15,7 +15,8 @@ import { createOutage, type OutageOptions } from './outage.ts';
 import { createReceived, type Received } from './received.ts';
 
 export type FollowPart =
-  | { readonly type: 'log'; readonly stream: LogStream; readonly offset: number; readonly bytes: Uint8Array }
+  /** `sentBytes`: how many they were on their way, packed or not. */
+  | { readonly type: 'log'; readonly stream: LogStream; readonly offset: number; readonly bytes: Uint8Array; readonly sentBytes: number }
   /** When what was written; comes before or behind the bytes. */
   | { readonly type: 'times'; readonly stream: LogStream; readonly marks: readonly TimeMark[] }
   /** The next bytes of the stream are gone from the machine; it goes on at `to`. */
@@ -174,12 +175,12 @@ function goBack({ offsets, received }: Place, { stream, from }: Differs, asked: 
   onDiffers?.({ stream, at: from, had, received: proofs });
 }
 
-function advanceLog({ offsets, received }: Place, { stream, asked }: Connection, { offset, bytes, crc }: Block): FollowPart {
+function advanceLog({ offsets, received }: Place, { stream, asked }: Connection, { offset, bytes, crc, sentBytes }: Block): FollowPart {
   asked.clear();
   if (offset !== offsets[stream]) throw new GpuRunError('protocol', `The runner sent the log from byte ${offset} on; byte ${offsets[stream]} was next.`);
   received[stream].add(offset, bytes, crc);
   offsets[stream] += bytes.length;
-  return { type: 'log', stream, offset, bytes };
+  return { type: 'log', stream, offset, bytes, sentBytes };
 }
 
 function advance(place: Place, event: Exclude<FollowEvent, { readonly type: 'stream' | 'differs' | 'records' }>): FollowPart {

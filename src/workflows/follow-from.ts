@@ -94,7 +94,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       if (part.type === 'log') {
         const shown = show(stamper.log(part.stream, part.offset, part.bytes)); // first: somebody looks at it
         copy.keep((files) => files.writeLog(part.stream, part.offset, part.bytes));
-        counted.add(part.bytes.length);
+        counted.add(part.sentBytes);
         await shown;
       } else if (part.type === 'times') {
         copy.keep((files) => files.writeTimes(part.stream, part.marks));

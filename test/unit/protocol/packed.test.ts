@@ -3,7 +3,7 @@ import { brotliCompressSync, crc32, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { packer } from '../../../remote-runner/pack.ts';
-import { windowBytes } from '../../../src/protocol/call-state.ts';
+import { type Block, windowBytes } from '../../../src/protocol/call-state.ts';
 import { blockBytes, DamagedFrameError, encodePackedHeader, type Frame, FrameDecoder, FrameError } from '../../../src/protocol/frame.ts';
 import { type Codec, codecs, type PackedBytes } from '../../../src/protocol/packed.ts';
 import { type Call, Peer } from '../../../src/protocol/peer.ts';
@@ -23,10 +23,7 @@ const lines = fc
 const block = fc.record({ codec, call: fc.nat(), offset: fc.maxSafeNat(), bytes: fc.oneof(lines, fc.uint8Array({ maxLength: 3000 })) });
 
 /** What a peer with one open call, or none, makes of it. */
-async function blocksIn(
-  wire: Uint8Array,
-  cuts: readonly number[] = [],
-): Promise<{ got: { offset: number; bytes: Uint8Array; crc: number }[]; failure: unknown }> {
+async function blocksIn(wire: Uint8Array, cuts: readonly number[] = []): Promise<{ got: Block[]; failure: unknown }> {
   const peer = new Peer(async () => {}, null, crc32, unpack);
   const call = peer.open('read', {});
   let failure: unknown = null;
@@ -38,7 +35,7 @@ async function blocksIn(
     }
   }
   peer.close(new Error('over'));
-  const got: { offset: number; bytes: Uint8Array; crc: number }[] = [];
+  const got: Block[] = [];
   try {
     for await (const part of call.parts()) if (part.kind === 'block') got.push(part.block);
   } catch {
@@ -54,8 +51,8 @@ describe('a packed block', () => {
         const wire = Buffer.concat(blocks.map(({ codec, offset, bytes }) => encode(1, offset, packedOf(codec, bytes))));
         const { got, failure } = await blocksIn(wire, cuts);
         expect(failure).toBeNull();
-        expect(got.map(({ offset, bytes, crc }) => [offset, Buffer.from(bytes), crc])).toEqual(
-          blocks.map(({ offset, bytes }) => [offset, Buffer.from(bytes), crc32(bytes)]),
+        expect(got.map(({ offset, bytes, crc, sentBytes }) => [offset, Buffer.from(bytes), crc, sentBytes])).toEqual(
+          blocks.map(({ codec, offset, bytes }) => [offset, Buffer.from(bytes), crc32(bytes), packWith[codec](bytes).length]),
         );
       }),
       { numRuns: 40 },

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Report } from '../../../src/core/reporter.ts';
 import { follow } from '../../../src/workflows/follow.ts';
+import { followFrom } from '../../../src/workflows/follow-from.ts';
 import type { FollowInput } from '../../../src/workflows/follow-input.ts';
 import type { JobEvent, LogEvent } from '../../../src/workflows/job-event.ts';
+import { reachMachine } from '../../../src/workflows/reach-machine.ts';
 import { report } from '../../../src/workflows/report.ts';
 import { processesHolding, until } from '../../support/runner.ts';
 import { runOn, usePipedMachine } from './piped-machine.ts';
@@ -67,4 +69,19 @@ test('what a job writes while it is looked at is not shown to who asked for the 
   const id = await runOn(piped, 'while :; do echo line; sleep 0.001; done & sleep 8; kill $!', { until: 'running' });
   expect((await show(id, { tailLines: 2, stamped: true })).text.split('\n').length).toBeLessThanOrEqual(3);
   expect((await show(id, { sinceMs: Date.now() + 3_600_000 })).log).toEqual([]);
+});
+
+test('a log that came packed is booked as what left the machine', async () => {
+  const { context } = piped;
+  const id = await runOn(piped, 'seq -f "step %.0f loss=0.25" 100000');
+  const job = context.ledger.getJob(id);
+  if (job === null) return expect.unreachable('the job is in the ledger');
+  const egress = { perGb: 0.1, currency: 'USD', asOf: 1, source: 'test' } as const;
+  const machine = { ...piped.machine, offer: { ...piped.machine.offer, egress } };
+  let shown = 0;
+  const onEvent = (event: JobEvent) => void (event.type === 'log' && (shown += event.bytes.length));
+  await followFrom({ job, machine, logOffset: 0, record: 0, follow: false, first: await reachMachine(machine, context) }, context, onEvent);
+  const booked = context.ledger.get(machine.id)?.pulled?.[id] ?? 0;
+  expect(booked).toBeGreaterThan(10_000);
+  expect(booked).toBeLessThan(shown / 2);
 });
