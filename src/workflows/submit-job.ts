@@ -62,11 +62,14 @@ export async function submitJob(job: JobEntry, input: TrainInput, resumeFrom: st
       ...logSpec(input),
     },
   });
-  if (ahead > 0 && (job.gpus ?? null) === null) {
-    const { jobs } = await reached.runner.call('jobs', {});
-    const text = queueText(runnerJobId(job), jobs, reached.machine.name);
-    if (text !== null) context.reporter.report({ type: 'phase', phase: 'queue', status: 'begin', text });
-  }
+  if (ahead > 0 && (job.gpus ?? null) === null) await tellPlace(job, reached, context);
+}
+
+/** Only a sentence: the job is there. */
+async function tellPlace(job: JobEntry, { runner, machine }: ReachedMachine, { reporter }: RunContext): Promise<void> {
+  const { jobs } = await runner.call('jobs', {}).catch(() => ({ jobs: [] }));
+  const text = queueText(runnerJobId(job), jobs, machine.name);
+  if (text !== null) reporter.report({ type: 'phase', phase: 'queue', status: 'begin', text });
 }
 
 /** Who will fetch what the job makes. */

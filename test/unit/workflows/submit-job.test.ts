@@ -1,5 +1,6 @@
 /** What the runner is told of a job: where it makes its checkpoints. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { GpuRunError } from '../../../src/core/errors.ts';
 import type { JobEntry } from '../../../src/core/job.ts';
 import type { JobSpec } from '../../../src/protocol/job.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
@@ -64,6 +65,20 @@ test('its next attempt has the same one, also with a machine to itself', async (
   expect(again.gpus).toBeNull();
   expect([spec.attempt, spec.checkpoints]).toEqual([2, `runs/checkpoints/${job.id}`]);
   expect(fake.context.ledger.getJob(job.id)?.checkpoints).toBe(spec.checkpoints);
+});
+
+test('a place in the queue that can not be told costs no job', async () => {
+  const machine = machineWith('cats', 2);
+  const asked: string[] = [];
+  const call = async (op: string) => {
+    asked.push(op);
+    if (op === 'submit') return { ahead: 1 };
+    throw new GpuRunError('protocol', 'The answer to jobs has the wrong shape.');
+  };
+  const input = inputOf(2, null);
+  const job = orderJob(planJob(input, machine.machine, fake.context), null, input, machine.machine, fake.context);
+  await submitJob(job, input, null, { ...machine, runner: { call } } as unknown as ReachedMachine, fake.context);
+  expect(asked).toEqual(['submit', 'jobs']);
 });
 
 test('a job with the machine to itself has the folder that its outputs and the file say', async () => {
