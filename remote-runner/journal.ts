@@ -22,6 +22,8 @@ export interface JournalFacts {
   readonly logPlace: { readonly step: number | null; readonly epoch: number | null };
   /** When the last byte of the newest checkpoint came, milliseconds since the epoch; 0: there was none. */
   readonly checkpointAt: number;
+  /** Texts of the warnings, each once. */
+  readonly warned: ReadonlySet<string>;
 }
 
 export interface Journal {
@@ -47,6 +49,7 @@ const noFacts: JournalFacts = {
   fileMetricsAt: 0,
   checkpointAt: 0,
   logPlace: nowhere,
+  warned: new Set(),
 };
 
 export function openJournal(file: string, now: () => number = Date.now): Journal {
@@ -109,6 +112,7 @@ function learn(facts: JournalFacts, record: JobRecord): JournalFacts {
     return { ...facts, logMetricsAt: record.at, logPlace: { step: record.step ?? facts.logPlace.step, epoch: record.epoch ?? facts.logPlace.epoch } };
   }
   if (record.type === 'checkpoint') return { ...facts, checkpointAt: Math.max(facts.checkpointAt, record.endedAt) };
+  if (record.type === 'note' && record.level === 'warn') return { ...facts, warned: new Set([...facts.warned, record.text]) };
   if (record.type !== 'state') return facts;
   if (record.state === 'ended') return { ...facts, state: 'ended', end: record.end, endedAt: record.t };
   const starts = record.state === 'setup' || record.state === 'running';

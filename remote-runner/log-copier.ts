@@ -58,7 +58,7 @@ export type CopierState =
   | 'alive'
   /** There was none, or it has come to the end of the pipe, or the machine was started anew. */
   | 'ended'
-  /** It was killed, and with it perhaps a little of the log. */
+  /** It was killed, and with it perhaps a little of the log. Also when the loop alone was, and nobody saw how `cat` ended. */
   | 'killed';
 
 export function copierState(note: string): CopierState {

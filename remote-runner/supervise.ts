@@ -43,7 +43,7 @@ interface Course {
   /** Records that wait for their turn, or for room on the disk. */
   unwritten: readonly NewRecord[];
   readonly around: Surroundings;
-  /** Those that were written down. */
+  /** Those that were written down, by a runner before us too. */
   readonly told: Set<string>;
   /** Set once an end was asked for: resolves when no process is left. */
   ending: Promise<ProcessRow[]> | null;
@@ -81,7 +81,7 @@ export async function superviseJob(machine: MachineFolder, job: JobFolder, aroun
     onChange: wake.poke,
   });
   const known = { machine, job, order, journal, metrics, files, log, checkpoints, wake, around };
-  const course: Course = { ...known, shims: [], unwritten: [], told: new Set(), ending: null };
+  const course: Course = { ...known, shims: [], unwritten: [], told: new Set(journal.facts.warned), ending: null };
   try {
     if (journal.facts.state === 'ended') writeStanding(job, journal.facts);
     else await finish(course, await knowingWhy(course, await runPhases(course)));

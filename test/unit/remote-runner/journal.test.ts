@@ -96,6 +96,7 @@ describe('the journal', () => {
       logMetricsAt: 30,
       fileMetricsAt: 77,
       checkpointAt: 0,
+      warned: new Set(),
       logPlace: { step: null, epoch: 2 },
     });
     expect(() => again.append([note('late')])).toThrow('has ended');

@@ -56,10 +56,26 @@ test('signals that ask the copier to end change nothing; killed with its loop, i
   for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const) for (const pid of [loop, ...cats]) kill(pid, name);
   expect(copier(spec.id)).toEqual({ loop, cats });
   for (const pid of [loop, ...cats]) kill(pid);
+  await until(() => !processTable().some(({ group, pid }) => group === loop || cats.includes(pid)), 'their end'); // cat might take the line with it
   writeFileSync(join(machine.workdir, 'go'), '');
   const { log, records } = await followToEnd(client, spec.id);
   expect(log.toString()).toBe('one\ntwo\n');
   expect(records.at(-1)).toMatchObject({ end: { code: 7, reason: 'exit' } });
+  expect(warnings(records)).toEqual([expect.stringContaining('may be missing')]);
+});
+
+test('that something may be missing is told once, also by the serving processes that come later', async () => {
+  const client = await machine.connect();
+  const spec = await betweenLines(client);
+  for (const pid of copier(spec.id).cats) kill(pid);
+  const journal = () => readFileSync(machine.jobFile(spec.id, 'journal.jsonl'), 'utf8');
+  await until(() => journal().includes('may be missing'), 'the warning');
+  const before = machine.pids('serve');
+  for (const pid of before) kill(pid);
+  await until(() => machine.pids('serve').some((pid) => !before.includes(pid)), 'another one');
+  writeFileSync(join(machine.workdir, 'go'), '');
+  const { log, records } = await followToEnd(client, spec.id);
+  expect(log.toString()).toBe('one\ntwo\n');
   expect(warnings(records)).toEqual([expect.stringContaining('may be missing')]);
 });
 
