@@ -54,7 +54,7 @@ export function createMetricLanes(from: Pick<MetricPlace, 'logMetricsAt' | 'file
     }
     fileAt = at;
   };
-  /** Reading goes on behind the last one that was told: none may go back. */
+  /** Reading goes on behind the last one that was told: none may go back. Held ones before it are lost with a runner that is killed; to read them again would double the others. */
   const tell = (record: MetricRecord): MetricRecord => {
     const where = record.source === 'file' ? 'file' : 'log';
     places[where] = Math.max(places[where], record.at);
