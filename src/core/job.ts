@@ -35,7 +35,7 @@ export interface JobEntry {
   readonly gpus?: { readonly count: number; readonly of: number } | null;
   /** Which of them it was given, as the driver counts them; absent or null: all, or none yet, or nobody has asked. */
   readonly givenGpus?: readonly number[] | null;
-  /** Its own folder of checkpoints, relative to the workdir, as other jobs may run beside it; absent: what its outputs and `retry.resume-from` say. */
+  /** Its own folder of checkpoints, relative to the workdir, as other jobs may run beside it or have saved there; absent: what its outputs and `retry.resume-from` say. */
   readonly checkpoints?: string;
   /** Who will fetch its outputs: until it has, or is dead, nobody else takes the machine down. Absent or null: nobody, any more. */
   readonly awaitedBy?: ProcessIdentity | null;

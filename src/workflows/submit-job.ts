@@ -17,10 +17,19 @@ import { wandbEnv } from './wandb-env.ts';
 /** A job that there is to be: what its checkpoints on their way need to know of it. */
 export type PlannedJob = Pick<JobEntry, 'id' | 'checkpoints'>;
 
-/** Nobody else hears of it yet. */
-export function planJob(input: TrainInput, machine: MachineEntry, { clock }: Pick<RunContext, 'clock'>): PlannedJob {
+/** Nobody else hears of it yet. What it is to begin with goes where nobody else has saved: neither under a job that runs, nor beside what others left. */
+export async function planJob(input: TrainInput, reached: ReachedMachine, { clock, ledger, reporter }: RunContext): Promise<PlannedJob> {
+  const { machine, runner } = reached;
   const id = newJobId(clock.now());
-  return { id, ...(gpusForJob(input.up.need, machine.offer) === null ? {} : { checkpoints: posix.join(checkpointsOf(input, {}), id) }) };
+  const folder = checkpointsOf(input, {});
+  const own = { id, checkpoints: posix.join(folder, id) };
+  if (gpusForJob(input.up.need, machine.offer) !== null) return own;
+  if (input.startFrom === undefined) return { id };
+  const { jobs } = await runner.call('jobs', {});
+  if (jobs.length === 0 && ledger.listJobs({ machineId: machine.id, limit: 1 }).length === 0) return { id };
+  const text = `Other jobs of '${machine.name}' save in ${folder}: ${id} begins and saves in ${own.checkpoints}, which a later --start-from may name`;
+  reporter.report({ type: 'note', level: 'info', text });
+  return own;
 }
 
 /**

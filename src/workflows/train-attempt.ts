@@ -112,7 +112,7 @@ async function begin({ input, machine, before }: AttemptPlan, onOrdered: (job: J
   };
   try {
     const totals = await pushAll(reached, input.sync, [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])], context);
-    const planned = before ?? planJob(input, machine, context);
+    const planned = before ?? (await stubbornly(() => planJob(input, reached, context)));
     // Before anybody hears of the job, and never again: once it may run, what lies there is its own.
     const resumeFrom = await stubbornly(() => bringCheckpoints(before, planned, input, reached, context));
     throwIfCancelled(before, context);

@@ -1,7 +1,7 @@
 /** Which checkpoints a job goes on from. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { JobEntry, JobRecord } from '../../../src/core/job.ts';
 import { pullOutputs } from '../../../src/sync/pull.ts';
@@ -36,14 +36,18 @@ test('from a folder of this computer: each job has what was sent for it, and it 
     const reached = { machine: { id: 'm-1' }, runner } as unknown as ReachedMachine;
     const job = (id: string) => ({ id, machineId: 'm-1', checkpoints: `out/checkpoints/${id}` }) as JobEntry;
     const input = { outputs: ['out/'], retry: { on: ['lost'], attempts: 2, resumeFrom: null }, startFrom } as const;
+    const ofOthers = join(machine.workdir, 'out/checkpoints/epoch-2/model.pt'); // one that runs may be writing it
+    mkdirSync(dirname(ofOthers), { recursive: true });
+    writeFileSync(ofOthers, 'of others');
     writeFileSync(join(startFrom, 'epoch-2/model.pt'), 'first');
     expect(await bringCheckpoints(null, job('job-1'), input, reached, fake.context)).toBe('out/checkpoints/job-1');
     writeFileSync(join(startFrom, 'epoch-2/model.pt'), 'second');
     expect(await bringCheckpoints(job('job-2'), job('job-2'), input, reached, fake.context)).toBe('out/checkpoints/job-2'); // it had made none
     const there = (id: string) => readFileSync(join(machine.workdir, `out/checkpoints/${id}/epoch-2/model.pt`), 'utf8');
     expect([there('job-1'), there('job-2')]).toEqual(['first', 'second']);
+    expect(readFileSync(ofOthers, 'utf8')).toBe('of others');
     const pulled = await pullOutputs({ open: (op, params) => runner.open(op, params), paths: ['out'], into: folder });
-    expect(pulled.map(({ path }) => path)).toEqual(['out/checkpoints/job-1/epoch-2/model.pt', 'out/checkpoints/job-2/epoch-2/model.pt']);
+    expect(pulled.map(({ path }) => path)).toEqual(['epoch-2', 'job-1/epoch-2', 'job-2/epoch-2'].map((folder) => `out/checkpoints/${folder}/model.pt`));
     const { startFrom: _, ...none } = input;
     expect(await bringCheckpoints(null, job('job-1'), none, reached, fake.context)).toBeNull();
   } finally {

@@ -40,7 +40,7 @@ function inputOf(gpus: number, resumeFrom: string | null, outputs: readonly stri
 }
 
 async function submit(input: TrainInput, on: ReachedMachine, before: JobEntry | null = null): Promise<{ job: JobEntry; spec: JobSpec }> {
-  const job = orderJob(before ?? planJob(input, on.machine, fake.context), before, input, on.machine, fake.context);
+  const job = orderJob(before ?? (await planJob(input, on, fake.context)), before, input, on.machine, fake.context);
   await submitJob(job, input, null, on, fake.context);
   return { job, spec: told.at(-1) as JobSpec };
 }
@@ -56,6 +56,23 @@ test('jobs that may run side by side have a folder for checkpoints each, whateve
     expect(spec.checkpoints).toBe(`${base}/${job.id}`);
     expect(checkpointsOf(input, job)).toBe(spec.checkpoints); // what is fetched, and sent to the next attempt
   }
+});
+
+test.each([
+  ['the machine', [{ id: 'job-1' }], []],
+  ['this computer, as it has just been sent,', [], ['job-1']],
+])('a job that begins with checkpoints of this computer has a folder of its own where %s knows of another job', async (_who, there, here) => {
+  const machine = machineWith('cats', 2);
+  const call = async (op: string) => (op === 'jobs' ? { jobs: there } : expect.unreachable());
+  for (const id of here) fake.context.ledger.putJob({ id, machineId: 'cats', machineName: 'cats', state: 'queued', createdAt: 1 } as JobEntry);
+  const input: TrainInput = { ...inputOf(2, null), startFrom: '/here' };
+  const planned = await planJob(input, { ...machine, runner: { call } } as unknown as ReachedMachine, fake.context);
+  expect(planned.checkpoints).toBe(`runs/checkpoints/${planned.id}`);
+  expect(orderJob(planned, null, input, machine.machine, fake.context)).toMatchObject({ ...planned, gpus: null });
+  expect(fake.reports).toContainEqual(expect.objectContaining({ text: expect.stringContaining(`${planned.id} begins and saves in ${planned.checkpoints}`) }));
+  const fresh = { call: async () => ({ jobs: [] }) };
+  const first = await planJob(input, { ...machineWith('dogs', 2), runner: fresh } as unknown as ReachedMachine, fake.context);
+  expect(first.checkpoints).toBeUndefined();
 });
 
 test('its next attempt has the same one, also with a machine to itself', async () => {
@@ -76,7 +93,7 @@ test('a place in the queue that can not be told costs no job', async () => {
     throw new GpuRunError('protocol', 'The answer to jobs has the wrong shape.');
   };
   const input = inputOf(2, null);
-  const job = orderJob(planJob(input, machine.machine, fake.context), null, input, machine.machine, fake.context);
+  const job = orderJob(await planJob(input, machine, fake.context), null, input, machine.machine, fake.context);
   await submitJob(job, input, null, { ...machine, runner: { call } } as unknown as ReachedMachine, fake.context);
   expect(asked).toEqual(['submit', 'jobs']);
 });
