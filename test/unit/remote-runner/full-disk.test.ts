@@ -122,11 +122,12 @@ describe.skipIf(!canMount)('a disk that a job fills', () => {
   test('ends no program that prints beside one of Node, which switches the waiting off for both', async () => {
     const beside = `"${process.execPath}" -e "process.stdout.write('up\\n'); setTimeout(() => {}, 60000)" & node=$!`;
     const isUp = `until [ -s ../jobs/$GPU_RUN_JOB/log ]; do sleep 0.02; done`;
+    const isLarge = `until ! command -v perl || perl -e 'exit(fcntl(STDERR, 1032, 0) < 1048576)'; do sleep 0.02; done >/dev/null`; // F_GETPIPE_SZ
     const portion = `head -c 100000 /dev/zero | tr '\\0' x || code=$?; sleep 0.05`;
     const prints = `code=0; set -o pipefail; for portion in $(seq 20); do ${portion}; done`; // 2 MB a second
     const { summary } = await runJob(
       await machine.connect(),
-      specOf(['bash', '-c', `${beside}; ${isUp}; ${fill} 2>/dev/null; ${prints}; rm fill; kill $node; exit $code`]),
+      specOf(['bash', '-c', `${beside}; ${isUp}; ${isLarge}; ${fill} 2>/dev/null; ${prints}; rm fill; kill $node; exit $code`]),
     );
     expect(summary.end).toMatchObject({ code: 0, reason: 'exit' });
   });
