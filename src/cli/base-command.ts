@@ -7,7 +7,8 @@ import type { MlflowTarget } from '../config/mlflow.ts';
 import type { Settings } from '../config/settings.ts';
 import type { GpuRunError } from '../core/errors.ts';
 import type { RunContext } from '../workflows/context.ts';
-import { exitCodes } from './exit-codes.ts';
+import { exitCodes, type PassedOn } from './exit-codes.ts';
+import { outputLost } from './file-errors.ts';
 import { flagValues, globalFlags, type ParsedSettings } from './flags.ts';
 import { watchInterrupts } from './interrupts.ts';
 import { leftBehind } from './left-behind.ts';
@@ -16,6 +17,7 @@ import { envelope } from './render/documents.ts';
 import { renderError } from './render/error.ts';
 import type { View } from './render/machines.ts';
 import { createAnimatedView, createPlainView, createQuietView, type ProgressView } from './render/progress-view.ts';
+import { warningLine } from './render/text.ts';
 import { openScreen, type Screen } from './screen.ts';
 
 export interface ContextChoices {
@@ -27,6 +29,8 @@ export interface ContextChoices {
   readonly onInterrupt?: string | null;
   /** Without a reader of stdout there is nothing left to do (`logs --follow | head`). */
   readonly endsWithStdout?: boolean;
+  /** Said, once, when stdout goes to a full disk: for work that goes on all the same. */
+  readonly onOutputLost?: string;
 }
 
 const clearingUp = 'Interrupted: stopping and clearing up. Once more leaves at once.';
@@ -37,7 +41,7 @@ export abstract class BaseCommand extends Command {
   #screen: Screen | null = null;
 
   /** Returns the exit code. */
-  abstract override run(): Promise<number>;
+  abstract override run(): Promise<number | PassedOn>;
 
   protected async settings(flags: ParsedSettings): Promise<Settings> {
     const { loadSettings } = await import('../config/load.ts');
@@ -86,6 +90,8 @@ export abstract class BaseCommand extends Command {
       progress.clear();
       void screen.err.write(`${line}\n`);
     };
+    const { onOutputLost } = choices;
+    if (onOutputLost !== undefined) void screen.out.closed.then(() => this.#warnOfLostOutput(onOutputLost, log));
     const logged = screen.mode.verbose ? { log } : {};
     opened = openContext({ home: await homeFolder(process.env), env: process.env, reporter: progress, signal: interrupts.signal, folder, ...logged });
     try {
@@ -117,6 +123,12 @@ export abstract class BaseCommand extends Command {
 
   private get commandName(): string {
     return (this.id ?? '').replaceAll(':', ' ');
+  }
+
+  #warnOfLostOutput(onOutputLost: string, log: (line: string) => void): void {
+    const { out, err, errStyle } = this.screen;
+    if (out.failure === null) return;
+    log(warningLine(`${outputLost(out.failure).message} ${onOutputLost}`, errStyle, err.width()));
   }
 
   #leaveAtOnce(name: string | null, context: RunContext): void {

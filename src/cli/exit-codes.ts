@@ -23,3 +23,8 @@ export const exitCodes: Readonly<Record<ErrorCode, number>> = {
   deadline: 92,
   interrupted: 130,
 };
+
+/** What a command ends with that passes on a job's own exit code: it stays, whatever becomes of what we print. */
+export interface PassedOn {
+  readonly passedOn: number;
+}

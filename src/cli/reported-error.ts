@@ -1,6 +1,7 @@
 /** Whatever was thrown, as the error that is shown. */
 import { Errors } from '@oclif/core';
-import { type ErrorCode, GpuRunError, systemErrorCode, toGpuRunError } from '../core/errors.ts';
+import { GpuRunError, systemErrorCode, toGpuRunError } from '../core/errors.ts';
+import { fileErrors } from './file-errors.ts';
 import { explainParseError, explainUnknownCommand } from './usage-error.ts';
 
 export interface Call {
@@ -23,19 +24,6 @@ export function commandOf(words: readonly string[], commands: readonly string[])
   if (commands.includes(two)) return two;
   return commands.find((command) => command === words[0]) ?? null;
 }
-
-const fileErrors: Readonly<Record<string, { readonly code: ErrorCode; readonly why: string }>> = {
-  EACCES: { code: 'not-allowed', why: 'permission is denied' },
-  EPERM: { code: 'not-allowed', why: 'that is not permitted' },
-  EROFS: { code: 'not-allowed', why: 'the file system is read-only' },
-  ENOENT: { code: 'sync', why: 'it does not exist' },
-  EEXIST: { code: 'sync', why: 'there is something else in its place' },
-  ENOTDIR: { code: 'sync', why: 'a part of the path is a file, not a folder' },
-  EISDIR: { code: 'sync', why: 'it is a folder, not a file' },
-  EMFILE: { code: 'sync', why: 'too many files are open' },
-  ENOSPC: { code: 'disk-full', why: 'the disk is full' },
-  EDQUOT: { code: 'disk-full', why: 'the disk quota is used up' },
-};
 
 /** A file of the user that can't be read or written is no bug of ours. */
 function fileError(thrown: unknown): GpuRunError | null {

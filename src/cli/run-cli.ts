@@ -1,7 +1,8 @@
 /** One call of the command line: words in, exit code out. Everything that goes wrong is shown here, in one place. */
 import { type Interfaces, run, settings } from '@oclif/core';
 import { GpuRunError } from '../core/errors.ts';
-import { exitCodes } from './exit-codes.ts';
+import { exitCodes, type PassedOn } from './exit-codes.ts';
+import { outputLost } from './file-errors.ts';
 import { outputMode, splitCommand } from './output-mode.ts';
 import { envelope } from './render/documents.ts';
 import { renderError } from './render/error.ts';
@@ -19,20 +20,25 @@ export async function runCli(argv: readonly string[], load: Interfaces.LoadOptio
     process.exit(exitCodes.internal);
   });
   const code = await answer(argv, load, screen);
-  await Promise.all([screen.out.flush(), screen.err.flush()]);
+  await screen.err.flush();
   return code;
 }
 
 async function answer(argv: readonly string[], load: Interfaces.LoadOptions, screen: Screen): Promise<number> {
+  const { out } = screen;
   try {
     await refuseValuedToggles(splitCommand(argv).own);
-    const code = await run([...argv], load);
-    return typeof code === 'number' ? code : 0; // help and version return nothing
+    const code = await (run([...argv], load) as Promise<number | PassedOn | undefined>);
+    await out.flush();
+    if (typeof code === 'object') return code.passedOn;
+    if (out.failure !== null && !code) throw out.failure;
+    return code ?? 0; // help and version return nothing
   } catch (thrown) {
     const [{ commandOf, reportedError }, { commands }] = await Promise.all([import('./reported-error.ts'), import('./commands.ts')]);
     const call = { words: splitCommand(argv).own, commands: Object.keys(commands).map((id) => id.replaceAll(':', ' ')) };
-    const error = reportedError(thrown, call);
+    const error = out.failure !== null && thrown === out.failure ? outputLost(out.failure) : reportedError(thrown, call);
     show(error, commandOf(call.words, call.commands), screen);
+    await out.flush();
     return exitCodes[error.code];
   }
 }

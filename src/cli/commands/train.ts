@@ -1,6 +1,7 @@
 import { formatUsd } from '../../core/money.ts';
 import type { TrainResult } from '../../workflows/train-input.ts';
 import { BaseCommand } from '../base-command.ts';
+import type { PassedOn } from '../exit-codes.ts';
 import { dryRunFlag, jobFlags, logFlags, machineFlags, nameArg, option, toggle } from '../flags.ts';
 import { jobCommand } from '../job-command.ts';
 import { createJobOutput } from '../job-output.ts';
@@ -35,7 +36,7 @@ Sends what changed, runs, streams the log, pulls the outputs. The exit code is t
     'dry-run': dryRunFlag,
   };
 
-  async run(): Promise<number> {
+  async run(): Promise<number | PassedOn> {
     const { own, command } = splitCommand(this.argv);
     const { args, flags } = await this.parse(Train, own);
     const teardown = teardownOf(flags);
@@ -64,16 +65,19 @@ Sends what changed, runs, streams the log, pulls the outputs. The exit code is t
       ...startFolder(flags['start-from']),
     };
     const input = trainInput(settings, { command: job, secrets, ...choices });
-    const result = await this.withContext({ folder, atStake: name }, async (context, progress) => {
-      const output = createJobOutput(this.screen, progress, { states: true, timestamps: choices.stamped, fold: flags.fold });
-      const done = await train(input, { ...context, mlflow }, output.onEvent);
-      const verdict = verdictOf(done.job, done.leftovers);
-      const lines = flags.detach ? acceptedLines(done, flags) : [lastLine(done, verdict), ...(this.screen.mode.quiet ? [] : await jobSummary(done, context))];
-      for (const line of lines) await output.print(line);
-      return { ...done, verdict };
-    });
+    const result = await this.withContext(
+      { folder, atStake: name, onOutputLost: 'The job goes on; `gpu-run logs` shows all of it.' },
+      async (context, progress) => {
+        const output = createJobOutput(this.screen, progress, { states: true, timestamps: choices.stamped, fold: flags.fold });
+        const done = await train(input, { ...context, mlflow }, output.onEvent);
+        const verdict = verdictOf(done.job, done.leftovers);
+        const lines = flags.detach ? acceptedLines(done, flags) : [lastLine(done, verdict), ...(this.screen.mode.quiet ? [] : await jobSummary(done, context))];
+        for (const line of lines) await output.print(line);
+        return { ...done, verdict };
+      },
+    );
     const { verdict } = result;
-    return this.finish(trainDocument(result), null, verdict.failure) || verdict.exitCode;
+    return this.finish(trainDocument(result), null, verdict.failure) || { passedOn: verdict.exitCode };
   }
 }
 

@@ -1,6 +1,6 @@
 /** The command line as a user meets it, as far as no machine is needed. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../../src/core/clock.ts';
@@ -172,6 +172,27 @@ test('`| head` ends quietly and at once', async () => {
   expect(text.join('')).toBe('a line of the log\nexit 0\n');
 });
 
+test.each([[['status', '--json']], [['logs']], [['logs', '--follow']], [['--version']]])('%j into a full disk says so, and ends with 74', async (argv) => {
+  rememberJob(place, 'a line of the log\n'.repeat(10_000));
+  const { code, stderr } = await callInto('/dev/full', argv);
+  expect(code, stderr).toBe(74);
+  expect(stderr.match(/^Error: .*$/gm)).toEqual(["Error: The output is cut short: stdout can't be written any more: the disk is full (ENOSPC)."]);
+  expect(stderr).not.toContain('bug');
+});
+
+test('an answer of which a file takes only the beginning is cut short, and not whole', async () => {
+  rememberJob(place, 'a line of the log\n'.repeat(10_000));
+  const file = join(place.folder, 'log');
+  const { code, stderr } = await callInto(file, ['logs', '--json'], {}, 'ulimit -f 64');
+  expect(statSync(file).size).toBeLessThan(100_000);
+  expect([code, stderr]).toEqual([74, expect.stringContaining('cut short')]);
+});
+
+test.each([[['passing']], [['passing', '--json']]])("a job's exit code stays on a full disk, with one warning: %j", async (argv) => {
+  const { code, stderr } = await callInto('/dev/full', argv, { COMMAND_MAP: './test/unit/cli/endless-driver.ts' });
+  expect([code, stderr]).toEqual([7, "Warning: The output is cut short: stdout can't be written any more: the disk is full (ENOSPC). The job goes on.\n"]);
+});
+
 test.each([['status'], ['status', '--json'], ['logs', 'job-20200101-nosuch']])('start-up: `%s %s` loads neither config nor SSH', async (...argv) => {
   const { stderr } = await place.call(argv, {}, ['--import', join(import.meta.dirname, 'record-modules.ts')]);
   const files = stderr.split('\n');
@@ -196,4 +217,25 @@ function rememberJob(where: Place, log: string): void {
   ledger.close();
   mkdirSync(join(where.home, 'jobs', jobId), { recursive: true });
   writeFileSync(join(where.home, 'jobs', jobId, 'log'), log);
+}
+
+/** stdout goes to `file`. */
+async function callInto(
+  file: string,
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  limit = 'true',
+): Promise<{ code: number; stderr: string }> {
+  const words = ['-c', `${limit}; exec "$0" "$@" > "$INTO"`, process.execPath, join(import.meta.dirname, 'from-sources.ts'), ...argv];
+  const child = spawn('bash', words, {
+    cwd: place.folder,
+    env: { PATH: process.env['PATH'], GPU_RUN_HOME: place.home, INTO: file, ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (piece: string) => {
+    stderr += piece;
+  });
+  const code = await new Promise<number>((resolve) => child.on('close', resolve));
+  return { code, stderr };
 }

@@ -1,5 +1,6 @@
-/** A command whose work does not listen to being asked to stop, as a provider that doesn't answer; and one that listens. */
+/** A command whose work does not listen to being asked to stop, as a provider that doesn't answer; one that listens; one that passes a job's exit code on. */
 import { BaseCommand } from '../../../src/cli/base-command.ts';
+import type { PassedOn } from '../../../src/cli/exit-codes.ts';
 
 class Deaf extends BaseCommand {
   async run(): Promise<number> {
@@ -34,4 +35,15 @@ class Broken extends BaseCommand {
   }
 }
 
-export const commands = { deaf: Deaf, polite: Polite, broken: Broken };
+class Passing extends BaseCommand {
+  async run(): Promise<PassedOn> {
+    await this.parse(Passing);
+    await this.withContext({ onOutputLost: 'The job goes on.' }, async () => {
+      for (const line of ['one', 'two']) await this.screen.out.write(`${line}\n`);
+    });
+    this.finish({}, null);
+    return { passedOn: 7 };
+  }
+}
+
+export const commands = { passing: Passing, deaf: Deaf, polite: Polite, broken: Broken };
