@@ -8,6 +8,9 @@ export interface Eta {
   readonly done: number;
 }
 
+/** Seconds. */
+const leastLeft = 1;
+
 export interface Totals {
   readonly steps: number | null;
   readonly epochs: number | null;
@@ -41,13 +44,13 @@ function stepsOfBars({ newest, step }: TopView['training'], epochs: number | nul
   return bar.epoch !== null || (step ?? 0) > total ? total * epochs : null;
 }
 
-/** null: not known. */
+/** null: not known, also where all that it has told of is done and it goes on. */
 export function etaOf(view: Pick<TopView, 'job' | 'training'>): Eta | null {
   if (view.job === null || view.job.state !== 'running') return null;
-  const { step, stepsPerSecond, epoch, secondsPerEpoch } = view.training;
+  const { step, stepsPerSecond, epochsDone, secondsPerEpoch } = view.training;
   const { steps, epochs } = totalsOf(view);
-  const etaIn = (seconds: number, done: number) => (Number.isFinite(seconds) ? { seconds, done } : null);
+  const etaIn = (seconds: number, done: number) => (Number.isFinite(seconds) && done < 1 ? { seconds: Math.max(leastLeft, seconds), done } : null);
   if (steps !== null && step !== null && stepsPerSecond !== null) return etaIn((steps - step) / stepsPerSecond, step / steps);
-  if (epochs !== null && epoch !== null && secondsPerEpoch !== null) return etaIn((epochs - epoch) * secondsPerEpoch, epoch / epochs);
+  if (epochs !== null && epochsDone !== null && secondsPerEpoch !== null) return etaIn((epochs - epochsDone) * secondsPerEpoch, epochsDone / epochs);
   return null;
 }

@@ -5,6 +5,7 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import type { BudgetUse } from './budget-warnings.ts';
 import type { Point } from './report-curves.ts';
 import { rateOf } from './report-training.ts';
+import { createEpochs } from './top-epochs.ts';
 import type { LinkState, TopEvent } from './top-event.ts';
 import { chosenJob } from './top-follow.ts';
 
@@ -34,6 +35,8 @@ export interface TrainingView {
   readonly epoch: number | null;
   readonly stepsPerSecond: number | null;
   readonly secondsPerEpoch: number | null;
+  /** With the part of the one that runs. */
+  readonly epochsDone: number | null;
   /** By step, else in the order in which they came. */
   readonly curves: ReadonlyMap<string, readonly Point[]>;
   readonly newest: readonly MetricRecord[];
@@ -47,8 +50,6 @@ const mostPoints = 2_000;
 const mostCurves = 50;
 /** How fast it is now, not how fast it was in the beginning. */
 const recentRecords = 200;
-/** Of each the first record, whose time is that of its beginning. */
-const recentEpochs = 10;
 
 export interface TopModel {
   apply(event: TopEvent): void;
@@ -95,7 +96,18 @@ export function createTopModel(): TopModel {
       if (known === null) return null;
       const { machine, spentUsd, budget } = known;
       const job = chosenJob(jobs, jobId);
-      return { machine, spentUsd, budget, link, sample: samples.at(-1) ?? null, samples, jobs, job, training: told.training(), log: told.lines() };
+      return {
+        machine,
+        spentUsd,
+        budget,
+        link,
+        sample: samples.at(-1) ?? null,
+        samples,
+        jobs,
+        job,
+        training: told.training(samples.at(-1)?.t ?? 0),
+        log: told.lines(),
+      };
     },
   };
 }
@@ -104,7 +116,8 @@ export function createTopModel(): TopModel {
 interface Told {
   record(record: JobRecord): void;
   log(stream: LogStream, bytes: Uint8Array): void;
-  training(): TrainingView;
+  /** @param now milliseconds on the machine, at least */
+  training(now: number): TrainingView;
   lines(): readonly string[];
 }
 
@@ -113,17 +126,20 @@ function createTold(): Told {
   const last: Record<string, number> = {};
   const curves = new Map<string, Point[]>();
   let recent: MetricRecord[] = [];
-  let epochs: MetricRecord[] = [];
+  const epochs = createEpochs();
   let count = 0;
   let step: number | null = null;
   let epoch: number | null = null;
   let lines: string[] = [];
   return {
     record(record) {
-      if (record.type === 'state' && record.state === 'running') recent = epochs = []; // another attempt
+      if (record.type === 'state' && record.state === 'running') {
+        recent = []; // another attempt
+        epochs.nextAttempt();
+      }
       if (record.type !== 'metric') return;
       count += 1;
-      if (record.epoch !== null && record.epoch !== epochs.at(-1)?.epoch) epochs = [...epochs.slice(-recentEpochs), record];
+      epochs.add(record);
       step = record.step ?? step;
       epoch = record.epoch ?? epoch;
       recent = [...recent.slice(-(recentRecords - 1)), record];
@@ -139,14 +155,14 @@ function createTold(): Told {
       stream.open = (parts.pop() ?? '').slice(-longestLine);
       lines = [...lines, ...parts.slice(-mostLines).map((line) => line.slice(-longestLine))].slice(-mostLines);
     },
-    training() {
-      const epochsPerSecond = rateOf([epochs], (record) => record.epoch);
+    training(now) {
       return {
         last,
         step,
         epoch,
         stepsPerSecond: rateOf([recent], (record) => record.step),
-        secondsPerEpoch: epochsPerSecond === null ? null : 1 / epochsPerSecond,
+        secondsPerEpoch: epochs.seconds(),
+        epochsDone: epochs.done(Math.max(now, recent.at(-1)?.t ?? 0)),
         curves,
         newest: recent,
       };

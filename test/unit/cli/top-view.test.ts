@@ -20,7 +20,7 @@ test('at 80 x 24: machine, money, job, GPU, host, training, programs, log, keys'
   expect(renderTop(topView(), now, { columns: 80, rows: 24 }, plain, calm)).toEqual([
     'cats · gcp us-central1-a · L4:1 · spot · $0.28 an hour               ● connected',
     '$0.12 so far · $2.88 of $3.00 left · ends in 3h 48m · idle limit 15m',
-    'job-20261121-k3v9xq running 12m 5s · 80 %, 3m 58s left · python train.py --epoch',
+    'job-20261121-k3v9xq running 12m 5s · 60 %, 7m 56s left · python train.py --epoch',
     `── GPU ${'─'.repeat(73)}`,
     '0 NVIDIA L4                 60 of 72 W   66 °C   1500 of 2040 MHz',
     '  busy ███████░░░░  64 %   memory ███░░░░░░░░ 7.1GB of 24GB   ▅▅▅▅▄▃▂▁▁▁▂▃▃▄▅▅▅▅',
@@ -220,6 +220,6 @@ test('the document of --once --json', () => {
     metrics: { step: 1200, epoch: 4, epochs: 5, steps: null, last: { lr: 3e-4 } },
     cost: { usd: 0.12, budget: { usd: 3 } },
   });
-  expect(document.metrics.secondsLeft).toBeCloseTo(238, -1);
+  expect(document.metrics.secondsLeft).toBeCloseTo(476, -1);
   expect(document.log.at(-1)).toBe(' 38%|███▊      | 38/100 [00:01<00:02]');
 });

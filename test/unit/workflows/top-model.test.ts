@@ -72,7 +72,7 @@ test('seconds an epoch: from the beginnings of epochs, however many steps lie be
 describe('how much longer', () => {
   const view = topView();
   const job = { ...(view.job as NonNullable<TopView['job']>), command: jobEntry(null).command };
-  const training = { ...view.training, last: {}, step: 100, epoch: 2, stepsPerSecond: 10, secondsPerEpoch: 50 };
+  const training = { ...view.training, last: {}, step: 100, epoch: 2, stepsPerSecond: 10, secondsPerEpoch: 50, epochsDone: 2 };
   const flags = (command: string, last: Record<string, number> = {}) => totalsOf({ job: { ...job, command }, training: { ...training, last } });
 
   test('from metrics, from flags, from neither', () => {
@@ -104,7 +104,52 @@ describe('how much longer', () => {
   test('of a job that runs, at its present speed', () => {
     expect(etaOf({ job, training: { ...training, last: { total_steps: 1100 } } })).toEqual({ seconds: 100, done: 100 / 1100 });
     expect(etaOf({ job, training: { ...training, last: { total_epochs: 4 } } })).toEqual({ seconds: 100, done: 0.5 });
+    expect(etaOf({ job, training: { ...training, step: 1099.9, last: { total_steps: 1100 } } })?.seconds).toBe(1);
+    expect(etaOf({ job, training: { ...training, last: { total_steps: 100 } } })).toBeNull(); // it does something else now
     expect(etaOf({ job: { ...job, state: 'ended' }, training: { ...training, last: { total_steps: 1100 } } })).toBeNull();
     expect(etaOf({ job, training: { ...training, stepsPerSecond: null, secondsPerEpoch: null, last: { total_steps: 1100 } } })).toBeNull();
+  });
+
+  /** `[seconds, epoch, step]` each, of a job of two epochs; what is left at the end of them, looked at `later` seconds later. */
+  const leftAfter = (told: readonly (readonly [number, number, number | null])[], later = 0) => {
+    const model = watched();
+    model.apply({ type: 'job', id: 'job-1' });
+    let n = 0;
+    for (const [at, epoch, step] of told) {
+      const record = { n: ++n, t: noon + at * 1000, type: 'metric', values: { loss: 1, epochs: 2 }, step, epoch, source: 'json', at: 0 } as const;
+      model.apply({ type: 'record', record });
+    }
+    const [sample] = topView().samples as readonly [TopView['samples'][number]];
+    model.apply({ type: 'sample', sample: { ...sample, t: noon + ((told.at(-1)?.[0] ?? 0) + later) * 1000 } });
+    const eta = etaOf({ job, training: (model.view() as TopView).training });
+    return eta === null ? null : [Math.round(eta.seconds), Math.round(eta.done * 100)];
+  };
+  const steps = (first: number, count: number) => Array.from({ length: count }, (_, at) => [at, first + Math.floor(at / 40), at] as const);
+
+  test('the epoch that runs counts by its steps, whether epochs begin with 0 or 1', () => {
+    for (const first of [0, 1]) {
+      expect(leftAfter(steps(first, 40))).toBeNull(); // how long is one?
+      expect(leftAfter(steps(first, 41))).toEqual([40, 50]);
+      expect(leftAfter(steps(first, 51))).toEqual([30, 63]);
+      expect(leftAfter(steps(first, 75), 100)).toEqual([6, 93]);
+    }
+  });
+
+  test('where steps are not told, or begin anew with each epoch, it counts by time', () => {
+    const anew = steps(1, 51).map(([at, epoch, step]) => [at, epoch, step % 40] as const);
+    expect(leftAfter(anew)).toEqual([30, 63]);
+    expect(
+      leftAfter(
+        anew.map(([at, epoch]) => [at, epoch, null] as const),
+        10,
+      ),
+    ).toEqual([20, 75]);
+    expect(leftAfter(anew, 1_000)).toEqual([1, 100]); // rounded: it is below
+  });
+
+  test('a line an epoch tells that it is done', () => {
+    const lines = [1, 2].map((epoch) => [epoch * 40, epoch, null] as const);
+    expect(leftAfter(lines)).toBeNull(); // both are
+    expect(leftAfter(lines.map(([at, epoch, step]) => [at, epoch - 1, step] as const))).toBeNull();
   });
 });
