@@ -37,11 +37,16 @@ function readPairs(text: string, seen: { zero: boolean }): Sighting | null {
   seen.zero ||= isOutOf && epochNumber === 0;
   return {
     source: 'pairs',
-    values: Object.fromEntries(values),
+    values: { ...Object.fromEntries(values), ...total('total', step), ...total('total_epochs', epoch) },
     step: stepOf(step, epochNumber, isOutOf && !seen.zero),
     epoch: epochNumber,
     bar: null,
   };
+}
+
+/** The names under which progress bars and jobs themselves tell it; `total` is of one epoch where epochs are told of. */
+function total(name: string, place: RegExpExecArray | null): Record<string, number> {
+  return place?.[2] === undefined ? {} : { [name]: Number(place[2]) };
 }
 
 /** A step out of a number of steps, beside an epoch, is one of that epoch. */

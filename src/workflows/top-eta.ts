@@ -33,12 +33,12 @@ export function totalsOf({ job, training }: Pick<TopView, 'job' | 'training'>): 
   return { steps: steps !== null && (step === null || step <= steps) ? steps : null, epochs: epochs !== null && (epoch ?? 0) <= epochs ? epochs : null };
 }
 
-/** Name under which bars tell how much there is to do. */
+/** Name under which bars, and lines such as `Step [100/600]`, tell how much there is to do. */
 const barTotal = 'total';
 
-/** Of bars that begin anew with each epoch: those that tell their epoch, and those of which there was more than one already. */
+/** Of those that begin anew with each epoch: those that tell their epoch, and those of which there was more than one already. */
 function stepsOfBars({ newest, step }: TopView['training'], epochs: number | null): number | null {
-  const bar = newest.findLast(({ source, values }) => source === 'tqdm' && values[barTotal] !== undefined);
+  const bar = newest.findLast(({ source, values }) => (source === 'tqdm' || source === 'pairs') && values[barTotal] !== undefined);
   const total = bar?.values[barTotal] ?? 0;
   if (bar === undefined || epochs === null || total <= 0) return null;
   return bar.epoch !== null || (step ?? 0) > total ? total * epochs : null;

@@ -130,10 +130,10 @@ describe('a log of', () => {
       [250, null, { train_loss: 1.9651, val_loss: 2.0542 }],
       [260, null, { loss: 1.9874 }],
       [1, null, { loss: 0.61245 }],
-      [490, 2, { lr: 0.1, 'img/s': 45.2, loss: 2.31, acc1: 9.38 }],
-      [10, 0, { Loss: 6.9, 'Acc@1': 0.39, 'Acc@5': 1.17 }],
+      [490, 2, { lr: 0.1, 'img/s': 45.2, loss: 2.31, acc1: 9.38, total: 235 }],
+      [10, 0, { Loss: 6.9, 'Acc@1': 0.39, 'Acc@5': 1.17, total: 5005 }],
       [null, 1, { Loss: 2.299825 }],
-      [1300, 3, { Loss: 0.2512 }],
+      [1300, 3, { Loss: 0.2512, total: 600, total_epochs: 10 }],
       [null, 131, { psnr: 34.21, ssim: 0.934 }],
       [null, 1, { lr: 5, loss: 8.14, ppl: 3432.16 }],
       [120, 3, { loss: 0.5, lr: 1e-4, acc: 97.5 }],
@@ -141,10 +141,10 @@ describe('a log of', () => {
   });
 
   test.each([
-    ['Epoch 1/10, Train Loss: 0.5, Val Loss: 0.75, Train Acc: 0.8', { Train_Loss: 0.5, Val_Loss: 0.75, Train_Acc: 0.8 }],
+    ['Epoch 1/10, Train Loss: 0.5, Val Loss: 0.75, Train Acc: 0.8', { Train_Loss: 0.5, Val_Loss: 0.75, Train_Acc: 0.8, total_epochs: 10 }],
     ['Epoch 1 | Training loss: 0.5 | Validation loss: 0.75', { Training_loss: 0.5, Validation_loss: 0.75 }],
     ['step 100 loss=1,234.5 lr=0.1', { lr: 0.1 }],
-    ['iteration 100/500 | learning rate: 1.5E-06 | lm loss: 9.12', { learning_rate: 1.5e-6, loss: 9.12 }],
+    ['iteration 100/500 | learning rate: 1.5E-06 | lm loss: 9.12', { learning_rate: 1.5e-6, loss: 9.12, total: 500 }],
     ['step 1,000: loss=0.5', undefined],
     ['epoch 3 loss: 0.5, avg loss: 0.6, running train loss: 0.7', { loss: 0.5, avg_loss: 0.6, running_train_loss: 0.7 }],
     ['step 5 loss 0.5 mean loss 0.6 best acc: 0.9 acc: 0.8', { loss: 0.5, mean_loss: 0.6, best_acc: 0.9, acc: 0.8 }],

@@ -101,6 +101,12 @@ describe('how much longer', () => {
     expect(bar(7, null)('x --epochs 1')).toBe(40);
   });
 
+  test('a line such as `Epoch [2/2], Step [11/60]` tells all of it', () => {
+    const record = { n: 1, t: noon, type: 'metric', values: { total: 60, total_epochs: 2 }, step: 71, epoch: 2, source: 'pairs', at: 0 } as const;
+    const told = { ...training, last: record.values, epoch: 2, step: 71, newest: [record] };
+    expect(totalsOf({ job: { ...job, command: 'x' }, training: told })).toEqual({ steps: 120, epochs: 2 });
+  });
+
   test('of a job that runs, at its present speed', () => {
     expect(etaOf({ job, training: { ...training, last: { total_steps: 1100 } } })).toEqual({ seconds: 100, done: 100 / 1100 });
     expect(etaOf({ job, training: { ...training, last: { total_epochs: 4 } } })).toEqual({ seconds: 100, done: 0.5 });
