@@ -32,7 +32,7 @@ function hostMemory({ host }: Evidence): Advice | null {
   };
 }
 
-function diskSpace({ host }: Evidence): Advice | null {
+function diskSpace({ host, checkpoints }: Evidence): Advice | null {
   const least = host?.diskFreeLeastBytes ?? null;
   if (least === null || least >= lowDiskBytes) return null;
   return {
@@ -40,7 +40,7 @@ function diskSpace({ host }: Evidence): Advice | null {
     level: 'warn',
     text: 'The disk of the machine was nearly full',
     evidence: `${formatSize(least)} were free at the least`,
-    actions: ['A larger disk', 'Keep fewer checkpoints'],
+    actions: ['A larger disk', ...(checkpoints.count > 0 ? ['Keep fewer checkpoints'] : [])],
   };
 }
 

@@ -1,5 +1,5 @@
 /** How a job's time was spent: from its changes of state, its checkpoints and what lies before it. */
-import type { Checkpoint, JobEntry, JobRecord, TelemetrySpan } from '../core/job.ts';
+import type { Checkpoint, JobEntry, JobRecord, JobState, TelemetrySpan } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { CheckpointFigures, TimeFigures } from './report-figures.ts';
 import { secondsOf } from './report-gpus.ts';
@@ -10,13 +10,18 @@ interface Stretch {
   readonly to: number;
 }
 
-/**
- * While the command itself ran, one stretch an attempt.
- * @param until up to when a job is looked at that has not ended, milliseconds on the machine; null: up to its newest record
- */
-export function runStretches(records: readonly JobRecord[], until: number | null): Stretch[] {
+/** What is known beside the records. Milliseconds since the epoch on the machine. */
+interface Known {
+  /** Up to when a job is looked at that has not ended; null: up to its newest record. */
+  readonly until: number | null;
+  /** When something was written, in any order; empty: that is not known. */
+  readonly writtenAt: readonly number[];
+}
+
+/** While the command itself ran, one stretch an attempt. */
+export function runStretches(records: readonly JobRecord[], known: Known): Stretch[] {
   const joined: Stretch[] = [];
-  for (const { from, to, state } of stretches(records, until)) {
+  for (const { from, to, state } of stretches(records, known)) {
     const last = joined.at(-1);
     if (state === 'running') joined.push({ from, to });
     else if (state === 'cancelling' && last?.to === from) joined[joined.length - 1] = { from: last.from, to };
@@ -53,9 +58,9 @@ export function timeFigures(
   records: readonly JobRecord[],
   watched: readonly TelemetrySpan[],
   { job, machine, jobs }: { readonly job: JobEntry; readonly machine: MachineEntry; readonly jobs: readonly JobEntry[] },
-  { silence, until }: { readonly silence: number | null; readonly until: number | null },
+  { silence, ...known }: Known & { readonly silence: number | null },
 ): TimeFigures {
-  const all = stretches(records, until);
+  const all = stretches(records, known);
   const spent = (state: string) => all.reduce((sum, each) => sum + (each.state === state ? (each.to - each.from) / 1000 : 0), 0);
   const first = machine.forOneJob && machine.readyAt !== null && jobs.every(({ createdAt }) => createdAt >= job.createdAt);
   return {
@@ -94,9 +99,23 @@ function unionSeconds(checkpoints: readonly Checkpoint[]): number {
   return total / 1000;
 }
 
-function stretches(records: readonly JobRecord[], until: number | null): (Stretch & { readonly state: string })[] {
+const inOrder: readonly JobState[] = ['queued', 'setup', 'running', 'cancelling', 'ended'];
+
+/** One a state. An attempt that was lost wrote no end: it is taken to have lasted until the last that was heard of it. */
+function stretches(records: readonly JobRecord[], { until, writtenAt }: Known): (Stretch & { readonly state: JobState })[] {
   const states = records.flatMap((record) => (record.type === 'state' ? [record] : []));
   const newest = records.reduce((latest, { t }) => Math.max(latest, t), 0);
   const end = states.at(-1)?.state === 'ended' ? (states.at(-1)?.t ?? newest) : Math.max(newest, until ?? 0);
-  return states.map(({ t, state }, at) => ({ state, from: t, to: Math.max(t, states[at + 1]?.t ?? end) }));
+  return states.flatMap((record, at) => {
+    const { state, t: from, n } = record;
+    const next = states[at + 1];
+    const to = Math.max(from, next?.t ?? end);
+    if (next === undefined || state === 'ended' || inOrder.indexOf(next.state) > inOrder.indexOf(state)) return [{ state, from, to }];
+    const told = records.flatMap((each) => (each.n > n && each.n < next.n ? [each.t] : []));
+    const lostAt = [...told, ...writtenAt].reduce((latest, t) => (t < to ? Math.max(latest, t) : latest), from);
+    return [
+      { state, from, to: lostAt },
+      { state: 'ended', from: lostAt, to },
+    ];
+  });
 }

@@ -16,6 +16,12 @@ export function isMeasure(name: string): boolean {
   return !stepTotals.includes(name) && !epochTotals.includes(name) && name !== 'step' && name !== 'epoch';
 }
 
+/** For sorting, what people look at first: the loss of the training, those of a validation, anything else. */
+export function lossFirst(a: string, b: string): number {
+  const rank = (name: string) => (!/loss/i.test(name) ? 2 : /^(val|valid|validation|eval|test|dev)[_/. ]/i.test(name) ? 1 : 0);
+  return rank(a) - rank(b);
+}
+
 /** Built up record by record: a job may have written millions. */
 export interface Training {
   add(record: JobRecord): void;

@@ -76,10 +76,10 @@ export interface ReportParts {
 
 export function reportOn(parts: ReportParts): JobReport {
   const { job, machine, before = [], jobs, records, training = trainingFigures(records), until = null, writtenAt = [], usd } = parts;
-  const runs = runStretches(records, until);
+  const runs = runStretches(records, { until, writtenAt });
   const spans = spansWhileRunning(spansOf(records), runs);
   const gpus = gpuFigures(spans);
-  const times = timeFigures(records, spans, { job, machine, jobs }, { silence: longestSilence(runs, writtenAt), until });
+  const times = timeFigures(records, spans, { job, machine, jobs }, { silence: longestSilence(runs, writtenAt), until, writtenAt });
   const evidence: Evidence = {
     job,
     machine,

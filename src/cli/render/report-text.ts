@@ -2,7 +2,7 @@
 import { formatUsd } from '../../core/money.ts';
 import { formatSize } from '../../core/size.ts';
 import type { Advice, GpuFigures, JobReport } from '../../workflows/report-figures.ts';
-import { isMeasure } from '../../workflows/report-training.ts';
+import { isMeasure, lossFirst } from '../../workflows/report-training.ts';
 import { perCent, percent } from '../../workflows/report-words.ts';
 import { endLine } from './job-view.ts';
 import type { View } from './machines.ts';
@@ -93,7 +93,9 @@ const mostValues = 3;
 
 function trainingLine({ training, cost }: JobReport): Line | null {
   const { stepsPerSecond, lastStep, secondsPerEpoch, lastEpoch, last } = training;
-  const values = Object.entries(last).filter(([name]) => isMeasure(name) && !notResults.test(name));
+  const values = Object.entries(last)
+    .filter(([name]) => isMeasure(name) && !notResults.test(name))
+    .sort(([a], [b]) => lossFirst(a, b));
   const perEpoch = cost.perEpochUsd === null || cost.pricePerHour === 0 ? '' : ` and ${formatUsd(cost.perEpochUsd)}`;
   const parts = [
     ...(stepsPerSecond === null ? [] : [`${rate(stepsPerSecond)}${lastStep === null ? '' : ` (up to step ${round(lastStep)})`}`]),

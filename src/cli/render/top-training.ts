@@ -1,5 +1,5 @@
 /** What the training says of itself, in `top`: speed, newest values, the curve of the loss. */
-import { isMeasure } from '../../workflows/report-training.ts';
+import { isMeasure, lossFirst } from '../../workflows/report-training.ts';
 import { totalsOf } from '../../workflows/top-eta.ts';
 import type { TopView } from '../../workflows/top-model.ts';
 import { rate, round } from './report-text.ts';
@@ -15,7 +15,9 @@ export function trainingLines(view: TopView, width: number, height: number, look
   const { training } = view;
   const { style } = look;
   if (height === 0 || view.job === null) return [];
-  const values = Object.entries(training.last).filter(([name]) => isMeasure(name));
+  const values = Object.entries(training.last)
+    .filter(([name]) => isMeasure(name))
+    .sort(([a], [b]) => lossFirst(a, b));
   if (values.length === 0 && training.step === null) return [[['  no metrics yet', style.dim]]];
   const parts = speedParts(view);
   const speed = firstThatFits(
@@ -81,9 +83,7 @@ function resample(values: readonly number[], most: number): number[] {
   });
 }
 
-/** The loss of the training before that of a validation, and that before anything else. */
 function mainMetric(names: readonly string[]): string | null {
-  const losses = names.filter((name) => /loss/i.test(name));
-  const isTraining = (name: string) => !/^(val|valid|validation|eval|test|dev)[_/.]/i.test(name);
-  return losses.find(isTraining) ?? losses[0] ?? names.find((name) => isMeasure(name) && !/^(lr|learning_rate|rate|grad_norm)$/.test(name)) ?? null;
+  const [loss] = names.filter((name) => /loss/i.test(name)).sort(lossFirst);
+  return loss ?? names.find((name) => isMeasure(name) && !/^(lr|learning_rate|rate|grad_norm)$/.test(name)) ?? null;
 }

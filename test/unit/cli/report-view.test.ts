@@ -29,7 +29,7 @@ describe('on the terminal', () => {
       '1 NVIDIA A100-SXM4-80GB  97 %    98 %   0 %  31GB of 86GB  340 of 400 W      71',
       '',
       'host         12 CPUs at 18 % (the busiest 97 %), memory 6GB of 16GB, disk read 58GB, written 5.8GB, net in 58MB, out 58MB',
-      'time         queue 2s, setup 1m 33s, run 58m 25s, 2 attempts',
+      'time         queue 2s, setup 1m 33s, run 58m 21s, between attempts 4s, 2 attempts',
       'training     5 steps/s (up to step 17000), 9m 48s and $0.66 an epoch (up to 6), last loss 0.1722, val_loss 0.2722, accuracy 0.9426',
       'checkpoints  5, 5GB in all, one every 10m 6s, writing them 1 % of the time',
       'cost         $4.07 at $4.07 an hour, $0.67 of it with an idle GPU',
@@ -40,6 +40,13 @@ describe('on the terminal', () => {
       '  -> pin_memory=True, and .to(device, non_blocking=True)',
       '  -> Move decoding and augmentation to the GPU, or do them once and keep the result',
     ]);
+  });
+
+  test('of many metrics the losses are shown, that of the training first', () => {
+    const report = exampleReport();
+    const last = { a: 37, b: 2, c: 3, val_loss: 0.5, lr: 0.1, train_loss: 0.4 };
+    const text = renderReport({ ...report, training: { ...report.training, last } }, view);
+    expect(text).toContain('last train_loss 0.4, val_loss 0.5, a 37\n');
   });
 
   test('fits the terminal, whatever its width and the names', () => {

@@ -29,7 +29,7 @@ test('at 80 x 24: machine, money, job, GPU, host, training, programs, log, keys'
     '  disk 12MB/s read, 1MB/s written, 50GB free   net ↓ 1.2MB/s ↑ 200KB/s',
     `── training ${'─'.repeat(68)}`,
     '  step 1200   epoch 4 of 5   1.67 steps/s   3m 58s an epoch',
-    '  loss 0.1996   lr 0.0003   val_loss 0.2996',
+    '  loss 0.1996   val_loss 0.2996   lr 0.0003',
     expect.stringMatching(/^ {2}loss █.*▁$/),
     `── programs ${'─'.repeat(68)}`,
     '     PID  GPU   MEMORY  JOB                   PROGRAM',

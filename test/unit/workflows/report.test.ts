@@ -142,6 +142,21 @@ describe('figures', () => {
     });
   });
 
+  test('an attempt that was lost lasted until the last that was heard of it: what came then is no run time', () => {
+    const entries: Entry[] = [
+      [0, stateRecord('queued')],
+      [10, stateRecord('running')],
+      [24, metricRecord({ loss: 2 }, 14)],
+      [100, stateRecord('queued')],
+      [101, stateRecord('setup')],
+      [103, stateRecord('running')],
+      [118, endRecord()],
+    ];
+    expect(reportOf(entries).times).toMatchObject({ queue: 11, setup: 2, run: 29, between: 76 });
+    const written = reportOf(entries, { writtenAt: [11, 25, 104].map((at) => began + at * 1000) });
+    expect(written.times).toMatchObject({ run: 30, between: 75, longestSilence: 14 });
+  });
+
   test('no records at all: nothing is known, and nothing is advised', () => {
     const { asOf, gpus, host, advice, unknown, training } = reportOf([]);
     expect({ asOf, gpus, host, advice }).toEqual({ asOf: null, gpus: [], host: null, advice: [] });
@@ -184,6 +199,12 @@ describe('advice', () => {
     expect(advice[0]?.evidence).toMatch(/\d/);
     expect(advice[0]?.actions.length).toBeGreaterThan(0);
     for (const text of [advice[0]?.text, advice[0]?.evidence]) expect(text).not.toMatch(/NaN|Infinity|null|undefined/);
+  });
+
+  test('fewer checkpoints, of a job that has some', () => {
+    const full: Entry = [440, spanRecord(60, 440, [busy], { diskFreeBytes: 1e8 })];
+    expect(reportOf(running(full)).advice[0]?.actions).toEqual(['A larger disk']);
+    expect(reportOf(running(full, [200, checkpointRecord(200, 1)])).advice[0]?.actions).toEqual(['A larger disk', 'Keep fewer checkpoints']);
   });
 
   test('a smaller card, with what is to be had', () => {
