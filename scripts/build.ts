@@ -7,6 +7,7 @@ import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync }
 import { join } from 'node:path';
 import { Plugin } from '@oclif/core';
 import { type BuildOptions, type Plugin as BuildPlugin, build, type Metafile } from 'esbuild';
+import { wrap } from '../src/cli/render/text.ts';
 
 const repository = join(import.meta.dirname, '..');
 const dist = join(repository, 'dist');
@@ -97,12 +98,20 @@ async function writeManifest(): Promise<void> {
   writeFileSync(join(repository, 'oclif.manifest.json'), `${JSON.stringify(plugin.manifest)}\n`);
 }
 
+/** A terminal's usual width: the text is the same for every terminal. */
+const helpColumns = 80;
+
 /** `bin/run.js` prints it without loading anything. */
 function writeHelp(): void {
-  const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0', OCLIF_COLUMNS: '100', NODE_ENV: 'production' };
+  const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0', OCLIF_COLUMNS: String(helpColumns), NODE_ENV: 'production' };
   const help = execFileSync(process.execPath, [join(dist, 'main.js'), '--help'], { env, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' });
   // Without the platform and the Node of this build.
-  writeFileSync(join(dist, 'help.txt'), help.replace(/(gpu-run\/\S+) .*/, '$1'));
+  const text = help.replace(/(gpu-run\/\S+) .*/, '$1');
+  // oclif leaves its first line, the description, as long as it is.
+  writeFileSync(
+    join(dist, 'help.txt'),
+    text.replace(/^.*/, (first) => wrap(first, helpColumns).join('\n')),
+  );
 }
 
 const draft = mkdtempSync(join(repository, 'dist.new-'));

@@ -19,6 +19,7 @@ import type { View } from './render/machines.ts';
 import { createAnimatedView, createPlainView, createQuietView, type ProgressView } from './render/progress-view.ts';
 import { warningLine } from './render/text.ts';
 import { openScreen, type Screen } from './screen.ts';
+import { readToggleVariables } from './toggle-variables.ts';
 
 export interface ContextChoices {
   /** The project's folder; default: the current one. */
@@ -39,6 +40,11 @@ export abstract class BaseCommand extends Command {
   static override baseFlags = globalFlags;
 
   #screen: Screen | null = null;
+
+  protected override async init(): Promise<void> {
+    await super.init();
+    readToggleVariables({ ...this.ctor.baseFlags, ...this.ctor.flags }, process.env);
+  }
 
   /** Returns the exit code. */
   abstract override run(): Promise<number | PassedOn>;

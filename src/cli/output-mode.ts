@@ -18,7 +18,7 @@ export function splitCommand(argv: readonly string[]): { readonly own: string[];
   return at < 0 ? { own: [...argv], command: null } : { own: argv.slice(0, at), command: argv.slice(at + 1) };
 }
 
-/** The values that oclif takes for yes. */
+/** As `parseSwitch` takes it for yes; what is neither yes nor no is told by the command. */
 function isOn(value: string | undefined): boolean {
-  return value !== undefined && ['1', 'true', 'y', 'yes'].includes(value.toLowerCase());
+  return value !== undefined && ['1', 'true', 'y', 'yes', 'on'].includes(value.trim().toLowerCase());
 }

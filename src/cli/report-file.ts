@@ -1,6 +1,7 @@
 /** Where the page of a report goes. */
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import type { JobReport } from '../workflows/report-figures.ts';
+import { fileErrors } from './file-errors.ts';
 
 /** `--html` without a value, at the end, before another flag, or before a job: the flag gets an empty one. */
 export function optionalFile(argv: readonly string[], flag: string): string[] {
@@ -40,7 +41,10 @@ export async function writeReport(report: JobReport, file: string, now: number):
 function notWritten(path: string, folder: string, cause: unknown): GpuRunError {
   const code = systemErrorCode(cause);
   if (code !== 'ENOENT' && code !== 'ENOTDIR') {
-    return new GpuRunError('sync', `The report could not be written to ${path}: ${code ?? (cause as Error).message}.`, { cause, hints: [elsewhere] });
+    return new GpuRunError('sync', `The report could not be written to ${path}: ${(code && fileErrors[code]?.why) ?? (cause as Error).message}.`, {
+      cause,
+      hints: [elsewhere],
+    });
   }
   return new GpuRunError('sync', `The report could not be written to ${path}: there is no folder ${folder}.`, {
     cause,
@@ -48,7 +52,7 @@ function notWritten(path: string, folder: string, cause: unknown): GpuRunError {
   });
 }
 
-const elsewhere = 'Give another name behind --html; without one it goes into the present folder.';
+const elsewhere = 'Give another name behind --html; without one it goes into this folder.';
 
 function isNoReport(path: string): GpuRunError {
   return new GpuRunError('bad-input', `${path} is there already, and is no report of gpu-run: it was left alone.`, {

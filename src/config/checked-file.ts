@@ -38,7 +38,8 @@ function findingsOf(issue: z.core.$ZodIssue, schema: z.ZodType, yaml: YamlFile):
   }
   const isKey = issue.code === 'invalid_key';
   const message = isKey ? (issue.issues[0]?.message ?? issue.message) : issue.message;
-  const path = shown(issue.path);
+  // A key that is empty is best told by the block that it stands in.
+  const path = shown(issue.path.at(-1) === '' ? issue.path.slice(0, -1) : issue.path);
   return [{ offset: yaml.offsetOf(issue.path, isKey ? 'key' : 'value'), text: path === '' ? message : `${path}: ${message}` }];
 }
 

@@ -7,6 +7,7 @@ import { checkEnvName } from './env-name.ts';
 import type { Layer } from './layer.ts';
 import { parseBudget, parseIdle } from './limit-text.ts';
 import { type Problem, textOf } from './problem.ts';
+import { parseSwitch } from './switch.ts';
 
 /** As typed; what is left out was not given. */
 export interface FlagValues {
@@ -103,13 +104,6 @@ function splitList(text: string): string[] {
   if (items.some((item) => item === ''))
     throw new GpuRunError('bad-input', `'${text}' has an empty place.`, { hints: ['Write one, or several with commas between, as in a,b.'] });
   return items;
-}
-
-function parseSwitch(value: boolean | string): boolean {
-  if (typeof value === 'boolean') return value;
-  if (['1', 'true', 'yes', 'on'].includes(value.toLowerCase())) return true;
-  if (['0', 'false', 'no', 'off'].includes(value.toLowerCase())) return false;
-  throw new GpuRunError('bad-input', `'${value}' is neither yes nor no.`, { hints: ['Write true or false.'] });
 }
 
 function parseNodes(text: string): number {

@@ -48,7 +48,7 @@ export function configSchema(base: PathBase | null) {
     limits: optional(limits(), 'When the machine ends, whatever happens.'),
     log: optional(log(), "How the job's log is kept."),
     'preempt-signal': optional(
-      z.enum(preemptSignals, { error: expected(`one of ${preemptSignals.join(', ')}`, 'SIGUSR1') }),
+      z.enum(preemptSignals, { error: noPreemptSignal }),
       'What the job is told first when its provider takes the machine back, where it listens to it. Default: SIGTERM.',
     ),
     retry: optional(retry(), 'What is tried again when the machine is lost.'),
@@ -178,6 +178,13 @@ function log() {
     ),
   };
   return block(shape, '{ split: true }');
+}
+
+/** `USR1`, as `kill` takes it. */
+function noPreemptSignal(issue: { readonly input?: unknown }): string {
+  const text = expected(`one of ${preemptSignals.join(', ')}`, 'SIGUSR1')(issue);
+  const meant = preemptSignals.find((name) => name.slice(3) === String(issue.input).toUpperCase().replace(/^SIG/, ''));
+  return meant === undefined ? text : text.replace(/\.$/, `; did you mean ${meant}?`);
 }
 
 const noReason = 'expected at least one reason, as in [preempted, lost]; leave `on` out for both, or write attempts: 1 to start a job no second time.';

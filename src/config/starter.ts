@@ -13,6 +13,8 @@ interface Recipe {
   /** YAML of `setup:` and `train:`; null: not known. */
   readonly setup: string | null;
   readonly train: string | null;
+  /** The program's file, where it is one. */
+  readonly script?: string | undefined;
 }
 
 /** Looks at the folder and asks nothing. The text loads without errors as it stands. */
@@ -20,14 +22,14 @@ export function starterConfig(folder: string): { readonly text: string; readonly
   const names = readdirSync(folder).sort();
   const recipe = pythonRecipe(names) ?? nodeRecipe(names, folder) ?? notebookRecipe(names) ?? { found: 'unknown', setup: null, train: null };
   const schema = existsSync(join(folder, schemaFile)) ? `# yaml-language-server: $schema=${schemaFile}\n` : '';
-  return { text: `${schema}${starterText(toMachineName(basename(resolve(folder))), recipe)}`, found: recipe.found };
+  return { text: `${schema}${starterText(toMachineName(basename(resolve(folder))), recipe, outputsOf(folder, recipe.script))}`, found: recipe.found };
 }
 
 function pythonRecipe(names: readonly string[]): Recipe | null {
   const script = ['train.py', 'main.py'].find((name) => names.includes(name));
   const setup = pythonSetup(names);
   if (script === undefined && (setup === null || firstNotebook(names) !== undefined)) return null;
-  return { found: 'python', setup, train: script === undefined ? null : `${inVenv(setup, 'python3')} ${script}` };
+  return { found: 'python', setup, train: script === undefined ? null : `${inVenv(setup, 'python3')} ${script}`, script };
 }
 
 /** Distributions refuse pip outside of one; what the machine's image brings along (PyTorch with CUDA) stays visible inside. */
@@ -79,7 +81,22 @@ function firstNotebook(names: readonly string[]): string | undefined {
   return names.find((name) => name.endsWith('.ipynb'));
 }
 
-function starterText(name: string, { setup, train }: Recipe): string {
+/** The usual folders that the script names in quotes. */
+function outputsOf(folder: string, script: string | undefined): readonly string[] {
+  const text = script === undefined ? '' : textOf(join(folder, script));
+  const named = ['outputs', 'runs', 'checkpoints', 'lightning_logs'].filter((name) => new RegExp(`['"](\\./)?${name}['"/]`).test(text));
+  return named.length === 0 ? ['outputs/'] : named.map((name) => `${name}/`);
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return ''; // a folder of that name, or one that may not be read: whoever runs it will be told
+  }
+}
+
+function starterText(name: string, { setup, train }: Recipe, outputs: readonly string[]): string {
   return `# What gpu-run does for this folder. Each flag of the command line beats what stands here.
 
 name: ${/^(null|true|false)$/.test(name) ? `'${name}'` : name}
@@ -96,7 +113,7 @@ ${setup === null ? `# setup: ${venv} && .venv/bin/pip install -r requirements.tx
 ${train === null ? '# train: python3 train.py --epochs 4' : `train: ${train}`}
 
 # What the job writes there is pulled back when it has ended; all else is gone with the machine.
-outputs: [outputs/]
+outputs: [${outputs.join(', ')}]
 
 # What git ignores is not sent. Data that git ignores, but the job needs:
 # sync:
@@ -109,6 +126,14 @@ outputs: [outputs/]
 
 # Metrics are read from the log: JSON lines, Keras, Hugging Face, Lightning, tqdm, "epoch 3: loss=0.5". For other lines, say how:
 # metrics: { loss: 'loss=([0-9.]+)' }
+# They are sent to an MLflow server as well:
+# mlflow: { tracking-uri: http://mlflow.example.org:5000 }
+
+# Started again from its newest checkpoint when the machine is taken back or lost:
+# retry: { on: [preempted, lost], attempts: 3, resume-from: checkpoints/ }
+
+# What the log may take on the machine's disk:
+# log: { limit: 1GB }
 
 # The machine ends at these limits, whatever happens.
 limits:

@@ -59,6 +59,8 @@ function readText(file: string, shownAs: string): string {
 function explainSyntax(error: { readonly code: string; readonly message: string; readonly pos: readonly [number, number] }, text: string): string {
   if (error.code === 'DUPLICATE_KEY') return `the key '${text.slice(error.pos[0]).match(/^[^\s:,}]+/)?.[0] ?? ''}' stands twice; take one away.`;
   if (error.code === 'TAB_AS_INDENT') return 'YAML can not be indented with tabs; use spaces.';
+  // Of several, the parser tells the first that it can't take: behind `key: word` comes another `: `.
+  if (error.code === 'BLOCK_AS_IMPLICIT_KEY') return "not valid YAML: a value that holds ': ' needs quotes around it, as in train: 'echo \"loss: 1\"'.";
   return `not valid YAML: ${error.message}.`;
 }
 

@@ -127,7 +127,11 @@ export type CopiedPart = { readonly type: 'log'; readonly offset: number; readon
 export function* copiedLog(jobsFolder: string, jobId: string, stream: LogStream, offset: number): Generator<CopiedPart> {
   using source = openCopy(jobsFolder, jobId, stream);
   const { size, gaps } = source;
-  if (offset > size) throw new GpuRunError('bad-input', `The log of ${jobId} has ${size} bytes; it can't be read from ${offset}.`);
+  if (offset > size) {
+    throw new GpuRunError('bad-input', `The log of ${jobId} has ${size} bytes; it can't be read from ${offset}.`, {
+      hints: [`gpu-run logs ${jobId} --after=-4096   shows its last 4096 bytes`],
+    });
+  }
   for (let at = offset; at < size; ) {
     const gap = gaps.find(({ to }) => to > at);
     if (gap !== undefined && gap.from <= at) {

@@ -92,6 +92,10 @@ async function answered(url: string, init: RequestInit): Promise<Response> {
     return await fetch(url, init);
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    // The Fetch standard's "bad port" (fetch.spec.whatwg.org, port blocking): no server can be called there.
+    if (cause instanceof Error && cause.message === 'bad port') {
+      throw new GpuRunError('bad-input', 'that port is one of other protocols, which Node calls no web server at', { cause: error });
+    }
     throw new GpuRunError('connection', cause instanceof Error ? cause.message : String(cause), { retry: 'same', cause: error });
   }
 }

@@ -44,6 +44,11 @@ test('it holds what it needs and nothing of how it is made', () => {
 test('the command works', () => {
   expect(gpuRun('--version')).toMatch(/^gpu-run\/\d+\.\d+\.\d+\n$/);
   expect(gpuRun('--help')).toContain('train');
+  expect(
+    gpuRun('--help')
+      .split('\n')
+      .filter((line) => line.length > 80),
+  ).toEqual([]);
   expect(JSON.parse(gpuRun('status', '--json'))).toMatchObject({ schema: 1, command: 'status', outcome: 'ok', machines: [] });
   expect(gpuRun('templates')).toContain('local');
 });

@@ -16,6 +16,6 @@ export default class Doctor extends BaseCommand {
     const checks = await this.withContext({ folder }, (context) => doctor({ providers, need }, context));
     const failed = checks.filter(({ outcome }) => outcome === 'fail').length;
     const failure = failed === 0 ? null : new GpuRunError('unfit', `${plural(failed, 'check')} failed.`, { hints: ['What to do stands below each of them.'] });
-    return this.finish({ checks }, renderChecks(checks, this.screen.outStyle), failure);
+    return this.finish({ checks }, renderChecks(checks, this.view), failure);
   }
 }

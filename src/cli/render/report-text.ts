@@ -15,7 +15,7 @@ const labelWidth = 'checkpoints  '.length;
 export function renderReport(report: JobReport, { style, width }: View): string {
   const { job, machine, gpus, advice, unknown, cost } = report;
   return [
-    style.bold(endLine(job, machine.provider, cost.usd)),
+    ...wrap(endLine(job, machine.provider, cost.usd), width).map(style.bold),
     ...(gpus.length === 0 ? [] : ['', gpuTable(gpus, style, width)]),
     '',
     ...factLines(report).flatMap(([label, text]) => labelled(label, text, width)),

@@ -7,9 +7,8 @@ import type { DownResult } from '../../workflows/down.ts';
 import type { SyncTotals } from '../../workflows/push.ts';
 import type { ReapResult } from '../../workflows/reap.ts';
 import type { View } from './machines.ts';
-import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
-import { harmless, plural } from './text.ts';
+import { harmless, plural, wrap } from './text.ts';
 
 export function renderDown({ machines }: DownResult): string {
   if (machines.length === 0) return 'Nothing was up.';
@@ -27,10 +26,13 @@ export function renderReap({ found, ended, kept, unreachable, notSetUp }: ReapRe
   return [...lines.map(harmless), ...nothing, ...notAsked].join('\n');
 }
 
-export function renderChecks(checks: readonly Check[], style: Style): string {
+export function renderChecks(checks: readonly Check[], { style, width }: Pick<View, 'style' | 'width'>): string {
   const marks = { ok: style.green('ok  '), warn: style.yellow('warn'), fail: style.red('FAIL') } as const;
   return checks
-    .flatMap(({ name, outcome, text, hints }) => [`${marks[outcome]}  ${harmless(`${name}: ${text}`)}`, ...hints.map((hint) => `      -> ${harmless(hint)}`)])
+    .flatMap(({ name, outcome, text, hints }) => [
+      ...wrap(harmless(`${name}: ${text}`), width - 6).map((line, index) => `${index === 0 ? marks[outcome] : '    '}  ${line}`),
+      ...hints.map((hint) => `      -> ${harmless(hint)}`),
+    ])
     .join('\n');
 }
 

@@ -51,6 +51,19 @@ test.each([
   });
 });
 
+test('a flag that the environment sets to neither yes nor no is told, each of them', async () => {
+  const { code, stderr } = await place.call(['logs'], { GPU_RUN_TIMESTAMPS: 'vielleicht', GPU_RUN_FOLD: 'ja', GPU_RUN_FOLLOW: '' });
+  expect(code).toBe(64);
+  expect(stderr).toContain("GPU_RUN_TIMESTAMPS: 'vielleicht' is neither yes nor no. Write true or false.");
+  expect(stderr).toContain("GPU_RUN_FOLD: 'ja' is neither yes nor no.");
+  expect(stderr).not.toContain('GPU_RUN_FOLLOW');
+});
+
+test('a flag that the environment sets to on is on, as with settings', async () => {
+  expect(await place.call(['init'])).toMatchObject({ code: 0 });
+  expect(await place.call(['init'], { GPU_RUN_FORCE: 'on', GPU_RUN_JSON: 'on' })).toMatchObject({ code: 0, document: { outcome: 'ok' } });
+});
+
 test('--json behind -- belongs to the command', async () => {
   const { code, stdout } = await place.call(['train', '--gup', '--', 'tool', '--json']);
   expect([code, stdout]).toEqual([2, '']);

@@ -51,9 +51,7 @@ describe('on the terminal', () => {
 
   test('fits the terminal, whatever its width and the names', () => {
     for (const width of [40, 60, 80, 120]) {
-      for (const line of renderReport(exampleReport(nasty), { ...view, width })
-        .split('\n')
-        .slice(1)) {
+      for (const line of renderReport(exampleReport(nasty), { ...view, width }).split('\n')) {
         if (line.includes(' ') && !/\S{30}/.test(line)) expect(line.length, line).toBeLessThanOrEqual(width);
         expect(holdsControls(line)).toBe(false);
       }
@@ -177,6 +175,9 @@ describe('--html', () => {
       await expect(writeReport(exampleReport(), join(folder, 'no', 'such.html'), noon)).rejects.toMatchObject({
         code: 'sync',
         message: `The report could not be written to ${join(folder, 'no', 'such.html')}: there is no folder ${join(folder, 'no')}.`,
+      });
+      await expect(writeReport(exampleReport(), folder, noon)).rejects.toMatchObject({
+        message: `The report could not be written to ${folder}: it is a folder, not a file.`,
       });
       expect(readdirSync(folder)).toEqual(['report.html']);
     } finally {

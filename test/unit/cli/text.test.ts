@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { renderChecks } from '../../../src/cli/render/reports.ts';
 import { createStyle } from '../../../src/cli/render/style.ts';
 import { renderTable } from '../../../src/cli/render/table.ts';
 import { ago, cut, harmless, harmlessLines, moment, paragraph, plural, span, warningLine, wrap } from '../../../src/cli/render/text.ts';
@@ -91,4 +92,13 @@ test('wrapped text says the same, and a line is too long only where a word is', 
       for (const line of lines) expect(line.length <= width || !line.includes(' ')).toBe(true);
     }),
   );
+});
+
+test('checks are broken at the width of the terminal; what is to be copied stays whole', () => {
+  const text = `optional: with the line  Include "/home/ada/.local/state/gpu-run/ssh_config"  at the top, plain \`ssh NAME\` reaches your machines`;
+  const lines = renderChecks([{ name: 'ssh NAME', outcome: 'ok', text, hints: ['gpu-run doctor'] }], { style: createStyle(false), width: 60 }).split('\n');
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(60);
+  expect(lines[0]).toMatch(/^ok {4}ssh NAME: optional/);
+  expect(lines.at(-1)).toBe('      -> gpu-run doctor');
+  expect(lines.join('\n')).toContain('"/home/ada/.local/state/gpu-run/ssh_config"');
 });

@@ -41,6 +41,11 @@ describe('a value that is not right', () => {
     ['env: { A: [1] }', '1:11: env.A: expected a text, as in "0"; found a list.'],
     ['env: { GPU_RUN_JOB: x }', "1:8: env.GPU_RUN_JOB: 'GPU_RUN_JOB' is set by gpu-run itself."],
     ['env: { A: 1, B: 2 }\nsecrets: [C, B]', 'gpu-run.yaml:2:10: secrets: B stands in env, too; take it out of one of them.'],
+    [
+      'preempt-signal: USR1',
+      "1:17: preempt-signal: expected one of SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, as in SIGUSR1; found the text 'USR1'; did you mean SIGUSR1?",
+    ],
+    ["metrics: { '': 'loss=([0-9.]+)' }", '1:12: metrics: expected a name, as in loss; found an empty text.'],
     ['metrics: { loss: "loss=[0-9]" }', "1:18: metrics.loss: 'loss=[0-9]' has no group"],
     ["metrics: { loss: '(' }", "1:18: metrics.loss: '(' isn't a regular expression"],
     ["metrics: { loss: 'a\\' }", "1:18: metrics.loss: 'a\\' isn't a regular expression"],
@@ -103,6 +108,7 @@ describe('a file that is not YAML', () => {
     ['name: a\nname: b', /^gpu-run.yaml:2:1: the key 'name' stands twice; take one away\.$/],
     ['limits:\n\tidle: 1m', /^gpu-run.yaml:2:1: YAML can not be indented with tabs; use spaces\.$/],
     ['a: *nowhere', /nowhere/],
+    ['train: sh -c "echo step 1: loss=2"', /^gpu-run.yaml:1:8: not valid YAML: a value that holds ': ' needs quotes around it, as in train: '/],
     ['a: 1\n---\nb: 2', /^gpu-run.yaml:2:1: not valid YAML/],
   ])('%j', async (text, problem) => {
     using it = project({ 'gpu-run.yaml': text });

@@ -36,6 +36,15 @@ describe('starterConfig', () => {
     expect(await it.load()).toMatchObject({ name: 'my-project', setup, train, outputs: ['outputs'], limits: { maxTimeSeconds: 14_400, idleSeconds: 900 } });
   });
 
+  it.each([
+    [`open("runs/log.txt", "w"); os.makedirs('./checkpoints')`, ['runs', 'checkpoints']],
+    [`# runs and checkpoints are words here`, ['outputs']],
+  ])('proposes the outputs that the script names: %j', async (script, outputs) => {
+    using it = project({ 'train.py': script });
+    it.write('gpu-run.yaml', starterConfig(it.folder).text);
+    expect(await it.load()).toMatchObject({ outputs });
+  });
+
   it('passes a notebook with any name as one word', async () => {
     using it = project({ '-my \'note".ipynb': '', 'requirements.txt': '' });
     const starter = starterConfig(it.folder);
@@ -57,7 +66,7 @@ describe('starterConfig', () => {
   it('loads with its comments taken away, too, all but the alternatives', async () => {
     using it = project({ 'train.py': '', '../pets': '' });
     const text = starterConfig(it.folder)
-      .text.replace(/^# (?=(provider|ssh|gpu|setup|sync|env|secrets|metrics): )/gm, '')
+      .text.replace(/^# (?=(provider|ssh|gpu|setup|sync|env|secrets|metrics|mlflow|retry|log): )/gm, '')
       .replace(/^ {2}# /gm, '  ')
       .replace(/^# sync:\n# {3}(.*)\n# {3}(.*)$/m, 'sync:\n  $1\n  $2');
     it.write('gpu-run.yaml', text);
@@ -68,6 +77,9 @@ describe('starterConfig', () => {
       sync: { exclude: ['notes/'], data: [{ to: 'data/pets' }] },
       secrets: ['WANDB_API_KEY'],
       metrics: { loss: 'loss=([0-9.]+)' },
+      mlflow: { trackingUri: 'http://mlflow.example.org:5000' },
+      retry: { on: ['preempted', 'lost'], attempts: 3, resumeFrom: 'checkpoints' },
+      log: { split: false, limitBytes: 1e9 },
       limits: { budgetUsd: 3 },
     });
   });

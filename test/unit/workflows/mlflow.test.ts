@@ -206,6 +206,15 @@ describe('metrics', () => {
     expect(readFileSync(join(folder, 'mlflow.json'), 'utf8')).not.toContain('abc');
   });
 
+  test('are not tried again at a port that Node never calls; the warning says so in words', async () => {
+    write(metric(1, { loss: 1 }));
+    const target = { trackingUri: 'http://127.0.0.1:9', experiment: 'cats', authorization: null };
+    await sendMetrics(job, { ...contextOf(null), mlflow: target })[Symbol.asyncDispose]();
+    expect(notes()).toEqual([
+      expect.stringContaining('127.0.0.1:9: that port is one of other protocols, which Node calls no web server at. They are not sent'),
+    ]);
+  });
+
   test('are sent by one process at a time; one that has died holds up nobody', async () => {
     write(metric(1, { loss: 1 }));
     const first = send();
