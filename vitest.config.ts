@@ -21,11 +21,10 @@ const inRounds = ['providers/local-launch', 'sync/push-model', 'sync/pull-snapsh
 const inLab = [
   ...['killers', 'unprotected', 'rebuild', 'budget', 'gcp-access', 'gcp-hard-times'].map((name) => `test/e2e/${name}.test.ts`),
   'test/unit/remote-runner/watchdog.test.ts',
-  ...['up-failures-unknown', 'up-failures-wait', 'up-failures-once', 'up-host-keys'].map((name) => `test/unit/providers/gcp/${name}.test.ts`),
-  'test/unit/workflows/api-failures.test.ts',
-  'test/unit/workflows/retry-limits.test.ts',
-  'test/unit/workflows/retry-troubles.test.ts',
-  'test/unit/workflows/unsent-job.test.ts',
+  ...['failures-unknown', 'failures-wait', 'failures-once', 'failures-refused', 'failures-stock', 'host-keys'].map(
+    (name) => `test/unit/providers/gcp/up-${name}.test.ts`,
+  ),
+  ...['api-failures', 'retry-limits', 'retry-troubles', 'second-job', 'unsent-job'].map((name) => `test/unit/workflows/${name}.test.ts`),
 ];
 
 class LongestFirst extends BaseSequencer {
