@@ -21,7 +21,7 @@ import type { RunContext } from './workflows/context.ts';
 import { dialThrough } from './workflows/tunnel.ts';
 
 export interface ContextOptions {
-  /** `GPU_RUN_HOME`. */
+  /** The state folder, of `homeFolder`. */
   readonly home: string;
   /** The caller's environment: what jobs on `local` machines inherit (PATH, LANG), and the CI's branch name. */
   readonly env: Readonly<Record<string, string | undefined>>;

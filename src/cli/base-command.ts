@@ -77,7 +77,7 @@ export abstract class BaseCommand extends Command {
 
   /** Opens the state folder, works, and closes it again. Signals are listened to meanwhile. */
   protected async withContext<T>(choices: ContextChoices, work: (context: RunContext, progress: ProgressView) => Promise<T>): Promise<T> {
-    const [{ openContext }, { homeFolder }] = await Promise.all([import('../compose.ts'), import('./home-folder.ts')]);
+    const [{ openContext }, { homeFolder }] = await Promise.all([import('../compose.ts'), import('../config/load-home.ts')]);
     const { folder = process.cwd(), onInterrupt = clearingUp } = choices;
     const { screen } = this;
     const progress = progressView(screen);

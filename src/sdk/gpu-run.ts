@@ -1,10 +1,10 @@
 /**
- * The SDK's front door. May import compose, config and workflows; never prints, never reads `process.env` by itself:
- * what the command line takes from flags and environment is passed in here.
+ * The SDK's front door. May import compose, config and workflows; never prints. What the command line takes from flags and
+ * environment is passed in here, but for the state folder: without one it is where the command line of this process looks.
  */
-import envPaths from 'env-paths';
 import { type ContextOptions, openContext, openProviders } from '../compose.ts';
 import { type FlagValues, loadSettings } from '../config/load.ts';
+import { homeFolder } from '../config/load-home.ts';
 import { type Reporter, silentReporter } from '../core/reporter.ts';
 import type { RunContext } from '../workflows/context.ts';
 import { type DownResult, down } from '../workflows/down.ts';
@@ -16,7 +16,10 @@ import { up } from '../workflows/up.ts';
 import { createMachine, type Machine } from './machine.ts';
 
 export interface GpuRunOptions {
-  /** Where state is kept; default: the platform's data folder, as for the command line. */
+  /**
+   * Where state is kept. Default: where the command line keeps it, so that each sees the machines of the other: `GPU_RUN_HOME` of
+   * `env`, else of this process, else the platform's data folder.
+   */
   readonly home?: string;
   /** The project's folder: `gpu-run.yaml` is looked up from here. Default: the current folder. */
   readonly folder?: string;
@@ -36,24 +39,28 @@ export interface GpuRun {
   /** No names: every live machine. */
   down(names?: readonly string[]): Promise<DownResult>;
   cost(input?: Partial<CostInput>): Promise<CostResult>;
-  /** How well a job used its machine: of one that runs as far as it has come, also when the machine is gone. @throws GpuRunError as `gpu-run report` */
-  report(jobId: string): Promise<JobReport>;
+  /**
+   * How well a job used its machine: of one that runs as far as it has come, also when the machine is gone. Without an id of the newest
+   * job of the folder's machine. @throws GpuRunError as `gpu-run report`
+   */
+  report(jobId?: string): Promise<JobReport>;
 }
 
 export function createGpuRun(options: GpuRunOptions = {}): GpuRun {
   const folder = options.folder ?? '.';
   const env = options.env ?? {};
-  const home = options.home ?? defaultHome();
-  const contextOptions: ContextOptions = {
-    home,
+  const chosen: Omit<ContextOptions, 'home'> = {
     folder,
     env,
     reporter: options.reporter ?? silentReporter,
     signal: options.signal ?? new AbortController().signal,
   };
-  /** Opened for each call: the SDK holds no file open between calls, and many may run at once. */
+  let home: Promise<string> | null = null;
   let providers: ReturnType<typeof openProviders> | null = null;
+  /** Opened for each call: the SDK holds no file open between calls, and many may run at once. */
   const withContext = async <T>(work: (context: RunContext) => Promise<T>): Promise<T> => {
+    home ??= options.home === undefined ? homeFolder(env) : Promise.resolve(options.home);
+    const contextOptions: ContextOptions = { ...chosen, home: await home };
     providers ??= openProviders(contextOptions);
     const { context, close } = openContext({ ...contextOptions, providers });
     try {
@@ -72,15 +79,12 @@ export function createGpuRun(options: GpuRunOptions = {}): GpuRun {
     down: (names = []) => withContext((context) => down({ names, all: names.length === 0 }, context)),
     cost: ({ by = 'machine', since = null, ...more } = {}) => withContext(async (context) => reportCost({ ...more, by, since }, context)),
     report: async (jobId) => {
-      const { report } = await import('../workflows/report.ts');
-      return await withContext((context) => report(jobId, context));
+      const [{ findJob }, { report }] = await Promise.all([import('../workflows/find.ts'), import('../workflows/report.ts')]);
+      const machineName = jobId === undefined ? (await loadSettings({ cwd: folder, flags: {}, env })).name : '';
+      return await withContext((context) => report(findJob({ jobId: jobId ?? null, machineName, unfinished: false }, context).id, context));
     },
   };
 }
 
 /** With all defaults: the state folder of the command line, the current folder. */
 export const gpuRun: GpuRun = createGpuRun();
-
-function defaultHome(): string {
-  return envPaths('gpu-run', { suffix: '' }).data;
-}
