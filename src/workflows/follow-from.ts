@@ -9,6 +9,7 @@ import { copiedProof } from './copied-proof.ts';
 import { countPulled } from './cost-egress.ts';
 import { followAttempt } from './follow-attempt.ts';
 import { type FollowInput, shows } from './follow-input.ts';
+import { type CopiedPart, copiedWithin } from './job-copy.ts';
 import { type LogEvent, type OnJobEvent, toEvent } from './job-event.ts';
 import { keepJob } from './keep-job.ts';
 import { sendMetrics } from './mlflow-send.ts';
@@ -67,6 +68,12 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       if (shows(from, stream) && length > 0) await tell(bytes.length <= length ? event : { ...event, bytes: bytes.subarray(0, length) });
     }
   };
+  /** Whoever followed it before has kept what the machine had to give up since. */
+  const showPiece = async (stream: LogStream, piece: CopiedPart) => {
+    if (piece.type === 'log') return await show(stamper.log(stream, piece.offset, piece.bytes));
+    await show(stamper.rest());
+    if (isWanted(from, stream, piece.from)) await tell({ ...piece, stream });
+  };
   const parts = () =>
     followAttempt(job, {
       connect,
@@ -101,8 +108,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
         await show(stamper.times(part.stream, part.marks));
       } else if (part.type === 'gap') {
         copy.keep((files) => files.writeGap(part.stream, part));
-        await show(stamper.rest());
-        if (shows(from, part.stream) && part.from < (from.until?.[part.stream] ?? Number.POSITIVE_INFINITY)) await tell(part);
+        for (const piece of copiedWithin(context.home.jobs, job.id, part.stream, part)) await showPiece(part.stream, piece);
       } else {
         const { record } = part;
         keepRecord(record, part.more);
@@ -128,6 +134,10 @@ function proofsOf({ job, logOffset, errOffset = 0 }: FollowFrom, { home }: RunCo
     out: copiedProof(home.jobs, job.id, 'out', start.logBytes, logOffset),
     err: copiedProof(home.jobs, job.id, 'err', start.errBytes, errOffset),
   };
+}
+
+function isWanted(from: FollowFrom, stream: LogStream, offset: number): boolean {
+  return shows(from, stream) && offset < (from.until?.[stream] ?? Number.POSITIVE_INFINITY);
 }
 
 /** Records that come together are written together, up to a state. */

@@ -146,6 +146,19 @@ export function* copiedLog(jobsFolder: string, jobId: string, stream: LogStream,
   }
 }
 
+/** What is here of a part of the log, and which of it is not: all of that part. */
+export function* copiedWithin(jobsFolder: string, jobId: string, stream: LogStream, { from, to }: LogGap): Generator<CopiedPart> {
+  let at = from;
+  const parts = from < copiedBytes(jobsFolder, jobId, stream) ? copiedLog(jobsFolder, jobId, stream, from) : [];
+  for (const part of parts) {
+    if (at >= to) return;
+    const end = Math.min(to, part.type === 'gap' ? part.to : part.offset + part.bytes.length);
+    yield part.type === 'gap' ? { type: 'gap', from: at, to: end } : { ...part, bytes: part.bytes.subarray(0, end - at) };
+    at = end;
+  }
+  if (at < to) yield { type: 'gap', from: at, to };
+}
+
 /** What `read` gives is overwritten by the next one. */
 export function openCopy(jobsFolder: string, jobId: string, stream: LogStream): LogSource & Disposable {
   const file = copyFiles(join(jobsFolder, jobId), stream).log;

@@ -1,5 +1,5 @@
 /** `logs` of a job whose machine is up. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Report } from '../../../src/core/reporter.ts';
@@ -84,4 +84,23 @@ test('a log that came packed is booked as what left the machine', async () => {
   const booked = context.ledger.get(machine.id)?.pulled?.[id] ?? 0;
   expect(booked).toBeGreaterThan(10_000);
   expect(booked).toBeLessThan(shown / 2);
+});
+
+test('what the machine has given up since is shown from this computer as far as it is here; the rest is told as gone', async () => {
+  const id = await runOn(piped, 'echo one; sleep 0.3; echo two; sleep 0.3; echo three');
+  const whole = await show(id, { stamped: true });
+  expect(whole.text).toBe('one\ntwo\nthree\n');
+  const gapOnMachine = join(piped.home, '.gpu-run/machines', piped.machine.id, 'jobs', id, 'log.gap');
+  writeFileSync(gapOnMachine, '{"from":2,"to":9}');
+  const byByte = ({ log }: { readonly log: readonly LogEvent[] }) =>
+    log.flatMap(({ offset, bytes, at }) => [...bytes].map((byte, n) => [offset + n, byte, at]));
+  expect(byByte(await show(id, { stamped: true, follow: true }))).toEqual(byByte(whole));
+  truncateSync(join(piped.context.home.jobs, id, 'log'), 5);
+  const told: unknown[] = [];
+  await follow({ jobId: id, after: 0, tailLines: null, follow: true }, piped.context, (event) => {
+    if (event.type === 'log') told.push(Buffer.from(event.bytes).toString());
+    if (event.type === 'gap') told.push([event.from, event.to]);
+  });
+  expect(told).toEqual(['on', 'e\nt', [5, 9], 'hree\n']);
+  expect(readFileSync(join(piped.context.home.jobs, id, 'log.gaps'), 'utf8')).toBe('5 9\n');
 });
