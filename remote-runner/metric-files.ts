@@ -5,9 +5,9 @@
  */
 import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JobRecord } from '../src/protocol/job.ts';
+import { eventFileHead } from '../src/protocol/event-file.ts';
 import { type MetricsPlace, metricsPlace } from '../src/protocol/metric-files.ts';
-import { eventFileHead, scalarEvent } from './event-file.ts';
+import { type EncodeMetric, eventEncoder, lineOf, type MetricRecord } from '../src/protocol/metric-lines.ts';
 import type { JobOrder } from './job-files.ts';
 import { wholeRecords } from './journal.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
@@ -17,9 +17,6 @@ export interface MetricFiles {
   update(final: boolean): void;
   close(): void;
 }
-
-type MetricRecord = Extract<JobRecord, { type: 'metric' }>;
-type Encode = (record: MetricRecord) => Buffer;
 
 const tryAgainMs = 5_000;
 /** Nobody gives a file such a name: made for the metrics when a job has ended that wrote nothing itself. */
@@ -101,7 +98,7 @@ interface Derived {
 const pieceBytes = 256 * 1024;
 
 /** A file whose bytes follow from the records: what of it is there already is left, from the first other byte on it is written anew. */
-function openDerived(path: string, head: Buffer, encode: Encode): Derived {
+function openDerived(path: string, head: Buffer, encode: EncodeMetric): Derived {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o644);
   let there = whatIsThere(fd);
   let matched = 0;
@@ -151,23 +148,6 @@ function whatIsThere(fd: number): Buffer | null {
     closeSync(fd);
     throw error;
   }
-}
-
-/** `{"step":12,"epoch":1,"time":1763700000.5,"loss":0.31}`; time in seconds since the epoch. */
-function lineOf({ values, step, epoch, t }: MetricRecord): Buffer {
-  const place = { ...(step === null ? {} : { step }), ...(epoch === null ? {} : { epoch }), time: t / 1000 };
-  return Buffer.from(`${JSON.stringify({ ...place, ...values, ...place })}\n`);
-}
-
-/** Where a record says no step: the last one, else its epoch, else a number of its own. */
-function eventEncoder(): Encode {
-  let last: number | null = null;
-  let count = 0;
-  return ({ values, step, epoch, t }) => {
-    count += 1;
-    if (step !== null) last = Math.trunc(step);
-    return scalarEvent(t / 1000, last ?? (Number.isInteger(epoch) ? (epoch ?? count) : count), values);
-  };
 }
 
 function isThere(folder: string): boolean {

@@ -11,6 +11,7 @@ import type { RunContext } from './context.ts';
 import { withJobHints } from './gone-hints.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { endIfLast } from './last-one.ts';
+import { layMetrics } from './lay-metrics.ts';
 import { machineForNext, whyAgain } from './next-attempt.ts';
 import { areOutputs, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { type AttemptOutcome, runAttempt } from './train-attempt.ts';
@@ -43,12 +44,13 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     const why = whyAgain(outcome, machine, input, context);
     if (why === null || n >= retry.attempts) {
       if (why !== null && retry.attempts > 1) context.reporter.report({ type: 'note', level: 'warn', text: `All ${retry.attempts} attempts are used up` });
+      const laid = await layMetrics(outcome.job, input, context);
       if (outcome.job !== null) {
         noteNotAgain(outcome.job, context);
         await leaveCheckpoints(outcome.job, outcome.failure === null, input, context);
       }
       if (outcome.failure !== null) throw withJobHints(outcome.failure, outcome.job, context);
-      return outcome.result;
+      return { ...outcome.result, outputs: [...outcome.result.outputs, ...laid] };
     }
     if (outcome.job === before) inVain.push(machine.id);
     before = outcome.job;

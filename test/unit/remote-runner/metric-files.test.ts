@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { eventFileHead, scalarEvent } from '../../../remote-runner/event-file.ts';
 import type { JobOrder } from '../../../remote-runner/job-files.ts';
 import { openJournal } from '../../../remote-runner/journal.ts';
 import { jobFolder, machineFolder } from '../../../remote-runner/machine-folder.ts';
 import { openMetricFiles } from '../../../remote-runner/metric-files.ts';
+import { eventFileHead, scalarEvent } from '../../../src/protocol/event-file.ts';
 import { isMetricsFile, metricsPlace } from '../../../src/protocol/metric-files.ts';
 
 const orderOf = (outputs: readonly string[]) => ({ id: 'job-1', attempt: 1, createdAt: 1_763_700_000_500, outputs }) as unknown as JobOrder;

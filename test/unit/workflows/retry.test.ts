@@ -1,9 +1,10 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { follow } from '../../../src/workflows/follow.ts';
 import { copiedRecords } from '../../../src/workflows/job-copy.ts';
 import { reportCost } from '../../../src/workflows/report-cost.ts';
-import { takenMachines, untilTaken } from './taken-machines.ts';
+import { takenMachines, untilTaken, works } from './taken-machines.ts';
 
 const prepare = takenMachines();
 
@@ -36,6 +37,25 @@ test('it vanishes twice, the third attempt ends: one id, one log, each machine g
     items.reduce((sum, { usd }) => sum + usd, 0),
     6,
   );
+});
+
+test('metrics of an attempt whose machine was lost lie beside those of the last one', async () => {
+  const { inputOf, project, trainThrough, vanish } = await prepare();
+  const prints = `mkdir -p runs; echo "{\\"step\\": $GPU_RUN_ATTEMPT, \\"loss\\": 0.5}"; sleep 0.5; ${works}`;
+  const input = inputOf(`${prints} if [ "$GPU_RUN_ATTEMPT" -lt 2 ]; then sleep 60; fi`, { outputs: ['runs/'] });
+  const { value, error } = await trainThrough(input, [vanish]);
+  expect(error).toBeNull();
+  const folder = join(project, 'runs/gpu-run', value?.job.id ?? '');
+  expect(readdirSync(folder).map((name) => name.replace(/\d{10}/, 'T'))).toEqual([
+    'events.out.tfevents.T.gpu-run.1',
+    'events.out.tfevents.T.gpu-run.2',
+    'metrics.2.jsonl',
+    'metrics.jsonl',
+  ]);
+  expect(JSON.parse(readFileSync(join(folder, 'metrics.jsonl'), 'utf8'))).toMatchObject({ step: 1, loss: 0.5 });
+  expect(value?.outputs.map(({ path }) => path.split('/').at(-1)).toSorted()).toEqual(readdirSync(folder));
+  const [first, second] = readdirSync(folder).map((name) => readFileSync(join(folder, name)));
+  expect(first?.length).toBe(second?.length);
 });
 
 test('outputs that could not be fetched are awaited by nobody any more, though whoever tried lives on', async () => {

@@ -1,6 +1,7 @@
 /**
  * TensorBoard's event files: records of `length, masked CRC of the length, data, masked CRC of the data`, the data being `Event`
  * messages in protobuf's wire format (tensorboard/compat/proto/event.proto and summary.proto). Only scalars are written.
+ * Imports nothing.
  */
 
 /** The file's first record: its format. `wallTime` in seconds since the epoch. */

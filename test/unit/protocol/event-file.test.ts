@@ -1,6 +1,6 @@
 /** TensorBoard's event files, byte by byte. The lab reads them with readers that are not ours. */
 import { describe, expect, test } from 'vitest';
-import { crc32c, eventFileHead, scalarEvent } from '../../../remote-runner/event-file.ts';
+import { crc32c, eventFileHead, scalarEvent } from '../../../src/protocol/event-file.ts';
 
 describe('an event file', () => {
   test('begins with the length of its first event, the masked CRC of that, and the format', () => {
