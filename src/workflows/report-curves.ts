@@ -1,5 +1,7 @@
 /** What a job's plots show: points over time and over steps, at most so many that a page can hold them all. */
 import type { JobRecord, TelemetrySpan } from '../core/job.ts';
+import { spansOf } from './report-figures.ts';
+import { byAttempt } from './report-times.ts';
 import { isMeasure } from './report-training.ts';
 
 export type Point = readonly [x: number, y: number];
@@ -7,6 +9,8 @@ export type Point = readonly [x: number, y: number];
 export interface Curve {
   readonly name: string;
   readonly points: readonly Point[];
+  /** Where among them another attempt begins: no line leads there. Absent: nowhere. */
+  readonly starts?: readonly number[];
 }
 
 /** Curves that share a unit. */
@@ -39,6 +43,8 @@ export interface Curves {
 }
 
 const mostPoints = 400;
+/** Of one attempt, however many there are. */
+const leastPoints = 20;
 const mostMetrics = 24;
 /** Of checkpoints; each stands in each plot. */
 const mostMarks = 200;
@@ -46,24 +52,25 @@ const mostMarks = 200;
 export function curvesOf(records: readonly JobRecord[]): Curves {
   const startedAt = records[0]?.t ?? 0;
   const end = records.reduce((latest, { t }) => Math.max(latest, t), startedAt);
-  const spans = records.flatMap((record) => (record.type === 'telemetry' ? [record.span] : []));
+  const attempts = byAttempt(records);
   return {
     startedAt,
     seconds: (end - startedAt) / 1000,
-    machine: machinePlots(spans, startedAt),
-    metrics: metricPlots(records, startedAt),
+    machine: machinePlots(attempts.map(spansOf), startedAt),
+    metrics: metricPlots(attempts, startedAt),
     marks: marksOf(records, startedAt),
   };
 }
 
 type GpuSpan = TelemetrySpan['gpus'][number];
 
-function machinePlots(spans: readonly TelemetrySpan[], startedAt: number): Plot[] {
+function machinePlots(attempts: readonly (readonly TelemetrySpan[])[], startedAt: number): Plot[] {
+  const spans = attempts.flat();
   const indexes = [...new Set(spans.flatMap(({ gpus }) => gpus.map(({ index }) => index)))].sort((a, b) => a - b);
   const middle = ({ from, to }: TelemetrySpan) => ((from + to) / 2 - startedAt) / 1000;
-  const gpu = (pick: (gpu: GpuSpan) => number | null) => indexes.map((index) => curve(`GPU ${index}`, spans, middle, (span) => pickFrom(span, index, pick)));
+  const gpu = (pick: (gpu: GpuSpan) => number | null) => indexes.map((index) => curve(`GPU ${index}`, attempts, middle, (span) => pickFrom(span, index, pick)));
   const host = (name: string, pick: (host: TelemetrySpan['host'], span: TelemetrySpan) => number | null) =>
-    curve(name, spans, middle, (span) => pick(span.host, span));
+    curve(name, attempts, middle, (span) => pick(span.host, span));
   const most = (values: readonly (number | null)[]) =>
     values.reduce<number | null>((best, value) => (value !== null && value > (best ?? 0) ? value : best), null);
   const perSecond = (bytes: number | null, { from, to }: TelemetrySpan) => (bytes === null || to <= from ? null : (bytes * 1000) / (to - from));
@@ -109,8 +116,27 @@ function pickFrom(span: TelemetrySpan, index: number, pick: (gpu: GpuSpan) => nu
   return gpu === undefined ? null : pick(gpu);
 }
 
-function curve(name: string, spans: readonly TelemetrySpan[], x: (span: TelemetrySpan) => number, y: (span: TelemetrySpan) => number | null): Curve {
-  return { name, points: thin(spans.flatMap((span): Point[] => pointAt(x(span), y(span)))) };
+function curve(
+  name: string,
+  attempts: readonly (readonly TelemetrySpan[])[],
+  x: (span: TelemetrySpan) => number,
+  y: (span: TelemetrySpan) => number | null,
+): Curve {
+  const lines = attempts.map((spans) => spans.flatMap((span) => pointAt(x(span), y(span))));
+  return curveOf(name, lines);
+}
+
+/** `lines`: one an attempt. */
+function curveOf(name: string, lines: readonly (readonly Point[])[]): Curve {
+  const drawn = lines.filter((points) => points.length > 0);
+  const thinned = drawn.map((points) => thin(points, Math.max(leastPoints, mostPoints / drawn.length)));
+  const starts: number[] = [];
+  let count = 0;
+  for (const { length } of thinned) {
+    if (count > 0) starts.push(count);
+    count += length;
+  }
+  return { name, points: thinned.flat(), ...(starts.length === 0 ? {} : { starts }) };
 }
 
 function pointAt(x: number | null, y: number | null): Point[] {
@@ -118,9 +144,9 @@ function pointAt(x: number | null, y: number | null): Point[] {
 }
 
 /** `loss` and `val_loss`, `eval_loss`, `test/loss` are drawn together; losses come first. */
-function metricPlots(records: readonly JobRecord[], startedAt: number): Plot[] {
+function metricPlots(attempts: readonly (readonly JobRecord[])[], startedAt: number): Plot[] {
   const plots = new Map<string, [string, Measured[]][]>();
-  for (const [name, values] of valuesByName(records, startedAt)) {
+  for (const [name, values] of valuesByName(attempts, startedAt)) {
     const title = name.replace(/^(train|val|valid|validation|eval|test|dev)[_/.]/i, '');
     plots.set(title, [...(plots.get(title) ?? []), [name, values]]);
   }
@@ -128,7 +154,11 @@ function metricPlots(records: readonly JobRecord[], startedAt: number): Plot[] {
   return drawable(
     inOrder.map(([title, named]) => {
       const x = axisOf(named.flatMap(([, values]) => values));
-      const curves = named.map(([name, values]) => ({ name, points: thin(values.flatMap((each) => pointAt(each[x], each.value))) }));
+      const pointsOf = (values: readonly Measured[]) => values.flatMap((each) => pointAt(each[x], each.value));
+      const curves = named.map(([name, values]) => {
+        const lines = attempts.map((_, attempt) => pointsOf(values.filter((each) => each.attempt === attempt)));
+        return curveOf(name, lines);
+      });
       return { title, unit: 'plain' as const, x, curves, limit: null };
     }),
   );
@@ -137,6 +167,7 @@ function metricPlots(records: readonly JobRecord[], startedAt: number): Plot[] {
 /** One value, and where it stands: a record that names no step or epoch stands at the last one that was named before it. */
 interface Measured {
   readonly value: number;
+  readonly attempt: number;
   readonly time: number;
   readonly step: number | null;
   readonly epoch: number | null;
@@ -151,15 +182,15 @@ function axisOf(values: readonly Measured[]): 'step' | 'epoch' | 'time' {
   return steps >= 2 && steps >= epochs / 2 ? 'step' : epochs >= 2 ? 'epoch' : 'time';
 }
 
-function valuesByName(records: readonly JobRecord[], startedAt: number): Map<string, Measured[]> {
+function valuesByName(attempts: readonly (readonly JobRecord[])[], startedAt: number): Map<string, Measured[]> {
   const byName = new Map<string, Measured[]>();
   let step: number | null = null;
   let epoch: number | null = null;
-  for (const record of records) {
+  for (const [attempt, record] of attempts.flatMap((records, at) => records.map((each) => [at, each] as const))) {
     if (record.type !== 'metric') continue;
     step = record.step ?? step;
     epoch = record.epoch ?? epoch;
-    const place = { time: (record.t - startedAt) / 1000, step, epoch, names: { step: record.step !== null, epoch: record.epoch !== null } };
+    const place = { attempt, time: (record.t - startedAt) / 1000, step, epoch, names: { step: record.step !== null, epoch: record.epoch !== null } };
     for (const [name, value] of Object.entries(record.values)) {
       const known = byName.get(name);
       if (!Number.isFinite(value) || !isMeasure(name)) continue;
@@ -192,9 +223,9 @@ function marksOf(records: readonly JobRecord[], startedAt: number): Mark[] {
 }
 
 /** Of each stretch of points the lowest and the highest, in their order, and the last one: no peak is lost. */
-export function thin(points: readonly Point[]): readonly Point[] {
-  if (points.length <= mostPoints) return points;
-  const size = Math.ceil(points.length / (mostPoints / 2 - 1));
+export function thin(points: readonly Point[], most: number = mostPoints): readonly Point[] {
+  if (points.length <= most) return points;
+  const size = Math.ceil(points.length / (most / 2 - 1));
   const kept: Point[] = [];
   for (let at = 0; at < points.length; at += size) {
     const stretch = points.slice(at, at + size);

@@ -101,6 +101,25 @@ function unionSeconds(checkpoints: readonly Checkpoint[]): number {
 
 const inOrder: readonly JobState[] = ['queued', 'setup', 'running', 'cancelling', 'ended'];
 
+/** States only go on; from any other one the next attempt has begun. */
+function isAnew(before: JobState, next: JobState): boolean {
+  return inOrder.indexOf(next) <= inOrder.indexOf(before);
+}
+
+/** The records of each attempt. */
+export function byAttempt(records: readonly JobRecord[]): JobRecord[][] {
+  const attempts: JobRecord[][] = [[]];
+  let before: JobState | null = null;
+  for (const record of records) {
+    if (record.type === 'state') {
+      if (before !== null && isAnew(before, record.state)) attempts.push([]);
+      before = record.state;
+    }
+    attempts.at(-1)?.push(record);
+  }
+  return attempts;
+}
+
 /** One a state. An attempt that was lost wrote no end: it is taken to have lasted until the last that was heard of it. */
 function stretches(records: readonly JobRecord[], { until, writtenAt }: Known): (Stretch & { readonly state: JobState })[] {
   const states = records.flatMap((record) => (record.type === 'state' ? [record] : []));
@@ -110,7 +129,7 @@ function stretches(records: readonly JobRecord[], { until, writtenAt }: Known): 
     const { state, t: from, n } = record;
     const next = states[at + 1];
     const to = Math.max(from, next?.t ?? end);
-    if (next === undefined || state === 'ended' || inOrder.indexOf(next.state) > inOrder.indexOf(state)) return [{ state, from, to }];
+    if (next === undefined || state === 'ended' || !isAnew(state, next.state)) return [{ state, from, to }];
     const told = records.flatMap((each) => (each.n > n && each.n < next.n ? [each.t] : []));
     const lostAt = [...told, ...writtenAt].reduce((latest, t) => (t < to ? Math.max(latest, t) : latest), from);
     return [

@@ -68,8 +68,8 @@ function markLine({ kind, at, step, text }: Mark, plot: Plot, scale: Scale, plac
   return `<path class="checkpoint" d="M${x} ${height - bottom - 6}l3.5 6h-7z">${title}</path>`;
 }
 
-function line({ name, points }: Curve, index: number, place: Place): string {
-  const path = points.map(([x, y], at) => `${at === 0 ? 'M' : 'L'}${px(place.x(x))} ${px(place.y(y))}`).join('');
+function line({ name, points, starts = [] }: Curve, index: number, place: Place): string {
+  const path = points.map(([x, y], at) => `${at === 0 || starts.includes(at) ? 'M' : 'L'}${px(place.x(x))} ${px(place.y(y))}`).join('');
   return `<path class="line c${index % curveColors}" d="${path}"><title>${escaped(`${name}: ${extremes(points)}`)}</title></path>`;
 }
 

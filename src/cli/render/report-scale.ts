@@ -19,6 +19,7 @@ export function yScale({ unit, curves, limit }: Plot): Scale {
   const low = Math.min(...values);
   const high = Math.max(limit ?? Number.NEGATIVE_INFINITY, ...values);
   if (unit === 'percent') return { from: 0, to: Math.max(100, high), ticks: [0, 25, 50, 75, 100].map((at) => ({ at, text: `${at} %` })) };
+  if (unit === 'plain' && low === high) return { from: low, to: high, ticks: [{ at: low, text: String(Number(low.toPrecision(4))) }] }; // stands in the middle
   const fromZero = unit !== 'plain' || (low >= 0 && low < high / 2);
   return niceScale(fromZero ? 0 : low, high, label(unit));
 }

@@ -132,6 +132,15 @@ describe('the page', () => {
     expect(reportDocument(report)).toMatchObject({ asOf: '+275760-09-13T00:00:00.000Z' });
   });
 
+  test('a plot: no line from one attempt to the next, one value stands in the middle and is written there', () => {
+    const drawn = (ys: readonly number[], starts: readonly number[]) => {
+      const points = ys.map((y, at) => [at, y] as const);
+      return renderChart({ title: 'x', unit: 'plain', x: 'step', curves: [{ name: 'a', points, starts }], limit: null }, [], 100);
+    };
+    expect(drawn([3, 2, 3, 2], [2])).toMatch(/d="M[\d. ]+L[\d. ]+M[\d. ]+L[\d. ]+"/);
+    expect(drawn([37.5, 37.5], [])).toMatch(/<text class="tick y" x="44" y="91.5">37.5<\/text><text class="tick x/);
+  });
+
   test('plots of any values stay in their frame', () => {
     const value = fc.double({ noNaN: true, noDefaultInfinity: true, min: -1e15, max: 1e15 });
     fc.assert(

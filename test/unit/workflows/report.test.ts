@@ -301,6 +301,19 @@ describe('curves', () => {
     );
   });
 
+  test('each attempt has a line of its own', () => {
+    const step = (at: number, of: number): Entry => [at, metricRecord({ loss: 100 - of }, of)];
+    const span = (at: number): Entry => [at, spanRecord(at - 5, at, [])];
+    const attempts: Entry[][] = [
+      [[0, stateRecord('running')], step(5, 60), span(6), step(10, 80), span(11)],
+      [[20, stateRecord('queued')], [21, stateRecord('running')], span(26), step(27, 60), step(30, 80)],
+    ];
+    const { metrics, machine } = curvesOf(recordsAt(...attempts.flat()));
+    expect(metrics[0]?.curves).toMatchObject([{ points: [60, 80, 60, 80].map((at) => [at, 100 - at]), starts: [2] }]);
+    expect(machine[0]?.curves[0]).toMatchObject({ points: { length: 3 }, starts: [2] });
+    expect(curvesOf(recordsAt(...(attempts[0] ?? []))).metrics[0]?.curves[0]).not.toHaveProperty('starts');
+  });
+
   test('none of a job without records', () => {
     expect(curvesOf([] as JobRecord[])).toMatchObject({ seconds: 0, machine: [], metrics: [], marks: [] });
   });
