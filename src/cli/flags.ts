@@ -84,7 +84,10 @@ export const jobFlags = {
 export const dryRunFlag = toggle('dry-run', 'Only show what would be done, and what it could cost at most');
 
 export const nameArg = Args.string({ description: "The machine's name; left out: the one of this folder", ignoreStdin: true });
-export const jobArg = Args.string({ description: "The job's id; left out: the newest job of this folder's machine", ignoreStdin: true });
+export const jobArg = Args.string({
+  description: "The job's id, or its last part as in k3v9xq; left out: the newest job of this folder's machine",
+  ignoreStdin: true,
+});
 
 /** As oclif gives them; each command has some of them. */
 export interface ParsedSettings {

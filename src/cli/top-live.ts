@@ -27,17 +27,29 @@ const messageMs = 6_000;
  * @throws GpuRunError of a machine that can't be reached at first, or is gone; `interrupted` after a signal; why the last cancel failed
  */
 export async function runLive(machine: MachineEntry, context: RunContext, parts: LiveParts): Promise<void> {
-  const cancelling = new Map<string, Promise<void>>();
+  const cancelling = new Map<string, Cancelling>();
   await watch(machine, context, parts, cancelling);
-  for (const [jobId, done] of cancelling) {
-    context.reporter.report({ type: 'note', level: 'info', text: `Cancelling ${jobId} ...` });
-    await done;
-    context.reporter.report({ type: 'note', level: 'info', text: `${jobId} was cancelled.` });
+  const say = (text: string) => context.reporter.report({ type: 'note', level: 'info', text });
+  for (const [jobId, { done, asked }] of cancelling) {
+    say(`Cancelling ${jobId} ...`);
+    const isAsked = await Promise.race([done.then(() => false), asked.then(() => true)]);
+    if (isAsked) say('It has time to save its work. Ctrl-C leaves: the machine goes on with it.');
+    await done.catch((error: unknown) => {
+      if (isAsked && context.signal.aborted) say(`${jobId} is cancelled all the same; gpu-run status tells when it has ended.`);
+      throw error;
+    });
+    say(`${jobId} was cancelled.`);
   }
 }
 
+interface Cancelling {
+  readonly done: Promise<void>;
+  /** Fulfilled once the machine knows of it. */
+  readonly asked: Promise<void>;
+}
+
 /** @param cancelling the jobs that are being cancelled; a failure is told here as long as there is a picture */
-async function watch(machine: MachineEntry, context: RunContext, parts: LiveParts, cancelling: Map<string, Promise<void>>): Promise<void> {
+async function watch(machine: MachineEntry, context: RunContext, parts: LiveParts, cancelling: Map<string, Cancelling>): Promise<void> {
   const left = new AbortController();
   const signal = AbortSignal.any([context.signal, left.signal]);
   const live = createLive(left);
@@ -55,9 +67,10 @@ async function watch(machine: MachineEntry, context: RunContext, parts: LivePart
     look: parts.look,
     clock: context.clock,
     cancel: (jobId) => {
-      const done = cancel({ jobId, graceMs: null }, { ...context, reporter }).then(() => {}); // leaving does not stop it
-      cancelling.set(jobId, done);
-      const forget = () => !left.signal.aborted && cancelling.get(jobId) === done && cancelling.delete(jobId);
+      const { promise: asked, resolve: onAsked } = Promise.withResolvers<void>();
+      const done = cancel({ jobId, graceMs: null, onAsked }, { ...context, reporter }).then(() => {}); // leaving does not stop it
+      cancelling.set(jobId, { done, asked });
+      const forget = () => !left.signal.aborted && cancelling.get(jobId)?.done === done && cancelling.delete(jobId);
       done.then(forget, forget);
       return done;
     },
@@ -130,8 +143,9 @@ function createLive(left: AbortController): Live {
     );
   };
   const askToCancel = () => {
-    const job = stage?.view()?.job ?? null;
-    if (job === null || job.state === 'ended') return say('No job runs that could be cancelled.');
+    const { job = null, jobs = [] } = stage?.view() ?? {};
+    if (jobs.every(({ state }) => state === 'ended')) return say('No job runs that could be cancelled.');
+    if (job === null || job.state === 'ended') return say('This job has ended. Choose another one first: tab, or its number.');
     asked = jobIdOf(job.id);
     say(`Cancel ${asked}? y: yes   any other key: no`);
   };
@@ -139,7 +153,8 @@ function createLive(left: AbortController): Live {
     const view = stage?.view();
     const ids = view?.jobs.slice(-9).map(({ id }) => id) ?? [];
     const id = pick(ids, ids.indexOf(view?.job?.id ?? ''));
-    if (id !== undefined) stage?.top.choose(id);
+    if (id === undefined) say('There is no such job here.');
+    else stage?.top.choose(id);
   };
   const keys: Readonly<Record<string, () => void>> = {
     q: () => left.abort(),

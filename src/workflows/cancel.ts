@@ -12,13 +12,17 @@ export interface CancelInput {
   readonly jobId: string;
   /** Milliseconds between the signal and SIGKILL; null: as the job was given. */
   readonly graceMs: number | null;
+  /** Called when the machine is asked: it goes on with it, whatever becomes of the connection. */
+  readonly onAsked?: () => void;
 }
 
 /** Returns when no process of the job is left. A job that has ended already is returned as it is. */
 export async function cancel(input: CancelInput, context: RunContext): Promise<JobEntry> {
   const job = context.ledger.getJob(input.jobId);
   if (job === null) throw new GpuRunError('not-found', `There is no job '${input.jobId}'.`, { hints: ['gpu-run status   lists jobs'] });
-  return await besideRecovery(context, async () => (job.state === 'ended' ? cancelNext(job, context) : await cancelJob(job, input.graceMs, context)));
+  return await besideRecovery(context, async () =>
+    job.state === 'ended' ? cancelNext(job, context) : await cancelJob(job, input.graceMs, context, input.onAsked),
+  );
 }
 
 /** Between two attempts nothing runs: the next one is not made. */
@@ -30,9 +34,11 @@ function cancelNext(job: JobEntry, { ledger }: RunContext): JobEntry {
   return cancelled;
 }
 
-export async function cancelJob(job: JobEntry, graceMs: number | null, context: RunContext): Promise<JobEntry> {
+export async function cancelJob(job: JobEntry, graceMs: number | null, context: RunContext, onAsked?: () => void): Promise<JobEntry> {
   await using reached = await reachOrLose(machineOf(job, context), context);
-  const summary = await reached.runner.call('cancel', { id: runnerJobId(job), graceMs });
+  const answer = reached.runner.call('cancel', { id: runnerJobId(job), graceMs });
+  onAsked?.();
+  const summary = await answer;
   return noteSummary(job, summary, context);
 }
 

@@ -18,10 +18,16 @@ export function findMachine(name: string, context: RunContext): MachineEntry {
   });
 }
 
+/** `top` shows the last part of ids: it will do where one job alone has it. */
+function jobOfShortId(part: string, { ledger }: RunContext): JobEntry | null {
+  const [job, ...others] = ledger.listJobs().filter(({ id }) => id.endsWith(`-${part}`));
+  return job === undefined || others.length > 0 ? null : job;
+}
+
 /** The job with that id, or the newest of a machine; `unfinished`: one that hasn't ended first. @throws GpuRunError not-found */
 export function findJob(input: { readonly jobId: string | null; readonly machineName: string; readonly unfinished: boolean }, context: RunContext): JobEntry {
   if (input.jobId !== null) {
-    const job = context.ledger.getJob(input.jobId);
+    const job = context.ledger.getJob(input.jobId) ?? jobOfShortId(input.jobId, context);
     if (job !== null) return job;
     throw new GpuRunError('not-found', `There is no job '${input.jobId}'.`, { hints: ['gpu-run status --all   lists jobs'] });
   }

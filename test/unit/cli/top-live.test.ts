@@ -46,5 +46,42 @@ test('who leaves while a job is being cancelled hears what came of it', async ()
   await live;
   expect(context.ledger.getJob(spec.id)).toMatchObject({ state: 'ended', end: { reason: 'cancelled' } });
   const notes = fake.reports.flatMap((report) => (report.type === 'note' ? [report.text] : []));
-  expect(notes.slice(-2)).toEqual([`Cancelling ${spec.id} ...`, `${spec.id} was cancelled.`]);
+  expect(notes.slice(-3)).toEqual([
+    `Cancelling ${spec.id} ...`,
+    'It has time to save its work. Ctrl-C leaves: the machine goes on with it.',
+    `${spec.id} was cancelled.`,
+  ]);
+});
+
+test('keys that can do nothing say so; whoever does not wait for a job that takes its time to end hears that it is cancelled all the same', async () => {
+  const { machine, fake } = piped;
+  const stop = new AbortController();
+  const context = { ...piped.context, clock: systemClock };
+  const [done, stubborn] = [specOf('true'), specOf("trap '' TERM; echo ready; while :; do sleep 0.1; done", { graceMs: 600_000 })];
+  for (const { id } of [done, stubborn]) context.ledger.putJob(jobEntry(null, { id, machineId: machine.id, machineName: machine.name }));
+  {
+    await using reached = await reachMachine(machine, context);
+    await reached.runner.call('submit', { spec: done });
+    await until(async () => (await reached.runner.call('jobs', {})).jobs[0]?.state === 'ended', 'the end of the first');
+    await reached.runner.call('submit', { spec: stubborn });
+  }
+  const terminal = fakeTerminal();
+  const live = runLive(machine, { ...context, signal: stop.signal }, terminal.parts);
+  await until(() => terminal.shown().includes('ready'), 'the second job in the picture');
+  terminal.press('9');
+  expect(terminal.shown()).toContain('There is no such job here.');
+  terminal.press('1');
+  await until(() => terminal.shown().includes(`${done.id} ended`), 'the first job in the picture');
+  terminal.press('c');
+  expect(terminal.shown()).toContain('This job has ended. Choose another one first');
+  terminal.press('2');
+  await until(() => terminal.shown().lastIndexOf(`${stubborn.id} running`) > terminal.shown().lastIndexOf(`${done.id} ended`), 'the second job again');
+  for (const key of 'cyq') terminal.press(key);
+  const notes = () => fake.reports.flatMap((report) => (report.type === 'note' ? [report.text] : []));
+  await until(() => notes().at(-1)?.includes('Ctrl-C leaves') === true, 'word that one may leave');
+  stop.abort();
+  await expect(live).rejects.toThrow();
+  expect(notes().at(-1)).toBe(`${stubborn.id} is cancelled all the same; gpu-run status tells when it has ended.`);
+  await using reached = await reachMachine(machine, context);
+  expect(await reached.runner.call('cancel', { id: stubborn.id, graceMs: 0 })).toMatchObject({ state: 'ended', end: { reason: 'cancelled' } });
 });
