@@ -34,6 +34,8 @@ export interface PullOptions {
   readonly pushedToo?: boolean;
   /** What is not pulled of what there is. */
   readonly leaveOut?: (item: PullItem) => boolean;
+  /** What was last written before that (microseconds, by the machine's clock) and is here just so is not told; absent: all is told. */
+  readonly toldSince?: number;
   readonly signal?: AbortSignal;
   /** Bytes of content. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -156,7 +158,7 @@ async function receiveFiles(
   folder: LocalFolder,
   options: PullOptions,
 ): Promise<PulledFile[]> {
-  const { onProgress = () => {}, onWarning = () => {}, onReceived = () => {} } = options;
+  const { toldSince = 0, onProgress = () => {}, onWarning = () => {}, onReceived = () => {} } = options;
   const pulled: PulledFile[] = [];
   const total = wanted.reduce((sum, { item }) => sum + item.size, 0);
   let done = 0;
@@ -166,7 +168,8 @@ async function receiveFiles(
     try {
       const outcome = await receiveContent(parts, index, counted(file.sink, onReceived), mostOf(item.size));
       if (outcome === 'gone') onWarning(`${item.path} vanished on the machine before it could be pulled`);
-      else pulled.push(outcome === 'same' ? kept(item, have) : placed(item, outcome, file, onWarning));
+      else if (outcome !== 'same') pulled.push(placed(item, outcome, file, onWarning));
+      else if (item.mtime >= toldSince) pulled.push(kept(item, have));
     } finally {
       file.close();
     }

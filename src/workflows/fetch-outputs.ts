@@ -17,7 +17,7 @@ export async function fetchOutputs(job: JobEntry, input: TrainInput, machine: Ma
   try {
     return await retryConnection(async () => {
       await using reached = await reachOrLose(machine, context);
-      return await pullInto(reached, input.outputs, input.folder, context, job.id);
+      return await pullInto(reached, input.outputs, input.folder, context, job);
     }, context);
   } catch (error) {
     const failure = toGpuRunError(error);
@@ -44,7 +44,7 @@ export async function fetchOutputs(job: JobEntry, input: TrainInput, machine: Ma
 export async function rescueOutputs(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
   try {
     await using reached = await reachMachine(machine, context);
-    await pullInto(reached, input.outputs, input.folder, context, job.id);
+    await pullInto(reached, input.outputs, input.folder, context, job);
   } catch (error) {
     context.reporter.report({ type: 'note', level: 'warn', text: `Outputs could not be pulled: ${toGpuRunError(error).message}` });
   }

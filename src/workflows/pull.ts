@@ -1,5 +1,6 @@
 /** `pull`: outputs from the machine into the project's folder, verified. */
 import { GpuRunError } from '../core/errors.ts';
+import type { JobEntry } from '../core/job.ts';
 import { isMetricsFile } from '../protocol/metric-files.ts';
 import { type PulledFile, pullOutputs } from '../sync/pull.ts';
 import type { RunContext } from './context.ts';
@@ -28,28 +29,40 @@ export async function pull(input: PullInput, context: RunContext): Promise<reado
   });
 }
 
-/** `job`: whose outputs they are; null: nobody's. */
+/** `job`: whose outputs they are: those of jobs before it that lie there too are not told; null: nobody's, all are told. */
 export async function pullInto(
   reached: ReachedMachine,
   paths: readonly string[],
   into: string,
   context: RunContext,
-  job: string | null = null,
+  job: JobEntry | null = null,
 ): Promise<readonly PulledFile[]> {
   const { reporter, signal } = context;
-  using counted = countPulled(reached.machine, job, context);
+  using counted = countPulled(reached.machine, job?.id ?? null, context);
   reporter.report({ type: 'phase', phase: 'outputs', status: 'begin', text: 'Pulling outputs' });
   const files = await pullOutputs({
     open: (op, params) => reached.runner.open(op, params),
     paths,
     into,
     signal,
+    ...toldOf(job, context),
     onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'outputs', done, total, unit: 'bytes' }),
     onReceived: counted.add,
     onWarning: (text) => reporter.report({ type: 'note', level: 'warn', text }),
   });
   // What the runner has written for jobs before this one comes along with the folder that it lies in.
-  const { length: count } = job === null ? files : files.filter(({ path }) => !isMetricsFile(path) || path.includes(`gpu-run/${job}/`));
+  const own = job === null ? files : files.filter(({ path }) => !isMetricsFile(path) || path.includes(`gpu-run/${job.id}/`));
+  const { length: count } = own;
   reporter.report({ type: 'phase', phase: 'outputs', status: 'end', text: `Pulled ${count} ${count === 1 ? 'file' : 'files'}` });
-  return files;
+  return own;
+}
+
+/** The clocks of a file system tick in steps. */
+const tickMs = 1_000;
+
+/** On a machine where others were before. An attempt that goes on from another one's checkpoints has not written them, but its job has. */
+function toldOf(job: JobEntry | null, { ledger }: Pick<RunContext, 'ledger'>): { readonly toldSince?: number } {
+  if (job === null || job.startedAt === null || job.attempts > 1) return {};
+  const isFirst = ledger.listJobs({ machineId: job.machineId }).every(({ id }) => id === job.id);
+  return isFirst ? {} : { toldSince: (job.startedAt - tickMs) * 1000 };
 }

@@ -36,3 +36,16 @@ test.each([
   writeFileSync(go, '');
   expect(await first).toMatchObject({ job: { id: job?.id, end: { code: 0 } }, machineDown: true });
 });
+
+test('what jobs before it have made on a machine that stays is not told as that of a job', async () => {
+  const { context, inputOf } = await prepare();
+  const made = async (command: string) => {
+    const { job, outputs } = await train(inputOf(command, { outputs: ['runs/'], teardown: 'keep' }), context, async () => {});
+    return outputs.map(({ path }) => path.replace(job.id, 'ID').replace(/\d{10}/, 'T'));
+  };
+  const metrics = ['runs/gpu-run/ID/events.out.tfevents.T.gpu-run.1', 'runs/gpu-run/ID/metrics.jsonl'];
+  const first = 'mkdir -p runs; echo 1 > runs/done.txt; echo 1 > runs/last; touch -d 2020-01-01 runs/*; echo "{\\"step\\": 1, \\"loss\\": 0.5}"';
+  expect(await made(first)).toEqual(['runs/done.txt', ...metrics, 'runs/last']);
+  expect(await made('echo "{\\"step\\": 2, \\"loss\\": 0.5}"')).toEqual(metrics);
+  expect(await made('echo 1 > runs/last; echo 2 > runs/new')).toEqual(['runs/last', 'runs/new']);
+});
