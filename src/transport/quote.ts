@@ -10,6 +10,11 @@ export function quoteArgv(argv: readonly string[]): string {
   return argv.map(quoteWord).join(' ');
 }
 
+/** The same for people to read and copy: only words that need it are quoted. @throws as `quoteArgv` */
+export function shownArgv(argv: readonly string[]): string {
+  return argv.map((word) => (/^[\w@%+:,./-]+$/.test(word) ? word : quoteWord(word))).join(' ');
+}
+
 function quoteWord(word: string): string {
   if (word.includes('\0')) throw new GpuRunError('bad-input', `${JSON.stringify(word)} can't be an argument: it holds a NUL byte.`);
   if (!word.isWellFormed()) throw new GpuRunError('bad-input', `${JSON.stringify(word)} can't be an argument: it isn't valid Unicode.`);

@@ -39,11 +39,13 @@ export function explainWhatStays(error: unknown, job: JobEntry | null, takeDown:
   const failure = toGpuRunError(error);
   if (job === null || isGone(failure) || failure instanceof OutputsNotPulled || failure.code === 'still-billing') return error;
   const stays = `'${machine.name}' stays up ($${machine.offer.price.perHour.toFixed(2)} an hour): gpu-run down ${machine.name}   ends it`;
-  if (context.signal.reason instanceof LeaveRunning) return new GpuRunError('interrupted', `Left: ${job.id} goes on.`, { cause: error, hints: [stays] });
+  const follows = `gpu-run logs ${job.id} --follow`;
+  if (context.signal.reason instanceof LeaveRunning)
+    return new GpuRunError('interrupted', `Left: ${job.id} goes on.`, { cause: error, hints: [`${follows}   shows it`, stays] });
   if (failure.code === 'interrupted') return new GpuRunError('interrupted', `${job.id} was interrupted.`, { cause: error, hints: takeDown ? [] : [stays] });
   return new GpuRunError(failure.code, failure.message, {
     cause: error,
-    hints: [...failure.hints, `${job.id} may go on: gpu-run logs ${job.id} --follow`, stays],
+    hints: [...failure.hints, `${job.id} may go on: ${follows}`, stays],
   });
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { LeaveRunning, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import { quoteArgv } from '../transport/quote.ts';
+import { shownArgv } from '../transport/quote.ts';
 import { noteNotAgain } from './between-attempts.ts';
 import { checkpointStore } from './checkpoint-store.ts';
 import { clearOldCheckpoints, renewCheckpoints } from './clear-checkpoints.ts';
@@ -62,13 +62,13 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
 async function leaveCheckpoints(job: JobEntry, pulled: boolean, input: TrainInput, context: RunContext): Promise<void> {
   const store = checkpointStore(context.home.jobs, job.id);
   const newest = store.newest();
-  if (newest === null) return;
+  if (newest === null || context.ledger.getJob(job.id)?.state !== 'ended') return; // whoever began another one from it while this one goes on would pay twice
   if (pulled && job.end?.reason === 'exit' && job.end.code === 0) return store.clear();
   const calm: RunContext = { ...context, signal: new AbortController().signal };
   const handedOver = pulled ? areOutputs(input, job) : await handOverCheckpoints(job, input, calm).catch(() => false);
   const where = handedOver ? join(input.folder, checkpointsOf(input, job)) : join(newest, checkpointsOf(input, job));
-  const command = quoteArgv(['gpu-run', 'train', '--start-from', where]);
-  context.reporter.report({ type: 'note', level: 'info', text: `The last checkpoint that was fetched is in ${where}: ${command} goes on from it` });
+  context.reporter.report({ type: 'note', level: 'info', text: `The last checkpoint that was fetched is in ${where}. To go on from it:` });
+  context.reporter.report({ type: 'note', level: 'info', text: `  ${shownArgv(['gpu-run', 'train', '--start-from', where])}` });
 }
 
 /** When there is no next attempt after all, nothing of the last one is left up. */

@@ -47,9 +47,9 @@ export function dateOf(at: number): Date {
 /** ECMAScript knows no time further from 1970, in milliseconds. */
 const latestDate = 8.64e15;
 
-/** As `wrap` breaks it, with what the first line begins with before the others, and two spaces more. */
+/** As `wrap` breaks it, with what the first line begins with before the others, and two spaces more. A command on a line of its own stays whole. */
 export function paragraph(text: string, width: number): string {
-  if ([...text].length <= width) return text;
+  if ([...text].length <= width || /^ +gpu-run /.test(text)) return text;
   const indent = /^ */.exec(text)?.[0] ?? '';
   const [first = '', ...rest] = wrap(text.trimStart(), width - indent.length - 2);
   return [`${indent}${first}`, ...rest.map((line) => `${indent}  ${line}`)].join('\n');

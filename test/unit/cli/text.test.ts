@@ -47,6 +47,7 @@ test('paragraphs are broken between words, and begin like their first line', () 
   expect(paragraph('one two three', 13)).toBe('one two three');
   expect(paragraph('  one two three', 12)).toBe('  one two\n    three');
   expect(paragraph('a-word-that-is-copied whole', 10)).toBe('a-word-that-is-copied\n  whole');
+  expect(paragraph('  gpu-run logs job-1', 10)).toBe('  gpu-run logs job-1');
   expect(warningLine('mind $& the gap', createStyle(true), 18)).toBe('\u001b[33mWarning:\u001b[39m mind $&\n  the gap');
 });
 

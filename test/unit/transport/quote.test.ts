@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { quoteArgv } from '../../../src/transport/quote.ts';
+import { quoteArgv, shownArgv } from '../../../src/transport/quote.ts';
 
 /** The words as a program behind `sh -c` gets them. */
 function throughShell(words: readonly string[]): string[] {
@@ -31,4 +31,9 @@ describe('quoteArgv', () => {
   test.each([[[]], [['a\0b']], [['\ud800']]])('refuses %j', (words) => {
     expect(() => quoteArgv(words)).toThrow(expect.objectContaining({ code: 'bad-input' }));
   });
+});
+
+test('for people, only what needs it is quoted', () => {
+  expect(shownArgv(['gpu-run', 'train', '--start-from', '/tmp/a-b_c/1.2'])).toBe('gpu-run train --start-from /tmp/a-b_c/1.2');
+  expect(shownArgv(['gpu-run', '/my runs', '~/x', 'A=b', ''])).toBe("gpu-run '/my runs' '~/x' 'A=b' ''");
 });

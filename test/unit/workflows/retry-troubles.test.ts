@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { LeaveRunning } from '../../../src/core/errors.ts';
 import type { Report } from '../../../src/core/reporter.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
 import { reportCost } from '../../../src/workflows/report-cost.ts';
@@ -48,6 +49,16 @@ test('a preempted job that is not to be started again: its checkpoint is kept, a
   expect(value?.job.end?.reason).toBe('preempted');
   expect(isFetched(context, value?.job.id ?? '')).toBe(true);
   expect(fake.reports).toContainEqual(expect.objectContaining({ text: expect.stringContaining('The last checkpoint that was fetched is in') }));
+  expect(fake.reports).toContainEqual(expect.objectContaining({ text: expect.stringMatching(/^ {2}gpu-run train --start-from [^'"]+$/) }));
+});
+
+test('a job that is left and goes on: nobody is told to go on from its checkpoint, which would be a second training', async () => {
+  const { context, fake, inputOf, trainThrough } = await prepare();
+  const { error } = await trainThrough(inputOf(`${saves}; ${works} sleep 60`), [afterFetch(context, () => fake.abort.abort(new LeaveRunning('gone')))]);
+  const [job] = context.ledger.listJobs();
+  expect(isFetched(context, job?.id ?? '')).toBe(true);
+  expect(error).toMatchObject({ message: `Left: ${job?.id} goes on.`, hints: expect.arrayContaining([`gpu-run logs ${job?.id} --follow   shows it`]) });
+  expect(fake.reports.filter((report) => 'text' in report && report.text.includes('start-from'))).toEqual([]);
 });
 
 test('Ctrl-C after a job was lost on a machine that lives: nobody would use it again, and it is not left up', async () => {
