@@ -34,6 +34,8 @@ const onThisComputer: BuildOptions = {
   target: 'node24',
   minifySyntax: true,
   minifyWhitespace: true,
+  // Node prints the whole line of an error that nobody has caught.
+  lineLimit: 160,
   legalComments: 'linked',
   // ssh2 tries native speed-ups and goes on without them. Google's packages are dependencies: together with their protobuf schema they
   // are too large to bundle, and only commands that call Google load them.

@@ -68,7 +68,10 @@ export interface GpuRunErrorOptions {
   readonly cause?: unknown;
 }
 
-/** `message` says what happened and why; `hints` say what to do. Neither ever holds a secret. */
+/**
+ * `message` says what happened and why; `hints` say what to do. Neither ever holds a secret. What only gpu-run itself decides by is no
+ * part of what node prints of one that nobody has caught.
+ */
 export class GpuRunError extends Error {
   override readonly name = 'GpuRunError';
   readonly code: ErrorCode;
@@ -88,6 +91,8 @@ export class GpuRunError extends Error {
     this.backOff = options.backOff ?? { firstMs: 2_000, atMostMs: 120_000 };
     this.leftBehind = options.leftBehind ?? 'unknown';
     this.attempts = options.attempts ?? [];
+    const ours = ['retry', 'elsewhere', 'backOff', 'leftBehind', ...(this.attempts.length === 0 ? ['attempts'] : [])];
+    for (const name of ours) Object.defineProperty(this, name, { enumerable: false });
   }
 }
 

@@ -1,4 +1,5 @@
 /** The SDK as its documentation shows it, built package, real machine. */
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,4 +40,15 @@ test('up, train, events, outputs, and down at the end of the block', async () =>
   expect((await gpuRun.status()).machines).toEqual([]);
   expect(processesWith(root)).toEqual([]);
   expect((await gpuRun.cost()).totalUsd).toBe(0);
+});
+
+test('an error that nobody has caught: its message, its code and what to do, and no page of source', () => {
+  const program = `import { createGpuRun } from ${JSON.stringify(import.meta.resolve('../../dist/index.js'))};
+    await createGpuRun({ home: ${JSON.stringify(join(root, 'home'))} }).report('job-20200101-nosuch');`;
+  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], { cwd: root, encoding: 'utf8' });
+  expect(status, stderr).toBe(1);
+  expect(stderr).toContain("GpuRunError: There is no job 'job-20200101-nosuch'.");
+  expect(stderr).toContain("hints: [ 'gpu-run status --all   lists jobs' ]");
+  expect(stderr).not.toContain('backOff');
+  expect(Math.max(...stderr.split('\n').map((line) => line.length))).toBeLessThan(400);
 });
