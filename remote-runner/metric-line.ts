@@ -59,8 +59,18 @@ function finite(value: number | undefined): number | null {
 
 /** Lines longer than this are not searched: what a regular expression can cost grows with its line. */
 const longestSearched = 8 * 1024;
+/** Of what is no number. */
+const longestShown = 40;
+
+/** `shown`: what it found first in place of a number; null: it was never found. */
+export interface SilentPattern {
+  readonly name: string;
+  readonly shown: string | null;
+}
 
 export interface PatternSearch {
+  /** Those that have given no number so far, but for the dropped ones. */
+  silent(): readonly SilentPattern[];
   /** Per line what the patterns found; null where none did. `dropped`: patterns that took too long, not used any more. */
   search(lines: readonly string[]): { readonly found: readonly (Measured | null)[]; readonly dropped: readonly string[] };
 }
@@ -77,7 +87,16 @@ const searchScript = new Script(`(() => {
 export function createPatternSearch(patterns: Readonly<Record<string, string>>, limitMs = 1000): PatternSearch {
   const sources = new Map(Object.entries(patterns));
   const context = createContext(Object.create(null) as object);
+  const telling = new Set<string>();
+  const shown = new Map<string, string>();
+  const read = (name: string, text: string): number | null => {
+    const value = foundNumber(text.trim());
+    if (value !== null) telling.add(name);
+    else if (!shown.has(name)) shown.set(name, text.slice(0, longestShown));
+    return value;
+  };
   return {
+    silent: () => [...sources.keys()].filter((name) => !telling.has(name)).map((name) => ({ name, shown: shown.get(name) ?? null })),
     search(lines) {
       const numbers: [string, number][][] = lines.map(() => []);
       const dropped: string[] = [];
@@ -88,7 +107,7 @@ export function createPatternSearch(patterns: Readonly<Record<string, string>>, 
           dropped.push(name);
         }
         for (const [index, text] of (values ?? []).entries()) {
-          const value = text === null ? null : foundNumber(text.trim());
+          const value = text === null ? null : read(name, text);
           if (value !== null) numbers[index]?.push([name, value]);
         }
       }

@@ -15,6 +15,8 @@ export interface MetricReader {
   read(final: boolean): readonly NewRecord[] | null;
   /** Up to where all of the log has been read and told; null: something of it is still held back. */
   readonly logAt: number | null;
+  /** What to tell of patterns that have given nothing. `isDone`: the job has done its work, and what was never found never will be. */
+  silent(isDone: boolean): readonly string[];
   /** There is more at once, most likely. */
   readonly isBehind: boolean;
   close(): void;
@@ -47,6 +49,13 @@ export function openMetrics(job: JobFolder, patterns: Readonly<Record<string, st
     },
     get logAt() {
       return frameworks.isHolding || lanes.isHolding ? null : log.at;
+    },
+    silent(isDone) {
+      if (search === null || from.logMetricsAt > 0) return []; // what a runner before us has found is not known
+      return search.silent().flatMap(({ name, shown }) => {
+        if (shown !== null) return [`The pattern of the metric '${name}' found '${shown}', and never a number: there are no values of it.`];
+        return isDone ? [`The pattern of the metric '${name}' was never found in the log: there are no values of it.`] : [];
+      });
     },
     get isBehind() {
       return file.isBehind || log.isBehind;

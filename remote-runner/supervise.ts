@@ -248,7 +248,7 @@ async function finish(course: Course, end: JobEnd): Promise<void> {
   await course.log.finish();
   while (readMetrics(course, true)) await othersTurn(); // after a restart that may be a whole log
   course.files.update(true);
-  for (const text of course.log.warnings()) tellOnce(course, text); // it may have ended before the next look
+  for (const text of [...course.log.warnings(), ...course.metrics.silent(end.reason === 'exit' && end.code === 0)]) tellOnce(course, text); // it may have ended before the next look
   rmSync(job.secrets, { force: true });
   await note(course, ...course.unwritten, { type: 'state', state: 'ended', ...logPlace(job), end });
 }

@@ -26,6 +26,7 @@ export function createJobOutput(screen: Screen, progress: ProgressView, { states
     style: screen.errStyle,
     progress,
     sameTerminal: out.isTerminal && err.isTerminal,
+    ownLines: timestamps,
     states: states && !mode.quiet,
     width: err.width,
     filter: () =>

@@ -47,7 +47,8 @@ export function verdictOf(job: JobEntry, leftovers: readonly string[]): Verdict 
 
 function helpFor({ attempts }: JobEntry, reason: EndReason): string | undefined {
   const again = (reason === 'preempted' || reason === 'lost') && attempts === 1;
-  return again ? `${whatHelps[reason]}; with retry: in gpu-run.yaml that happens by itself` : whatHelps[reason];
+  if (again) return `${whatHelps[reason]}; with retry: in gpu-run.yaml that happens by itself`;
+  return reason === 'preempted' || reason === 'lost' ? `${whatHelps[reason]} from nothing, with --start-from FOLDER from a checkpoint` : whatHelps[reason];
 }
 
 /** @param leftovers in words, with the command that ends each */

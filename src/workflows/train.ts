@@ -43,7 +43,8 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     const outcome: AttemptOutcome = await runAttempt({ input, machine, before, inVain, mayGoOn, watched }, context);
     const why = whyAgain(outcome, machine, input, context);
     if (why === null || n >= retry.attempts) {
-      if (why !== null && retry.attempts > 1) context.reporter.report({ type: 'note', level: 'warn', text: `All ${retry.attempts} attempts are used up` });
+      if (why !== null && retry.attempts > 1)
+        context.reporter.report({ type: 'note', level: 'warn', text: `That was attempt ${n} of ${retry.attempts}: the job is not started again` });
       const laid = await layMetrics(outcome.job, input, context);
       if (outcome.job !== null) {
         noteNotAgain(outcome.job, context);

@@ -144,7 +144,7 @@ test('attempts used up: exit code 75, nothing is left, and the last checkpoint i
   }
   const { code, stderr } = await started.done;
   expect(code, stderr).toBe(75);
-  expect(stderr).toContain('All 2 attempts are used up');
+  expect(stderr).toContain('That was attempt 2 of 2: the job is not started again');
   expect(project.read('outputs/checkpoints/last').toString()).toBe('2\n');
   expect(emulator.instances()).toEqual([]);
 });

@@ -48,7 +48,7 @@ Works over lost connections, and from this computer's copy when the machine is g
     const mlflow = following ? await this.mlflow(flags) : null;
     const whole = createWhole();
     try {
-      const job = await this.withContext({ onInterrupt: 'The job goes on.', endsWithStdout: true }, async (context, progress) => {
+      const job = await this.withContext({ onInterrupt: null, endsWithStdout: true }, async (context, progress) => {
         const { id } = findJob({ jobId: args.job ?? null, machineName, unfinished: false }, context);
         const output = createJobOutput(this.screen, progress, { states: following, timestamps, fold: flags.fold });
         const oneDocument = this.screen.mode.json && !following; // as with every other command
@@ -63,7 +63,7 @@ Works over lost connections, and from this computer's copy when the machine is g
       return this.finish({ job: jobDocument(job), ...(following ? {} : whole.document()) }, null);
     } catch (error) {
       if (this.screen.out.isClosed) return 0;
-      throw error;
+      throw error instanceof Error && error.name === 'AbortError' ? new GpuRunError('interrupted', 'Interrupted; the job goes on.', { cause: error }) : error;
     }
   }
 }

@@ -19,6 +19,8 @@ export interface JobViewParts {
   readonly progress: Pick<ProgressView, 'clear' | 'wrote'>;
   /** Both streams end on one terminal: a line of ours must not be glued to an unfinished line of the log. */
   readonly sameTerminal: boolean;
+  /** A line of one stream is not written behind an unfinished one of the other; absent: each byte as it is. */
+  readonly ownLines?: boolean;
   /** State changes are shown. Warnings always are. */
   readonly states: boolean;
   /** What the log goes through, one a stream; absent: through nothing. */
@@ -39,13 +41,17 @@ const stateLines: Readonly<Record<Exclude<JobState, 'ended' | 'queued'>, string>
 };
 
 export function createJobView(parts: JobViewParts): JobView {
-  const { out, err, style, progress, sameTerminal, states, width = () => Number.POSITIVE_INFINITY, filter = () => chain([]) } = parts;
+  const { out, err, style, progress, sameTerminal, ownLines = false, states, width = () => Number.POSITIVE_INFINITY, filter = () => chain([]) } = parts;
   const filters = { out: filter(), err: filter() };
   let midLine = false;
+  let last: LogStream = 'out';
+  let attempt = 0;
   const write = async (stream: LogStream, pieces: readonly Timed[]) => {
     for (const { bytes } of pieces) {
       if (bytes.length === 0) continue;
       progress.clear();
+      if (ownLines && sameTerminal && midLine && stream !== last) await err('\n');
+      last = stream;
       await (stream === 'out' ? out(bytes) : err(bytes));
       midLine = bytes.at(-1) !== 0x0a;
       progress.wrote(midLine && sameTerminal);
@@ -59,6 +65,11 @@ export function createJobView(parts: JobViewParts): JobView {
     await err(`${midLine && sameTerminal ? '\n' : ''}${line}\n`);
     midLine = false;
     progress.wrote(false);
+  };
+  const showState = async (state: JobState) => {
+    if (state === 'ended') await flush();
+    else if (state === 'queued') attempt += 1;
+    else if (states) await printLine(style.dim(`[${stateLines[state]}${attempt > 1 ? `, attempt ${attempt}` : ''}]`));
   };
   const warning = (text: string) => warningLine(text, style, width());
   return {
@@ -75,8 +86,7 @@ export function createJobView(parts: JobViewParts): JobView {
       } else if (event.type === 'note') {
         await printLine(event.level === 'warn' ? warning(harmless(event.text)) : style.dim(paragraph(harmless(event.text), width())));
       } else if (event.type === 'state') {
-        if (event.state === 'ended') await flush();
-        else if (event.state !== 'queued' && states) await printLine(style.dim(`[${stateLines[event.state]}]`));
+        await showState(event.state);
       }
     },
   };

@@ -116,6 +116,11 @@ test.each([0, 143, null])('a preempted job is not done, whatever it ended with: 
   expect(failure).toMatchObject({ code: 'preempted', hints: ['gpu-run train   starts it again; with retry: in gpu-run.yaml that happens by itself'] });
 });
 
+test('after several attempts there may be a checkpoint: how to go on from it is said', () => {
+  const { failure } = verdictOf({ ...jobEntry({ code: 0, reason: 'preempted' }), attempts: 2 }, []);
+  expect(failure?.hints).toEqual(['gpu-run train   starts it again from nothing, with --start-from FOLDER from a checkpoint']);
+});
+
 test.each([
   ['deadline', 'deadline', '--max-time'],
   ['budget', 'budget', '--budget'],

@@ -10,7 +10,13 @@ import { jobEntry, noon } from './entries.ts';
 const log = (text: string | Uint8Array, offset = 0): JobEvent => ({ type: 'log', offset, bytes: typeof text === 'string' ? Buffer.from(text) : text });
 const state = (name: 'queued' | 'setup' | 'running'): JobEvent => ({ type: 'state', at: noon, state: name, end: null });
 
-function setUp(choices: { readonly sameTerminal: boolean; readonly states: boolean; readonly width?: () => number; readonly filter?: () => LineFilter }) {
+function setUp(choices: {
+  readonly sameTerminal: boolean;
+  readonly ownLines?: boolean;
+  readonly states: boolean;
+  readonly width?: () => number;
+  readonly filter?: () => LineFilter;
+}) {
   const out: Uint8Array[] = [];
   const err: string[] = [];
   const gaveWay: string[] = [];
@@ -42,6 +48,22 @@ test('on a terminal, lines of ours are broken between words; those of the log ne
   await view.print('job-1 ended with exit code 0');
   expect(stdout().toString()).toBe('the log is longer than the terminal is wide\n');
   expect(stderr()).toBe('Warning: the server\n  refuses them\njob-1 ended with exit\n  code 0\n');
+});
+
+test('where lines are marked, one of stdout begins below a bar of stderr that still stands, and not behind it', async () => {
+  for (const ownLines of [true, false]) {
+    const { view, stderr, stdout } = setUp({ sameTerminal: true, states: false, ownLines });
+    await view.onEvent({ type: 'log', stream: 'err', offset: 0, bytes: Buffer.from('50%') });
+    await view.onEvent(log('epoch 1\n'));
+    expect(stderr()).toBe(ownLines ? '50%\n' : '50%');
+    expect(stdout().toString()).toBe('epoch 1\n');
+  }
+});
+
+test('a job that is started again says in which attempt it runs', async () => {
+  const { view, stderr } = setUp({ sameTerminal: false, states: true });
+  for (const name of ['queued', 'running', 'queued', 'setup', 'running'] as const) await view.onEvent(state(name));
+  expect(stderr()).toBe('[running]\n[running setup, attempt 2]\n[running, attempt 2]\n');
 });
 
 test('stderr of its own goes to stderr, and what is gone is said there', async () => {

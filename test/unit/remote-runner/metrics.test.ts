@@ -240,6 +240,21 @@ describe('of a running job', () => {
     expect(summary).toMatchObject({ state: 'ended', end: { code: 3 } });
   });
 
+  test('patterns that gave no number are told at the end; those never found, where the job has done its work', async () => {
+    const client = await machine.connect();
+    const metrics = { x: 'x=(\\S+)', y: 'y=(\\d+)', loss: 'loss=(\\d+)' };
+    for (const [code, never] of [
+      [0, 1],
+      [3, 0],
+    ] as const) {
+      const { records } = await runJob(client, specOf(`echo x=abc; echo loss=3; exit ${code}`, { metrics }));
+      expect(records.flatMap((record) => (record.type === 'note' ? [record.text] : []))).toEqual([
+        "The pattern of the metric 'x' found 'abc', and never a number: there are no values of it.",
+        ...(never === 1 ? ["The pattern of the metric 'y' was never found in the log: there are no values of it."] : []),
+      ]);
+    }
+  });
+
   test('a pattern that takes for ever is dropped with a note, and the job ends as it should', async () => {
     const client = await machine.connect();
     const { records, summary } = await runJob(client, specOf(`echo ${'a'.repeat(60)}!; echo loss=3`, { metrics: { bad: '(a+)+$', loss: 'loss=(\\d+)' } }));

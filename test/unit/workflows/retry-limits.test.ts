@@ -19,7 +19,7 @@ test('taken back with notice, each time: what the job saved is fetched; the atte
   expect(value?.job).toMatchObject({ attempts: 2, end: { reason: 'preempted' } });
   expect(value?.machineDown).toBe(true);
   expect(readFileSync(join(project, 'out/last'), 'utf8')).toBe('saved by 2\n');
-  expect(fake.reports).toContainEqual(expect.objectContaining({ text: 'All 2 attempts are used up' }));
+  expect(fake.reports).toContainEqual(expect.objectContaining({ text: 'That was attempt 2 of 2: the job is not started again' }));
   expect(provider.machines).toHaveLength(2);
 });
 
