@@ -1,4 +1,4 @@
-import { GpuRunError } from '../../core/errors.ts';
+import { GpuRunError, toGpuRunError } from '../../core/errors.ts';
 import { BaseCommand } from '../base-command.ts';
 import { configFlags, jobArg, logFlags, option, toggle } from '../flags.ts';
 import { createJobOutput } from '../job-output.ts';
@@ -63,9 +63,16 @@ Works over lost connections, and from this computer's copy when the machine is g
       return this.finish({ job: jobDocument(job), ...(following ? {} : whole.document()) }, null);
     } catch (error) {
       if (this.screen.out.isClosed) return 0;
-      throw error instanceof Error && error.name === 'AbortError' ? new GpuRunError('interrupted', 'Interrupted; the job goes on.', { cause: error }) : error;
+      throw explained(error, after);
     }
   }
+}
+
+function explained(thrown: unknown, after: number): unknown {
+  const error = toGpuRunError(thrown);
+  if (error.code === 'interrupted') return new GpuRunError('interrupted', 'Interrupted; the job goes on.', { cause: thrown });
+  if (error.code !== 'bad-input' || after <= 0 || error.hints.length > 0) return thrown;
+  return new GpuRunError(error.code, error.message, { hints: ['gpu-run logs --after=-4096   shows the last 4096 bytes'], cause: thrown });
 }
 
 function exclude<Name extends string>(flags: Readonly<Partial<Record<Name, unknown>>>, one: Name, other: Name): void {
