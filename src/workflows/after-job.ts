@@ -19,6 +19,7 @@ export class OutputsNotPulled extends GpuRunError {}
 export function keepsFor(input: TrainInput, job: JobEntry, outputs: readonly PulledFile[], machine: MachineEntry): string | null {
   if (input.teardown === 'keep' || (input.teardown === 'down' && !input.keepOnFailure)) return null; // as ordered
   if (job.end?.code !== 0) return input.keepOnFailure ? `'${machine.name}' stays up, because the job failed: gpu-run down ${machine.name}` : null;
+  if (job.end.reason === 'cancelled') return null; // some programs end with 0 then
   const made = outputs.some(({ path }) => !isMetricsFile(path));
   if (input.outputs.length === 0 || made || !machine.forOneJob) return null;
   return (
