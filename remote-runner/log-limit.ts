@@ -61,6 +61,8 @@ export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, p
   let isLow = false;
   let isTight = false;
   let isStuck = false;
+  /** What made it too long; null: that was before us. */
+  let cause: 'limit' | 'disk' | null = null;
   let hasPunched = streams.some((files) => readGap(files) !== null);
   /** Up to where each has been punched out by us. What was begun and not done, by a runner before us too, is done with the next part. */
   const punched = new Map<LogFiles, number>();
@@ -105,7 +107,9 @@ export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, p
       isTight = isLow || streams.reduce((sum, { bytes }) => sum + fileSize(bytes), 0) > free * tightShare;
       const tasks = streams.flatMap((files) => {
         const gap = tooMuch(fileSize(files.bytes), readGap(files), Math.floor(limitBytes / streams.length), free);
-        return gap === null ? [] : [{ files, gap }];
+        if (gap === null) return [];
+        cause ??= isTheDisk(fileSize(files.bytes), readGap(files), Math.floor(limitBytes / streams.length), free) ? 'disk' : 'limit';
+        return [{ files, gap }];
       });
       const isEarly = tasks.length === 0 && punch === undefined && streams.some(({ bytes }) => fileSize(bytes) > firstPartBytes);
       if (tasks.length === 0 && !isEarly) return;
@@ -119,19 +123,15 @@ export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, p
       return isTight;
     },
     warnings() {
-      const limit = `${Math.round(limitBytes / 1e6)} MB`;
+      const outgrown = `The log has outgrown ${boundIn(cause, limitBytes)}`;
       return [
         ...(isLow ? ["Less than 5 % of the machine's disk is free: what fills it fails."] : []),
         ...(hasPunched
           ? [
-              `The log has outgrown the machine's disk, or its limit of ${limit}: its first part and its newest stay on the machine, what lies between goes. Whoever follows misses none.`,
+              `${outgrown}: its first part and its newest stay on the machine, what lies between goes. Who follows has it already, unless it is printed faster than it can be sent.`,
             ]
           : []),
-        ...(isStuck
-          ? [
-              `The log has outgrown the machine's disk, or its limit of ${limit}, and can't be shortened there: its file system, or a missing fallocate, does not allow it.`,
-            ]
-          : []),
+        ...(isStuck ? [`${outgrown}, and can't be shortened there: its file system, or a missing fallocate, does not allow it.`] : []),
       ];
     },
     settled: async () => working ?? undefined,
@@ -143,12 +143,37 @@ export function openLogLimit(streams: readonly LogFiles[], limitBytes: number, p
  * null: nothing. More goes than has to, so that it is not done all the time.
  */
 export function tooMuch(size: number, gone: LogGap | null, limit: number, free: number): LogGap | null {
-  const kept = size - (gone === null ? 0 : gone.to - gone.from);
-  const allowed = Math.min(limit, Math.floor((free + kept) * shareOfFree));
+  const kept = keptOf(size, gone);
+  const allowed = Math.min(limit, roomFor(kept, free));
   if (kept <= allowed) return null;
   const from = gone?.from ?? wholeBlocks(Math.min(firstPartBytes, allowed / 8));
   const to = wholeBlocks(size - Math.max(0, allowed - allowed / 8 - from));
   return to - (gone?.to ?? from) < blockBytes ? null : { from, to };
+}
+
+function keptOf(size: number, gone: LogGap | null): number {
+  return size - (gone === null ? 0 : gone.to - gone.from);
+}
+
+function roomFor(kept: number, free: number): number {
+  return Math.floor((free + kept) * shareOfFree);
+}
+
+/** Whether the disk allows less than the limit does. */
+function isTheDisk(size: number, gone: LogGap | null, limit: number, free: number): boolean {
+  return roomFor(keptOf(size, gone), free) < limit;
+}
+
+function boundIn(cause: 'limit' | 'disk' | null, limitBytes: number): string {
+  const limit = `its limit of ${limitText(limitBytes)}`;
+  if (cause === 'limit') return limit;
+  return cause === 'disk' ? "half of what the machine's disk has free without it" : `${limit}, or half of what the machine's disk has free without it`;
+}
+
+/** As people write limits. */
+function limitText(bytes: number): string {
+  if (bytes % 2 ** 30 === 0) return `${bytes / 2 ** 30} GiB`;
+  return bytes % 2 ** 20 === 0 ? `${bytes / 2 ** 20} MiB` : `${Math.round(bytes / 1e5) / 10} MB`;
 }
 
 function wholeBlocks(bytes: number): number {

@@ -74,7 +74,7 @@ test('the first part and the newest stay, the space of the rest is free, and all
   expect(there.subarray(gap.from, gap.to).every((byte) => byte === 0)).toBe(true);
   expect(gap.from).toBeGreaterThan(0);
   expect(statSync(files.bytes).blocks * 512).toBeLessThan(limit + 500_000);
-  expect(log.warnings()).toEqual([expect.stringContaining('what lies between goes')]);
+  expect(log.warnings()).toEqual([expect.stringMatching(/^The log has outgrown its limit of 1 MiB: .*what lies between goes/)]);
   // Whoever watches next knows it, too.
   expect(openLogLimit([files], limit).warnings()).toEqual([expect.stringContaining('what lies between goes')]);
 });
@@ -172,4 +172,18 @@ test('a disk that is nearly full is told until there is room again', () => {
     return log.warnings().length;
   });
   expect(told).toEqual([0, 1, 1, 0]);
+});
+
+test('the warning says whether the limit or the disk was it, and the limit as it is written', async () => {
+  const told = async (limit: number, free: number) => {
+    rmSync(files.gap, { force: true });
+    writeFileSync(files.bytes, Buffer.alloc(4_000_000, 'line\n'));
+    const log = openLogLimit([files], limit, { disk: () => ({ free, total: 0 }) });
+    log.look();
+    await log.settled();
+    return log.warnings()[0]?.split(':')[0];
+  };
+  expect(await told(10 * 2 ** 30, 1_000_000)).toBe("The log has outgrown half of what the machine's disk has free without it");
+  expect(await told(1_500_000, 1e12)).toBe('The log has outgrown its limit of 1.5 MB');
+  expect(openLogLimit([files], 10 * 2 ** 30).warnings()[0]).toContain('its limit of 10 GiB, or half of');
 });
