@@ -8,10 +8,11 @@ import type { RunContext } from './context.ts';
 export function withJobHints(thrown: unknown, job: JobEntry | null, { ledger }: Pick<RunContext, 'ledger'>): unknown {
   if (job === null || !(thrown instanceof GpuRunError) || (thrown.code !== 'lost' && thrown.code !== 'preempted')) return thrown;
   const { id } = job;
-  const { again = false, awaitedBy = null } = ledger.getJob(id) ?? {};
+  const { again = false, awaitedBy = null, attempts: made = 1 } = ledger.getJob(id) ?? {};
   const isTried = again || (awaitedBy !== null && mayBeAlive(awaitedBy));
   const next = isTried ? [`gpu-run logs ${id} --follow   shows the next attempt, where the gpu-run train that began it makes one`] : [];
   const rest = thrown.hints.filter((hint) => !hint.startsWith('gpu-run up '));
   const { code, message, retry, cause, attempts } = thrown;
-  return new GpuRunError(code, message, { hints: [...next, `gpu-run train   starts it again${isTried ? ' otherwise' : ''}`, ...rest], retry, cause, attempts });
+  const how = isTried ? ' otherwise' : made > 1 ? ' from nothing, with --start-from FOLDER from a checkpoint' : '';
+  return new GpuRunError(code, message, { hints: [...next, `gpu-run train   starts it again${how}`, ...rest], retry, cause, attempts });
 }

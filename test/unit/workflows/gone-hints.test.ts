@@ -27,6 +27,12 @@ test('a job that was cut short is started again by train, or its next attempt fo
   expect(told(lost, { awaitedBy: ownIdentity() })).toMatchObject({ hints: next });
 });
 
+test('after several attempts there may be a checkpoint: how to go on from it is said', () => {
+  expect(told(lost, { attempts: 2 })).toMatchObject({
+    hints: ['gpu-run train   starts it again from nothing, with --start-from FOLDER from a checkpoint', 'Take another one.'],
+  });
+});
+
 test('other errors stay as they are', () => {
   const late = new GpuRunError('deadline', 'Over.', { hints: ['gpu-run up cats   makes a new one'] });
   expect(told(late, { again: true })).toBe(late);
