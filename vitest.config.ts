@@ -20,11 +20,16 @@ const inRounds = ['providers/local-launch', 'sync/push-model', 'sync/pull-snapsh
 /** What needs only Node, but takes long and repeats with other faults what `npm test` shows once: the lab runs it. */
 const inLab = [
   ...['killers', 'unprotected', 'rebuild', 'budget', 'gcp-access', 'gcp-hard-times'].map((name) => `test/e2e/${name}.test.ts`),
-  'test/unit/remote-runner/watchdog.test.ts',
+  ...['leftovers', 'watchdog'].map((name) => `test/unit/remote-runner/${name}.test.ts`),
   ...['failures-unknown', 'failures-wait', 'failures-once', 'failures-refused', 'failures-stock', 'host-keys'].map(
     (name) => `test/unit/providers/gcp/up-${name}.test.ts`,
   ),
-  ...['api-failures', 'retry-limits', 'retry-troubles', 'second-job', 'unsent-job'].map((name) => `test/unit/workflows/${name}.test.ts`),
+  ...['booked-cost', 'watchdog'].map((name) => `test/unit/providers/gcp/${name}.test.ts`),
+  ...['api-failures', 'protection', 'retry-limits', 'retry-troubles', 'save-logs', 'second-job', 'taken-away', 'unsent-job'].map(
+    (name) => `test/unit/workflows/${name}.test.ts`,
+  ),
+  'test/unit/examples/iris-pytorch.test.ts',
+  'test/unit/transport/terminal.test.ts',
 ];
 
 class LongestFirst extends BaseSequencer {

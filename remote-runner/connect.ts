@@ -104,7 +104,7 @@ function answerTable(machine: MachineFolder, serving: Starter, watching: Starter
     seek: (call) => seek(params<'seek'>(call), machine),
     cancel: (call) => cancel(params<'cancel'>(call), machine, serving, call.signal),
     arm: (call) => arm(params<'arm'>(call), machine, watching),
-    shutdown: (call) => shutDown(params<'shutdown'>(call), machine, serving, call.signal),
+    shutdown: (call) => shutDown(params<'shutdown'>(call), machine, serving, watching, call.signal),
   };
   const sync = Object.entries(syncCalls).map(([op, answer]): [string, Answer] => [op, (call) => answer(call, machine)]);
   return Object.assign(Object.create(null) as Record<string, Answer>, own, Object.fromEntries(sync));

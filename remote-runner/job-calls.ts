@@ -93,6 +93,7 @@ export async function shutDown(
   params: Calls['shutdown']['params'],
   machine: MachineFolder,
   serving: Starter,
+  watching: Starter,
   signal: AbortSignal,
 ): Promise<Calls['shutdown']['result']> {
   if (!(Number.isFinite(params.graceMs) && params.graceMs >= 0)) throw new RunnerError('bad-input', 'graceMs is not a number of milliseconds.');
@@ -102,7 +103,7 @@ export async function shutDown(
   while (!signal.aborted) {
     // One that is just starting would write into a folder that our client removes as soon as this call has ended.
     const served = serving.started || liveHolder(machine.lock) !== null;
-    const watched = liveHolder(machine.watchLock) !== null;
+    const watched = watching.started || liveHolder(machine.watchLock) !== null;
     if (!served && !watched && queueEntries(machine).length === 0) break;
     if (!served) serving.start();
     await sleep(20);

@@ -118,7 +118,8 @@ export async function serve(machine: MachineFolder, script: string, version: str
     return true;
   };
 
-  for (let goOn = true; goOn && lock.stillOurs(); ) {
+  let goOn = true;
+  while (goOn && lock.stillOurs()) {
     await orComplain('leftovers', mend);
     await orComplain('the queue', async () => {
       goOn = await look();
@@ -126,6 +127,7 @@ export async function serve(machine: MachineFolder, script: string, version: str
   }
   stopWatching();
   wake.close();
+  while (!goOn && watchdog.started) await sleep(20); // it goes, too, and must not be left behind
 }
 
 /**

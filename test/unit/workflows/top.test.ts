@@ -88,7 +88,7 @@ test('jobs, telemetry, metrics and log; over a connection that is cut; another j
     model.apply(event);
   });
   top.done.catch(() => {});
-  await until(() => model.view()?.log.includes('first') && model.view()?.sample, 'the first line and look');
+  await until(() => model.view()?.log.includes('first') && model.view()?.sample && model.view()?.training.step, 'the first line, metrics and look');
   expect(model.view()).toMatchObject({
     link: { state: 'connected' },
     job: { id: 'job-20261121-aaaaaa', state: 'running' },
