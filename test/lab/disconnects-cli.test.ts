@@ -2,32 +2,23 @@
  * Random disconnects of every kind, with the program itself, as a user runs it, through a real OpenSSH server: the program killed, the
  * wire cut, the agent and the serving process killed. TEST_DISCONNECTS=1000 makes a hundred; without it there are a dozen.
  */
-import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createProject, type Project, runnersOf, type Started, until } from '../e2e/suite/project.ts';
+import { expect, test } from 'vitest';
+import { createProject, runnersOf, type Started, until } from '../e2e/suite/project.ts';
 import { randomWriter } from '../support/random-writer.ts';
-import { type Sshd, startSshd } from '../support/sshd.ts';
-import { startWire, type Wire } from '../support/wire.ts';
+import { kill } from '../support/runner.ts';
+import { sha256 } from '../support/sha256.ts';
+import { useWiredServer } from '../support/wire.ts';
 
 const wanted = Math.ceil(Number(process.env['TEST_DISCONNECTS'] ?? 120) / 10);
 const kinds = ['client', 'connection', 'agent', 'serving process'] as const;
 
-let sshd: Sshd;
-let wire: Wire;
-beforeEach(async () => {
-  sshd = await startSshd();
-  wire = await startWire(sshd);
-});
-afterEach(async () => {
-  await wire.close();
-  await sshd.close();
-});
+const server = useWiredServer();
 
 test(`${wanted} disconnects of the program itself: every byte once, and the exit code`, { timeout: 120_000 + wanted * 20_000 }, async () => {
-  await using project = createProject({ label: 'wire', config: `ssh: { host: wire, config-file: ${wire.configFile} }` });
-  const folder = join(sshd.folder, 'job');
+  await using project = createProject({ label: 'wire', config: `ssh: { host: wire, config-file: ${server.wire.configFile} }` });
+  const folder = join(server.sshd.folder, 'job');
   mkdirSync(folder);
   const seed = Math.floor(Math.random() * 1e9);
   const code = 1 + (seed % 50);
@@ -37,8 +28,8 @@ test(`${wanted} disconnects of the program itself: every byte once, and the exit
   for (const kind of shuffled(wanted)) {
     await client.hears();
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 300));
-    if (kind === 'connection') wire.cut();
-    else if (kind !== 'client') killRunners(project, kind === 'agent' ? 'connect' : 'serve');
+    if (kind === 'connection') server.wire.cut();
+    else if (kind !== 'client') for (const pid of runnersOf(project.name, kind === 'agent' ? 'connect' : 'serve')) kill(pid);
     else {
       client.started.child.kill('SIGKILL');
       killed.push((await client.started.done).stdout);
@@ -83,18 +74,4 @@ function shuffled(count: number): readonly (typeof kinds)[number][] {
   return Array.from({ length: count }, (_, n) => ({ kind: kinds[n % kinds.length] ?? 'client', place: Math.random() }))
     .sort((a, b) => a.place - b.place)
     .map(({ kind }) => kind);
-}
-
-function killRunners(project: Project, kind: 'connect' | 'serve'): void {
-  for (const pid of runnersOf(project.name, kind)) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

@@ -9,6 +9,7 @@ import type { Calls } from '../../src/protocol/calls.ts';
 import type { RunnerClient } from '../../src/runner/client.ts';
 import { createProject, processesWith } from '../e2e/suite/project.ts';
 import { buildRunner, createMachine, kill, specOf, until } from '../support/runner.ts';
+import { sha256 } from '../support/sha256.ts';
 
 /** `seq 1000000 9999999`: 8 bytes a line, so that each line's place is known. */
 const lineBytes = 8;
@@ -85,7 +86,6 @@ function watchMemory(pid: number): { readonly peak: () => number; stop(): void }
   return { peak: () => peak, stop: () => clearInterval(timer) };
 }
 
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const jobIn = (output: string) => /job-[0-9]{8}-[a-z0-9]+/.exec(output)?.[0] ?? '';
 
 describe('through the command line', () => {

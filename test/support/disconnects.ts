@@ -1,5 +1,4 @@
 /** Random disconnects of every kind while a job writes: what arrives here must be what the job wrote. For vitest files only. */
-import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +8,7 @@ import type { RunnerClient } from '../../src/runner/client.ts';
 import { followJob } from '../../src/runner/follow.ts';
 import { type RandomWriter, randomWriter } from './random-writer.ts';
 import { createMachine, kill, specOf, type TestMachine, until } from './runner.ts';
+import { sha256 } from './sha256.ts';
 
 export type Disconnect = 'client' | 'connection' | 'agent' | 'serving process';
 export const disconnectKinds: readonly Disconnect[] = ['client', 'connection', 'agent', 'serving process'];
@@ -143,7 +143,7 @@ function check(follower: Follower, writer: RandomWriter, code: number): string[]
   const log = follower.log();
   const records = follower.records();
   const end = records.at(-1);
-  const sum = createHash('sha256').update(log).digest('hex');
+  const sum = sha256(log);
   const links = follower.links();
   return [
     ...(sum === wrote?.sha256 ? [] : [`the log: ${log.length} bytes came, ${wrote?.bytes} were written`]),

@@ -1,5 +1,4 @@
 /** Kills in a row, at random moments, for a runner on a test machine: `npm test` does few, `npm run test:lab` many. For vitest files only. */
-import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -7,8 +6,8 @@ import { systemClock } from '../../src/core/clock.ts';
 import type { JobRecord } from '../../src/protocol/job.ts';
 import { followJob } from '../../src/runner/follow.ts';
 import { followToEnd, kill, specOf, statesOf, summaryOf, type TestMachine, until } from './runner.ts';
+import { sha256 } from './sha256.ts';
 
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const linesUpTo = (lines: number) => Buffer.from(Array.from({ length: lines }, (_, n) => `line ${n + 1}\n`).join(''));
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -2,9 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Sshd } from './sshd.ts';
+import { afterEach, beforeEach } from 'vitest';
+import { type Sshd, startSshd } from './sshd.ts';
 
-export interface Wire {
+interface Wire {
   /** An ssh_config with the host `wire`, which is the server behind this wire. */
   readonly configFile: string;
   /** Connections that were cut. */
@@ -12,8 +13,39 @@ export interface Wire {
   close(): Promise<void>;
 }
 
+interface WiredServer {
+  readonly sshd: Sshd;
+  readonly wire: Wire;
+}
+
+/** A server and a wire to it for each test of a file; to be read in tests and hooks, not before. */
+export function useWiredServer(): WiredServer {
+  let open: WiredServer | null = null;
+  const now = (): WiredServer => {
+    if (open === null) throw new Error('there is a server in tests and hooks only');
+    return open;
+  };
+  beforeEach(async () => {
+    const sshd = await startSshd();
+    open = { sshd, wire: await startWire(sshd) };
+  });
+  afterEach(async () => {
+    await open?.wire.close();
+    await open?.sshd.close();
+    open = null;
+  });
+  return {
+    get sshd() {
+      return now().sshd;
+    },
+    get wire() {
+      return now().wire;
+    },
+  };
+}
+
 /** Passes bytes on to the server; `cut` resets every connection, as a router that has forgotten them does. */
-export async function startWire(sshd: Sshd): Promise<Wire> {
+async function startWire(sshd: Sshd): Promise<Wire> {
   const ends = new Set<Socket>();
   const server: Server = createServer((near) => {
     const far = connect(sshd.port, '127.0.0.1');

@@ -1,12 +1,10 @@
 /** Crashes, races and cut connections: normal events, after which nothing may be lost or left. */
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
+import { sha256 } from '../../support/sha256.ts';
 import { createProject, type Project, processesWith, runnersOf, type Target, until } from './project.ts';
-
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 /** How hard the times are. */
 export interface Hardness {

@@ -1,11 +1,9 @@
 /** `up`, `train`, `logs`, `status`, `cost`, `down` on any target: what a user does every day, run as a user runs it. */
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sha256 } from '../../support/sha256.ts';
 import { createProject, type Project, processesWith, type Target, until } from './project.ts';
-
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 export function mainJobSuite(target: Target): void {
   describe(`the main job on ${target.label}`, () => {

@@ -1,0 +1,7 @@
+/** For vitest files only. */
+import { createHash } from 'node:crypto';
+
+/** In hex. */
+export function sha256(bytes: string | Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
