@@ -142,7 +142,7 @@ function openLog({ call, packed, choose }: Follower, files: LogFiles, from: numb
       if (fd === null && at < offset && existsSync(files.bytes)) fd = openSync(files.bytes, 'r');
       while (fd !== null && at < offset && !call.signal.aborted) {
         await times?.send(at + blockBytes);
-        const block = await sendBlock.next();
+        const block = await sendBlock.next(offset - at);
         const bytesRead = readSync(fd, block, 0, Math.min(block.length, offset - at), at); // in another thread, a line's way would be twice as long
         if (bytesRead === 0) break;
         const gap = readGap(files); // after the bytes: what it does not name was there when we read it

@@ -1,6 +1,7 @@
 /** GPUs through a process that asks NVML: see `nvml-watch.ts`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { eachLine, giveUp, patience } from './child-lines.ts';
+import { engineOptions } from './engine-options.ts';
 import { feedTimes, type GpuFeed, type GpuFeedOptions, type GpuReading, isSilent, restartBy } from './gpu-feed.ts';
 import type { NvmlLine } from './nvml-watch.ts';
 
@@ -12,8 +13,8 @@ export interface NvmlFeedOptions extends GpuFeedOptions {
   readonly onUnusable: () => void;
 }
 
-/** Its work is small: less room for garbage, less memory taken from the job. */
-const nodeOptions = ['--max-old-space-size=64', '--max-semi-space-size=1'];
+/** Its work is small. */
+const mostMb = 64;
 /** Ends without a reading, in a row, after which it counts as unusable. */
 const mostFailures = 3;
 
@@ -48,7 +49,7 @@ export function openNvmlFeed({ env, everyMs, withProcesses, script, koffiFile, o
     }
   };
   const run = () => {
-    const args = [...nodeOptions, script, 'nvml', koffiFile, String(everyMs), withProcesses ? 'processes' : 'gpus'];
+    const args = [...engineOptions(mostMb), script, 'nvml', koffiFile, String(everyMs), withProcesses ? 'processes' : 'gpus'];
     const started: ChildProcess = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'ignore'] });
     child = started;
     let wasSilent = false;

@@ -7,20 +7,23 @@ import { createPackPace } from './pack-pace.ts';
 import { createYoungGarbage } from './young-garbage.ts';
 
 export interface BlockSender {
-  /** To be filled; what was sent with it before has left. */
-  next(): Promise<Buffer>;
+  /** To be filled; what was sent with it before has left. Has room for so many bytes, or for a whole block where they are more. */
+  next(bytes: number): Promise<Buffer>;
   /** What `next` gave, or its beginning. Does not wait: the next one is read meanwhile. */
   send(offset: number, block: Uint8Array): void;
   /** All has left. */
   sent(): Promise<void>;
 }
 
+/** What comes live is mostly less, and whole blocks are then never set aside. */
+const fewBytes = 16 * 1024;
+
 /** `packed`: how the follower can unpack blocks, if at all. Only whole ones are packed: who gets less is not behind. */
 export function blockSender(call: Call, packed: unknown): BlockSender {
   const way = packer(packed);
   const pace = createPackPace();
   const used = createYoungGarbage();
-  let [free, other] = [Buffer.alloc(blockBytes), Buffer.alloc(blockBytes)];
+  let [free, other] = [Buffer.alloc(0), Buffer.alloc(0)];
   let [before, last] = [Promise.resolve(), Promise.resolve()];
   const leave = (offset: number, block: Uint8Array): Promise<void> => {
     if (way === null || block.length < blockBytes) return call.block(offset, block);
@@ -34,8 +37,9 @@ export function blockSender(call: Call, packed: unknown): BlockSender {
     return call.packed(offset, { codec: way.codec, bytes, length: block.length, crc: crc32(block) });
   };
   return {
-    async next() {
+    async next(bytes) {
       await before;
+      if (free.length < Math.min(bytes, blockBytes)) free = Buffer.allocUnsafeSlow(bytes > fewBytes ? blockBytes : fewBytes);
       return free;
     },
     send(offset, block) {

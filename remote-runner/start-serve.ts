@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readText } from './durable.ts';
+import { engineOptions } from './engine-options.ts';
 import { cookieName, jobName } from './job-env.ts';
 import type { MachineFolder } from './machine-folder.ts';
 import { RunnerError } from './runner-error.ts';
@@ -93,15 +94,12 @@ function lastLines(logFile: string): string {
   return [...new Set((readText(logFile) ?? '').slice(-2000).trim().split('\n'))].join('\n');
 }
 
-/** V8 is in no hurry to clear garbage away, tens of megabytes of it: they are the job's. Not for Bun, which has another engine. */
-const engineOptions = process.versions['bun'] === undefined ? ['--max-semi-space-size=1', '--optimize-for-size'] : [];
-
 /** In a session of its own and with all three streams away from the connection: it must outlive it, and must not hold it open. */
 function startDetached(machine: MachineFolder, kind: string, script: string, logFile: string): ChildProcess {
   const log = openSync(logFile, 'a', 0o600);
   try {
     const { [cookieName]: _, [jobName]: __, ...env } = process.env; // it belongs to no job, also when a job started it
-    const child = spawn(process.execPath, [...engineOptions, script, kind, '--root', machine.root], {
+    const child = spawn(process.execPath, [...engineOptions(null), script, kind, '--root', machine.root], {
       cwd: machine.root,
       env,
       detached: true,
