@@ -117,8 +117,17 @@ export interface JobReport extends Evidence {
   readonly asOf: number | null;
   readonly records: readonly JobRecord[];
   readonly advice: readonly Advice[];
+  /** What the machine has warned of while the job ran, each once, the first ones: patterns of metrics that gave no number, a full disk. */
+  readonly warnings: readonly string[];
   /** What is not known, and why. Sentences without a full stop. */
   readonly unknown: readonly string[];
+}
+
+const mostWarnings = 20;
+
+export function warningsOf(records: readonly JobRecord[]): string[] {
+  const texts = records.flatMap((record) => (record.type === 'note' && record.level === 'warn' ? [record.text] : []));
+  return [...new Set(texts)].slice(0, mostWarnings);
 }
 
 export function spansOf(records: readonly JobRecord[]): TelemetrySpan[] {

@@ -11,7 +11,7 @@ import { followFrom } from './follow-from.ts';
 import { copiedBytes, copiedMarks, copiedRecords, hasCopy, lastCopiedRecord } from './job-copy.ts';
 import { isGone, reachOrLose } from './reach-machine.ts';
 import { adviceFor, unknownOf } from './report-advice.ts';
-import { type CostFigures, type Evidence, type GpuFigures, type JobReport, spansOf, type TrainingFigures } from './report-figures.ts';
+import { type CostFigures, type Evidence, type GpuFigures, type JobReport, spansOf, type TrainingFigures, warningsOf } from './report-figures.ts';
 import { gpuFigures, hostFigures } from './report-gpus.ts';
 import { createThinner, thinTimes } from './report-thin.ts';
 import { checkpointFigures, longestSilence, runStretches, spansWhileRunning, timeFigures } from './report-times.ts';
@@ -91,7 +91,8 @@ export function reportOn(parts: ReportParts): JobReport {
     checkpoints: checkpointFigures(records, times.run),
     cost: costFigures(job, machine, { gpus, secondsPerEpoch: training.secondsPerEpoch, usd, isOnePrice: isOnePrice(job, [machine, ...before]) }),
   };
-  return { ...evidence, asOf: records.at(-1)?.t ?? null, records, advice: adviceFor(evidence), unknown: unknownOf(evidence) };
+  const words = { advice: adviceFor(evidence), warnings: warningsOf(records), unknown: unknownOf(evidence) };
+  return { ...evidence, asOf: records.at(-1)?.t ?? null, records, ...words };
 }
 
 /** All attempts ran on machines like the first of these, as far as money goes. */

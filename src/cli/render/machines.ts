@@ -9,7 +9,7 @@ import type { ExtendResult } from '../../workflows/extend.ts';
 import type { StatusResult } from '../../workflows/status.ts';
 import type { UpPlan, UpResult } from '../../workflows/up.ts';
 import type { Style } from './style.ts';
-import { renderTable } from './table.ts';
+import { renderTable, renderWithLast } from './table.ts';
 import { ago, harmless, moment, span, wrap } from './text.ts';
 
 /** How and when the text is shown. */
@@ -66,7 +66,6 @@ function renderJobs(jobs: readonly JobEntry[], { style, now, width }: View): str
     { title: 'STARTED' },
     { title: 'TOOK', align: 'right' },
     { title: 'AS OF' },
-    { title: 'COMMAND' },
   ] as const;
   const rows = jobs.map((job) => [
     job.id,
@@ -76,10 +75,10 @@ function renderJobs(jobs: readonly JobEntry[], { style, now, width }: View): str
     job.startedAt === null ? '-' : ago(job.startedAt, now),
     job.startedAt === null ? '-' : span(((job.endedAt ?? now) - job.startedAt) / 1000),
     ago(job.asOf, now),
-    job.command,
   ]);
+  const commands = { title: 'COMMAND', texts: jobs.map(({ command }) => command) };
   const waiting = jobs.flatMap(({ id, state, waitsFor }) => (state === 'queued' && waitsFor != null ? [`${id} waits for ${waitsFor}`] : []));
-  return [renderTable(columns, rows, style, width), ...waiting].join('\n');
+  return [renderWithLast(columns, commands, rows, style, width), ...waiting].join('\n');
 }
 
 /** `1 of 2`, `1 of 2: GPU 0`, `all`. */

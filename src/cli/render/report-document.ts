@@ -3,7 +3,7 @@ import type { JobReport } from '../../workflows/report-figures.ts';
 import { isoTime, jobDocument, machineDocument } from './documents.ts';
 
 export function reportDocument(report: JobReport): object {
-  const { job, machine, asOf, attempts, times, gpus, host, training, checkpoints, cost, advice, unknown } = report;
+  const { job, machine, asOf, attempts, times, gpus, host, training, checkpoints, cost, advice, warnings, unknown } = report;
   return {
     job: jobDocument(job),
     machine: machineDocument(machine),
@@ -20,6 +20,7 @@ export function reportDocument(report: JobReport): object {
     checkpoints,
     cost,
     advice,
+    warnings,
     unknown,
   };
 }

@@ -38,6 +38,7 @@ export function renderPage(report: JobReport, now: number): string {
         .map(([label, text]) => `<dt>${escaped(label)}</dt><dd>${escaped(text)}</dd>`)
         .join('')}</dl>`,
     ),
+    part('Warnings', report.warnings.map((text) => `<p>${escaped(text)}</p>`).join('')),
     part('Not known', report.unknown.map((text) => `<p class="soft">${escaped(text)}</p>`).join('')),
     `<footer>${escaped(`Written by gpu-run on ${moment(now)}${report.asOf === null ? '' : `; the newest record is from ${moment(report.asOf)}`}.`)}</footer>`,
     '</body></html>\n',

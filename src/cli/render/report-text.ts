@@ -8,18 +8,19 @@ import { endLine } from './job-view.ts';
 import type { View } from './machines.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
-import { harmless, plural, span, wrap } from './text.ts';
+import { harmless, plural, span, warningLine, wrap } from './text.ts';
 
 const labelWidth = 'checkpoints  '.length;
 
 export function renderReport(report: JobReport, { style, width }: View): string {
-  const { job, machine, gpus, advice, unknown, cost } = report;
+  const { job, machine, gpus, advice, warnings, unknown, cost } = report;
   return [
     ...wrap(endLine(job, machine.provider, cost.usd), width).map(style.bold),
     ...(gpus.length === 0 ? [] : ['', gpuTable(gpus, style, width)]),
     '',
     ...factLines(report).flatMap(([label, text]) => labelled(label, text, width)),
     ...(advice.length === 0 ? [] : ['', ...advice.flatMap((each) => adviceLines(each, style, width))]),
+    ...(warnings.length === 0 ? [] : ['', ...warnings.map((text) => warningLine(harmless(text), style, width))]),
     ...(unknown.length === 0 ? [] : ['', ...unknown.flatMap((text) => wrap(`Not known: ${harmless(text)}`, width)).map(style.dim)]),
   ].join('\n');
 }

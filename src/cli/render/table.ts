@@ -1,6 +1,6 @@
 /** Columns of text. */
 
-import type { Style } from './style.ts';
+import { createStyle, type Style } from './style.ts';
 import { cut, harmless } from './text.ts';
 
 export interface Column {
@@ -38,6 +38,29 @@ export function renderTable(columns: readonly Column[], rows: readonly (readonly
       width,
     );
   return [style.dim(line(columns.map(({ title }) => title))), ...cells.map(line)].join('\n');
+}
+
+/** So much of a text has to be seen to be recognised. */
+const leastSeen = 32;
+const belowIndent = '    ';
+
+/** With a last column of long texts: where the lines leave too little room for it, each text stands below its row, cut off at the line's end. */
+export function renderWithLast(
+  columns: readonly Column[],
+  last: { readonly title: string; readonly texts: readonly string[] },
+  rows: readonly (readonly string[])[],
+  style: Style,
+  width = Number.POSITIVE_INFINITY,
+): string {
+  const texts = last.texts.map(harmless);
+  const [head = '', ...lines] = renderTable(columns, rows, createStyle(false)).split('\n');
+  const room = width - Math.max(...[head, ...lines].map(lengthOf)) - gap.length;
+  if (room >= leastSeen || texts.every((text) => lengthOf(text) <= room)) {
+    const whole = rows.map((row, index) => [...row, texts[index] ?? '']);
+    return renderTable([...columns, { title: last.title }], whole, style, width);
+  }
+  const [cutHead = '', ...cutLines] = renderTable(columns, rows, style, width).split('\n');
+  return [cutHead, ...cutLines.flatMap((line, index) => [line, cut(`${belowIndent}${texts[index] ?? ''}`, width)])].join('\n');
 }
 
 function pad(text: string, width: number, align: Column['align']): string {

@@ -47,6 +47,28 @@ test('on 80 columns a status says when each machine ends, whatever else it leave
   }
 });
 
+test('on 80 columns the command of each job stands below it, unless it fits', () => {
+  const long = 'python3 train.py --data /data/imagenet --epochs 90 --batch-size 256 --learning-rate 0.1';
+  const jobs = [jobEntry(null, { command: long }), jobEntry({ code: 3 }, { command: 'make\u001b[2J' })];
+  const shown = (each: typeof jobs, width: number) =>
+    renderStatus({ machines: [], jobs: each }, { ...view, width })
+      .split('\n')
+      .slice(2);
+  expect(shown(jobs, 80)).toEqual([
+    'JOB                  MACHINE  STATE    STARTED   TOOK  AS OF',
+    'job-20261121-k3v9xq  cats     running  just now    0s  just now',
+    '    python3 train.py --data /data/imagenet --epochs 90 --batch-size 256 --learn…',
+    'job-20261121-k3v9xq  cats     exit 3   just now   12s  just now',
+    '    make\\e[2J',
+  ]);
+  expect(shown(jobs.slice(1), 80)).toEqual([
+    'JOB                  MACHINE  STATE   STARTED   TOOK  AS OF     COMMAND',
+    'job-20261121-k3v9xq  cats     exit 3  just now   12s  just now  make\\e[2J',
+  ]);
+  expect(shown(jobs, 120)[1]).toMatch(/just now {2}python3 train\.py --data \/data\/imagenet .*…$/);
+  for (const width of [20, 80, 100, 120]) for (const line of shown(jobs, width)) expect(line.length).toBeLessThanOrEqual(width);
+});
+
 test('on 80 columns the sentences on safety are broken at words', () => {
   const protection = ['the watchdog on the machine ends jobs shortly before its deadline, so that they can save their work'];
   const lines = renderUp({ machine: machineEntry(), reused: false, attempts: [], protection }, { ...view, width: 80 }).split('\n');

@@ -11,7 +11,7 @@ import { createStyle } from '../../../src/cli/render/style.ts';
 import { optionalFile, writeReport } from '../../../src/cli/report-file.ts';
 import { reportOn } from '../../../src/workflows/report.ts';
 import { curvesOf } from '../../../src/workflows/report-curves.ts';
-import { checkpointRecord, gpuSpan, recordsAt, spanRecord, stateRecord } from '../workflows/report-records.ts';
+import { checkpointRecord, endRecord, gpuSpan, recordsAt, spanRecord, stateRecord } from '../workflows/report-records.ts';
 import { jobEntry, machineEntry, noon } from './entries.ts';
 import { exampleReport } from './report-example.ts';
 
@@ -88,10 +88,28 @@ test('the document: numbers in base units, null where nothing is known', () => {
     'checkpoints',
     'cost',
     'advice',
+    'warnings',
     'unknown',
   ]);
   expect(document.gpus[0]).toMatchObject({ index: 0, utilization: { mean: expect.any(Number), p50: expect.any(Number) }, idleShare: expect.any(Number) });
   expect(document).toMatchObject({ attempts: 2, seconds: { setup: 93, startUp: null }, cost: { usd: 4.07 }, asOf: '2026-11-21T13:00:40.000Z' });
+});
+
+test('what the machine has warned of while the job ran stands in text, document and page, each once', () => {
+  const text = `The pattern of the metric 'acc' was never found in the log: there are no values of it. ${nasty}`;
+  const note = (level: 'info' | 'warn', said: string) => ({ type: 'note', level, text: said }) as const;
+  const records = recordsAt([0, stateRecord('running')], [1, note('warn', text)], [2, note('info', 'no matter')], [3, note('warn', text)], [4, endRecord()]);
+  const job = jobEntry({});
+  const report = reportOn({ job, machine: machineEntry(), jobs: [job], records, usd: 0 });
+  expect(reportDocument(report)).toMatchObject({ warnings: [text] });
+  const shown = renderReport(report, view);
+  expect(shown).toMatch(/\n\nWarning: The pattern of the metric 'acc' was never found in the log: there are no values of it\..*\n\nNot known: /);
+  expect(holdsControls(shown)).toBe(false);
+  const page = renderPage(report, noon);
+  expect(page).toContain('<h2>Warnings</h2><p>The pattern of the metric &#39;acc&#39; was never found');
+  expect(page).not.toMatch(/<script|no matter/);
+  const many = recordsAt(...Array.from({ length: 40 }, (_, at) => [at, note('warn', `warning ${at}`)] as const));
+  expect(reportOn({ job, machine: machineEntry(), jobs: [job], records: many, usd: 0 }).warnings).toHaveLength(20);
 });
 
 describe('the page', () => {

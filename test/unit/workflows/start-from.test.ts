@@ -24,7 +24,9 @@ function startIn({ project }: TakenMachines): string {
 test('a job whose checkpoints take longer than 30 s to travel is not taken for one whose sender has died', async () => {
   const machines = await prepare();
   const { context } = machines;
+  const phases: string[] = [];
   const report = (what: Report) => {
+    if (what.type === 'phase') phases.push(what.text);
     if (!('text' in what) || what.text !== 'Sending checkpoints') return;
     // So much later another gpu-run asks the machine for its jobs.
     const [machine] = context.ledger.list({ live: true });
@@ -43,6 +45,8 @@ test('a job whose checkpoints take longer than 30 s to travel is not taken for o
   });
   const [job] = context.ledger.listJobs();
   expect(seen).toEqual([['running', null], `'cats' stays up for ${job?.id}`]);
+  const told = phases.flatMap((text) => /^(Synced|Sending checkpoints|Sent checkpoints|Starting job)/.exec(text)?.[0] ?? []);
+  expect(told).toEqual(['Synced', 'Sending checkpoints', 'Sent checkpoints', 'Starting job']);
 });
 
 test('what a job has saved is not put aside for what it has begun with, where nobody heard that it had arrived', async () => {
