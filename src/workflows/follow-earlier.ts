@@ -1,9 +1,9 @@
 /** `logs` of a job that was started again: what its earlier attempts wrote is on this computer, and on no machine any more. */
 import type { JobEntry } from '../core/job.ts';
 import type { RunContext } from './context.ts';
+import { copiedPlace } from './copied-place.ts';
 import { type FollowFrom, followFrom } from './follow-from.ts';
 import type { FollowInput } from './follow-input.ts';
-import { copiedBytes, lastCopiedRecord } from './job-copy.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { reachOrLose } from './reach-machine.ts';
 import { showCopy } from './replay-copy.ts';
@@ -16,8 +16,8 @@ export async function followWithEarlier(
   onEvent: OnJobEvent,
 ): Promise<JobEntry> {
   const { machine } = known;
-  const job = await followFrom({ ...known, ...placeOf(known.job, context), follow: false, proves: true }, context, () => {});
-  const place = placeOf(job, context);
+  const job = await followFrom({ ...known, ...copiedPlace(known.job, context), follow: false, proves: true }, context, () => {});
+  const place = copiedPlace(job, context);
   const shown = { out: place.logOffset, err: place.errOffset };
   await showCopy(job.id, input, context, (event) => {
     // Whoever follows it too may have added to it meanwhile.
@@ -29,12 +29,4 @@ export async function followWithEarlier(
   const { streams = 'both', stamped = false } = input;
   const first = await reachOrLose(machine, context);
   return await followFrom({ ...place, job, machine, first, follow: true, streams, stamped, logOffset: shown.out, errOffset: shown.err }, context, onEvent);
-}
-
-function placeOf({ id }: JobEntry, { home }: RunContext): Pick<FollowFrom, 'logOffset' | 'record'> & { readonly errOffset: number } {
-  return {
-    logOffset: copiedBytes(home.jobs, id, 'out'),
-    errOffset: copiedBytes(home.jobs, id, 'err'),
-    record: lastCopiedRecord(home.jobs, id)?.n ?? 0,
-  };
 }

@@ -1,13 +1,13 @@
 /** A machine that was rented for jobs goes down with the last of them. */
-import { toGpuRunError } from '../core/errors.ts';
-import { type JobEntry, jobIdOf, runnerJobId } from '../core/job.ts';
+import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { type JobEntry, runnerJobId } from '../core/job.ts';
 import { mayBeAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import { noteSummary } from './cancel.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
+import { jobsThere } from './jobs-there.ts';
 import { closeUnsent } from './keep-job.ts';
-import { isGone, reachOrLose } from './reach-machine.ts';
+import { isGone } from './reach-machine.ts';
 import type { TrainInput } from './train-input.ts';
 
 type OwnJob = Pick<JobEntry, 'id'>;
@@ -18,6 +18,15 @@ const lookAgainMs = 1_000;
 
 /** A second job may have come while this one ran: then the machine is its to take down. null: nobody else is there. `job`: null where it came to none. */
 export async function othersOn(job: OwnJob | null, machine: MachineEntry, input: Teardown, context: RunContext): Promise<string | null> {
+  try {
+    return await whoseItIs(job, machine, input, context);
+  } catch (error) {
+    if (isGone(error)) return null; // and all that ran on it
+    throw error;
+  }
+}
+
+async function whoseItIs(job: OwnJob | null, machine: MachineEntry, input: Teardown, context: RunContext): Promise<string | null> {
   const now = context.ledger.get(machine.id);
   if (input.teardown !== 'auto') return null;
   if (now?.forOneJob === false) return machine.forOneJob ? `'${machine.name}' stays up: gpu-run up has asked for it meanwhile` : null;
@@ -25,21 +34,26 @@ export async function othersOn(job: OwnJob | null, machine: MachineEntry, input:
   const awaited = () => context.ledger.listJobs({ machineId: machine.id }).find((other) => other.id !== job?.id && isAwaited(other));
   const staysFor = (other: JobEntry | undefined) => (other === undefined ? null : `'${machine.name}' stays up: the outputs of ${other.id} are being fetched`);
   if (unfinished().length === 0) return staysFor(awaited());
-  await using reached = await reachOrLose(machine, context); // the ledger may be behind
   for (;;) {
-    const { jobs } = await reached.runner.call('jobs', {});
-    for (const summary of jobs) {
-      const known = context.ledger.getJob(jobIdOf(summary.id));
-      if (known !== null) noteSummary(known, summary, context);
-    }
-    const there = new Set(jobs.map(({ id }) => id));
-    closeUnsent(machine, there, context);
+    const there = await jobsThere(job?.id ?? null, unfinished, machine, context); // the ledger may be behind
+    closeUnsent(machine, there.ids, context);
     const others = unfinished();
-    const other = others.find((each) => there.has(runnerJobId(each)));
-    if (other !== undefined) return `'${machine.name}' stays up for ${other.id}`;
+    const other = others.find((each) => there.ids.has(runnerJobId(each)));
+    if (other !== undefined) return there.doubt === null ? `'${machine.name}' stays up for ${other.id}` : doubtText(other, there.doubt, now ?? machine);
+    const stranger = there.strangers[0];
+    if (stranger !== undefined) return `'${machine.name}' stays up for ${stranger}, of which nothing is known here: ${endText(now ?? machine)}`;
     if (others.length === 0) return staysFor(awaited());
     await context.clock.sleep(lookAgainMs, context.signal); // it is on its way, or whoever was sending it has died
   }
+}
+
+function doubtText({ id }: JobEntry, doubt: GpuRunError, machine: MachineEntry): string {
+  return `'${machine.name}' stays up, as it can't be asked whether ${id} still runs on it: ${doubt.message} ${endText(machine)}`;
+}
+
+/** Whoever is told that it stays for what can't be known has to know how it ends. */
+function endText({ name, deadline }: MachineEntry): string {
+  return `gpu-run down ${name}   ends it; else its limits do, at ${new Date(deadline).toISOString()} at the latest`;
 }
 
 /** It has ended, and whoever ran it is about to fetch its outputs; the machine is theirs to take down then. */
@@ -58,9 +72,6 @@ export interface GivenUp {
   readonly end?: typeof endClaimed;
 }
 
-/** A machine that does not say who is on it is asked for so long, milliseconds. */
-const askWithinMs = 60_000;
-
 /** Once nothing is to come of a job any more. False: the machine stays, which is said: others are on it, or it can't be asked. */
 export async function endIfLast({ job, machine, input, reason, end = endClaimed }: GivenUp, context: RunContext): Promise<boolean> {
   const stays = await whyStays(job, machine, input, context);
@@ -70,10 +81,10 @@ export async function endIfLast({ job, machine, input, reason, end = endClaimed 
 }
 
 async function whyStays(job: OwnJob | null, machine: MachineEntry, input: Teardown, context: RunContext): Promise<string | null> {
+  const calm: RunContext = { ...context, signal: new AbortController().signal };
   try {
-    return await othersOn(job, machine, input, { ...context, signal: AbortSignal.timeout(askWithinMs) });
+    return await othersOn(job, machine, input, calm);
   } catch (error) {
-    if (isGone(error)) return null; // and all that ran on it
-    return `'${machine.name}' stays up, as it can't be asked whether other jobs run on it: ${toGpuRunError(error).message} gpu-run down ${machine.name}   ends it`;
+    return `'${machine.name}' stays up, as it can't be asked whether other jobs run on it: ${toGpuRunError(error).message} ${endText(machine)}`;
   }
 }

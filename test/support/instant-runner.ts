@@ -1,6 +1,7 @@
 /** A machine behind a transport without network, process or disk: the runner there answers at once what a test lets it answer. */
 import { createHash } from 'node:crypto';
 import { PassThrough } from 'node:stream';
+import type { Call } from '../../src/protocol/call-state.ts';
 import { crc32 } from '../../src/protocol/crc32.ts';
 import { magicLine } from '../../src/protocol/magic.ts';
 import { Peer } from '../../src/protocol/peer.ts';
@@ -11,8 +12,8 @@ export interface InstantRunner {
   readonly content: string;
   /** Rejects as `Transport.connect` does. */
   readonly connect: () => Promise<void>;
-  /** The result of a call by its name. */
-  readonly answer: (op: string, params: unknown) => unknown;
+  /** The result of a call by its name, after what it sends by `call`. */
+  readonly answer: (op: string, params: unknown, call: Call) => unknown;
 }
 
 export function instantTransport({ content, connect, answer }: InstantRunner): Transport {
@@ -44,7 +45,7 @@ function serving(answer: InstantRunner['answer']): RemoteProcess {
   process.stdout.write(magicLine({ version: 'test-1', isWatched: true }));
   const peer = new Peer(
     async (...parts) => void process.stdout.write(Buffer.concat(parts)),
-    async (call) => answer(call.op, call.params),
+    async (call) => answer(call.op, call.params, call),
     crc32,
   );
   process.stdin.on('data', (bytes: Uint8Array) => void peer.feed(bytes));

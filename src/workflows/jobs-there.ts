@@ -1,0 +1,87 @@
+/** Which jobs a machine has, as far as what it says can be believed: a machine is ended by that, and another's job with it. */
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
+import { type JobEntry, jobIdOf, runnerJobId } from '../core/job.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import type { JobSummary } from '../protocol/job.ts';
+import { noteSummary } from './cancel.ts';
+import type { RunContext } from './context.ts';
+import { copiedPlace } from './copied-place.ts';
+import { followFrom } from './follow-from.ts';
+import { isGone, reachOrLose } from './reach-machine.ts';
+
+export interface JobsThere {
+  /** As its runner calls them: those that it has, or of which it does not say that it has not. */
+  readonly ids: ReadonlySet<string>;
+  /** Not ended, and nobody here has ever heard of them. */
+  readonly strangers: readonly string[];
+  /** null: it has told. Else why what it says can't be relied upon. */
+  readonly doubt: GpuRunError | null;
+}
+
+const mostTries = 3;
+const tryAgainMs = 1_000;
+/** A machine that does not say who is on it is asked for so long, milliseconds. */
+const askWithinMs = 60_000;
+
+/**
+ * What is heard of jobs that are known here goes into the ledger. `own`: a job that must be among them, where it has ever begun there;
+ * `others`: those of the ledger that are asked for one by one where the answer for all makes no sense.
+ * @throws GpuRunError as `goneError`; `interrupted`
+ */
+export async function jobsThere(own: string | null, others: () => readonly JobEntry[], machine: MachineEntry, context: RunContext): Promise<JobsThere> {
+  const all = await limited(context, async (calm) => await askAll(own, machine, calm));
+  if (!(all instanceof GpuRunError)) {
+    for (const summary of all) {
+      const known = context.ledger.getJob(jobIdOf(summary.id));
+      if (known !== null) noteSummary(known, summary, context);
+    }
+    const strangers = all.filter(({ id, state }) => state !== 'ended' && context.ledger.getJob(jobIdOf(id)) === null);
+    return { ids: new Set(all.map(({ id }) => id)), strangers: strangers.map(({ id }) => id), doubt: null };
+  }
+  const ids = new Set(others().map(runnerJobId));
+  for (const other of all.code === 'connection' ? [] : others()) {
+    const heard = await limited(context, async (calm) => await askOne(other, machine, calm));
+    if (heard instanceof GpuRunError && heard.code === 'not-found') ids.delete(runnerJobId(other));
+  }
+  return { ids, strangers: [], doubt: all };
+}
+
+/** What was wrong is the outcome. @throws what `jobsThere` throws */
+async function limited<T>(context: RunContext, ask: (limited: RunContext) => Promise<T>): Promise<T | GpuRunError> {
+  const over = AbortSignal.timeout(askWithinMs);
+  try {
+    return await ask({ ...context, signal: AbortSignal.any([context.signal, over]) });
+  } catch (error) {
+    if (context.signal.aborted || isGone(error)) throw error;
+    return over.aborted ? new GpuRunError('connection', `It has not answered within ${askWithinMs / 1000} s.`, { cause: error }) : toGpuRunError(error);
+  }
+}
+
+async function askAll(own: string | null, machine: MachineEntry, context: RunContext): Promise<readonly JobSummary[]> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await using reached = await reachOrLose(machine, context);
+      const { jobs } = await reached.runner.call('jobs', {});
+      checkOwn(own, jobs, machine, context);
+      return jobs;
+    } catch (error) {
+      const { code } = toGpuRunError(error);
+      if (tries === mostTries || (code !== 'protocol' && code !== 'connection')) throw error;
+      await context.clock.sleep(tryAgainMs, context.signal);
+    }
+  }
+}
+
+/** @throws GpuRunError `protocol`: it does not name a job of which it has told that it ran */
+function checkOwn(id: string | null, jobs: readonly JobSummary[], machine: MachineEntry, { ledger }: RunContext): void {
+  const own = id === null ? null : ledger.getJob(id);
+  if (own === null || own.machineId !== machine.id || own.startedAt === null) return;
+  if (jobs.some((each) => each.id === runnerJobId(own))) return;
+  throw new GpuRunError('protocol', `The runner's list of jobs lacks ${own.id}, which it has run.`);
+}
+
+/** Brings its log here as well. @throws GpuRunError `not-found`, and all that keeps it from being asked */
+async function askOne(job: JobEntry, machine: MachineEntry, context: RunContext): Promise<void> {
+  const first = await reachOrLose(machine, context);
+  await followFrom({ ...copiedPlace(job, context), job, machine, first, follow: false, proves: true }, context, () => {});
+}

@@ -1,0 +1,140 @@
+/** A machine that answers with nonsense when it is asked who else is on it: nobody's job is ended for that, and no machine stays up in silence. */
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { GpuRunError } from '../../../src/core/errors.ts';
+import type { JobEntry } from '../../../src/core/job.ts';
+import type { MachineEntry } from '../../../src/ledger/ledger.ts';
+import type { Call } from '../../../src/protocol/call-state.ts';
+import type { JobSummary } from '../../../src/protocol/job.ts';
+import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
+import type { RunContext } from '../../../src/workflows/context.ts';
+import { othersOn } from '../../../src/workflows/last-one.ts';
+import { someIntent } from '../../contract/ledger-intent.ts';
+import { instantTransport } from '../../support/instant-runner.ts';
+import { jobEntry } from '../cli/entries.ts';
+import { createFakeContext, type FakeContext } from './fake-context.ts';
+
+let fake: FakeContext;
+let machine: MachineEntry;
+let mine: JobEntry;
+let connects = true;
+let answer: (op: string, params: unknown, call: Call) => unknown;
+
+beforeEach(() => {
+  fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock, id: 'fake' }) }));
+  const { ledger, clock } = fake.context;
+  const { entry } = ledger.open({ ...someIntent('cats-1', 'cats'), provider: 'fake', deadline: clock.now() + 3_600_000, forOneJob: true });
+  machine = { ...entry, access: { kind: 'own', host: '127.0.0.1', port: 1, user: 'gpu', hostKeys: [] } };
+  mine = put('job-1', { state: 'ended', end: { code: 0, signal: null, reason: 'exit', detail: null }, startedAt: 1, endedAt: 2 });
+  connects = true;
+});
+afterEach(() => fake[Symbol.dispose]());
+
+function put(id: string, changes: Partial<JobEntry> = {}): JobEntry {
+  const job = jobEntry(null, { id, machineId: 'cats-1', machineName: 'cats', asOf: fake.clock.now() - 3_600_000, ...changes });
+  fake.context.ledger.putJob(job);
+  return job;
+}
+
+function summary(id: string, changes: Partial<JobSummary> = {}): JobSummary {
+  const times = { createdAt: 1, startedAt: 1, endedAt: null };
+  const nothing = { end: null, gpus: null, givenGpus: null, waitsFor: null, logBytes: 0, records: 1 };
+  return { id, attempt: 1, state: 'running', command: 'true', ...times, ...nothing, ...changes };
+}
+
+const finished = { state: 'ended', end: { code: 0, signal: null, reason: 'exit', detail: null }, endedAt: 2 } as const;
+
+/** What keeps the machine up when `job-1` is at its end. */
+async function stays(): Promise<string | null> {
+  const file = join(dirname(fake.context.home.ledger), 'runner.mjs');
+  writeFileSync(file, 'the runner');
+  const connect = async () => {
+    if (!connects) throw new GpuRunError('connection', 'Nobody answers.', { retry: 'same' });
+  };
+  const content = 'the runner';
+  const line = instantTransport({
+    content,
+    connect,
+    answer: (op, params, call) => (op === 'arm' ? { pid: 1, powerOff: null, problem: null } : answer(op, params, call)),
+  });
+  const context: RunContext = { ...fake.context, connect: () => line, runner: { ...fake.context.runner, file, version: 'test-1' } };
+  let said: string | null | undefined;
+  const asked = othersOn(mine, machine, { teardown: 'auto' }, context).then((text) => {
+    said = text;
+  });
+  asked.catch(() => {
+    said = null;
+  });
+  while (said === undefined) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (fake.clock.sleeping > 0) await fake.clock.advance(200);
+  }
+  await asked;
+  return said;
+}
+
+const lies: readonly (readonly [string, unknown])[] = [
+  ['is no list', { jobs: 'none' }],
+  ['has no such thing as a state', { jobs: [summary('job-1', finished), { ...summary('job-2'), state: 'resting' }] }],
+  ['lacks the job that has just run there', { jobs: [] }],
+];
+
+test.each(lies)('an answer that %s: the other job is neither ended nor called lost, and how the machine ends is said', async (_what, jobs) => {
+  put('job-2', { state: 'running' });
+  answer = (op) => (op === 'jobs' ? jobs : {});
+  const text = await stays();
+  expect(text).toMatch(/^'cats' stays up, as it can't be asked whether job-2 still runs on it: /);
+  expect(text).toContain('gpu-run down cats   ends it; else its limits do, at 2026-01-01T01:00:00.000Z at the latest');
+  expect(fake.context.ledger.getJob('job-2')?.state).toBe('running');
+});
+
+test.each(lies)('an answer that %s: each job is asked for by itself, and with the last of them the machine goes', async (_what, jobs) => {
+  put('job-2', { state: 'running' });
+  answer = async (op, _params, call) => {
+    if (op === 'jobs') return jobs;
+    const record = { type: 'state', n: 1, t: 5, state: 'ended', end: finished.end, logOffset: 0 };
+    await call.event({ type: 'records', records: [record] });
+    return {};
+  };
+  expect(await stays()).toBeNull();
+  expect(fake.context.ledger.getJob('job-2')).toMatchObject({ state: 'ended', end: { code: 0 } });
+});
+
+test('a machine that nobody answers for stays up as well: what ran on it may go on', async () => {
+  put('job-2', { state: 'running' });
+  connects = false;
+  expect(await stays()).toMatch(/^'cats' stays up, as it can't be asked whether job-2 still runs on it: Nobody answers\. gpu-run down cats {3}ends it/);
+  expect(fake.context.ledger.getJob('job-2')?.state).toBe('running');
+});
+
+test('nonsense that passes is not heard of', async () => {
+  put('job-2', { state: 'running' });
+  let asked = 0;
+  answer = (op) => {
+    if (op !== 'jobs') throw new Error('not asked');
+    asked += 1;
+    return { jobs: asked === 1 ? null : [summary('job-1', finished), summary('job-2', finished)] };
+  };
+  expect(await stays()).toBeNull();
+});
+
+test('a machine that has forgotten all its jobs says so of each of them, and goes', async () => {
+  put('job-2', { state: 'running' });
+  answer = (op) => {
+    if (op === 'jobs') return { jobs: [] };
+    throw Object.assign(new Error('There is no such job on this machine.'), { code: 'not-found' });
+  };
+  expect(await stays()).toBeNull();
+  expect(fake.context.ledger.getJob('job-2')).toMatchObject({ state: 'ended', end: { reason: 'lost' } });
+});
+
+test('a job that nobody here knows is somebody else’s: it keeps the machine up, and that is said; not once it has ended', async () => {
+  put('job-2', { state: 'running' });
+  const known = [summary('job-1', finished), summary('job-2', finished)];
+  answer = () => ({ jobs: [...known, summary('job-9')] });
+  expect(await stays()).toMatch(/^'cats' stays up for job-9, of which nothing is known here: gpu-run down cats {3}ends it; else its limits do, at /);
+  put('job-2', { state: 'running' });
+  answer = () => ({ jobs: [...known, summary('job-9', finished)] });
+  expect(await stays()).toBeNull();
+});
