@@ -28,6 +28,7 @@ export function createJobOutput(screen: Screen, progress: ProgressView, { states
     sameTerminal: out.isTerminal && err.isTerminal,
     ownLines: timestamps,
     states: states && !mode.quiet,
+    attempts: !mode.quiet,
     width: err.width,
     filter: () =>
       chain([

@@ -5,7 +5,7 @@ import { firstSince, type LogStream, type TimeMark } from '../protocol/log.ts';
 import { lineStart, tailStart } from '../protocol/log-place.ts';
 import type { RunContext } from './context.ts';
 import { type FollowInput, refuseJoined, shows } from './follow-input.ts';
-import { copiedBytes, copiedLog, copiedMarks, copiedRecords, hasCopy, openCopy } from './job-copy.ts';
+import { type CopiedPart, copiedBytes, copiedLog, copiedMarks, copiedRecords, hasCopy, openCopy } from './job-copy.ts';
 import { type OnJobEvent, toEvent } from './job-event.ts';
 import { createStamper } from './stamp-log.ts';
 
@@ -20,36 +20,75 @@ export async function replayCopy(job: JobEntry, input: FollowInput, context: Run
   return job;
 }
 
-/** All that is here, but for the ends of attempts. */
+/** All that is here, but for the ends of attempts. What was written before a state began comes before it: each attempt's log behind that of the one before. */
 export async function showCopy(id: string, input: FollowInput, { home }: Pick<RunContext, 'home'>, onEvent: OnJobEvent): Promise<void> {
   const folder = home.jobs;
-  let isSplit = copiedBytes(folder, id, 'err') > 0;
+  if (input.streams === 'err' && !isSplit(id, folder)) refuseJoined(id, input);
+  using out = openReplay(id, 'out', input, folder);
+  using err = openReplay(id, 'err', input, folder);
   for (const record of copiedRecords(folder, id)) {
-    if (record.type === 'state' && record.errOffset !== undefined) isSplit = true;
-    if (record.type !== 'state' || record.state !== 'ended') await onEvent(toEvent(record));
+    if (record.type !== 'state') await onEvent(toEvent(record));
+    else if (record.state !== 'ended') {
+      await out.showUpTo(record.logOffset, onEvent);
+      await err.showUpTo(record.errOffset ?? 0, onEvent);
+      await onEvent(toEvent(record));
+    }
   }
-  if (!isSplit) refuseJoined(id, input);
-  for (const stream of ['out', 'err'] as const) if (shows(input, stream)) await replayStream(id, stream, input, folder, onEvent);
+  for (const replay of [out, err]) await replay.showUpTo(Number.POSITIVE_INFINITY, onEvent);
 }
 
-async function replayStream(id: string, stream: LogStream, input: FollowInput, folder: string, onEvent: OnJobEvent): Promise<void> {
+function isSplit(id: string, folder: string): boolean {
+  if (copiedBytes(folder, id, 'err') > 0) return true;
+  for (const record of copiedRecords(folder, id)) if (record.type === 'state' && record.errOffset !== undefined) return true;
+  return false;
+}
+
+interface Replay extends Disposable {
+  /** What comes before this offset and was not shown yet; a gap that begins before it is shown whole. */
+  showUpTo(end: number, onEvent: OnJobEvent): Promise<void>;
+}
+
+/** Of a stream that is not wanted nothing is shown. */
+function openReplay(id: string, stream: LogStream, input: FollowInput, folder: string): Replay {
   const stamper = createStamper(input.stamped === true);
   const marks = copiedMarks(folder, id, stream);
+  const parts = shows(input, stream) ? copiedLog(folder, id, stream, startIn(id, stream, input, folder)) : null;
   let known: TimeMark | null = null;
-  for (const part of copiedLog(folder, id, stream, startIn(id, stream, input, folder))) {
-    if (part.type === 'gap') {
-      await onEvent({ ...part, stream });
-      continue;
-    }
-    for (const end = part.offset + part.bytes.length; known === null || known[0] < end; ) {
+  let left: CopiedPart | null = null;
+  const learnTimes = (from: number, to: number) => {
+    while (known === null || known[0] < to) {
       const next = marks.next();
-      if (next.done === true) break;
+      if (next.done === true) return;
       known = next.value;
-      if (known[0] > part.offset) stamper.times(stream, [known]);
+      if (known[0] > from) stamper.times(stream, [known]);
     }
-    for (const event of stamper.log(stream, part.offset, part.bytes)) await onEvent(event);
-  }
-  for (const event of stamper.rest()) await onEvent(event);
+  };
+  const nextBefore = (end: number): CopiedPart | null => {
+    const part: CopiedPart | null = left ?? parts?.next().value ?? null;
+    left = part;
+    if (part === null || (part.type === 'gap' ? part.from : part.offset) >= end) return null;
+    left = null;
+    if (part.type === 'gap' || part.offset + part.bytes.length <= end) return part;
+    left = { ...part, offset: end, bytes: part.bytes.subarray(end - part.offset) };
+    return { ...part, bytes: part.bytes.subarray(0, end - part.offset) };
+  };
+  return {
+    async showUpTo(end, onEvent) {
+      for (let part = nextBefore(end); part !== null; part = nextBefore(end)) {
+        if (part.type === 'gap') {
+          await onEvent({ ...part, stream });
+          continue;
+        }
+        learnTimes(part.offset, part.offset + part.bytes.length);
+        for (const event of stamper.log(stream, part.offset, part.bytes)) await onEvent(event);
+      }
+      for (const event of stamper.rest()) await onEvent(event);
+    },
+    [Symbol.dispose]() {
+      parts?.return(undefined);
+      marks.return(undefined);
+    },
+  };
 }
 
 function startIn(id: string, stream: LogStream, { after, tailLines, sinceMs = null, streams = 'both' }: FollowInput, folder: string): number {

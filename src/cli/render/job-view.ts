@@ -23,6 +23,8 @@ export interface JobViewParts {
   readonly ownLines?: boolean;
   /** State changes are shown. Warnings always are. */
   readonly states: boolean;
+  /** Without `states`: where the log goes on with another attempt is said all the same; absent: it is not. */
+  readonly attempts?: boolean;
   /** What the log goes through, one a stream; absent: through nothing. */
   readonly filter?: () => LineFilter;
 }
@@ -41,11 +43,23 @@ const stateLines: Readonly<Record<Exclude<JobState, 'ended' | 'queued'>, string>
 };
 
 export function createJobView(parts: JobViewParts): JobView {
-  const { out, err, style, progress, sameTerminal, ownLines = false, states, width = () => Number.POSITIVE_INFINITY, filter = () => chain([]) } = parts;
+  const {
+    out,
+    err,
+    style,
+    progress,
+    sameTerminal,
+    ownLines = false,
+    states,
+    attempts = false,
+    width = () => Number.POSITIVE_INFINITY,
+    filter = () => chain([]),
+  } = parts;
   const filters = { out: filter(), err: filter() };
   let midLine = false;
   let last: LogStream = 'out';
   let attempt = 0;
+  let hasWritten = false;
   const write = async (stream: LogStream, pieces: readonly Timed[]) => {
     for (const { bytes } of pieces) {
       if (bytes.length === 0) continue;
@@ -53,6 +67,7 @@ export function createJobView(parts: JobViewParts): JobView {
       if (ownLines && sameTerminal && midLine && stream !== last) await err('\n');
       last = stream;
       await (stream === 'out' ? out(bytes) : err(bytes));
+      hasWritten = true;
       midLine = bytes.at(-1) !== 0x0a;
       progress.wrote(midLine && sameTerminal);
     }
@@ -67,9 +82,11 @@ export function createJobView(parts: JobViewParts): JobView {
     progress.wrote(false);
   };
   const showState = async (state: JobState) => {
-    if (state === 'ended') await flush();
-    else if (state === 'queued') attempt += 1;
-    else if (states) await printLine(style.dim(`[${stateLines[state]}${attempt > 1 ? `, attempt ${attempt}` : ''}]`));
+    if (state === 'ended' || state === 'queued') await flush();
+    if (state === 'queued') {
+      attempt += 1;
+      if (attempts && !states && attempt > 1 && hasWritten) await printLine(style.dim(`[attempt ${attempt}]`));
+    } else if (state !== 'ended' && states) await printLine(style.dim(`[${stateLines[state]}${attempt > 1 ? `, attempt ${attempt}` : ''}]`));
   };
   const warning = (text: string) => warningLine(text, style, width());
   return {

@@ -14,6 +14,7 @@ function setUp(choices: {
   readonly sameTerminal: boolean;
   readonly ownLines?: boolean;
   readonly states: boolean;
+  readonly attempts?: boolean;
   readonly width?: () => number;
   readonly filter?: () => LineFilter;
 }) {
@@ -64,6 +65,28 @@ test('a job that is started again says in which attempt it runs', async () => {
   const { view, stderr } = setUp({ sameTerminal: false, states: true });
   for (const name of ['queued', 'running', 'queued', 'setup', 'running'] as const) await view.onEvent(state(name));
   expect(stderr()).toBe('[running]\n[running setup, attempt 2]\n[running, attempt 2]\n');
+});
+
+test('without states it is said where the log goes on with another attempt, unless nothing was shown before', async () => {
+  for (const [attempts, said] of [
+    [true, '[attempt 2]\n\n[attempt 3]\n'],
+    [false, ''],
+  ] as const) {
+    const { view, stdout, stderr } = setUp({ sameTerminal: true, states: false, attempts, filter: () => createFold(() => 0) });
+    await view.onEvent(state('queued'));
+    await view.onEvent(log('50%\r60%'));
+    await view.onEvent(state('queued'));
+    await view.onEvent(state('running'));
+    expect(stdout().toString()).toBe('60%\n');
+    await view.onEvent(log('two\nunfinished'));
+    await view.onEvent(state('queued'));
+    await view.onEvent(log('three\n'));
+    expect(stderr()).toBe(said);
+    expect(stdout().toString()).toMatch(/^60%\ntwo\nunfinished(?=\n?three)/);
+  }
+  const { view, stderr } = setUp({ sameTerminal: true, states: false, attempts: true });
+  for (const name of ['queued', 'running', 'queued', 'running'] as const) await view.onEvent(state(name));
+  expect(stderr()).toBe('');
 });
 
 test('stderr of its own goes to stderr, and what is gone is said there', async () => {

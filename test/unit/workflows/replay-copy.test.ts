@@ -12,14 +12,14 @@ import { endRecord, recordsAt, stateRecord } from './report-records.ts';
 const text = (words: string) => new TextEncoder().encode(words);
 
 /** `fill` writes the copy. */
-function place({ context }: FakeContext, fill: (copy: JobCopy) => void): string {
+function place({ context }: FakeContext, fill: (copy: JobCopy) => void, records = recordsAt([0, stateRecord('running')], [9, endRecord()])): string {
   const { state: _, ref: __, holder: ___, ...intent } = machineEntry();
   context.ledger.open({ ...intent, provider: 'fake', holder: ownIdentity() });
   context.ledger.note(intent.id, { fact: 'gone', reason: 'down', leftovers: [] });
   const job = jobEntry({ code: 0 });
   context.ledger.putJob(job);
   const copy = new JobCopy(context.home.jobs, job.id);
-  copy.writeRecords(recordsAt([0, stateRecord('running')], [9, endRecord()]));
+  copy.writeRecords(records);
   fill(copy);
   copy.close();
   return job.id;
@@ -74,6 +74,60 @@ test('stderr alone, of a job that has it in one log with stdout', async () => {
   using fake = createFakeContext(() => ({}));
   const id = place(fake, (copy) => copy.writeLog('out', 0, text('both\n')));
   await expect(show(fake, id, { streams: 'err' })).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('one log') });
+});
+
+/** Of three attempts; the second wrote nothing. */
+function placeAttempts(fake: FakeContext, split: boolean): string {
+  const at = (out: number, err: number) => ({ logOffset: out, ...(split ? { errOffset: err } : {}) });
+  return place(
+    fake,
+    (copy) => {
+      copy.writeLog('out', 0, text('setup 1\nwork 1, cutwork 3\n'));
+      if (split) copy.writeLog('err', 0, text('err 1\nerr 3\n'));
+      copy.writeTimes('out', [[23, 5_000]]);
+    },
+    recordsAt(
+      [0, { ...stateRecord('queued'), ...at(0, 0) }],
+      [1, { ...stateRecord('setup'), ...at(0, 0) }],
+      [2, { ...stateRecord('running'), ...at(8, 0) }],
+      [3, { ...stateRecord('queued'), ...at(19, 6) }],
+      [4, { ...endRecord(1), ...at(19, 6) }],
+      [5, { ...stateRecord('queued'), ...at(19, 6) }],
+      [6, { ...stateRecord('running'), ...at(19, 6) }],
+      [9, { ...endRecord(), ...at(26, 12) }],
+    ),
+  );
+}
+
+test('each attempt shows its log behind the one before, and its states where they began', async () => {
+  for (const split of [false, true]) {
+    using fake = createFakeContext(() => ({}));
+    const id = placeAttempts(fake, split);
+    const told = async (more: Partial<FollowInput>) =>
+      (await show(fake, id, more)).flatMap((event) => {
+        if (event.type === 'state') return [event.state];
+        return event.type === 'log' ? [`${event.stream} ${event.offset} ${Buffer.from(event.bytes)}`] : [];
+      });
+    const all = [
+      ...['queued', 'setup', 'out 0 setup 1\n', 'running', 'out 8 work 1, cut', ...(split ? ['err 0 err 1\n'] : [])],
+      ...['queued', 'queued', 'running', 'out 19 work 3\n', ...(split ? ['err 6 err 3\n'] : []), 'ended'],
+    ];
+    expect(await told({})).toEqual(all);
+    expect(await told({ streams: 'out', after: 10 })).toEqual([
+      'queued',
+      'setup',
+      'running',
+      'out 10 rk 1, cut',
+      'queued',
+      'queued',
+      'running',
+      'out 19 work 3\n',
+      'ended',
+    ]);
+    expect(await told({ streams: 'out', after: 20 })).toEqual(['queued', 'setup', 'running', 'queued', 'queued', 'running', 'out 20 ork 3\n', 'ended']);
+    const stamped = (await show(fake, id, { streams: 'out', stamped: true })).flatMap((event) => (event.type === 'log' ? [event.at] : []));
+    expect(stamped).toEqual([5_000, 5_000, 5_000, null]);
+  }
 });
 
 test('what the machine had given up is told in its place', async () => {
