@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { RunContext } from './context.ts';
+import { takeLock } from './lock-file.ts';
 import { type MlflowApi, type MlflowMetric, mostMetrics, openMlflow } from './mlflow-api.ts';
-import { takeMlflowLock } from './mlflow-lock.ts';
 import { logMetrics } from './mlflow-log.ts';
 import { openRows, type RecordRows } from './mlflow-rows.ts';
 
@@ -35,7 +35,7 @@ interface Sent {
 export function sendMetrics(job: JobEntry, context: RunContext): AsyncDisposable {
   const { mlflow: target = null, home, clock } = context;
   const folder = join(home.jobs, job.id);
-  const lock = target === null ? null : takeMlflowLock(folder, context.self);
+  const lock = target === null ? null : takeLock(folder, 'mlflow.lock', context.self);
   if (target === null || lock === null) return { [Symbol.asyncDispose]: async () => {} };
   const stop = new AbortController();
   const hurry = new AbortController();

@@ -6,9 +6,11 @@
 import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobRecord } from '../core/job.ts';
+import { ownIdentity } from '../core/process-identity.ts';
 import { createMarker, formatMark, type LogGap, type LogProof, type LogStream, type Marker, parseMarks, type TimeMark } from '../protocol/log.ts';
 import { appendLines, openLines, writeWhole } from './copy-lines.ts';
 import { copiedGaps, copiedUpTo, copyFiles } from './job-copy.ts';
+import { waitForLock } from './lock-file.ts';
 import { cutLines, setAside } from './set-aside.ts';
 
 export class JobCopy {
@@ -46,6 +48,7 @@ export class JobCopy {
   setAside(stream: LogStream, at: number, received: readonly LogProof[]): void {
     const open = this.#stream(stream);
     const files = copyFiles(this.#folder, stream);
+    using _alone = waitForLock(this.#folder, 'set-aside.lock', ownIdentity()); // another follower comes back in the same moment
     const kept = copiedGaps(this.#jobsFolder, this.#jobId, stream).filter(({ from }) => from < at);
     if (setAside(open.log, files.log, at, received)) {
       cutLines(open.times, (line) => Number.parseInt(line, 10) > at);

@@ -1,10 +1,14 @@
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { ownIdentity } from '../../../src/core/process-identity.ts';
 import { copiedGaps, copiedLog, copiedMarks, copiedRecords, copiedUpTo, lastCopiedRecord } from '../../../src/workflows/job-copy.ts';
+import { takeLock } from '../../../src/workflows/lock-file.ts';
 import { JobCopy } from '../../../src/workflows/write-copy.ts';
 
 let folder: string;
@@ -72,6 +76,28 @@ test('of two who come back one puts aside what was lost, and neither takes from 
   expect(readFileSync(join(folder, 'job-two', 'log'), 'utf8')).toBe('kept\nnew\nmore\nlast\n');
   expect(readFileSync(join(folder, 'job-two', 'log.lost-at-5'), 'utf8')).toBe('lost\n');
   expect(existsSync(join(folder, 'job-two', 'log.lost-at-5.2'))).toBe(false);
+});
+
+test('while one process puts aside what was lost another waits, and then goes by what it finds', async () => {
+  const own = new JobCopy(folder, 'job-wait');
+  own.writeLog('out', 0, Buffer.from('kept\nlost\n'));
+  const atIt = takeLock(join(folder, 'job-wait'), 'set-aside.lock', ownIdentity());
+  const other = spawn(process.execPath, [join(import.meta.dirname, 'setting-aside-process.ts'), folder, 'job-wait'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  other.stdout.on('data', (bytes) => {
+    said += bytes;
+  });
+  await vi.waitUntil(() => said !== '', 20_000);
+  await new Promise((resolve) => setTimeout(resolve, 150)); // what should wait would long be done
+  expect([said, readFileSync(join(folder, 'job-wait', 'log'), 'utf8')]).toEqual(['ready\n', 'kept\nlost\n']);
+  atIt?.[Symbol.dispose]();
+  await once(other, 'close');
+  own.setAside('out', 5, received(5, 'lost\n'));
+  own.writeLog('out', 5, Buffer.from('new\nmore\n'));
+  own.close();
+  expect(said).toBe('ready\ndone\n');
+  expect(readFileSync(join(folder, 'job-wait', 'log'), 'utf8')).toBe('kept\nnew\nmore\n');
+  expect(readdirSync(join(folder, 'job-wait')).sort()).toEqual(['journal.jsonl', 'log', 'log.gaps', 'log.lost-at-5', 'log.times']);
 });
 
 test('times and gaps of what was put aside go with it', () => {

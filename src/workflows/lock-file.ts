@@ -1,14 +1,15 @@
-/** One process a job sends its metrics: a file beside the job's copy says which. */
+/** Files that say which process does what only one at a time may do, for processes that know of each other by a folder alone. */
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { GpuRunError } from '../core/errors.ts';
 import { mayBeAlive, type ProcessIdentity } from '../core/process-identity.ts';
 
-/** null: another process has it, or nothing can be written there. */
-export function takeMlflowLock(folder: string, self: ProcessIdentity): Disposable | null {
-  const file = join(folder, 'mlflow.lock');
-  const hidden = join(folder, `.mlflow.lock.${self.pid}`);
+/** Does not wait. What a holder that has died left does not count. null: it is held, perhaps by this very process, or nothing can be written there. */
+export function takeLock(folder: string, name: string, self: ProcessIdentity): Disposable | null {
+  const file = join(folder, name);
+  const hidden = join(folder, `.${name}.${self.pid}`);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 }); // nothing of the job may be here yet
+    mkdirSync(folder, { recursive: true, mode: 0o700 }); // nothing may be here yet
     writeFileSync(hidden, JSON.stringify(self), { mode: 0o600 });
     for (const again of [true, false]) {
       if (isLinked(hidden, file)) return { [Symbol.dispose]: () => rmSync(file, { force: true }) };
@@ -20,6 +21,25 @@ export function takeMlflowLock(folder: string, self: ProcessIdentity): Disposabl
   } finally {
     rmSync(hidden, { force: true });
   }
+}
+
+const patienceMs = 10_000;
+const lookAgainMs = 5;
+
+/** Waits, and all that this process does waits with it: for what is soon done. @throws GpuRunError `conflict` */
+export function waitForLock(folder: string, name: string, self: ProcessIdentity): Disposable {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (const until = performance.now() + patienceMs; performance.now() < until; Atomics.wait(pause, 0, 0, lookAgainMs)) {
+    const lock = takeLock(folder, name, self);
+    if (lock !== null) return lock;
+  }
+  const why = isLocked(folder, name) ? 'another gpu-run has been at it' : 'it could not be made';
+  throw new GpuRunError('conflict', `${join(folder, name)} could not be had: ${why} for ${patienceMs / 1000} s.`);
+}
+
+/** By a process that lives. */
+export function isLocked(folder: string, name: string): boolean {
+  return isHeld(join(folder, name));
 }
 
 /** Whole or not at all: nobody sees a lock that does not say yet whose it is. */
