@@ -16,8 +16,20 @@ export const fileErrors: Readonly<Record<string, { readonly code: ErrorCode; rea
 
 /** What was to be printed could not be written: stdout goes to a full disk. */
 export function outputLost(cause: Error): GpuRunError {
+  const message = `The output is cut short: ${unwritable('stdout', cause)}`;
+  return new GpuRunError(kindOf(cause), message, { hints: ['Make room, or send the output elsewhere, and call again.'], cause });
+}
+
+/** Progress, warnings and perhaps a job's stderr could not be written: stderr goes to a full disk. What was asked for is done. */
+export function messagesLost(cause: Error): GpuRunError {
+  return new GpuRunError(kindOf(cause), `Messages are lost: ${unwritable('stderr', cause)}`, { cause });
+}
+
+function kindOf(cause: Error): ErrorCode {
+  return fileErrors[systemErrorCode(cause) ?? '']?.code ?? 'sync';
+}
+
+function unwritable(stream: string, cause: Error): string {
   const code = systemErrorCode(cause) ?? '';
-  const { code: kind, why } = fileErrors[code] ?? { code: 'sync' as const, why: 'writing failed' };
-  const message = `The output is cut short: stdout can't be written any more: ${why} (${code}).`;
-  return new GpuRunError(kind, message, { hints: ['Make room, or send the output elsewhere, and call again.'], cause });
+  return `${stream} can't be written any more: ${fileErrors[code]?.why ?? 'writing failed'} (${code}).`;
 }

@@ -2,10 +2,11 @@
 import { type Interfaces, run, settings } from '@oclif/core';
 import { GpuRunError } from '../core/errors.ts';
 import { exitCodes, type PassedOn } from './exit-codes.ts';
-import { outputLost } from './file-errors.ts';
+import { messagesLost, outputLost } from './file-errors.ts';
 import { outputMode, splitCommand } from './output-mode.ts';
 import { envelope } from './render/documents.ts';
 import { renderError } from './render/error.ts';
+import { warningLine } from './render/text.ts';
 import { openScreen, type Screen } from './screen.ts';
 
 /** @param load where oclif finds the package and its command map */
@@ -19,18 +20,28 @@ export async function runCli(argv: readonly string[], load: Interfaces.LoadOptio
     show(new GpuRunError('internal', thrown.message, { cause: thrown }), null, screen);
     process.exit(exitCodes.internal);
   });
-  const code = await answer(argv, load, screen);
+  const ended = await answer(argv, load, screen);
   await screen.err.flush();
-  return code;
+  const lost = screen.mode.json || screen.err.failure === null ? null : messagesLost(screen.err.failure); // a document says all that counts
+  if (lost !== null) await warnBeside(lost, screen);
+  if (typeof ended === 'object') return ended.passedOn;
+  return lost === null ? ended : ended || exitCodes[lost.code];
 }
 
-async function answer(argv: readonly string[], load: Interfaces.LoadOptions, screen: Screen): Promise<number> {
+/** Where somebody looks at stdout: in a file or a pipe it would be taken for a part of the output. */
+async function warnBeside({ message }: GpuRunError, { out, outStyle }: Screen): Promise<void> {
+  if (!out.isTerminal) return;
+  void out.write(`${warningLine(message, outStyle, out.width())}\n`);
+  await out.flush();
+}
+
+async function answer(argv: readonly string[], load: Interfaces.LoadOptions, screen: Screen): Promise<number | PassedOn> {
   const { out } = screen;
   try {
     await refuseValuedToggles(splitCommand(argv).own);
     const code = await (run([...argv], load) as Promise<number | PassedOn | undefined>);
     await out.flush();
-    if (typeof code === 'object') return code.passedOn;
+    if (typeof code === 'object') return code;
     if (out.failure !== null && !code) throw out.failure;
     return code ?? 0; // help and version return nothing
   } catch (thrown) {

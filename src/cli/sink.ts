@@ -7,6 +7,7 @@ export interface OutputStream extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
   readonly fd?: number;
+  readonly writableLength?: number;
 }
 
 export interface Sink {
@@ -51,7 +52,8 @@ export function openSink(stream: OutputStream): Sink {
     },
     flush: async () => {
       if (isClosed) return;
-      await Promise.race([new Promise<void>((resolve) => stream.write('', () => resolve())), closed]);
+      // What was never written to is left alone: `/dev/full` refuses even nothing.
+      if (stream.writableLength !== 0) await Promise.race([new Promise<void>((resolve) => stream.write('', () => resolve())), closed]);
       await new Promise(setImmediate); // a stream tells what failed behind its callbacks
     },
     closed,

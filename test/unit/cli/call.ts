@@ -1,6 +1,6 @@
 /** Calls of the command line as processes, each test with a folder and a state folder of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -38,14 +38,17 @@ export function createPlace(): Place {
   const running = new Set<ChildProcess>();
   const start: Place['start'] = (argv, extra = {}, nodeFlags = []) => {
     const env = { PATH: process.env['PATH'], HOME: root, GPU_RUN_HOME: home, NODE_COMPILE_CACHE: compiled, ...extra };
-    const child = spawn(process.execPath, [...nodeFlags, entry, ...argv], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const { STDERR: elsewhere } = extra; // a file for it
+    const err = elsewhere === undefined ? null : openSync(elsewhere, 'w');
+    const child = spawn(process.execPath, [...nodeFlags, entry, ...argv], { cwd: folder, env, stdio: ['ignore', 'pipe', err ?? 'pipe'] });
+    if (err !== null) closeSync(err);
     running.add(child);
     let stdout = '';
     let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
     });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
     });
     const answer = new Promise<Answer>((resolve, reject) => {
@@ -58,7 +61,7 @@ export function createPlace(): Place {
     const says = (words: string) =>
       new Promise<void>((resolve, reject) => {
         const look = () => stderr.includes(words) && resolve();
-        child.stderr.on('data', look);
+        child.stderr?.on('data', look);
         child.on('close', () => reject(new Error(`ended without saying '${words}': ${stderr}`)));
         look();
       });

@@ -206,6 +206,17 @@ test.each([[['passing']], [['passing', '--json']]])("a job's exit code stays on 
   expect([code, stderr]).toEqual([7, "Warning: The output is cut short: stdout can't be written any more: the disk is full (ENOSPC). The job goes on.\n"]);
 });
 
+test.each([
+  [['logs', '--follow'], 74, /^a line of the log\n$/, {}],
+  [['logs', '--follow', '--json'], 0, /"outcome":"ok"/, {}],
+  [['status'], 0, /Nothing is up/, {}], // there was nothing to say on stderr
+  [['passing'], 7, /^one\ntwo\n$/, { COMMAND_MAP: './test/unit/cli/endless-driver.ts', SAYS: 'a warning' }],
+])('%j with stderr on a full disk ends with %i, and stdout is whole', async (argv, expected, shown, env) => {
+  rememberJob(place, 'a line of the log\n');
+  const { code, stdout } = await place.call(argv, { ...env, STDERR: '/dev/full' });
+  expect([code, stdout]).toEqual([expected, expect.stringMatching(shown)]);
+});
+
 test.each([['status'], ['status', '--json'], ['logs', 'job-20200101-nosuch']])('start-up: `%s %s` loads neither config nor SSH', async (...argv) => {
   const { stderr } = await place.call(argv, {}, ['--import', join(import.meta.dirname, 'record-modules.ts')]);
   const files = stderr.split('\n');

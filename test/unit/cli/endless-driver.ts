@@ -39,6 +39,7 @@ class Passing extends BaseCommand {
   async run(): Promise<PassedOn> {
     await this.parse(Passing);
     await this.withContext({ onOutputLost: 'The job goes on.' }, async () => {
+      if (process.env['SAYS'] !== undefined) void this.screen.err.write(`${process.env['SAYS']}\n`);
       for (const line of ['one', 'two']) await this.screen.out.write(`${line}\n`);
     });
     this.finish({}, null);
