@@ -10,6 +10,7 @@ import { saveAndEnd } from './down.ts';
 import { preemptedReason } from './end-reason.ts';
 import { fetchCheckpoints } from './fetch-checkpoints.ts';
 import { fetchOutputs } from './fetch-outputs.ts';
+import { claimFirst } from './first-checkpoints.ts';
 import { followFrom } from './follow-from.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { noteUnawaited } from './keep-job.ts';
@@ -112,7 +113,8 @@ async function begin({ input, machine, before }: AttemptPlan, onOrdered: (job: J
   };
   try {
     const totals = await pushAll(reached, input.sync, [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])], context);
-    const planned = before ?? (await stubbornly(() => planJob(input, reached, context)));
+    using first = before === null && input.startFrom !== undefined ? claimFirst(machine, context) : null;
+    const planned = before ?? (await stubbornly(() => planJob(input, reached, context, first?.isOurs)));
     // Before anybody hears of the job, and never again: once it may run, what lies there is its own.
     const resumeFrom = await stubbornly(() => bringCheckpoints(before, planned, input, reached, context));
     throwIfCancelled(before, context);

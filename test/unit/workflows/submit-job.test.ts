@@ -1,12 +1,15 @@
 /** What the runner is told of a job: where it makes its checkpoints. */
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
 import type { JobEntry } from '../../../src/core/job.ts';
 import type { JobSpec } from '../../../src/protocol/job.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
+import { claimFirst, type FirstCheckpoints } from '../../../src/workflows/first-checkpoints.ts';
 import type { ReachedMachine } from '../../../src/workflows/reach-machine.ts';
 import { checkpointsOf } from '../../../src/workflows/resume-job.ts';
-import { orderJob, planJob, submitJob } from '../../../src/workflows/submit-job.ts';
+import { orderJob, type PlannedJob, planJob, submitJob } from '../../../src/workflows/submit-job.ts';
 import type { TrainInput } from '../../../src/workflows/train-input.ts';
 import { someIntent } from '../../contract/ledger-intent.ts';
 import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
@@ -66,13 +69,52 @@ test.each([
   const call = async (op: string) => (op === 'jobs' ? { jobs: there } : expect.unreachable());
   for (const id of here) fake.context.ledger.putJob({ id, machineId: 'cats', machineName: 'cats', state: 'queued', createdAt: 1 } as JobEntry);
   const input: TrainInput = { ...inputOf(2, null), startFrom: '/here' };
-  const planned = await planJob(input, { ...machine, runner: { call } } as unknown as ReachedMachine, fake.context);
+  using claimed = claimFirst(machine.machine, fake.context);
+  const planned = await planJob(input, { ...machine, runner: { call } } as unknown as ReachedMachine, fake.context, claimed.isOurs);
   expect(planned.checkpoints).toBe(`runs/checkpoints/${planned.id}`);
   expect(orderJob(planned, null, input, machine.machine, fake.context)).toMatchObject({ ...planned, gpus: null });
   expect(fake.reports).toContainEqual(expect.objectContaining({ text: expect.stringContaining(`${planned.id} begins and saves in ${planned.checkpoints}`) }));
   const fresh = { call: async () => ({ jobs: [] }) };
-  const first = await planJob(input, { ...machineWith('dogs', 2), runner: fresh } as unknown as ReachedMachine, fake.context);
+  const dogs = machineWith('dogs', 2);
+  using free = claimFirst(dogs.machine, fake.context);
+  const first = await planJob(input, { ...dogs, runner: fresh } as unknown as ReachedMachine, fake.context, free.isOurs);
   expect(first.checkpoints).toBeUndefined();
+});
+
+describe('two jobs that are ordered in the same moment on a fresh machine, one of which begins with checkpoints of this computer', () => {
+  const steps = ['claims', 'plans', 'sends'] as const;
+  const answers = { call: async (op: string) => (op === 'jobs' ? { jobs: [] } : { ahead: 0 }) };
+
+  test.each([0, 1, 2, 3])('never share a folder, if the other one is ordered after %i of its steps', async (after) => {
+    const cats = { ...machineWith('cats', 1), runner: answers } as unknown as ReachedMachine;
+    const [input, begins]: readonly TrainInput[] = [inputOf(1, 'state'), { ...inputOf(1, 'state'), startFrom: '/here' }];
+    const other = async () => orderJob(await planJob(input as TrainInput, cats, fake.context), null, input as TrainInput, cats.machine, fake.context);
+    let plain: JobEntry | null = null;
+    let claimed: FirstCheckpoints | null = null;
+    let planned: PlannedJob | null = null;
+    for (const [index, step] of steps.entries()) {
+      if (index === after) plain = await other();
+      if (step === 'claims') claimed = claimFirst(cats.machine, fake.context);
+      if (step === 'plans') planned = await planJob(begins as TrainInput, cats, fake.context, claimed?.isOurs);
+      if (step === 'sends') orderJob(planned as PlannedJob, null, begins as TrainInput, cats.machine, fake.context);
+    }
+    plain ??= await other();
+    claimed?.[Symbol.dispose]();
+    expect(new Set([checkpointsOf(input as TrainInput, plain), checkpointsOf(begins as TrainInput, planned as PlannedJob)]).size).toBe(2);
+    expect(fake.context.ledger.getJob(plain.id)?.checkpoints).toBe(plain.checkpoints);
+    const later = await other(); // the first one is in the queue: this one comes behind it
+    expect(checkpointsOf(input as TrainInput, later)).toBe('state');
+  });
+
+  test('two that both begin with some have different ones, and one that has died keeps none from having the first', async () => {
+    const cats = { ...machineWith('cats', 1), runner: answers } as unknown as ReachedMachine;
+    const input: TrainInput = { ...inputOf(1, 'state'), startFrom: '/here' };
+    writeFileSync(join(mkdirSync(fake.context.home.scratch) ?? fake.context.home.scratch, 'cats.checkpoints'), '{"pid":999999999,"started":"x:1"}');
+    const claims = [claimFirst(cats.machine, fake.context), claimFirst(cats.machine, fake.context)];
+    const folders = await Promise.all(claims.map(async ({ isOurs }) => checkpointsOf(input, await planJob(input, cats, fake.context, isOurs))));
+    for (const claim of claims) claim[Symbol.dispose]();
+    expect(folders).toEqual(['state', expect.stringMatching(/^state\/job-/)]);
+  });
 });
 
 test('its next attempt has the same one, also with a machine to itself', async () => {
