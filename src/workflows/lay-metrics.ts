@@ -13,26 +13,32 @@ import type { RunContext } from './context.ts';
 import { copiedRecords } from './job-copy.ts';
 import type { TrainInput } from './train-input.ts';
 
-/** Of the attempts before the present one. Files that were pulled stay as they are. Never fails: what can't be written is said. Returns what was written. */
-export async function layMetrics(
-  job: JobEntry | null,
-  { outputs, folder }: Pick<TrainInput, 'outputs' | 'folder'>,
-  context: RunContext,
-): Promise<readonly PulledFile[]> {
-  const { home, reporter } = context;
-  if (job === null || (job.earlier ?? []).length === 0 || metricsPlace({ id: job.id, attempt: 1, createdAt: 0, outputs }) === null) return [];
+/**
+ * Of the attempts before the present one, and of this one where its machine is gone: as far as it was followed. Files that were pulled stay as they
+ * are. Never fails: what can't be written is said, and so are those of the present one, which is no result that would name them. Returns what was written.
+ */
+export async function layMetrics(job: JobEntry | null, { outputs, folder }: Project, context: RunContext): Promise<readonly PulledFile[]> {
+  const { home, reporter, ledger } = context;
+  if (job === null || metricsPlace({ id: job.id, attempt: 1, createdAt: 0, outputs }) === null) return [];
+  const isLost = job.state === 'ended' && ledger.get(job.machineId)?.state === 'gone';
+  const until = (job.earlier ?? []).length + (isLost ? 1 : 0);
+  if (until === 0) return [];
   const made = join(home.jobs, job.id, 'metrics');
   try {
     rmSync(made, { recursive: true, force: true });
-    const place = writeAttempts(job, outputs, folder, made, home.jobs);
+    const { place, last } = writeAttempts(job, until, { outputs, folder }, made, home.jobs);
     if (place === null) return [];
     await placeSnapshot(made, place.folder, folder, new AbortController().signal);
+    if (last > (job.earlier ?? []).length) {
+      const text = `Metrics of ${job.id}, as far as they came before its machine was gone, are in ${join(folder, place.folder)}`;
+      reporter.report({ type: 'note', level: 'info', text });
+    }
     return readdirSync(join(made, place.folder)).map((name) => {
       const bytes = readFileSync(join(made, place.folder, name));
       return { path: `${place.folder}/${name}`, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
     });
   } catch (error) {
-    const text = `Metrics of the earlier attempts of ${job.id} could not be put into ${folder}: ${toGpuRunError(error).message}`;
+    const text = `Metrics of ${job.id} from machines that are gone could not be put into ${folder}: ${toGpuRunError(error).message}`;
     reporter.report({ type: 'note', level: 'warn', text });
     return [];
   } finally {
@@ -40,26 +46,37 @@ export async function layMetrics(
   }
 }
 
-/** Below `made`, as they are to lie below `folder`; null: there is nothing to write. */
-function writeAttempts(job: JobEntry, outputs: readonly string[], folder: string, made: string, jobsFolder: string): MetricsPlace | null {
+type Project = Pick<TrainInput, 'outputs' | 'folder'>;
+
+interface Written {
+  /** null: there was nothing to write. */
+  readonly place: MetricsPlace | null;
+  /** The last attempt of which something was written. */
+  readonly last: number;
+}
+
+/** Attempts up to `until`, below `made`, as they are to lie below `folder`. */
+function writeAttempts(job: JobEntry, until: number, { outputs, folder }: Project, made: string, jobsFolder: string): Written {
   const ends = (job.earlier ?? []).map(({ records }) => records);
-  let place: MetricsPlace | null = null;
+  let written: Written = { place: null, last: 0 };
   let begun = 0;
+  let own: MetricsPlace | null = null;
   let files: AttemptFiles | null = null;
   for (const record of copiedRecords(jobsFolder, job.id)) {
-    const attempt = ends.findIndex((end) => record.n <= end) + 1;
-    if (attempt === 0) break;
+    const attempt = ends.findIndex((end) => record.n <= end) + 1 || ends.length + 1;
+    if (attempt > until) break;
     if (attempt !== begun) {
       files?.flush();
       begun = attempt;
-      const own = metricsPlace({ id: job.id, attempt, createdAt: record.t, outputs });
+      own = metricsPlace({ id: job.id, attempt, createdAt: record.t, outputs });
       files = own === null || isHere(own, attempt, folder) ? null : attemptFiles(made, own, record.t);
-      place ??= files === null ? null : own;
     }
-    if (record.type === 'metric') files?.add(record);
+    if (record.type !== 'metric' || files === null) continue;
+    files.add(record);
+    written = { place: own, last: attempt };
   }
   files?.flush();
-  return place;
+  return written;
 }
 
 interface AttemptFiles {
@@ -69,14 +86,13 @@ interface AttemptFiles {
 
 const mostPending = 1_000;
 
-/** Made with the first metric. */
 function attemptFiles(made: string, place: MetricsPlace, startedAt: number): AttemptFiles {
   const encode = eventEncoder();
   const events: Buffer[] = [eventFileHead(startedAt / 1000)];
   const lines: Buffer[] = [];
-  mkdirSync(join(made, place.folder), { recursive: true });
   const flush = () => {
     if (lines.length === 0) return;
+    mkdirSync(join(made, place.folder), { recursive: true });
     appendFileSync(join(made, place.lines), Buffer.concat(lines.splice(0)));
     appendFileSync(join(made, place.events), Buffer.concat(events.splice(0)));
   };

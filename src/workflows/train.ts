@@ -79,6 +79,7 @@ async function next(n: number, why: 'preempted' | 'lost', last: MachineEntry, jo
   } catch (error) {
     if (job !== null) {
       noteNotAgain(job, context);
+      await layMetrics(context.ledger.getJob(job.id), input, context);
       await leaveCheckpoints(job, false, input, context);
     }
     const known = context.ledger.get(last.id) ?? last;
