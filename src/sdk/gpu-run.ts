@@ -5,15 +5,20 @@
 import { type ContextOptions, openContext, openProviders } from '../compose.ts';
 import { type FlagValues, loadSettings } from '../config/load.ts';
 import { homeFolder } from '../config/load-home.ts';
+import { readMlflow } from '../config/mlflow.ts';
 import { type Reporter, silentReporter } from '../core/reporter.ts';
 import type { RunContext } from '../workflows/context.ts';
 import { type DownResult, down } from '../workflows/down.ts';
 import { upInput } from '../workflows/from-settings.ts';
+import type { OnJobEvent } from '../workflows/job-event.ts';
 import { type CostInput, type CostResult, reportCost } from '../workflows/report-cost.ts';
 import type { JobReport } from '../workflows/report-figures.ts';
 import { type StatusResult, status } from '../workflows/status.ts';
+import { train } from '../workflows/train.ts';
+import type { TrainInput, TrainResult } from '../workflows/train-input.ts';
 import { up } from '../workflows/up.ts';
 import { createMachine, type Machine } from './machine.ts';
+import { inputFor, type TrainOptions } from './train-options.ts';
 
 export interface GpuRunOptions {
   /**
@@ -29,12 +34,30 @@ export interface GpuRunOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What `GpuRun.train` takes: of the machine as `up`, of the job, and what becomes of both. */
+export interface WholeTrainOptions extends UpOptions, TrainOptions {
+  /** `auto` (default): a machine that this rented goes down, one that was up before stays; `down`, `keep`: whatever it was. */
+  readonly teardown?: TrainInput['teardown'];
+  /** A failed job's machine stays. Default: false. */
+  readonly keepOnFailure?: boolean;
+  /** The job's log, metrics and states as they come, over all attempts. Awaited for each: a slow one slows the stream down, not the job. */
+  readonly onEvent?: OnJobEvent;
+}
+
 /** As the command line's flags; what is left out comes from `gpu-run.yaml`, the template and the defaults. */
 export type UpOptions = Omit<FlagValues, 'env' | 'secret'>;
 
 export interface GpuRun {
   /** A machine that is ready; `await using` takes it down at the end of the block. @throws GpuRunError as `gpu-run up` */
   up(options?: UpOptions): Promise<Machine>;
+  /**
+   * All that `gpu-run train` does, to the end: a machine (rented if none of that name is up), sync, the job, its outputs pulled, its cost,
+   * the teardown; and all that again as `retry` in `gpu-run.yaml` says, where the machine is preempted or lost. A job that fails is a
+   * result: `job.end` says how it ended. What may still bill stands in `leftovers`. Where `GpuRunOptions.signal` is aborted, the job is
+   * cancelled and what it saved is pulled; with a `LeaveRunning` as the reason nothing is stopped.
+   * @throws GpuRunError as `gpu-run train`: `lost` where the machine went and the attempts are used up, `interrupted`, `no-capacity`, ...
+   */
+  train(options?: WholeTrainOptions): Promise<TrainResult>;
   status(options?: { readonly refresh?: boolean; readonly all?: boolean }): Promise<StatusResult>;
   /** No names: every live machine. */
   down(names?: readonly string[]): Promise<DownResult>;
@@ -73,7 +96,14 @@ export function createGpuRun(options: GpuRunOptions = {}): GpuRun {
     up: async (flags = {}) => {
       const settings = await loadSettings({ cwd: folder, flags, env });
       const { machine } = await withContext((context) => up(upInput(settings, false), context));
-      return createMachine({ entry: machine, settings, env, withContext });
+      return createMachine({ entry: machine, settings, folder, env, withContext });
+    },
+    train: async (asked = {}) => {
+      const { command: _, env: __, startFrom: ___, teardown = 'auto', keepOnFailure = false, onEvent = () => {}, ...flags } = asked;
+      const settings = await loadSettings({ cwd: folder, flags, env });
+      const input = inputFor(asked, { settings, folder, env }, { detach: false, teardown, keepOnFailure });
+      const mlflow = readMlflow(settings.mlflow, env);
+      return await withContext((context) => train(input, { ...context, mlflow }, onEvent));
     },
     status: ({ refresh = false, all = false } = {}) => withContext((context) => status({ refresh, all }, context)),
     down: (names = []) => withContext((context) => down({ names, all: names.length === 0 }, context)),

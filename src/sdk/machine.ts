@@ -1,9 +1,7 @@
 /** A machine in the SDK's hands, and the jobs that it runs. */
 import { readMlflow } from '../config/mlflow.ts';
-import { readSecrets } from '../config/secrets.ts';
 import type { Settings } from '../config/settings.ts';
-import { GpuRunError } from '../core/errors.ts';
-import type { JobCommand, JobEntry } from '../core/job.ts';
+import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { PulledFile } from '../sync/pull.ts';
 import { cancel } from '../workflows/cancel.ts';
@@ -11,25 +9,19 @@ import type { RunContext } from '../workflows/context.ts';
 import { saveAndEnd } from '../workflows/down.ts';
 import { downReason } from '../workflows/end-reason.ts';
 import { follow } from '../workflows/follow.ts';
-import { trainInput } from '../workflows/from-settings.ts';
 import type { JobEvent, OnJobEvent } from '../workflows/job-event.ts';
 import { pull } from '../workflows/pull.ts';
 import { train } from '../workflows/train.ts';
-
-export interface TrainOptions {
-  /** Default: the config's `train`. A string runs in the machine's shell, a list exactly as it stands. */
-  readonly command?: string | readonly string[];
-  /** Added to the config's. */
-  readonly env?: Readonly<Record<string, string>>;
-}
+import { inputFor, type TrainOptions } from './train-options.ts';
 
 export interface Machine extends AsyncDisposable {
   readonly name: string;
   /** As the ledger knew it when `up` returned. */
   readonly entry: MachineEntry;
   /**
-   * Syncs and starts a job; returns as soon as the machine has accepted it. Nobody starts it again when the machine is lost, whatever
-   * `retry` in `gpu-run.yaml` says: that needs somebody who stays, as `gpu-run train` does.
+   * Syncs and starts a job, as `gpu-run train --detach`; returns as soon as the machine has accepted it. Nobody starts it again when the
+   * machine is lost, whatever `retry` in `gpu-run.yaml` says: that needs somebody who stays, as `GpuRun.train` does.
+   * @throws GpuRunError as `gpu-run train`
    */
   train(options?: TrainOptions): Promise<Job>;
   /** Relative to the workdir; default: the config's outputs. */
@@ -50,11 +42,13 @@ export interface Job {
 export interface MachineParts {
   readonly entry: MachineEntry;
   readonly settings: Settings;
+  /** The SDK's. */
+  readonly folder: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly withContext: <T>(work: (context: RunContext) => Promise<T>) => Promise<T>;
 }
 
-export function createMachine({ entry, settings, env, withContext }: MachineParts): Machine {
+export function createMachine({ entry, settings, folder, env, withContext }: MachineParts): Machine {
   /** Another one than at first when that had ended by itself and `train` had to make a new one. */
   let current = entry;
   const end = async () => void (await withContext((context) => saveAndEnd(context.ledger.get(current.id) ?? current, downReason, context)));
@@ -62,10 +56,7 @@ export function createMachine({ entry, settings, env, withContext }: MachinePart
     name: entry.name,
     entry,
     train: async (options = {}) => {
-      const input = trainInput(
-        { ...settings, env: { ...settings.env, ...options.env } },
-        { command: toCommand(options.command, settings), secrets: readSecrets(settings.secrets, env), detach: true, teardown: 'keep', keepOnFailure: false },
-      );
+      const input = inputFor(options, { settings, folder, env }, { detach: true, teardown: 'keep', keepOnFailure: false });
       const mlflow = readMlflow(settings.mlflow, env);
       const { job, machine } = await withContext((context) => train(input, context, () => {}));
       current = machine;
@@ -76,13 +67,6 @@ export function createMachine({ entry, settings, env, withContext }: MachinePart
     down: end,
     [Symbol.asyncDispose]: end,
   };
-}
-
-function toCommand(command: TrainOptions['command'], settings: Settings): JobCommand {
-  if (typeof command === 'string') return { kind: 'shell', text: command };
-  if (command !== undefined) return { kind: 'argv', argv: command };
-  if (settings.train !== null) return settings.train;
-  throw new GpuRunError('bad-input', 'There is nothing to run: no `command` was given and the config has no `train`.');
 }
 
 function createJob(job: JobEntry, withContext: MachineParts['withContext']): Job {

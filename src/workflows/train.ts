@@ -28,7 +28,7 @@ export type { TrainInput, TrainResult } from './train-input.ts';
 export async function train(input: TrainInput, context: RunContext, onEvent: OnJobEvent): Promise<TrainResult> {
   const { retry } = input;
   if (input.detach && retry.attempts > 1) {
-    const text = '`retry` needs somebody who stays: with --detach a job that is lost is not started again';
+    const text = '`retry` needs somebody who stays: a job that is only handed over (--detach, `machine.train` of the SDK) is not started again when it is lost';
     context.reporter.report({ type: 'note', level: 'warn', text });
   }
   renewCheckpoints(context, input.startFrom);

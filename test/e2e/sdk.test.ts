@@ -1,6 +1,6 @@
 /** The SDK as its documentation shows it, built package, real machine. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -29,7 +29,20 @@ test('up, train, events, outputs, and down at the end of the block', async () =>
     expect(pulled.filter(({ path }) => !path.startsWith('outputs/gpu-run/'))).toMatchObject([{ path: 'outputs/model.txt', bytes: 6 }]);
     expect(pulled.filter(({ path }) => path.endsWith('/metrics.jsonl'))).toHaveLength(1);
 
-    const failing = await machine.train({ command: ['sh', '-c', 'exit 3'] });
+    // The whole of it, on the machine that is up: it has had a job, so that this one begins in a folder of its own.
+    mkdirSync(join(root, 'cats', 'saved'));
+    writeFileSync(join(root, 'cats', 'saved', 'last'), 'step 10');
+    const log: string[] = [];
+    const whole = await gpuRun.train({
+      ...{ name: 'sdk-test', startFrom: 'saved', env: { WORD: 'so' } },
+      command: 'cat "$GPU_RUN_RESUME_FROM/last"; echo $WORD > outputs/model.txt; exit 4',
+      onEvent: (event) => void (event.type === 'log' && log.push(Buffer.from(event.bytes).toString())),
+    });
+    expect(whole).toMatchObject({ job: { state: 'ended', attempts: 1, end: { code: 4 } }, machineDown: false, leftovers: [], cost: { usd: 0 } });
+    expect([log.join(''), readFileSync(join(root, 'cats', 'outputs', 'model.txt'), 'utf8')]).toEqual(['step 10', 'so\n']);
+    await expect(gpuRun.train({ name: 'sdk-test', startFrom: 'nowhere' })).rejects.toMatchObject({ code: 'bad-input' });
+
+    const failing = await machine.train({ command: ['sh', '-c', 'cat "$GPU_RUN_RESUME_FROM/last" && exit 3'], startFrom: join(root, 'cats', 'saved') });
     expect(await failing.wait()).toMatchObject({ state: 'ended', end: { code: 3 } });
     expect(await gpuRun.report(failing.id)).toMatchObject({ job: { id: failing.id, end: { code: 3 } }, attempts: 1 });
 

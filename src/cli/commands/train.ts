@@ -11,7 +11,6 @@ import { splitCommand } from '../output-mode.ts';
 import { planDocument, trainDocument } from '../render/documents.ts';
 import { endLine } from '../render/job-view.ts';
 import { renderPlan } from '../render/machines.ts';
-import { startFolder } from '../start-folder.ts';
 import { teardownOf } from '../teardown-choice.ts';
 
 export default class Train extends BaseCommand {
@@ -41,12 +40,13 @@ Sends what changed, runs, streams the log, pulls the outputs. The exit code is t
     const { args, flags } = await this.parse(Train, own);
     const teardown = teardownOf(flags);
     const settings = await this.settings({ ...flags, ...args });
-    const [{ train }, { planUp }, { trainInput, upInput }, { readSecrets }, { readMlflow }] = await Promise.all([
+    const [{ train }, { planUp }, { trainInput, upInput }, { readSecrets }, { readMlflow }, { startFolder }] = await Promise.all([
       import('../../workflows/train.ts'),
       import('../../workflows/up.ts'),
       import('../../workflows/from-settings.ts'),
       import('../../config/secrets.ts'),
       import('../../config/mlflow.ts'),
+      import('../../workflows/start-folder.ts'),
     ]);
     const { name, folder } = settings;
     const job = jobCommand(command, settings);
@@ -62,7 +62,7 @@ Sends what changed, runs, streams the log, pulls the outputs. The exit code is t
       keepOnFailure: flags['keep-on-failure'] ?? false,
       unprotected: flags.yes ?? false,
       stamped: flags.timestamps ?? false,
-      ...startFolder(flags['start-from']),
+      ...startFolder(flags['start-from'], process.cwd()),
     };
     const input = trainInput(settings, { command: job, secrets, ...choices });
     const result = await this.withContext(
