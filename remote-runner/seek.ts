@@ -19,11 +19,11 @@ export async function seek(params: Calls['seek']['params'], machine: MachineFold
   if (sinceMs !== null && !Number.isFinite(sinceMs)) throw new RunnerError('bad-input', `${sinceMs} is no time.`);
   const files = logFiles(job, stream);
   const source = openSource(files);
-  if (source === null) return { offset: 0, bytes: 0 };
+  if (source === null) return { offset: 0, bytes: 0, gap: null };
   try {
     const since = sinceMs === null ? 0 : sinceMs > Date.now() ? source.size : firstSince(allMarks(files.times), sinceMs);
     const begun = sinceMs === null ? 0 : lineStart(source, Math.min(since, source.size));
-    return { offset: Math.max(begun, lines === null ? 0 : tailStart(source, lines)), bytes: source.size };
+    return { offset: Math.max(begun, lines === null ? 0 : tailStart(source, lines)), bytes: source.size, gap: source.gaps[0] ?? null };
   } finally {
     source.close();
   }

@@ -18,7 +18,7 @@ const answers: Readonly<Record<CallName, Check>> = {
   jobs: (value) => isFields(value) && isListOf(isJobSummary, value['jobs']),
   follow: isAnything,
   telemetry: isAnything,
-  seek: (value) => isFields(value) && isCount(value['offset']) && isCount(value['bytes']) && value['offset'] <= value['bytes'],
+  seek: (value) => isFields(value) && isCount(value['offset']) && isCount(value['bytes']) && value['offset'] <= value['bytes'] && isNullOr(isGap, value['gap']),
   cancel: isJobSummary,
   arm: (value) => isFields(value) && isCount(value['pid']) && isNullOr(isText, value['powerOff']) && isNullOr(isText, value['problem']),
   shutdown: isAnything,
@@ -37,6 +37,10 @@ export function isJobSummary(value: unknown): value is JobSummary {
   const hasTimes = isTime(createdAt) && isNullOr(isTime, startedAt) && isNullOr(isTime, endedAt);
   const hasGpus = isNullOr(isCount, gpus) && isNullOr((list) => isListOf(isCount, list), givenGpus);
   return isItself && hasTimes && hasGpus && isNullOr(isText, waitsFor) && [logBytes, errBytes, records].every(isCount);
+}
+
+function isGap(value: unknown): boolean {
+  return isFields(value) && isCount(value['from']) && isCount(value['to']) && value['from'] <= value['to'];
 }
 
 function isGpu(value: unknown): boolean {

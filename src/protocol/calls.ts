@@ -5,7 +5,7 @@
  * Sync has calls of its own in `sync.ts`.
  */
 import type { JobRecord, JobSpec, JobSummary } from './job.ts';
-import type { LogProof, LogStream, TimeMark } from './log.ts';
+import type { LogGap, LogProof, LogStream, TimeMark } from './log.ts';
 import type { Codec } from './packed.ts';
 import type { PreflightReport } from './preflight.ts';
 import type { TelemetrySample } from './telemetry.ts';
@@ -90,9 +90,13 @@ export interface Calls {
   telemetry: { params: { everyMs: number }; result: Record<string, never>; event: TelemetrySample };
   /**
    * Where in a log to begin, at the start of a line: with lines that began at `sinceMs` (machine's clock) or later, and with the last
-   * `lines` of them at most. null: whenever, all. `bytes`: the log's present length.
+   * `lines` of them at most. null: whenever, all. `bytes`: the log's present length; `gap`: what of it is gone there, and was not looked at.
    */
-  seek: { params: { id: string; stream: LogStream; sinceMs: number | null; lines: number | null }; result: { offset: number; bytes: number }; event: never };
+  seek: {
+    params: { id: string; stream: LogStream; sinceMs: number | null; lines: number | null };
+    result: { offset: number; bytes: number; gap: LogGap | null };
+    event: never;
+  };
   /** Signal, grace, SIGKILL of the whole process tree. Ends when no process of the job is left. */
   cancel: { params: { id: string; graceMs: number | null }; result: JobSummary; event: never };
   /** Sets the watchdog, in place of what was ordered before. Returns when the order is on the disk and the watchdog lives; it then needs nobody. */

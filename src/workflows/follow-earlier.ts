@@ -1,4 +1,4 @@
-/** `logs` of a job that was started again: what its earlier attempts wrote is on this computer, and on no machine any more. */
+/** `logs` of a job of which a part is on this computer, and on no machine any more: what earlier attempts wrote, or what its machine has given up. */
 import type { JobEntry } from '../core/job.ts';
 import type { RunContext } from './context.ts';
 import { copiedPlace } from './copied-place.ts';

@@ -1,14 +1,15 @@
 /** `logs`: replays and follows a job, over dropped connections, and from the laptop's copy when the machine is gone. */
 import { GpuRunError } from '../core/errors.ts';
 import { attemptStart, type JobEntry, runnerJobId } from '../core/job.ts';
-import type { LogStream } from '../protocol/log.ts';
+import type { LogGap, LogStream } from '../protocol/log.ts';
 import type { RunnerClient } from '../runner/client.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
 import { followWithEarlier } from './follow-earlier.ts';
 import { type FollowFrom, followFrom } from './follow-from.ts';
-import { type FollowInput, refuseJoined } from './follow-input.ts';
+import { type FollowInput, refuseJoined, shows } from './follow-input.ts';
 import { withJobHints } from './gone-hints.ts';
+import { copiedWithin } from './job-copy.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { sendMetrics } from './mlflow-send.ts';
 import { queueText } from './queue-place.ts';
@@ -51,6 +52,7 @@ async function followThere(
     await first[Symbol.asyncDispose]();
     throw error;
   }
+  if (isLeftHere(wanted.lost, input, context)) return await followWithEarlier(known, input, context, onEvent);
   const { follow: goesOn, streams = 'both', stamped = false } = input;
   const { start, end } = wanted;
   const until = end === null || goesOn ? {} : { until: end };
@@ -71,10 +73,20 @@ async function replay(job: JobEntry, input: FollowInput, context: RunContext, on
   return await replayCopy(job, input, context, onEvent);
 }
 
-/** `end`: of what was there when we asked, where that was looked up; null: not looked up. */
+/** Of what the machine has given up since something is here: the place to begin may lie in it, and no machine can look there. */
+function isLeftHere(lost: Wanted['lost'], input: FollowInput, { home }: RunContext): boolean {
+  return lost.some(([stream, gap]) => {
+    if (!shows(input, stream)) return false;
+    for (const part of copiedWithin(home.jobs, input.jobId, stream, gap)) if (part.type === 'log') return true;
+    return false;
+  });
+}
+
+/** `end`: of what was there when we asked, where that was looked up; null: not looked up. `lost`: what was not there any more to be looked at. */
 interface Wanted {
   readonly start: Readonly<Record<LogStream, number>>;
   readonly end: Readonly<Record<LogStream, number>> | null;
+  readonly lost: readonly (readonly [LogStream, LogGap])[];
 }
 
 async function wantedBytes(runner: RunnerClient, input: FollowInput): Promise<Wanted> {
@@ -83,11 +95,12 @@ async function wantedBytes(runner: RunnerClient, input: FollowInput): Promise<Wa
     const { jobs } = await runner.call('jobs', {});
     if (jobs.find((job) => job.id === id)?.errBytes === undefined) refuseJoined(id, input);
   }
-  if (after >= 0 && lines === null && sinceMs === null) return { start: streams === 'err' ? { out: 0, err: after } : { out: after, err: 0 }, end: null };
+  if (after >= 0 && lines === null && sinceMs === null)
+    return { start: streams === 'err' ? { out: 0, err: after } : { out: after, err: 0 }, end: null, lost: [] };
   const seek = async (stream: LogStream) => {
-    const { offset, bytes } = await runner.call('seek', { id, stream, sinceMs, lines });
-    return { from: after < 0 ? Math.max(0, bytes + after) : offset, to: bytes };
+    const { offset, bytes, gap } = await runner.call('seek', { id, stream, sinceMs, lines });
+    return { from: after < 0 ? Math.max(0, bytes + after) : offset, to: bytes, lost: gap === null || after < 0 ? [] : [[stream, gap] as const] };
   };
   const [out, err] = [await seek('out'), await seek('err')];
-  return { start: { out: out.from, err: err.from }, end: { out: out.to, err: err.to } };
+  return { start: { out: out.from, err: err.from }, end: { out: out.to, err: err.to }, lost: [...out.lost, ...err.lost] };
 }

@@ -25,7 +25,7 @@ test('what a runner answers is taken as it is', () => {
   expect(parseAnswer('jobs', { jobs: [waiting, ended] })).toEqual({ jobs: [waiting, ended] });
   expect(parseAnswer('cancel', ended)).toBe(ended);
   expect(parseAnswer('submit', { ...waiting, ahead: 2 })).toEqual({ ...waiting, ahead: 2 });
-  expect(parseAnswer('seek', { offset: 1, bytes: 2 })).toEqual({ offset: 1, bytes: 2 });
+  for (const gap of [null, { from: 0, to: 1 }]) expect(parseAnswer('seek', { offset: 1, bytes: 2, gap })).toEqual({ offset: 1, bytes: 2, gap });
   expect(parseAnswer('shutdown', {})).toEqual({});
 });
 
@@ -53,8 +53,10 @@ describe('refused is', () => {
   test.each([
     ['jobs', []],
     ['submit', waiting],
-    ['seek', { offset: 5, bytes: 4 }],
-    ['seek', { offset: -1, bytes: 4 }],
+    ['seek', { offset: 5, bytes: 4, gap: null }],
+    ['seek', { offset: -1, bytes: 4, gap: null }],
+    ['seek', { offset: 1, bytes: 4, gap: { from: 2, to: 1 } }],
+    ['seek', { offset: 1, bytes: 4, gap: 'none' }],
     ['hello', { now: 1, root: '/', workdir: null, runnerVersion: '' }],
     ['hello', { now: 1e300, root: '/', workdir: '/', runnerVersion: '' }],
     ['arm', { pid: 1, powerOff: ['poweroff'], problem: null }],

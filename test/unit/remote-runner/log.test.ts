@@ -79,9 +79,9 @@ describe('times', () => {
     const again = await followStreams(client, { id: spec.id, logOffset: out.length, times: { out: first.length + 1, err: 0 } });
     expect(again.times.out).toEqual(marks.filter(([offset]) => offset > first.length + 1));
     const place = (sinceMs: number | null, lines: number | null) => client.call('seek', { id: spec.id, stream: 'out', sinceMs, lines });
-    expect(await place(Number(second), null)).toEqual({ offset: first.length + 1, bytes: out.length });
-    expect(await place(Number(first), 1)).toEqual({ offset: out.length - 4, bytes: out.length });
-    expect(await place(null, 2)).toEqual({ offset: first.length + 1, bytes: out.length });
+    expect(await place(Number(second), null)).toEqual({ offset: first.length + 1, bytes: out.length, gap: null });
+    expect(await place(Number(first), 1)).toEqual({ offset: out.length - 4, bytes: out.length, gap: null });
+    expect(await place(null, 2)).toEqual({ offset: first.length + 1, bytes: out.length, gap: null });
     expect((await place(Date.now() + 60_000, null)).offset).toBe(out.length);
     await expect(client.call('seek', { id: spec.id, stream: 'neither' as 'out', sinceMs: null, lines: null })).rejects.toMatchObject({ code: 'bad-input' });
   });

@@ -95,6 +95,10 @@ test('what the machine has given up since is shown from this computer as far as 
   const byByte = ({ log }: { readonly log: readonly LogEvent[] }) =>
     log.flatMap(({ offset, bytes, at }) => [...bytes].map((byte, n) => [offset + n, byte, at]));
   expect(byByte(await show(id, { stamped: true, follow: true }))).toEqual(byByte(whole));
+  // The place to begin is looked for in what is here, too.
+  expect((await show(id, { tailLines: 2 })).text).toBe('two\nthree\n');
+  expect((await show(id, { tailLines: 2, follow: true })).text).toBe('two\nthree\n');
+  expect((await show(id, { sinceMs: whole.log.find(({ offset }) => offset === 4)?.at ?? 0 })).text).toBe('two\nthree\n');
   truncateSync(join(piped.context.home.jobs, id, 'log'), 5);
   const told: unknown[] = [];
   await follow({ jobId: id, after: 0, tailLines: null, follow: true }, piped.context, (event) => {
