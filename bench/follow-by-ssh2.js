@@ -26,6 +26,12 @@ const installed = await installRunner(transport, { file, version }, machine);
 const runner = await openRunner(transport, installed, { signal });
 const copy = new JobCopy(join(scratch, 'home', 'jobs'), job);
 const sink = openSink(process.stdout);
+const keep = ({ stream, offset, bytes }) => {
+  const written = sink.write(bytes);
+  copy.writeLog(stream, offset, bytes);
+  return written;
+};
+let isBusy = false;
 const parts = followJob({
   connect: async () => runner,
   release: async () => process.exit(1),
@@ -36,11 +42,15 @@ const parts = followJob({
   clock: systemClock,
   signal,
   onLink: () => {},
+  takeLog: (part) => {
+    if (isBusy) return false;
+    isBusy = true;
+    keep(part).then(() => {
+      isBusy = false;
+    });
+    return true;
+  },
 });
-for await (const part of parts) {
-  if (part.type !== 'log') continue;
-  copy.writeLog(part.stream, part.offset, part.bytes);
-  await sink.write(part.bytes);
-}
+for await (const part of parts) if (part.type === 'log') await keep(part);
 await sink.flush();
 process.exit(0);

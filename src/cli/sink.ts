@@ -48,7 +48,10 @@ export function openSink(stream: OutputStream): Sink {
     write: async (data) => {
       if (isClosed) return;
       if (goesToFile()) writeWhole(stream, data);
-      else if (!stream.write(data)) await Promise.race([drained(), closed]);
+      else {
+        const rest = writeNow(stream, data);
+        if (rest !== null && !stream.write(rest)) await Promise.race([drained(), closed]);
+      }
     },
     flush: async () => {
       if (isClosed) return;
@@ -70,6 +73,21 @@ export function openSink(stream: OutputStream): Sink {
     columns,
     width: () => (stream.isTTY === true ? columns() : Number.POSITIVE_INFINITY),
   };
+}
+
+/** So many bytes fit into any pipe or terminal that is not full. */
+const littleBytes = 4096;
+
+/** What is little, such as a line of a log, leaves at once: a stream's way takes it three times as long. Returns what the stream has to wait with; null: nothing. */
+function writeNow({ fd, writableLength }: OutputStream, data: string | Uint8Array): string | Uint8Array | null {
+  if (fd === undefined || writableLength !== 0 || data.length === 0 || data.length > littleBytes) return data;
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+  try {
+    const written = writeSync(fd, bytes);
+    return written < bytes.length ? bytes.subarray(written) : null;
+  } catch {
+    return bytes; // nobody reads now, or any more: the stream waits, or tells
+  }
 }
 
 /** Node's own stream for a file takes a write that a nearly full disk cut short for a whole one (24.21). */

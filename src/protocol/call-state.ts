@@ -23,6 +23,11 @@ export interface Call {
   block(offset: number, bytes: Uint8Array): Promise<void>;
   /** Hands a copy of a small block to the connection before it returns; or says false and sends nothing: where that takes waiting. */
   blockNow(offset: number, bytes: Uint8Array): boolean;
+  /**
+   * Told of a block that comes while somebody waits for the next part, before anything else happens: true, and that was all there is to do
+   * with it, and the wait goes on. A line of a log is there a dozen turns of the queue sooner.
+   */
+  onBlock(take: (block: Block) => boolean): void;
   /** A block whose bytes were packed; only where the other side has said that it unpacks them. At most `blockBytes` long before. */
   packed(offset: number, packed: PackedBytes): Promise<void>;
   /** Aborted when the other side cancels the call or the connection ends. */
@@ -86,6 +91,7 @@ export class CallState implements Call {
   #partsOver = false;
   #readerLeft = false;
   #reader: Reader | null = null;
+  #takeBlock: (block: Block) => boolean = () => false;
 
   #sentBytes = 0;
   #failure: Error | null = null;
@@ -173,11 +179,16 @@ export class CallState implements Call {
     if (exceedsWindow(this.#unreadBytes, size)) throw new FrameError('the other side sends more than it may');
     if (this.#reader !== null) {
       this.#acknowledge(size);
+      if (part.kind === 'block' && this.#takeBlock(part.block)) return;
       this.#takeReader()?.resolve({ done: false, value: part });
       return;
     }
     this.#unread.push({ part, size });
     this.#unreadBytes += size;
+  }
+
+  onBlock(take: (block: Block) => boolean): void {
+    this.#takeBlock = take;
   }
 
   finishParts(): void {

@@ -180,6 +180,7 @@ function openMapped(peer: Peer, op: string, params: unknown): OpenCall {
     event: (value) => mapped(call.event(value)),
     block: (offset, bytes) => mapped(call.block(offset, bytes)),
     blockNow: (offset, bytes) => call.blockNow(offset, bytes),
+    onBlock: (take) => call.onBlock(take),
     packed: (offset, packed) => mapped(call.packed(offset, packed)),
     end: () => mapped(call.end()),
     heardBytes: () => call.heardBytes(),

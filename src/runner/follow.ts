@@ -14,9 +14,17 @@ import type { RunnerClient } from './client.ts';
 import { createOutage, type OutageOptions } from './outage.ts';
 import { createReceived, type Received } from './received.ts';
 
+/** `sentBytes`: how many they were on their way, packed or not. */
+export interface LogPart {
+  readonly type: 'log';
+  readonly stream: LogStream;
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+  readonly sentBytes: number;
+}
+
 export type FollowPart =
-  /** `sentBytes`: how many they were on their way, packed or not. */
-  | { readonly type: 'log'; readonly stream: LogStream; readonly offset: number; readonly bytes: Uint8Array; readonly sentBytes: number }
+  | LogPart
   /** When what was written; comes before or behind the bytes. */
   | { readonly type: 'times'; readonly stream: LogStream; readonly marks: readonly TimeMark[] }
   /** The next bytes of the stream are gone from the machine; it goes on at `to`. */
@@ -43,6 +51,8 @@ export interface FollowOptions extends OutageOptions {
   readonly record: number;
   /** false: only what is there now. */
   readonly follow: boolean;
+  /** Told of bytes that come while the caller waits for the next part, sooner than by that: true, and they are done with; else they are the next part. */
+  readonly takeLog?: (part: LogPart) => boolean;
   readonly signal: AbortSignal;
   /** The machine's log is no longer what was received of it: from `at` on it comes again. */
   readonly onDiffers?: (what: LogDiffers) => void;
@@ -93,6 +103,8 @@ export async function* followJob(options: FollowOptions): AsyncGenerator<FollowP
       const client = await connect();
       connecting = false;
       const connection = openConnection(client, place, options);
+      const { takeLog } = options;
+      if (takeLog !== undefined) connection.call.onBlock((block) => takeAtOnce(block, place, connection, takeLog));
       try {
         for await (const part of withoutSilence(connection.call, options)) {
           outage.heard();
@@ -175,7 +187,16 @@ function goBack({ offsets, received }: Place, { stream, from }: Differs, asked: 
   onDiffers?.({ stream, at: from, had, received: proofs });
 }
 
-function advanceLog({ offsets, received }: Place, { stream, asked }: Connection, { offset, bytes, crc, sentBytes }: Block): FollowPart {
+/** What can't be is left for whoever waits to throw. */
+function takeAtOnce(block: Block, place: Place, connection: Connection, takeLog: (part: LogPart) => boolean): boolean {
+  const { stream } = connection;
+  const { offset, bytes, sentBytes } = block;
+  if (offset !== place.offsets[stream] || !takeLog({ type: 'log', stream, offset, bytes, sentBytes })) return false;
+  advanceLog(place, connection, block);
+  return true;
+}
+
+function advanceLog({ offsets, received }: Place, { stream, asked }: Connection, { offset, bytes, crc, sentBytes }: Block): LogPart {
   asked.clear();
   if (offset !== offsets[stream]) throw new GpuRunError('protocol', `The runner sent the log from byte ${offset} on; byte ${offsets[stream]} was next.`);
   received[stream].add(offset, bytes, crc);

@@ -1,12 +1,12 @@
 /** Follows the present attempt of a job, with its log and records in their places behind those of the attempts before it. */
 import { attemptStart, type JobEntry, type JobRecord, runnerJobId } from '../core/job.ts';
 import type { LogProof, LogStream } from '../protocol/log.ts';
-import { type FollowOptions, type FollowPart, followJob } from '../runner/follow.ts';
+import { type FollowOptions, type FollowPart, followJob, type LogPart } from '../runner/follow.ts';
 
 /** All offsets and numbers, in and out, are those of the whole job. No generator: it would delay each line a little. */
 export function followAttempt(job: JobEntry, options: Omit<FollowOptions, 'jobId'>): AsyncIterable<FollowPart> {
   const { logBytes: out, errBytes: err, records } = attemptStart(job);
-  const { times, had } = options;
+  const { times, had, takeLog } = options;
   const parts = followJob({
     ...options,
     jobId: runnerJobId(job),
@@ -15,6 +15,7 @@ export function followAttempt(job: JobEntry, options: Omit<FollowOptions, 'jobId
     ...(times === undefined ? {} : { times: { out: behind(times.out, out), err: behind(times.err, err) } }),
     ...(had === undefined ? {} : { had: { out: moved(had.out, -out), err: moved(had.err, -err) } }),
     record: behind(options.record, records),
+    ...(takeLog === undefined ? {} : { takeLog: (part: LogPart) => takeLog({ ...part, offset: part.offset + { out, err }[part.stream] }) }),
     onDiffers: ({ stream, at, had, received }) => {
       const start = { out, err }[stream];
       options.onDiffers?.({ stream, at: at + start, had: had + start, received: moved(received, start) });

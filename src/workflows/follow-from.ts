@@ -3,6 +3,7 @@ import { attemptStart, type JobEntry, type JobRecord } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { LogProof, LogStream } from '../protocol/log.ts';
 import type { RunnerClient } from '../runner/client.ts';
+import type { LogPart } from '../runner/follow.ts';
 import { warnOfBudget } from './budget-warnings.ts';
 import type { RunContext } from './context.ts';
 import { copiedProof } from './copied-proof.ts';
@@ -74,6 +75,23 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     await show(stamper.rest());
     if (isWanted(from, stream, piece.from)) await tell({ ...piece, stream });
   };
+  const keepAndShow = async ({ stream, offset, bytes, sentBytes }: LogPart) => {
+    const shown = show(stamper.log(stream, offset, bytes)); // first: somebody looks at it
+    copy.keep((files) => files.writeLog(stream, offset, bytes));
+    counted.add(sentBytes);
+    await shown;
+  };
+  const failed = new AbortController();
+  let taken: Promise<void> | null = null;
+  /** As long as whoever looks at it keeps up. */
+  const takeLog = (part: LogPart): boolean => {
+    if (taken !== null) return false;
+    const done = () => {
+      taken = null;
+    };
+    taken = keepAndShow(part).then(done, (error: unknown) => failed.abort(error));
+    return true;
+  };
   const parts = () =>
     followAttempt(job, {
       connect,
@@ -87,7 +105,8 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       record: from.record,
       follow: from.follow,
       clock: context.clock,
-      signal: context.signal,
+      signal: AbortSignal.any([context.signal, failed.signal]),
+      takeLog,
       ...(from.onHeard === undefined ? {} : { onHeard: from.onHeard }),
       isOver: () => isMachineOver(from.machine, context),
       onDiffers: ({ stream, at, had, received }) => {
@@ -98,12 +117,8 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     });
   try {
     for await (const part of parts()) {
-      if (part.type === 'log') {
-        const shown = show(stamper.log(part.stream, part.offset, part.bytes)); // first: somebody looks at it
-        copy.keep((files) => files.writeLog(part.stream, part.offset, part.bytes));
-        counted.add(part.sentBytes);
-        await shown;
-      } else if (part.type === 'times') {
+      if (part.type === 'log') await keepAndShow(part);
+      else if (part.type === 'times') {
         copy.keep((files) => files.writeTimes(part.stream, part.marks));
         await show(stamper.times(part.stream, part.marks));
       } else if (part.type === 'gap') {
@@ -117,9 +132,13 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
         await tell(toEvent(record));
       }
     }
+    await taken;
+    failed.signal.throwIfAborted();
     await show(stamper.rest());
     return job;
   } catch (error) {
+    await taken;
+    failed.signal.throwIfAborted();
     await show(stamper.rest());
     throw error;
   } finally {

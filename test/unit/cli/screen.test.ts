@@ -1,7 +1,14 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { openScreen } from '../../../src/cli/screen.ts';
 import { openSink } from '../../../src/cli/sink.ts';
+import { systemErrorCode } from '../../../src/core/errors.ts';
 
 const mode = { json: false, quiet: false, verbose: false };
 const terminal = () => Object.assign(new PassThrough(), { isTTY: true, columns: 100 });
@@ -63,4 +70,36 @@ test('a terminal that does not know its size counts as 80 columns', () => {
   expect(openSink(terminal()).columns()).toBe(100);
   expect(openSink(terminal()).width()).toBe(100);
   expect(openSink(new PassThrough()).width()).toBe(Number.POSITIVE_INFINITY);
+});
+
+test('what a pipe that is full does not take now comes behind it, each byte once and in order', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sink-'));
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+  const fd = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
+  const stream = new Socket({ fd, readable: false, writable: true });
+  try {
+    const sink = openSink(Object.assign(stream, { fd }));
+    const lines = Array.from({ length: 60 }, (_, i) => `${i} ${'x'.repeat(i % 2 === 0 ? 3000 : 9)}\n`);
+    const writing = (async () => {
+      for (const line of lines) await sink.write(line);
+    })();
+    let read = '';
+    const piece = Buffer.alloc(1500);
+    while (read.length < lines.join('').length) {
+      await new Promise(setImmediate);
+      try {
+        read += piece.toString('latin1', 0, readSync(reader, piece));
+      } catch (error) {
+        if (systemErrorCode(error) !== 'EAGAIN') throw error;
+      }
+    }
+    await writing;
+    expect(read).toBe(lines.join(''));
+  } finally {
+    stream.destroy();
+    closeSync(reader);
+    await rm(folder, { recursive: true });
+  }
 });

@@ -171,6 +171,29 @@ describe('back-pressure', () => {
     expect(refused).toEqual([false, true, false]);
   });
 
+  test('a block is offered at once to whoever waits for the next part, and never past parts that are unread', async () => {
+    const { laptop } = joined(async (call) => {
+      for (let i = 0; i < 40; i++) {
+        await call.block(i, new Uint8Array(262_144));
+        if (i % 3 === 0) await call.event(i);
+        if (i % 2 === 0) await turns(2);
+      }
+      return {};
+    }, 65_536);
+    const call = laptop.open('read', {});
+    const order: unknown[] = [];
+    let taken = 0;
+    call.onBlock(({ offset }) => {
+      if (offset % 5 === 0) return false;
+      taken += 1;
+      order.push(offset);
+      return true;
+    });
+    for await (const part of call.parts()) order.push(part.kind === 'block' ? part.block.offset : `event ${part.value}`);
+    expect(order).toEqual(Array.from({ length: 40 }, (_, i) => (i % 3 === 0 ? [i, `event ${i}`] : [i])).flat());
+    expect(taken).toBeGreaterThan(0);
+  });
+
   test('what comes behind a message that makes no sense is not taken', async () => {
     const peer = new Peer(async () => {}, null, crc32);
     const call = peer.open('read', {});

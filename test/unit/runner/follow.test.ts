@@ -1,5 +1,6 @@
 /** Following over connections that break, hang and lie: exact, patient, and with an end. */
 import { crc32 } from 'node:zlib';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Clock } from '../../../src/core/clock.ts';
 import { GpuRunError } from '../../../src/core/errors.ts';
@@ -67,6 +68,7 @@ function clientOf(script: Script, carry: Carry = (bytes, deliver) => deliver(byt
       end: () => call.end(),
       event: (value) => call.event(value),
       block: (offset, bytes) => call.block(offset, bytes),
+      onBlock: (take) => call.onBlock(take),
     };
   };
   return { version: 'fake', isWatched: true, open, call: () => Promise.reject(new Error('not used here')), close: async () => cut() };
@@ -87,7 +89,11 @@ interface Outcome {
   readonly error: unknown;
 }
 
-async function run(connections: (Script | GpuRunError)[], more: Partial<FollowOptions> = {}): Promise<Outcome> {
+async function run(
+  connections: (Script | GpuRunError)[],
+  more: Partial<FollowOptions> = {},
+  onPart: (part: FollowPart) => unknown = () => {},
+): Promise<Outcome> {
   const clock = createClock();
   const parts: FollowPart[] = [];
   const links: string[] = [];
@@ -119,7 +125,10 @@ async function run(connections: (Script | GpuRunError)[], more: Partial<FollowOp
       random: () => 0.5,
       ...more,
     };
-    for await (const part of followJob(options)) parts.push(part);
+    for await (const part of followJob(options)) {
+      parts.push(part);
+      onPart(part);
+    }
   } catch (thrown) {
     error = thrown;
   }
@@ -167,6 +176,51 @@ test.each<readonly [string, number, Script | null]>([
   const { error, log } = await run(before === null ? [lie] : [before, lie]);
   expect(error).toMatchObject({ code: 'protocol', message: expect.stringContaining('differs') });
   expect(log.slice(0, 5)).toBe(before === null ? '' : '01234');
+});
+
+test('pieces of the log that are taken at once, and those that are not, are the log in its order, also over a cut', async () => {
+  const sent = '0123456789'.repeat(3);
+  const send =
+    (gap: boolean, until: number): Script =>
+    async (call, cut) => {
+      const { logOffset } = call.params as { logOffset: number };
+      for (let at = logOffset; at < until; at += 1) {
+        await call.block(at, bytes(sent.slice(at, at + 1)));
+        if (gap) await new Promise((resolve) => setImmediate(resolve));
+      }
+      if (until < sent.length) return cut();
+      await call.event(record(ended));
+      return {};
+    };
+  const takes = fc.array(fc.boolean(), { minLength: 1, maxLength: 40 });
+  await fc.assert(
+    fc.asyncProperty(takes, fc.boolean(), fc.integer({ min: 1, max: sent.length }), async (choices, gap, cutAt) => {
+      const pieces: string[] = [];
+      let taken = 0;
+      const keep = (part: FollowPart) => part.type === 'log' && pieces.push(Buffer.from(part.bytes).toString());
+      const takeLog = (part: FollowPart) => {
+        if (choices[pieces.length % choices.length] !== true) return false;
+        taken += 1;
+        keep(part);
+        return true;
+      };
+      const { error } = await run([send(gap, cutAt), send(gap, sent.length)], { takeLog }, keep);
+      expect([error, pieces.join('')]).toEqual([null, sent]);
+      if (gap && choices.every((choice) => choice)) expect(taken).toBeGreaterThan(0);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('a piece that is not the next one is not taken', async () => {
+  const lie: Script = async (call) => {
+    await new Promise((resolve) => setImmediate(resolve));
+    await call.block(3, bytes('3'));
+    return {};
+  };
+  const taken: unknown[] = [];
+  const { error } = await run([lie], { takeLog: (part) => taken.push(part) > 0 });
+  expect([error, taken]).toMatchObject([{ code: 'protocol', message: expect.stringContaining('byte 0 was next') }, []]);
 });
 
 test('pauses double up to ten seconds, and after ten minutes it gives up, saying how to go on', async () => {

@@ -71,6 +71,20 @@ test('what a job writes while it is looked at is not shown to who asked for the 
   expect((await show(id, { sinceMs: Date.now() + 3_600_000 })).log).toEqual([]);
 });
 
+test('whoever looks on and fails ends the following with that error, while the job is silent too', async () => {
+  const id = await runOn(piped, 'echo one; sleep 0.4; echo two; sleep 30', { until: 'running' });
+  const failure = new Error('the disk of whoever looks on is full');
+  const seen: string[] = [];
+  const onEvent = (event: JobEvent) => {
+    if (event.type !== 'log') return;
+    seen.push(Buffer.from(event.bytes).toString());
+    if (seen.join('').includes('two')) throw failure;
+  };
+  await expect(follow({ jobId: id, after: 0, tailLines: null, follow: true }, piped.context, onEvent)).rejects.toBe(failure);
+  expect(seen.join('')).toBe('one\ntwo\n');
+  expect(readFileSync(join(piped.context.home.jobs, id, 'log'), 'utf8')).toBe('one\ntwo\n');
+});
+
 test('a log that came packed is booked as what left the machine', async () => {
   const { context } = piped;
   const id = await runOn(piped, 'seq -f "step %.0f loss=0.25" 100000');
