@@ -6,8 +6,10 @@ import type { Report } from '../core/reporter.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { cancel } from '../workflows/cancel.ts';
 import type { RunContext } from '../workflows/context.ts';
+import { saysInOrder } from '../workflows/end-reason.ts';
 import { openTop, type Top } from '../workflows/top.ts';
 import { createTopModel, type TopView } from '../workflows/top-model.ts';
+import { endLine } from './render/job-view.ts';
 import { harmless } from './render/text.ts';
 import { calm, type Mood, renderTop } from './render/top-frame.ts';
 import type { Look } from './render/top-look.ts';
@@ -23,13 +25,13 @@ const drawEveryMs = 200;
 const messageMs = 6_000;
 
 /**
- * Until somebody leaves; a cancel that was asked for before that is brought to its end.
+ * Until somebody leaves, or the machine has gone in order; a cancel that was asked for before that is brought to its end.
  * @throws GpuRunError of a machine that can't be reached at first, or is gone; `interrupted` after a signal; why the last cancel failed
  */
 export async function runLive(machine: MachineEntry, context: RunContext, parts: LiveParts): Promise<void> {
   const cancelling = new Map<string, Cancelling>();
-  await watch(machine, context, parts, cancelling);
   const say = (text: string) => context.reporter.report({ type: 'note', level: 'info', text });
+  for (const line of await watch(machine, context, parts, cancelling)) say(line);
   for (const [jobId, { done, asked }] of cancelling) {
     say(`Cancelling ${jobId} ...`);
     const isAsked = await Promise.race([done.then(() => false), asked.then(() => true)]);
@@ -48,8 +50,8 @@ interface Cancelling {
   readonly asked: Promise<void>;
 }
 
-/** @param cancelling the jobs that are being cancelled; a failure is told here as long as there is a picture */
-async function watch(machine: MachineEntry, context: RunContext, parts: LiveParts, cancelling: Map<string, Cancelling>): Promise<void> {
+/** Returns what to say at the end. @param cancelling the jobs that are being cancelled; a failure is told here as long as there is a picture */
+async function watch(machine: MachineEntry, context: RunContext, parts: LiveParts, cancelling: Map<string, Cancelling>): Promise<readonly string[]> {
   const left = new AbortController();
   const signal = AbortSignal.any([context.signal, left.signal]);
   const live = createLive(left);
@@ -79,10 +81,18 @@ async function watch(machine: MachineEntry, context: RunContext, parts: LivePart
   try {
     await top.done;
   } catch (error) {
-    if (!left.signal.aborted) throw error;
+    if (left.signal.aborted) return [];
+    if (!saysInOrder(context.ledger.get(machine.id)?.endReason ?? null)) throw error;
+    return [toGpuRunError(error).message, ...lastWords(model.view()?.job?.id, context)];
   } finally {
     clearInterval(timer);
   }
+  return [];
+}
+
+function lastWords(runnerJob: string | undefined, { ledger }: RunContext): string[] {
+  const job = runnerJob === undefined ? null : ledger.getJob(jobIdOf(runnerJob));
+  return job === null ? [] : [endLine(job), `gpu-run report ${job.id}   shows how it used the machine`];
 }
 
 interface Stage {

@@ -17,6 +17,16 @@ export function isOver({ state, cause }: Pick<MachineStatus, 'state' | 'cause'>)
   return state === 'gone' || (state === 'ending' && cause !== undefined);
 }
 
+/** Of a machine that was there for the job, and went down behind it. */
+export function jobEndedReason(jobId: string): string {
+  return `${jobId} ended`;
+}
+
+/** By somebody's wish, or since its work was done: nothing went wrong. */
+export function saysInOrder(reason: string | null): boolean {
+  return reason === downReason || /^job-\S+ ended$/.test(reason ?? '');
+}
+
 /** A clause without a full stop. */
 export function endReasonOf({ cause, detail }: Pick<MachineStatus, 'cause' | 'detail'>): string {
   switch (cause) {

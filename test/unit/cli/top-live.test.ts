@@ -5,9 +5,12 @@ import { createStyle } from '../../../src/cli/render/style.ts';
 import { asciiGlyphs } from '../../../src/cli/render/top-plot.ts';
 import { type LiveParts, runLive } from '../../../src/cli/top-live.ts';
 import { systemClock } from '../../../src/core/clock.ts';
+import { GpuRunError } from '../../../src/core/errors.ts';
+import type { RemoteProcess } from '../../../src/transport/transport.ts';
+import { downReason, jobEndedReason, preemptedReason, saysInOrder } from '../../../src/workflows/end-reason.ts';
 import { reachMachine } from '../../../src/workflows/reach-machine.ts';
 import { specOf, until } from '../../support/runner.ts';
-import { usePipedMachine } from '../workflows/piped-machine.ts';
+import { runOn, usePipedMachine } from '../workflows/piped-machine.ts';
 import { jobEntry } from './entries.ts';
 
 const piped = usePipedMachine();
@@ -84,4 +87,36 @@ test('keys that can do nothing say so; whoever does not wait for a job that take
   expect(notes().at(-1)).toBe(`${stubborn.id} is cancelled all the same; gpu-run status tells when it has ended.`);
   await using reached = await reachMachine(machine, context);
   expect(await reached.runner.call('cancel', { id: stubborn.id, graceMs: 0 })).toMatchObject({ state: 'ended', end: { reason: 'cancelled' } });
+});
+
+test('a machine that goes down behind its job is no error for whoever watches it', async () => {
+  expect([jobEndedReason('job-20261121-k3v9xq'), downReason, preemptedReason, null].map(saysInOrder)).toEqual([true, true, false, false]);
+  const { machine, fake } = piped;
+  const context = { ...piped.context, clock: { ...systemClock, now: () => piped.context.clock.now() } }; // its deadline is to come
+  const id = await runOn(piped, 'echo hello');
+  context.ledger.putJob(jobEntry({}, { id, machineId: machine.id, machineName: machine.name }));
+  const { connect } = piped;
+  const programs: RemoteProcess[] = [];
+  piped.connect = () => {
+    if (context.ledger.get(machine.id)?.state === 'gone') throw new GpuRunError('connection', 'Nobody is there.');
+    const transport = connect();
+    const exec: typeof transport.exec = (argv, options) => {
+      const remote = transport.exec(argv, options);
+      programs.push(remote);
+      return remote;
+    };
+    return { ...transport, exec };
+  };
+  const terminal = fakeTerminal();
+  const live = runLive(machine, context, terminal.parts);
+  await until(() => terminal.shown().includes('hello'), 'the log in the picture');
+  context.ledger.note(machine.id, { fact: 'gone', reason: jobEndedReason(id), leftovers: [] });
+  for (const remote of programs) remote.kill('SIGKILL');
+  await live;
+  const notes = fake.reports.flatMap((report) => (report.type === 'note' ? [report.text] : []));
+  expect(notes.slice(-3)).toEqual([
+    `The machine '${machine.name}' no longer exists: ${id} ended.`,
+    expect.stringMatching(new RegExp(`^${id} ended with exit code 0`)),
+    `gpu-run report ${id}   shows how it used the machine`,
+  ]);
 });
