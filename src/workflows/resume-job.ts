@@ -23,6 +23,12 @@ export function checkpointsOf({ retry, outputs }: Checkpointed, { checkpoints }:
   return checkpoints ?? retry.resumeFrom ?? checkpointFolder(outputs);
 }
 
+/** What was fetched last, by its path relative to `newest`: an attempt that came to a machine with other jobs may save elsewhere than those before it. */
+export function fetchedFolder(newest: string, input: Checkpointed, job: Placed): string {
+  const folder = checkpointsOf(input, job);
+  return existsSync(join(newest, folder)) ? folder : checkpointsOf(input, {});
+}
+
 /** They are pulled like all the job's outputs. */
 export function areOutputs(input: Checkpointed, job: Placed): boolean {
   const folder = checkpointsOf(input, job);
@@ -45,7 +51,8 @@ export async function bringCheckpoints(
   if (before?.machineId === reached.machine.id && hasCheckpoints(before, context)) return folder;
   // What others have left there is not this job's work.
   const newest = before === null || before.machineId === reached.machine.id ? null : checkpointStore(context.home.jobs, before.id).newest();
-  if (newest !== null && existsSync(join(newest, folder))) return await send(join(newest, folder), folder, newest, reached, context);
+  const fetched = newest === null ? null : join(newest, fetchedFolder(newest, input, job));
+  if (newest !== null && fetched !== null && existsSync(fetched)) return await send(fetched, folder, newest, reached, context);
   const { startFrom } = input;
   return startFrom === undefined ? null : await send(startFrom, folder, context.home.sync, reached, context);
 }
@@ -75,9 +82,8 @@ function hasCheckpoints({ id }: JobEntry, { home }: RunContext): boolean {
 
 /** Puts what is here of them among the job's outputs in the project, where they belong there: what is equal need not be pulled again. */
 export async function handOverCheckpoints(job: JobEntry, input: Checkpointed & Pick<TrainInput, 'folder'>, { home, signal }: RunContext): Promise<boolean> {
-  const folder = checkpointsOf(input, job);
   const newest = checkpointStore(home.jobs, job.id).newest();
   if (newest === null || !areOutputs(input, job)) return false;
-  await placeSnapshot(newest, folder, input.folder, signal);
+  await placeSnapshot(newest, fetchedFolder(newest, input, job), input.folder, signal);
   return true;
 }

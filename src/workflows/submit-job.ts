@@ -1,60 +1,33 @@
 /** Puts an attempt of a job into the queue of its machine. */
-import { posix } from 'node:path';
 import { attemptStart, type JobEntry, type PastAttempt, runnerJobId } from '../core/job.ts';
 import { ownIdentity } from '../core/process-identity.ts';
-import { newJobId } from '../core/run-id.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
 import { gpusForJob } from './existing-machine.ts';
-import { isClaimed } from './first-checkpoints.ts';
 import { copiedBytes, lastCopiedRecord } from './job-copy.ts';
 import { noteSending } from './keep-job.ts';
+import { besideClaimed, type PlannedJob } from './plan-job.ts';
 import { queueText } from './queue-place.ts';
 import type { ReachedMachine } from './reach-machine.ts';
-import { checkpointsOf } from './resume-job.ts';
 import type { TrainInput } from './train-input.ts';
 import { wandbEnv } from './wandb-env.ts';
 
-/** A job that there is to be: what its checkpoints on their way need to know of it. */
-export type PlannedJob = Pick<JobEntry, 'id' | 'checkpoints'>;
-
-/**
- * Nobody else hears of it yet. What it is to begin with goes where nobody else has saved: neither under a job that runs, nor beside what others left.
- * `isFirst`: that has been claimed, see `claimFirst`; it has to be for a job that begins with something.
- */
-export async function planJob(input: TrainInput, { machine, runner }: ReachedMachine, context: RunContext, isFirst = false): Promise<PlannedJob> {
-  const id = newJobId(context.clock.now());
-  const own = { id, checkpoints: posix.join(checkpointsOf(input, {}), id) };
-  if (gpusForJob(input.up.need, machine.offer) !== null) return own;
-  if (input.startFrom === undefined) return { id };
-  if (isFirst && (await runner.call('jobs', {})).jobs.length === 0) return { id };
-  tellOwn(own, 'begins and saves', input, machine, context);
-  return own;
-}
-
-function tellOwn({ id, checkpoints }: Required<PlannedJob>, does: string, input: TrainInput, machine: MachineEntry, { reporter }: RunContext): void {
-  const text = `Other jobs of '${machine.name}' save in ${checkpointsOf(input, {})}: ${id} ${does} in ${checkpoints}, which a later --start-from may name`;
-  reporter.report({ type: 'note', level: 'info', text });
-}
-
 /**
  * Right before the runner hears of it: a job that runs is never unknown here, and one that is known here is there soon, or its sender has died.
- * `before`: the attempt before this one; null: this is the first.
+ * `before`: the attempt before this one; null: this is the first. `isFirst`: as `planJob` was told.
  */
-export function orderJob(planned: PlannedJob, before: JobEntry | null, input: TrainInput, machine: MachineEntry, context: RunContext): JobEntry {
-  const job = before === null ? firstAttempt(planned, input, machine, context) : nextAttempt(before, input, machine, context);
+export function orderJob(
+  planned: PlannedJob,
+  before: JobEntry | null,
+  input: TrainInput,
+  machine: MachineEntry,
+  context: RunContext,
+  isFirst = false,
+): JobEntry {
+  const job = before === null ? firstAttempt(planned, input, machine, context) : nextAttempt({ ...before, ...planned }, input, machine, context);
   context.ledger.putJob(job);
   context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}${before === null ? '' : `, attempt ${job.attempts}`}` });
-  return before === null && job.checkpoints === undefined && input.startFrom === undefined ? besideClaimed(job, input, machine, context) : job;
-}
-
-/** What another job begins with is on its way to where this one would save. From the ledger it could see this one, but perhaps it has looked before. */
-function besideClaimed(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): JobEntry {
-  if (!isClaimed(machine, context)) return job;
-  const own = { ...job, checkpoints: posix.join(checkpointsOf(input, {}), job.id) };
-  context.ledger.putJob(own);
-  tellOwn(own, 'saves', input, machine, context);
-  return own;
+  return isFirst || before?.machineId === machine.id ? job : besideClaimed(job, input, machine, context);
 }
 
 /** Again after a connection that broke: it starts nothing twice. `resumeFrom`: folder on the machine, relative to the workdir. */

@@ -10,16 +10,16 @@ import { saveAndEnd } from './down.ts';
 import { jobEndedReason, preemptedReason } from './end-reason.ts';
 import { fetchCheckpoints } from './fetch-checkpoints.ts';
 import { fetchOutputs } from './fetch-outputs.ts';
-import { claimFirst } from './first-checkpoints.ts';
 import { followFrom } from './follow-from.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { noteUnawaited } from './keep-job.ts';
 import { othersOn } from './last-one.ts';
 import { sendMetrics } from './mlflow-send.ts';
+import { claimFor, planJob } from './plan-job.ts';
 import { pushAll, type SyncTotals } from './push.ts';
 import { goneError, isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { bringCheckpoints, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
-import { orderJob, planJob, submitJob } from './submit-job.ts';
+import { orderJob, submitJob } from './submit-job.ts';
 import { stamps, type TrainInput, type TrainResult } from './train-input.ts';
 import { unwind } from './unwind-job.ts';
 import type { Watched } from './watch-events.ts';
@@ -113,12 +113,12 @@ async function begin({ input, machine, before }: AttemptPlan, onOrdered: (job: J
   };
   try {
     const totals = await pushAll(reached, input.sync, [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])], context);
-    using first = before === null && input.startFrom !== undefined ? claimFirst(machine, context) : null;
-    const planned = before ?? (await stubbornly(() => planJob(input, reached, context, first?.isOurs)));
+    using first = claimFor(before, input, machine, context);
+    const planned = await stubbornly(() => planJob(input, before, reached, first, context));
     // Before anybody hears of the job, and never again: once it may run, what lies there is its own.
     const resumeFrom = await stubbornly(() => bringCheckpoints(before, planned, input, reached, context));
     throwIfCancelled(before, context);
-    const job = orderJob(planned, before, input, machine, context);
+    const job = orderJob(planned, before, input, machine, context, first?.isOurs);
     onOrdered(job);
     await stubbornly(() => submitJob(job, input, resumeFrom, reached, context)); // it may have arrived: it starts nothing twice
     return { totals, reached, job };
@@ -154,7 +154,7 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   const stays = preempted || goesOn ? null : (keepsFor(input, job, outputs, machine) ?? (await othersOn(job, machine, input, context)));
   if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
   const goes = preempted || (takeDown && stays === null && !goesOn);
-  const ended = goes ? await saveAndEnd(machine, preempted ? preemptedReason : jobEndedReason(job.id), context) : null;
+  const ended = goes ? await saveAndEnd(context.ledger.get(machine.id) ?? machine, preempted ? preemptedReason : jobEndedReason(job.id), context) : null;
   const after = ended?.machine ?? machine;
   const cost = costOfAttempts(job, after, context, ending.inVain);
   return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };

@@ -13,7 +13,7 @@ import type { OnJobEvent } from './job-event.ts';
 import { endIfLast } from './last-one.ts';
 import { layMetrics } from './lay-metrics.ts';
 import { machineForNext, whyAgain } from './next-attempt.ts';
-import { areOutputs, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
+import { areOutputs, checkpointsOf, fetchedFolder, handOverCheckpoints } from './resume-job.ts';
 import { type AttemptOutcome, runAttempt } from './train-attempt.ts';
 import type { TrainInput, TrainResult } from './train-input.ts';
 import { up } from './up.ts';
@@ -67,7 +67,8 @@ async function leaveCheckpoints(job: JobEntry, pulled: boolean, input: TrainInpu
   if (pulled && job.end?.reason === 'exit' && job.end.code === 0) return store.clear();
   const calm: RunContext = { ...context, signal: new AbortController().signal };
   const handedOver = pulled ? areOutputs(input, job) : await handOverCheckpoints(job, input, calm).catch(() => false);
-  const where = handedOver ? join(input.folder, checkpointsOf(input, job)) : join(newest, checkpointsOf(input, job));
+  const where =
+    pulled && handedOver ? join(input.folder, checkpointsOf(input, job)) : join(handedOver ? input.folder : newest, fetchedFolder(newest, input, job));
   context.reporter.report({ type: 'note', level: 'info', text: `The last checkpoint that was fetched is in ${where}. To go on from it:` });
   context.reporter.report({ type: 'note', level: 'info', text: `  ${shownArgv(['gpu-run', 'train', '--start-from', where])}` });
 }

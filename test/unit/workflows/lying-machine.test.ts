@@ -108,6 +108,13 @@ test('a machine that nobody answers for stays up as well: what ran on it may go 
   expect(fake.context.ledger.getJob('job-2')?.state).toBe('running');
 });
 
+test('a machine that is gone by then keeps nobody: the job has ended, and is not started again for that', async () => {
+  put('job-2', { state: 'running' });
+  connects = false;
+  fake.context.ledger.note('cats-1', { fact: 'gone', reason: 'it ended by itself', at: fake.clock.now(), leftovers: [] });
+  expect(await stays()).toBeNull();
+});
+
 test('nonsense that passes is not heard of', async () => {
   put('job-2', { state: 'running' });
   let asked = 0;

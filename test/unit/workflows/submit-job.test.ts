@@ -7,11 +7,13 @@ import type { JobEntry } from '../../../src/core/job.ts';
 import type { JobSpec } from '../../../src/protocol/job.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { claimFirst, type FirstCheckpoints } from '../../../src/workflows/first-checkpoints.ts';
+import { claimFor, type PlannedJob, planJob } from '../../../src/workflows/plan-job.ts';
 import type { ReachedMachine } from '../../../src/workflows/reach-machine.ts';
-import { checkpointsOf } from '../../../src/workflows/resume-job.ts';
-import { orderJob, type PlannedJob, planJob, submitJob } from '../../../src/workflows/submit-job.ts';
+import { checkpointsOf, fetchedFolder } from '../../../src/workflows/resume-job.ts';
+import { orderJob, submitJob } from '../../../src/workflows/submit-job.ts';
 import type { TrainInput } from '../../../src/workflows/train-input.ts';
 import { someIntent } from '../../contract/ledger-intent.ts';
+import { jobEntry } from '../cli/entries.ts';
 import { createFakeContext, type FakeContext, fakeInput } from './fake-context.ts';
 
 let fake: FakeContext;
@@ -43,7 +45,7 @@ function inputOf(gpus: number, resumeFrom: string | null, outputs: readonly stri
 }
 
 async function submit(input: TrainInput, on: ReachedMachine, before: JobEntry | null = null): Promise<{ job: JobEntry; spec: JobSpec }> {
-  const job = orderJob(before ?? (await planJob(input, on, fake.context)), before, input, on.machine, fake.context);
+  const job = orderJob(before ?? (await planJob(input, null, on, null, fake.context)), before, input, on.machine, fake.context);
   await submitJob(job, input, null, on, fake.context);
   return { job, spec: told.at(-1) as JobSpec };
 }
@@ -70,14 +72,14 @@ test.each([
   for (const id of here) fake.context.ledger.putJob({ id, machineId: 'cats', machineName: 'cats', state: 'queued', createdAt: 1 } as JobEntry);
   const input: TrainInput = { ...inputOf(2, null), startFrom: '/here' };
   using claimed = claimFirst(machine.machine, fake.context);
-  const planned = await planJob(input, { ...machine, runner: { call } } as unknown as ReachedMachine, fake.context, claimed.isOurs);
+  const planned = await planJob(input, null, { ...machine, runner: { call } } as unknown as ReachedMachine, claimed, fake.context);
   expect(planned.checkpoints).toBe(`runs/checkpoints/${planned.id}`);
   expect(orderJob(planned, null, input, machine.machine, fake.context)).toMatchObject({ ...planned, gpus: null });
   expect(fake.reports).toContainEqual(expect.objectContaining({ text: expect.stringContaining(`${planned.id} begins and saves in ${planned.checkpoints}`) }));
   const fresh = { call: async () => ({ jobs: [] }) };
   const dogs = machineWith('dogs', 2);
   using free = claimFirst(dogs.machine, fake.context);
-  const first = await planJob(input, { ...dogs, runner: fresh } as unknown as ReachedMachine, fake.context, free.isOurs);
+  const first = await planJob(input, null, { ...dogs, runner: fresh } as unknown as ReachedMachine, free, fake.context);
   expect(first.checkpoints).toBeUndefined();
 });
 
@@ -88,15 +90,16 @@ describe('two jobs that are ordered in the same moment on a fresh machine, one o
   test.each([0, 1, 2, 3])('never share a folder, if the other one is ordered after %i of its steps', async (after) => {
     const cats = { ...machineWith('cats', 1), runner: answers } as unknown as ReachedMachine;
     const [input, begins]: readonly TrainInput[] = [inputOf(1, 'state'), { ...inputOf(1, 'state'), startFrom: '/here' }];
-    const other = async () => orderJob(await planJob(input as TrainInput, cats, fake.context), null, input as TrainInput, cats.machine, fake.context);
+    const other = async () =>
+      orderJob(await planJob(input as TrainInput, null, cats, null, fake.context), null, input as TrainInput, cats.machine, fake.context);
     let plain: JobEntry | null = null;
     let claimed: FirstCheckpoints | null = null;
     let planned: PlannedJob | null = null;
     for (const [index, step] of steps.entries()) {
       if (index === after) plain = await other();
       if (step === 'claims') claimed = claimFirst(cats.machine, fake.context);
-      if (step === 'plans') planned = await planJob(begins as TrainInput, cats, fake.context, claimed?.isOurs);
-      if (step === 'sends') orderJob(planned as PlannedJob, null, begins as TrainInput, cats.machine, fake.context);
+      if (step === 'plans') planned = await planJob(begins as TrainInput, null, cats, claimed, fake.context);
+      if (step === 'sends') orderJob(planned as PlannedJob, null, begins as TrainInput, cats.machine, fake.context, claimed?.isOurs);
     }
     plain ??= await other();
     claimed?.[Symbol.dispose]();
@@ -106,12 +109,31 @@ describe('two jobs that are ordered in the same moment on a fresh machine, one o
     expect(checkpointsOf(input as TrainInput, later)).toBe('state');
   });
 
+  test('nor do two that were lost with one machine, go on from what was fetched of them and meet on the next one', async () => {
+    const cats = { ...machineWith('cats', 1), runner: answers } as unknown as ReachedMachine;
+    const input = inputOf(1, 'state');
+    const folders: string[] = [];
+    for (const id of ['job-1', 'job-2', 'job-3']) {
+      const before = jobEntry({ reason: 'lost', code: null }, { id, machineId: 'gone-1' });
+      if (id !== 'job-3') mkdirSync(join(fake.context.home.jobs, id, 'checkpoints/1/state'), { recursive: true }); // nothing was fetched of the third
+      using claim = claimFor(before, input, cats.machine, fake.context);
+      const planned = await planJob(input, before, cats, claim, fake.context);
+      const job = orderJob(planned, before, input, cats.machine, fake.context, claim?.isOurs);
+      expect(job).toMatchObject({ id, attempts: 2, machineId: 'cats' });
+      folders.push(checkpointsOf(input, job));
+      const newest = join(fake.context.home.jobs, id, 'checkpoints/1');
+      expect(fetchedFolder(newest, input, job)).toBe('state'); // as the attempt before has left it
+      if (id === 'job-2') expect(claimFor(job, input, machineWith('dogs', 1).machine, fake.context)).toBeNull(); // it has one of its own from now on
+    }
+    expect(folders).toEqual(['state', 'state/job-2', 'state']);
+  });
+
   test('two that both begin with some have different ones, and one that has died keeps none from having the first', async () => {
     const cats = { ...machineWith('cats', 1), runner: answers } as unknown as ReachedMachine;
     const input: TrainInput = { ...inputOf(1, 'state'), startFrom: '/here' };
     writeFileSync(join(mkdirSync(fake.context.home.scratch) ?? fake.context.home.scratch, 'cats.checkpoints'), '{"pid":999999999,"started":"x:1"}');
     const claims = [claimFirst(cats.machine, fake.context), claimFirst(cats.machine, fake.context)];
-    const folders = await Promise.all(claims.map(async ({ isOurs }) => checkpointsOf(input, await planJob(input, cats, fake.context, isOurs))));
+    const folders = await Promise.all(claims.map(async (claim) => checkpointsOf(input, await planJob(input, null, cats, claim, fake.context))));
     for (const claim of claims) claim[Symbol.dispose]();
     expect(folders).toEqual(['state', expect.stringMatching(/^state\/job-/)]);
   });
@@ -135,7 +157,7 @@ test('a place in the queue that can not be told costs no job', async () => {
     throw new GpuRunError('protocol', 'The answer to jobs has the wrong shape.');
   };
   const input = inputOf(2, null);
-  const job = orderJob(await planJob(input, machine, fake.context), null, input, machine.machine, fake.context);
+  const job = orderJob(await planJob(input, null, machine, null, fake.context), null, input, machine.machine, fake.context);
   await submitJob(job, input, null, { ...machine, runner: { call } } as unknown as ReachedMachine, fake.context);
   expect(asked).toEqual(['submit', 'jobs']);
 });
