@@ -13,10 +13,16 @@ export interface FrameworkReader {
   /** What was held back, and is due after a second, or complete, or anything. */
   due(now: number, which: 'due' | 'complete' | 'all'): readonly Seen[];
   readonly isHolding: boolean;
+  /** A bar has come to its end, which is to be recorded before whatever lies behind it. */
+  readonly isEnding: boolean;
+  /** Of lines with pairs nothing is recorded now: the newest is held back, and of those before it nobody has to know what they say. */
+  isFull(now: number): boolean;
+  /** What `read` would hold back of such a line, which `isSurelyPairs`, unless a newer one is held. False: it says nothing. */
+  hold(line: string, end: number): boolean;
 }
 
 /** Longer lines are no progress bars and no lines of a training loop; characters. */
-const longestRead = 2 * 1024;
+export const longestRead = 2 * 1024;
 /** tqdm goes back by it from a bar that it has drawn below another one. */
 const cursorUp = '\u001b[A';
 const mostValues = 100;
@@ -63,10 +69,25 @@ export function createFrameworkReader(from: TrainingPlace): FrameworkReader {
     get isHolding() {
       return pairs.isHolding || [...paces.values()].some((pace) => pace.isHolding);
     },
+    get isEnding() {
+      for (const pace of paces.values()) if (pace.isComplete) return true;
+      return false;
+    },
+    isFull: (now) => pairs.isFull(now),
+    hold(line, end) {
+      const sighting = pairsIn(plainText(line));
+      if (sighting !== null) pairs.hold({ sighting: bounded(sighting), at: end });
+      return sighting !== null;
+    },
   };
 }
 
-function createPairsPace(): Pace {
+interface PairsPace extends Pick<Pace, 'add' | 'due' | 'isHolding'> {
+  isFull(now: number): boolean;
+  hold(seen: Seen): void;
+}
+
+function createPairsPace(): PairsPace {
   const budget = createBudget(pairsAtOnce, pairsPerSecond);
   let held: Seen | null = null;
   const tell = (seen: Seen): readonly Seen[] => {
@@ -78,6 +99,10 @@ function createPairsPace(): Pace {
       if (budget.take(now)) return tell(seen);
       held = seen;
       return [];
+    },
+    isFull: (now) => !budget.has(now),
+    hold(seen) {
+      if (held === null || held.at < seen.at) held = seen;
     },
     due: (now, which) => (held !== null && (which === 'all' || (which === 'due' && budget.take(now))) ? tell(held) : []),
     get isHolding() {

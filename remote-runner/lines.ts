@@ -2,10 +2,16 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import type { LineChoice } from './line-choice.ts';
 
-export interface Line {
-  readonly text: string;
-  /** Offset behind the line and its end. */
-  readonly end: number;
+/** Lines of one portion, until the next one is read. Text is made of those only that somebody asks for: most tell nothing. */
+export interface Lines {
+  readonly count: number;
+  /** Where each line lies, without its end: from `start` to before `stop`. */
+  readonly bytes: Buffer;
+  start(index: number): number;
+  stop(index: number): number;
+  /** Offset in the file behind the line and its end. */
+  end(index: number): number;
+  text(index: number): string;
 }
 
 export interface LineSource {
@@ -13,7 +19,7 @@ export interface LineSource {
    * The next whole lines, at most 1 MiB of them; null when there are none now. `final`: what is left without a line end
    * is a line too, for nothing more will come. Empty lines and lines longer than 64 KiB are left out.
    */
-  read(final: boolean): readonly Line[] | null;
+  read(final: boolean): Lines | null;
   /** Offset behind what was read. */
   readonly at: number;
   /** The last portion was a full one: there is more, most likely. */
@@ -37,14 +43,21 @@ export function openLines(file: string, from: number, choice: LineChoice): LineS
   let at = from;
   let insideLongLine = false;
   let isBehind = false;
+  const starts: number[] = [];
+  const stops: number[] = [];
 
-  const cut = (length: number, final: boolean): Line[] => {
-    const lines: Line[] = [];
+  const cut = (length: number, final: boolean): Lines => {
+    const from = at;
     let start = 0;
     let marked = false;
+    starts.length = 0;
+    stops.length = 0;
     const take = (end: number, behind: number) => {
       const fits = !insideLongLine && end > start && end - start <= longestLine;
-      if (fits && isWanted(piece, start, end, marked)) lines.push({ text: piece.toString('utf8', start, end), end: at + behind });
+      if (fits && isWanted(piece, start, end, marked)) {
+        starts.push(start);
+        stops.push(end);
+      }
       insideLongLine = false;
       marked = false;
       start = behind;
@@ -61,7 +74,14 @@ export function openLines(file: string, from: number, choice: LineChoice): LineS
       start = length;
     }
     at += start;
-    return lines;
+    return {
+      count: starts.length,
+      bytes: piece,
+      start: (index) => starts[index] as number,
+      stop: (index) => stops[index] as number,
+      end: (index) => from + Math.min((stops[index] as number) + 1, length),
+      text: (index) => piece.toString('utf8', starts[index], stops[index]),
+    };
   };
 
   const close = () => {

@@ -13,6 +13,8 @@ export interface MetricLanes {
   /** What was held back and is due, or all of it. */
   due(now: number, which: 'due' | 'all'): readonly NewRecord[];
   readonly isHolding: boolean;
+  /** Of records like this one, with whatever numbers, only the newest is held back now: those before it change nothing. */
+  isFull(record: MetricRecord, now: number): boolean;
 }
 
 interface Lane {
@@ -35,9 +37,12 @@ export function createMetricLanes(from: Pick<MetricPlace, 'logMetricsAt' | 'file
   let isThinned = false;
   let isCut = false;
 
-  const laneOf = ({ source, values }: MetricRecord): Lane => {
+  const laneNameOf = ({ source, values }: MetricRecord): string => {
     const own = `${source} ${Object.keys(values).sort().join(' ')}`;
-    const name = lanes.has(own) || lanes.size < mostLanes ? own : '';
+    return lanes.has(own) || lanes.size < mostLanes ? own : '';
+  };
+  const laneOf = (record: MetricRecord): Lane => {
+    const name = laneNameOf(record);
     const lane = lanes.get(name) ?? { budget: createBudget(atOnce, perSecond), held: null };
     lanes.set(name, lane);
     return lane;
@@ -89,6 +94,10 @@ export function createMetricLanes(from: Pick<MetricPlace, 'logMetricsAt' | 'file
     due: (now, which) => [...lanes.values()].flatMap((lane) => (lane.held !== null && (which === 'all' || lane.budget.take(now)) ? tellHeld(lane) : [])),
     get isHolding() {
       return [...lanes.values()].some(({ held }) => held !== null);
+    },
+    isFull(record, now) {
+      if (!isThinned || !Object.keys(record.values).every((name) => names.has(name))) return false;
+      return lanes.get(laneNameOf(record))?.budget.has(now) === false;
     },
   };
 }

@@ -13,6 +13,8 @@ export interface Pace {
   /** What was held back, and is due after a second, or complete, or anything. */
   due(now: number, which: 'due' | 'complete' | 'all'): readonly Seen[];
   readonly isHolding: boolean;
+  /** What is held has come to its end: any other line behind it makes it due. */
+  readonly isComplete: boolean;
 }
 
 const everyMs = 1_000;
@@ -47,6 +49,9 @@ export function createPace(): Pace {
     },
     get isHolding() {
       return held !== null;
+    },
+    get isComplete() {
+      return held?.sighting.bar?.complete === true;
     },
   };
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { everyLine } from '../../../remote-runner/line-choice.ts';
-import { openLines } from '../../../remote-runner/lines.ts';
+import { type Lines, type LineSource, openLines } from '../../../remote-runner/lines.ts';
 import { createPatternSearch, readJsonLine } from '../../../remote-runner/metric-line.ts';
 import type { JobRecord } from '../../../src/protocol/job.ts';
 import { useBuiltRunner } from '../../support/built-runner.ts';
@@ -94,6 +94,12 @@ describe('patterns', () => {
 
 describe('lines', () => {
   const all = everyLine;
+  const listed = (lines: Lines | null) => Array.from({ length: lines?.count ?? 0 }, (_, index) => ({ text: lines?.text(index), end: lines?.end(index) }));
+  const readAll = (source: LineSource, final: boolean) => {
+    const got: { text: string | undefined; end: number | undefined }[] = [];
+    for (let more = source.read(final); more !== null; more = source.read(final)) got.push(...listed(more));
+    return got;
+  };
 
   test('come out the same however they were written, and reading can stop and go on behind any of them', () => {
     const line = fc.stringMatching(/^[a-zä{}]{0,12}$/);
@@ -105,20 +111,20 @@ describe('lines', () => {
         const bytes = Buffer.from(lines.map(([text, ending]) => text + ending).join('') + unfinished);
         const expected = [...lines.map(([text]) => text), unfinished].filter((text) => text !== '');
         const source = openLines(file, 0, all);
-        const got: { text: string; end: number }[] = [];
+        const got: ReturnType<typeof listed> = [];
         let written = 0;
         for (const cut of [...cuts.sort((a, b) => a - b), bytes.length]) {
           appendFileSync(file, bytes.subarray(written, Math.max(written, cut)));
           written = Math.max(written, Math.min(cut, bytes.length));
-          for (let more = source.read(false); more !== null; more = source.read(false)) got.push(...more);
+          got.push(...readAll(source, false));
         }
-        for (let more = source.read(true); more !== null; more = source.read(true)) got.push(...more);
+        got.push(...readAll(source, true));
         source.close();
         expect(got.map(({ text }) => text)).toEqual(expected);
         const middle = got[Math.floor(got.length / 2)];
         if (middle === undefined) return;
-        const again = openLines(file, middle.end, all);
-        const rest = (again.read(true) ?? []).map(({ text }) => text);
+        const again = openLines(file, middle.end ?? 0, all);
+        const rest = listed(again.read(true)).map(({ text }) => text);
         again.close();
         expect(rest).toEqual(got.slice(got.indexOf(middle) + 1).map(({ text }) => text));
       }),
@@ -130,11 +136,7 @@ describe('lines', () => {
     const file = join(folder, 'endless');
     writeFileSync(file, `first\n${'x'.repeat(3_000_000)}`);
     const source = openLines(file, 0, all);
-    const read = (final: boolean) => {
-      const texts: string[] = [];
-      for (let more = source.read(final); more !== null; more = source.read(final)) texts.push(...more.map(({ text }) => text));
-      return texts;
-    };
+    const read = (final: boolean) => readAll(source, final).map(({ text }) => text);
     expect(read(false)).toEqual(['first']);
     appendFileSync(file, 'still the same line\nnext\n');
     expect(read(false)).toEqual(['next']);
@@ -146,7 +148,7 @@ describe('lines', () => {
     const source = openLines(file, 0, all);
     expect(source.read(false)).toBeNull();
     writeFileSync(file, 'here\n');
-    expect(source.read(false)).toEqual([{ text: 'here', end: 5 }]);
+    expect(listed(source.read(false))).toEqual([{ text: 'here', end: 5 }]);
     source.close();
   });
 
@@ -163,9 +165,9 @@ describe('lines', () => {
     const file = join(folder, how);
     write(file, 'one\ntwo\n');
     const source = openLines(file, 0, all);
-    expect(source.read(false)).toHaveLength(2);
+    expect(listed(source.read(false))).toHaveLength(2);
     write(file, 'three\n');
-    expect(source.read(true)).toEqual([{ text: 'three', end: 6 }]);
+    expect(listed(source.read(true))).toEqual([{ text: 'three', end: 6 }]);
     expect(source.read(true)).toBeNull();
     source.close();
   });
@@ -180,7 +182,7 @@ describe('lines', () => {
     expect(source.read(true)).toBeNull();
     rmSync(path, { recursive: true });
     writeFileSync(path, 'here\n');
-    expect(source.read(true)).toHaveLength(1);
+    expect(listed(source.read(true))).toHaveLength(1);
     source.close();
   });
 });
