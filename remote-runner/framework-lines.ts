@@ -1,5 +1,5 @@
 /** What a line of a log says about the training in a framework's own words, at the pace at which it is worth a record. */
-import { createBudget } from './metric-budget.ts';
+import { type Budget, createBudget, type MetricLimits, metricLimits } from './metric-budget.ts';
 import { createPace, type Pace, type Seen } from './metric-pace.ts';
 import { plainText, type Sighting } from './metric-text.ts';
 import { createBarReader } from './read-bar.ts';
@@ -27,20 +27,13 @@ export const longestRead = 2 * 1024;
 const cursorUp = '\u001b[A';
 const mostValues = 100;
 const longestName = 200;
-/**
- * Records of lines that people's loops print: each while they are so many, then so many a second, as what is read from a log must not
- * take more of the disk than the log may. As bars are, the newest is held back.
- */
-const pairsAtOnce = 5_000;
-const pairsPerSecond = 20;
-
 /** `from`: where a reader before this had come to in the training. */
-export function createFrameworkReader(from: TrainingPlace): FrameworkReader {
+export function createFrameworkReader(from: TrainingPlace, limits: Pick<MetricLimits, 'pairs'> = metricLimits): FrameworkReader {
   const keras = createKerasReader(from);
   const bars = createBarReader(from);
   const pairsIn = createPairsReader();
   const paces = new Map<string, Pace>();
-  const pairs = createPairsPace();
+  const pairs = createPairsPace(createBudget(limits.pairs));
 
   const sight = (text: string, nested: boolean): Sighting | null => {
     if (text.startsWith('{')) {
@@ -87,8 +80,8 @@ interface PairsPace extends Pick<Pace, 'add' | 'due' | 'isHolding'> {
   hold(seen: Seen): void;
 }
 
-function createPairsPace(): PairsPace {
-  const budget = createBudget(pairsAtOnce, pairsPerSecond);
+/** Each while there is something left; as of bars, the newest is held back. */
+function createPairsPace(budget: Budget): PairsPace {
   let held: Seen | null = null;
   const tell = (seen: Seen): readonly Seen[] => {
     held = null;

@@ -1,6 +1,5 @@
 /** Reads a growing text file line by line, by offset and in bounded pieces. `\r` ends a line as `\n` does: progress bars. */
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
-import type { LineChoice } from './line-choice.ts';
 
 /** Lines of one portion, until the next one is read. Text is made of those only that somebody asks for: most tell nothing. */
 export interface Lines {
@@ -33,11 +32,10 @@ const newline = 0x0a;
 const carriageReturn = 0x0d;
 
 /**
- * Lines that the choice refuses cost hardly anything. The file may appear later; one that was begun anew is read from its start.
+ * The file may appear later; one that was begun anew is read from its start.
  * What can't be read, or is no file (a folder, a pipe), has no lines: it is the job's, and must not hold up who watches the job.
  */
-export function openLines(file: string, from: number, choice: LineChoice): LineSource {
-  const { marks, isMarked, isWanted } = choice;
+export function openLines(file: string, from: number): LineSource {
   const piece = Buffer.alloc(pieceBytes);
   let fd: number | null = null;
   let at = from;
@@ -49,24 +47,25 @@ export function openLines(file: string, from: number, choice: LineChoice): LineS
   const cut = (length: number, final: boolean): Lines => {
     const from = at;
     let start = 0;
-    let marked = false;
     starts.length = 0;
     stops.length = 0;
     const take = (end: number, behind: number) => {
-      const fits = !insideLongLine && end > start && end - start <= longestLine;
-      if (fits && isWanted(piece, start, end, marked)) {
+      if (!insideLongLine && end > start && end - start <= longestLine) {
         starts.push(start);
         stops.push(end);
       }
       insideLongLine = false;
-      marked = false;
       start = behind;
     };
-    for (let index = 0; index < length; index++) {
-      const byte = piece[index] as number;
-      if (marks[byte] === 0) continue;
-      if (byte === newline || byte === carriageReturn) take(index, index + 1);
-      else if (!marked) marked = isMarked(piece, index, start);
+    const next = (byte: number, behind: number): number => {
+      const found = piece.indexOf(byte, behind);
+      return found < 0 || found >= length ? length : found;
+    };
+    for (let line = next(newline, 0), redraw = next(carriageReturn, 0); line < length || redraw < length; ) {
+      const end = Math.min(line, redraw);
+      take(end, end + 1);
+      if (line === end) line = next(newline, start);
+      else redraw = next(carriageReturn, start);
     }
     if (final && start < length) take(length, length);
     if (length - start > longestLine) {

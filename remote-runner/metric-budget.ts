@@ -6,7 +6,31 @@ export interface Budget {
   take(now: number): boolean;
 }
 
-export function createBudget(atOnce: number, perSecond: number): Budget {
+export interface Allowance {
+  readonly atOnce: number;
+  readonly perSecond: number;
+}
+
+/** How much of what is found becomes part of the record, and how much of a log is looked at closely. */
+export interface MetricLimits {
+  /** Of what the job reports itself, per source and names. */
+  readonly own: Allowance;
+  /** Of lines that people's loops print: what is read from a log must not take more of the disk than the log may. */
+  readonly pairs: Allowance;
+  /** Of a portion's lines that may tell something so many, the last ones, are read as a framework's. */
+  readonly lastLines: number;
+  /** And of those before them so many. */
+  readonly earlierLines: Allowance;
+}
+
+export const metricLimits: MetricLimits = {
+  own: { atOnce: 10_000, perSecond: 20 },
+  pairs: { atOnce: 5_000, perSecond: 20 },
+  lastLines: 2_000,
+  earlierLines: { atOnce: 20_000, perSecond: 1_000 },
+};
+
+export function createBudget({ atOnce, perSecond }: Allowance): Budget {
   let left = atOnce;
   let at: number | null = null;
   const has = (now: number): boolean => {

@@ -4,7 +4,7 @@
  * with other names are paced apart, so that a rare one is not lost among many.
  */
 import type { NewRecord } from './journal.ts';
-import { type Budget, createBudget } from './metric-budget.ts';
+import { type Budget, createBudget, type MetricLimits, metricLimits } from './metric-budget.ts';
 import { isChosen, type MetricPlace, type MetricRecord } from './metric-filter.ts';
 
 export interface MetricLanes {
@@ -22,14 +22,12 @@ interface Lane {
   held: MetricRecord | null;
 }
 
-const atOnce = 10_000;
-const perSecond = 20;
 const mostLanes = 50;
 /** Different names of one job. More than that are made up as it goes: `loss_batch_4711`. */
 const mostNames = 1_000;
 
 /** `from`: where reading goes on. */
-export function createMetricLanes(from: Pick<MetricPlace, 'logMetricsAt' | 'fileMetricsAt'>): MetricLanes {
+export function createMetricLanes(from: Pick<MetricPlace, 'logMetricsAt' | 'fileMetricsAt'>, { own }: Pick<MetricLimits, 'own'> = metricLimits): MetricLanes {
   const lanes = new Map<string, Lane>();
   const names = new Set<string>();
   const places = { file: from.fileMetricsAt, log: from.logMetricsAt };
@@ -38,12 +36,12 @@ export function createMetricLanes(from: Pick<MetricPlace, 'logMetricsAt' | 'file
   let isCut = false;
 
   const laneNameOf = ({ source, values }: MetricRecord): string => {
-    const own = `${source} ${Object.keys(values).sort().join(' ')}`;
-    return lanes.has(own) || lanes.size < mostLanes ? own : '';
+    const name = `${source} ${Object.keys(values).sort().join(' ')}`;
+    return lanes.has(name) || lanes.size < mostLanes ? name : '';
   };
   const laneOf = (record: MetricRecord): Lane => {
     const name = laneNameOf(record);
-    const lane = lanes.get(name) ?? { budget: createBudget(atOnce, perSecond), held: null };
+    const lane = lanes.get(name) ?? { budget: createBudget(own), held: null };
     lanes.set(name, lane);
     return lane;
   };
@@ -77,7 +75,7 @@ export function createMetricLanes(from: Pick<MetricPlace, 'logMetricsAt' | 'file
     if (lane.budget.take(now)) return tellHeld(lane);
     if (isThinned) return [];
     isThinned = true;
-    return [warning(`The job reports metrics faster than ${perSecond} times a second: from here on not all are recorded, but always the newest.`)];
+    return [warning(`The job reports metrics faster than ${own.perSecond} times a second: from here on not all are recorded, but always the newest.`)];
   };
   const take = (record: NewRecord, now: number): NewRecord[] => {
     if (record.type !== 'metric') return [record];

@@ -23,9 +23,11 @@ export function readJsonLine(line: string): Measured | null {
   return measured(numbers.filter(([name]) => !ignored.has(name)).slice(0, mostValues));
 }
 
+const beginsObject = /^\{[ \t]*"/;
+
 function parseObject(line: string): Record<string, unknown> | null {
   const text = line.trim();
-  if (!text.startsWith('{') || !text.endsWith('}')) return null;
+  if (!text.endsWith('}') || !beginsObject.test(text)) return null; // to find out by an error would take twenty times as long
   try {
     return JSON.parse(text) as Record<string, unknown>;
   } catch {

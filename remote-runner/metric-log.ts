@@ -2,12 +2,13 @@
 import { type FrameworkReader, longestRead } from './framework-lines.ts';
 import type { NewRecord } from './journal.ts';
 import type { Lines } from './lines.ts';
-import { createBudget } from './metric-budget.ts';
+import { type Budget, createBudget, type MetricLimits } from './metric-budget.ts';
 import type { MetricRecord } from './metric-filter.ts';
 import { type Measured, type PatternSearch, readJsonLine } from './metric-line.ts';
-import { createObjectReader, type ObjectOutlet } from './metric-objects.ts';
+import { beginsObject, createObjectReader, type ObjectOutlet } from './metric-objects.ts';
 import type { Seen } from './metric-pace.ts';
-import { isSurelyPairs, mayBeObject } from './plain-line.ts';
+import { isRedrawnBar, isSurelyPairs, mayBeginObject } from './plain-line.ts';
+import { isTelling } from './telling-line.ts';
 
 export interface LogReader {
   /** Puts the records of a portion. Returns what is to be noted besides. */
@@ -15,68 +16,108 @@ export interface LogReader {
 }
 
 /**
+ * `search`: by the user's patterns; what they and JSON say about a line goes before what a framework's reader makes of it.
+ *
  * Of a portion's lines the last ones are read as a framework's, and of those before them so many at once and so many a second, each but
  * the newest state of a bar: a job that prints progress without end is not to keep us busy longer than it runs, and who reads what has
- * come since a restart misses nothing.
+ * come since a restart misses nothing. Of lines that would only be held back, and replaced, the newest alone is read.
  */
-const lastFrameworkLines = 2_000;
-const earlierAtOnce = 20_000;
-const earlierPerSecond = 1_000;
-/** A state of a progress bar, which the next one replaces. */
-const redrawn = /%\||(?:it\/s|s\/it)|^\s*\d+\/\d+\s/;
-
-/** `search`: by the user's patterns; what they and JSON say about a line goes before what a framework's reader makes of it. */
-export function createLogReader(frameworks: FrameworkReader, search: PatternSearch | null): LogReader {
-  const earlier = createBudget(earlierAtOnce, earlierPerSecond);
+export function createLogReader(frameworks: FrameworkReader, search: PatternSearch | null, { lastLines, earlierLines }: MetricLimits): LogReader {
+  const earlier = createBudget(earlierLines);
   const objects = createObjectReader('json');
   return {
     read(lines, { put, isFull }, now) {
-      const first = search === null ? lines.count - lastFrameworkLines : 0; // with patterns, all kinds of lines are here
-      const isRedrawn = (index: number) => index < lines.count && redrawn.test(lines.text(index));
-      const isSkipped = (index: number) => index < first && (!earlier.has(now) || (isRedrawn(index) && isRedrawn(index + 1)) || !earlier.take(now));
-      const waiting: number[] = [];
-      const readAsFramework = (index: number) => {
-        if (isSkipped(index)) return;
-        if (frameworks.isFull(now) && !frameworks.isEnding && isPairsLine(lines, index)) waiting.push(index);
-        else for (const seen of frameworks.read(lines.text(index), lines.end(index), now)) put(recordOf(seen));
-      };
-      const putComplete = () => {
-        for (const seen of frameworks.due(now, 'complete')) put(recordOf(seen)); // lies before the line, and reading may go on behind it
-      };
+      const { last, first } = search === null ? lastTelling(lines, lastLines) : allOf(lines);
+      const inWords = readWords(frameworks, lines, put, now);
       const outlet: ObjectOutlet = {
         put,
         isFull,
         get isWaiting() {
           return frameworks.isEnding;
         },
-        putWaiting: putComplete,
+        putWaiting: inWords.putComplete,
       };
-      const isObject = (index: number) =>
-        mayBeObject(lines.bytes, lines.start(index), lines.stop(index)) && objects.read(lines, index, outlet);
-
-      const { found, dropped } = search === null ? noneFound : search.search(Array.from({ length: lines.count }, (_, index) => lines.text(index)));
-      for (let index = 0; index < lines.count; index++) {
+      const isObject = (index: number) => mayBeObject(lines, index) && objects.read(lines, index, outlet);
+      for (let index = 0; index < first; index++) if (!isObject(index) && isTakenEarlier(lines, index, earlier, now)) inWords.read(index);
+      const { found, dropped } = search?.search(last.map((index) => lines.text(index))) ?? noneFound;
+      for (const index of last) {
         const byPatterns = found[index] ?? null;
-        if (byPatterns === null) {
-          if (!isObject(index)) readAsFramework(index);
-          continue;
-        }
-        const json = readJsonLine(lines.text(index));
-        objects.end(lines, outlet);
-        putComplete();
-        put({ type: 'metric', ...merge(json, byPatterns), source: json === null ? 'regex' : 'json', at: lines.end(index) });
+        if (byPatterns !== null) {
+          objects.end(lines, outlet);
+          inWords.putComplete();
+          put({ type: 'metric', ...withObject(lines.text(index), byPatterns), at: lines.end(index) });
+        } else if (!isObject(index)) inWords.read(index);
       }
       objects.end(lines, outlet);
-      while (waiting.length > 0) {
-        const newest = waiting.pop() as number;
-        if (frameworks.hold(lines.text(newest), lines.end(newest))) break;
-      }
+      inWords.end();
       return dropped.map(noteOnDropped);
     },
   };
 }
 
+/** Reads lines of a portion in the words of frameworks. */
+function readWords(frameworks: FrameworkReader, lines: Lines, put: ObjectOutlet['put'], now: number) {
+  /** Of which only the newest that says something counts. */
+  const waiting: number[] = [];
+  return {
+    read(index: number) {
+      if (frameworks.isFull(now) && !frameworks.isEnding && isPairsLine(lines, index)) waiting.push(index);
+      else for (const seen of frameworks.read(lines.text(index), lines.end(index), now)) put(recordOf(seen));
+    },
+    /** What lies before the next line, as reading may go on behind that. */
+    putComplete() {
+      for (const seen of frameworks.due(now, 'complete')) put(recordOf(seen));
+    },
+    end() {
+      for (const index of waiting.reverse()) if (frameworks.hold(lines.text(index), lines.end(index))) return;
+    },
+  };
+}
+
+/** Whether a line before the last ones is read. */
+function isTakenEarlier(lines: Lines, index: number, earlier: Budget, now: number): boolean {
+  if (!earlier.has(now) || !isTellingLine(lines, index)) return false;
+  return !(isRedrawn(lines, index) && isRedrawn(lines, nextTelling(lines, index))) && earlier.take(now);
+}
+
 const noneFound: ReturnType<PatternSearch['search']> = { found: [], dropped: [] };
+
+interface LastLines {
+  /** Those that are looked at closely, in their order. */
+  readonly last: readonly number[];
+  /** Of the lines before this one only some are. */
+  readonly first: number;
+}
+
+/** The last so many that may tell something. */
+function lastTelling(lines: Lines, most: number): LastLines {
+  const last: number[] = [];
+  for (let index = lines.count - 1; index >= 0 && last.length < most; index--) if (isTellingLine(lines, index)) last.push(index);
+  return { first: last.length === most ? (last.at(-1) ?? 0) : 0, last: last.reverse() };
+}
+
+/** What a user's pattern finds may be anywhere. */
+function allOf(lines: Lines): LastLines {
+  return { first: 0, last: Array.from({ length: lines.count }, (_, index) => index) };
+}
+
+function nextTelling(lines: Lines, index: number): number {
+  let next = index + 1;
+  while (next < lines.count && !isTellingLine(lines, next)) next += 1;
+  return next;
+}
+
+function isRedrawn(lines: Lines, index: number): boolean {
+  return index < lines.count && isRedrawnBar(lines.bytes, lines.start(index), lines.stop(index));
+}
+
+function isTellingLine({ bytes, start, stop }: Lines, index: number): boolean {
+  return isTelling(bytes, start(index), stop(index));
+}
+
+function mayBeObject(lines: Lines, index: number): boolean {
+  return beginsObject(lines, index) || (mayBeginObject(lines.bytes, lines.start(index), lines.stop(index)) && isTellingLine(lines, index));
+}
 
 function isPairsLine({ bytes, start, stop }: Lines, index: number): boolean {
   return stop(index) - start(index) <= longestRead && isSurelyPairs(bytes, start(index), stop(index));
@@ -91,7 +132,9 @@ function noteOnDropped(name: string): NewRecord {
   return { type: 'note', level: 'warn', text };
 }
 
-function merge(json: Measured | null, patterns: Measured): Measured {
-  if (json === null) return patterns;
-  return { values: { ...json.values, ...patterns.values }, step: json.step ?? patterns.step, epoch: json.epoch ?? patterns.epoch };
+function withObject(text: string, patterns: Measured): Measured & Pick<MetricRecord, 'source'> {
+  const json = readJsonLine(text);
+  if (json === null) return { ...patterns, source: 'regex' };
+  const values = { ...json.values, ...patterns.values };
+  return { values, step: json.step ?? patterns.step, epoch: json.epoch ?? patterns.epoch, source: 'json' };
 }

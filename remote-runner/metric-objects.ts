@@ -23,6 +23,12 @@ export interface ObjectReader {
 /** Shapes of lines that come again and again: of the training, the validation, of each rank. */
 const mostShapes = 8;
 
+const openBrace = 0x7b;
+
+export function beginsObject({ bytes, start }: Lines, index: number): boolean {
+  return bytes[start(index)] === openBrace;
+}
+
 interface Known {
   readonly shape: JsonShape;
   /** One that was parsed. */

@@ -1,14 +1,14 @@
 /** Metrics of one job, from its metrics file and its log, as records with the offset where reading goes on after a restart. */
 import { createFrameworkReader } from './framework-lines.ts';
 import type { NewRecord } from './journal.ts';
-import { everyLine, objectLines, tellingLines } from './line-choice.ts';
 import { type Lines, openLines } from './lines.ts';
 import type { JobFolder } from './machine-folder.ts';
+import { type MetricLimits, metricLimits } from './metric-budget.ts';
 import { createMetricFilter, type MetricPlace, type MetricRecord } from './metric-filter.ts';
 import { createMetricLanes } from './metric-lanes.ts';
 import { createPatternSearch } from './metric-line.ts';
 import { createLogReader, recordOf } from './metric-log.ts';
-import { createObjectReader, type ObjectOutlet, type ObjectReader } from './metric-objects.ts';
+import { beginsObject, createObjectReader, type ObjectOutlet, type ObjectReader } from './metric-objects.ts';
 
 export interface MetricReader {
   /** What came since the last call, in bounded portions; null: nothing now. `final`: the job has ended, unfinished lines count. */
@@ -22,15 +22,21 @@ export interface MetricReader {
   close(): void;
 }
 
-export function openMetrics(job: JobFolder, patterns: Readonly<Record<string, string>>, from: MetricPlace, now: () => number = Date.now): MetricReader {
+export function openMetrics(
+  job: JobFolder,
+  patterns: Readonly<Record<string, string>>,
+  from: MetricPlace,
+  now: () => number = Date.now,
+  limits: MetricLimits = metricLimits,
+): MetricReader {
   const search = Object.keys(patterns).length === 0 ? null : createPatternSearch(patterns);
-  const log = openLines(job.log, from.logMetricsAt, search === null ? tellingLines : everyLine);
-  const file = openLines(job.metrics, from.fileMetricsAt, objectLines);
+  const log = openLines(job.log, from.logMetricsAt);
+  const file = openLines(job.metrics, from.fileMetricsAt);
   const objects = createObjectReader('file');
-  const frameworks = createFrameworkReader(from.logPlace);
-  const logReader = createLogReader(frameworks, search);
+  const frameworks = createFrameworkReader(from.logPlace, limits);
+  const logReader = createLogReader(frameworks, search, limits);
   const filter = createMetricFilter();
-  const lanes = createMetricLanes(from);
+  const lanes = createMetricLanes(from, limits);
   return {
     read(final) {
       const at = now();
@@ -70,6 +76,6 @@ export function openMetrics(job: JobFolder, patterns: Readonly<Record<string, st
 }
 
 function readObjects(objects: ObjectReader, lines: Lines, outlet: ObjectOutlet): void {
-  for (let index = 0; index < lines.count; index++) objects.read(lines, index, outlet);
+  for (let index = 0; index < lines.count; index++) if (beginsObject(lines, index)) objects.read(lines, index, outlet);
   objects.end(lines, outlet);
 }

@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { everyLine } from '../../../remote-runner/line-choice.ts';
-import { type Lines, type LineSource, openLines } from '../../../remote-runner/lines.ts';
+import { type LineSource, type Lines, openLines } from '../../../remote-runner/lines.ts';
 import { createPatternSearch, readJsonLine } from '../../../remote-runner/metric-line.ts';
 import type { JobRecord } from '../../../src/protocol/job.ts';
 import { useBuiltRunner } from '../../support/built-runner.ts';
@@ -93,7 +92,6 @@ describe('patterns', () => {
 });
 
 describe('lines', () => {
-  const all = everyLine;
   const listed = (lines: Lines | null) => Array.from({ length: lines?.count ?? 0 }, (_, index) => ({ text: lines?.text(index), end: lines?.end(index) }));
   const readAll = (source: LineSource, final: boolean) => {
     const got: { text: string | undefined; end: number | undefined }[] = [];
@@ -110,7 +108,7 @@ describe('lines', () => {
         const file = join(folder, `lines-${n++}`);
         const bytes = Buffer.from(lines.map(([text, ending]) => text + ending).join('') + unfinished);
         const expected = [...lines.map(([text]) => text), unfinished].filter((text) => text !== '');
-        const source = openLines(file, 0, all);
+        const source = openLines(file, 0);
         const got: ReturnType<typeof listed> = [];
         let written = 0;
         for (const cut of [...cuts.sort((a, b) => a - b), bytes.length]) {
@@ -123,7 +121,7 @@ describe('lines', () => {
         expect(got.map(({ text }) => text)).toEqual(expected);
         const middle = got[Math.floor(got.length / 2)];
         if (middle === undefined) return;
-        const again = openLines(file, middle.end ?? 0, all);
+        const again = openLines(file, middle.end ?? 0);
         const rest = listed(again.read(true)).map(({ text }) => text);
         again.close();
         expect(rest).toEqual(got.slice(got.indexOf(middle) + 1).map(({ text }) => text));
@@ -135,7 +133,7 @@ describe('lines', () => {
   test('that never end are skipped, and what follows is read', () => {
     const file = join(folder, 'endless');
     writeFileSync(file, `first\n${'x'.repeat(3_000_000)}`);
-    const source = openLines(file, 0, all);
+    const source = openLines(file, 0);
     const read = (final: boolean) => readAll(source, final).map(({ text }) => text);
     expect(read(false)).toEqual(['first']);
     appendFileSync(file, 'still the same line\nnext\n');
@@ -145,7 +143,7 @@ describe('lines', () => {
 
   test('of a file that appears later', () => {
     const file = join(folder, 'later');
-    const source = openLines(file, 0, all);
+    const source = openLines(file, 0);
     expect(source.read(false)).toBeNull();
     writeFileSync(file, 'here\n');
     expect(listed(source.read(false))).toEqual([{ text: 'here', end: 5 }]);
@@ -164,7 +162,7 @@ describe('lines', () => {
   ])('of a file that was %s are read from its start', (how, write) => {
     const file = join(folder, how);
     write(file, 'one\ntwo\n');
-    const source = openLines(file, 0, all);
+    const source = openLines(file, 0);
     expect(listed(source.read(false))).toHaveLength(2);
     write(file, 'three\n');
     expect(listed(source.read(true))).toEqual([{ text: 'three', end: 6 }]);
@@ -178,7 +176,7 @@ describe('lines', () => {
   ])('of %s there are none, until it is a file', (what, make) => {
     const path = join(folder, what);
     make(path);
-    const source = openLines(path, 0, all);
+    const source = openLines(path, 0);
     expect(source.read(true)).toBeNull();
     rmSync(path, { recursive: true });
     writeFileSync(path, 'here\n');
