@@ -3,19 +3,28 @@ import { GpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
+import { downReason } from './end-reason.ts';
 
 /** The live machine of that name. @throws GpuRunError not-found */
 export function findMachine(name: string, context: RunContext): MachineEntry {
   const machine = context.ledger.list({ name, live: true })[0];
   if (machine !== undefined) return machine;
   const others = context.ledger.list({ live: true }).map((entry) => entry.name);
-  throw new GpuRunError('not-found', `No machine named '${name}' is up.`, {
-    hints: [
-      others.length > 0 ? `These are up: ${others.join(', ')}.` : 'Nothing is up.',
-      `gpu-run up ${name}   makes it`,
-      'gpu-run status --refresh   finds machines that this computer has forgotten',
-    ],
+  const up = others.length > 0 ? [`These are up: ${others.join(', ')}.`] : [];
+  const last = context.ledger.list({ name }).toSorted((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0))[0];
+  if (last === undefined) {
+    throw new GpuRunError('not-found', `No machine named '${name}' is up.`, {
+      hints: [...up, `gpu-run up ${name}   makes it`, 'gpu-run status --refresh   finds machines that this computer has forgotten'],
+    });
+  }
+  const [job] = context.ledger.listJobs({ machineId: last.id, limit: 1 });
+  throw new GpuRunError('not-found', `'${name}' is not up any more: ${endedBecause(last)}.`, {
+    hints: [...up, `gpu-run up ${name}   makes a new one`, ...(job === undefined ? [] : [`gpu-run report ${job.id}   shows how its last job used it`])],
   });
+}
+
+function endedBecause({ endReason }: MachineEntry): string {
+  return endReason === downReason ? '`gpu-run down` has ended it' : (endReason ?? 'it has ended');
 }
 
 /** `top` shows the last part of ids: it will do where one job alone has it. */
