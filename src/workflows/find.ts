@@ -23,8 +23,9 @@ export function findMachine(name: string, context: RunContext): MachineEntry {
   });
 }
 
+/** A clause without a full stop; what the ledger has may be a whole sentence. */
 function endedBecause({ endReason }: MachineEntry): string {
-  return endReason === downReason ? '`gpu-run down` has ended it' : (endReason ?? 'it has ended');
+  return endReason === downReason ? '`gpu-run down` has ended it' : (endReason ?? 'it has ended').replace(/\.$/, '');
 }
 
 /** `top` shows the last part of ids: it will do where one job alone has it. */

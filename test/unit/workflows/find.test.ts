@@ -30,16 +30,17 @@ test('a machine that is not up any more: why, and what is left of it', () => {
   const { state: _, ref: __, holder: ___, ...intent } = machineEntry();
   for (const [id, name, reason] of [
     ['cats-1', 'cats', 'job-20261121-k3v9xq ended'],
-    ['cats-2', 'cats', 'down'],
+    ['cats-2', 'cats', 'Interrupted.'],
+    ['cats-3', 'cats', 'down'],
     ['dogs-1', 'dogs', null],
   ] as const) {
     ledger.open({ ...intent, id, name, provider: 'fake', holder: fake.context.self });
     if (reason !== null) ledger.note(id, { fact: 'gone', reason, leftovers: [] });
-    const gone = reason === 'down' ? '`gpu-run down` has ended it' : reason;
+    const gone = reason === 'down' ? '`gpu-run down` has ended it' : reason?.replace('.', '');
     if (reason !== null) expect(refusal('cats')).toMatchObject({ code: 'not-found', message: `'cats' is not up any more: ${gone}.` });
     fake.clock.advance(1_000);
   }
-  ledger.putJob(jobEntry({}, { machineId: 'cats-2' }));
+  ledger.putJob(jobEntry({}, { machineId: 'cats-3' }));
   const hints = ['These are up: dogs.', 'gpu-run up cats   makes a new one', 'gpu-run report job-20261121-k3v9xq   shows how its last job used it'];
   expect(refusal('cats')).toMatchObject({ hints });
 });
