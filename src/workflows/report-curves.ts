@@ -143,25 +143,35 @@ function pointAt(x: number | null, y: number | null): Point[] {
   return x === null || y === null || !Number.isFinite(y) ? [] : [[x, y]];
 }
 
-/** `loss` and `val_loss`, `eval_loss`, `test/loss` are drawn together; losses come first. */
+/** `loss` or `Loss` and `val_loss`, `eval_loss`, `test/loss` are drawn together, under what they share; losses come first. */
 function metricPlots(attempts: readonly (readonly JobRecord[])[], startedAt: number): Plot[] {
   const plots = new Map<string, [string, Measured[]][]>();
   for (const [name, values] of valuesByName(attempts, startedAt)) {
-    const title = name.replace(/^(train|val|valid|validation|eval|test|dev)[_/.]/i, '');
-    plots.set(title, [...(plots.get(title) ?? []), [name, values]]);
+    const of = baseOf(name).toLowerCase();
+    plots.set(of, [...(plots.get(of) ?? []), [name, values]]);
   }
   const inOrder = [...plots].sort(([a], [b]) => Number(!/loss/i.test(a)) - Number(!/loss/i.test(b)));
-  return drawable(
-    inOrder.map(([title, named]) => {
+  const drawn = drawable(
+    inOrder.map(([, named]) => {
       const x = axisOf(named.flatMap(([, values]) => values));
       const pointsOf = (values: readonly Measured[]) => values.flatMap((each) => pointAt(each[x], each.value));
       const curves = named.map(([name, values]) => {
         const lines = attempts.map((_, attempt) => pointsOf(values.filter((each) => each.attempt === attempt)));
         return curveOf(name, lines);
       });
-      return { title, unit: 'plain' as const, x, curves, limit: null };
+      return { title: '', unit: 'plain' as const, x, curves, limit: null };
     }),
   );
+  return drawn.map((plot) => ({ ...plot, title: titleOf(plot) }));
+}
+
+function titleOf({ curves: [first, ...others] }: Plot): string {
+  const name = first?.name ?? '';
+  return others.length === 0 ? name : baseOf(name);
+}
+
+function baseOf(metric: string): string {
+  return metric.replace(/^(train|val|valid|validation|eval|test|dev)[_/.]/i, '');
 }
 
 /** One value, and where it stands: a record that names no step or epoch stands at the last one that was named before it. */

@@ -314,6 +314,19 @@ describe('curves', () => {
     expect(curvesOf(recordsAt(...(attempts[0] ?? []))).metrics[0]?.curves[0]).not.toHaveProperty('starts');
   });
 
+  test('Loss and val_loss are drawn together; a metric of a validation alone is called what it is', () => {
+    const entries = [1, 2].flatMap((epoch): Entry[] => [
+      [epoch * 10, metricRecord({ Loss: 1 }, epoch * 40)],
+      [epoch * 10 + 1, metricRecord({ val_loss: 2, val_acc: 0.5, ...(epoch === 1 ? { test_f1: 1 } : {}), val_f1: 1 }, null, epoch)],
+    ]);
+    const { metrics } = curvesOf(recordsAt([0, stateRecord('running')], ...entries));
+    expect(metrics.map(({ title, curves }) => [title, curves.map(({ name }) => name)])).toEqual([
+      ['Loss', ['Loss', 'val_loss']],
+      ['val_acc', ['val_acc']],
+      ['val_f1', ['val_f1']],
+    ]);
+  });
+
   test('none of a job without records', () => {
     expect(curvesOf([] as JobRecord[])).toMatchObject({ seconds: 0, machine: [], metrics: [], marks: [] });
   });
