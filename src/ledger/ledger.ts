@@ -208,6 +208,11 @@ export interface Ledger {
 
   /** Inserts or replaces what is known of a job. */
   putJob(job: JobEntry): void;
+  /**
+   * The same by what is known, which no other process changes meanwhile. `change` must leave the ledger alone; what it returns is of this id, null: it
+   * stays as it is. Returns what is known then.
+   */
+  changeJob(id: string, change: (known: JobEntry | null) => JobEntry | null): JobEntry | null;
   getJob(id: string): JobEntry | null;
   /** Newest first. */
   listJobs(filter?: JobFilter): JobEntry[];

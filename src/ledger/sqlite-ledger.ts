@@ -36,6 +36,7 @@ export function openSqliteLedger(file: string, clock: Clock): Ledger {
     claim: explained(ledger.claim),
     release: explained(ledger.release),
     putJob: explained(ledger.putJob),
+    changeJob: explained(ledger.changeJob),
     getJob: explained(ledger.getJob),
     listJobs: explained(ledger.listJobs),
     bills: explained(ledger.bills),
@@ -51,6 +52,7 @@ export function openLedgerOn(db: DatabaseSync, clock: Clock): Ledger {
     ...machineTable(db, clock),
     ...billQueries(db),
     putJob: jobs.put,
+    changeJob: jobs.change,
     getJob: jobs.get,
     listJobs: jobs.list,
     close: () => {
@@ -155,14 +157,23 @@ function machineTable(db: DatabaseSync, clock: Clock) {
 
 function jobTable(db: DatabaseSync) {
   const read = (row: Record<string, unknown>): JobEntry => JSON.parse(String(row['job'])) as JobEntry;
+  const put = (job: JobEntry): void => {
+    db.prepare('INSERT INTO jobs (id, job) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET job = excluded.job').run(job.id, JSON.stringify(job));
+  };
+  const get = (id: string): JobEntry | null => {
+    const row = db.prepare('SELECT job FROM jobs WHERE id = ?').get(id);
+    return row === undefined ? null : read(row);
+  };
   return {
-    put: (job: JobEntry): void => {
-      db.prepare('INSERT INTO jobs (id, job) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET job = excluded.job').run(job.id, JSON.stringify(job));
-    },
-    get: (id: string): JobEntry | null => {
-      const row = db.prepare('SELECT job FROM jobs WHERE id = ?').get(id);
-      return row === undefined ? null : read(row);
-    },
+    put,
+    get,
+    change: (id: string, change: (known: JobEntry | null) => JobEntry | null): JobEntry | null =>
+      inTransaction(db, () => {
+        const known = get(id);
+        const changed = change(known);
+        if (changed !== null) put(changed);
+        return changed ?? known;
+      }),
     list: ({ machineId, machineName, limit = -1 }: JobFilter = {}): JobEntry[] => {
       const wanted = { ...(machineId === undefined ? {} : { machine_id: machineId }), ...(machineName === undefined ? {} : { machine_name: machineName }) };
       const where = whereAll(Object.keys(wanted).map((column) => `${column} = :${column}`));

@@ -5,8 +5,7 @@ import type { RunContext } from './context.ts';
 
 /** From now on `gpu-run cancel` has something to cancel. */
 export function noteAgain(job: JobEntry, { ledger }: RunContext): void {
-  const known = ledger.getJob(job.id) ?? job;
-  if (known.end?.reason !== 'cancelled') ledger.putJob({ ...known, again: true });
+  ledger.changeJob(job.id, (known) => (known?.end?.reason === 'cancelled' ? null : { ...(known ?? job), again: true }));
 }
 
 /** @throws GpuRunError `interrupted`: by `gpu-run cancel`, while nothing ran */
@@ -17,6 +16,8 @@ export function throwIfCancelled(job: JobEntry | null, { ledger }: RunContext): 
 
 /** There is no next attempt after all. */
 export function noteNotAgain(job: JobEntry, { ledger }: RunContext): void {
-  const { again, ...known } = ledger.getJob(job.id) ?? job;
-  if (again === true) ledger.putJob(known);
+  ledger.changeJob(job.id, (entry) => {
+    const { again, ...known } = entry ?? job;
+    return again === true ? known : null;
+  });
 }

@@ -1,10 +1,10 @@
 /** `cancel`: signal, grace, kill of a job's whole process tree. */
-import { GpuRunError } from '../core/errors.ts';
+import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { type JobEntry, runnerJobId } from '../core/job.ts';
 import type { JobSummary } from '../protocol/job.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
-import { keepJob } from './keep-job.ts';
+import { isOnItsWay, keepJob } from './keep-job.ts';
 import { reachOrLose } from './reach-machine.ts';
 import { besideRecovery } from './recover.ts';
 
@@ -20,18 +20,35 @@ export interface CancelInput {
 export async function cancel(input: CancelInput, context: RunContext): Promise<JobEntry> {
   const job = context.ledger.getJob(input.jobId);
   if (job === null) throw new GpuRunError('not-found', `There is no job '${input.jobId}'.`, { hints: ['gpu-run status   lists jobs'] });
-  return await besideRecovery(context, async () =>
-    job.state === 'ended' ? cancelNext(job, context) : await cancelJob(job, input.graceMs, context, input.onAsked),
-  );
+  return await besideRecovery(context, async () => {
+    const now = job.state === 'ended' ? cancelNext(job, context) : job;
+    return now.state === 'ended' ? now : await cancelSent(now, input, context);
+  });
 }
 
-/** Between two attempts nothing runs: the next one is not made. */
+/** Between two attempts nothing runs: the next one is not made. Where it has just been made, that one is returned. */
 function cancelNext(job: JobEntry, { ledger }: RunContext): JobEntry {
-  if (job.again !== true || job.end === null) return job;
-  const { again: _, ...known } = job;
-  const cancelled: JobEntry = { ...known, end: { ...job.end, reason: 'cancelled', detail: 'it is not started again' } };
-  ledger.putJob(cancelled);
-  return cancelled;
+  const change = (entry: JobEntry | null): JobEntry | null => {
+    if (entry?.again !== true || entry.end === null) return null;
+    const { again: _, ...known } = entry;
+    return { ...known, end: { ...entry.end, reason: 'cancelled', detail: 'it is not started again' } };
+  };
+  return ledger.changeJob(job.id, change) ?? job;
+}
+
+const lookAgainMs = 1_000;
+
+/** One that is known here and not yet there is on its way, or was. @throws GpuRunError `not-found`: it has never arrived */
+async function cancelSent(job: JobEntry, { graceMs, onAsked }: CancelInput, context: RunContext): Promise<JobEntry> {
+  for (;;) {
+    try {
+      return await cancelJob(job, graceMs, context, onAsked);
+    } catch (error) {
+      const known = context.ledger.getJob(job.id);
+      if (toGpuRunError(error).code !== 'not-found' || known === null || !isOnItsWay(known, context)) throw error;
+      await context.clock.sleep(lookAgainMs, context.signal);
+    }
+  }
 }
 
 export async function cancelJob(job: JobEntry, graceMs: number | null, context: RunContext, onAsked?: () => void): Promise<JobEntry> {

@@ -48,7 +48,7 @@ export async function planJob(
 export function besideClaimed(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): JobEntry {
   if (job.checkpoints !== undefined || !isClaimed(machine, context)) return job;
   const own = { ...job, checkpoints: posix.join(checkpointsOf(input, {}), job.id) };
-  context.ledger.putJob(own);
+  context.ledger.changeJob(job.id, (known) => ({ ...(known ?? job), checkpoints: own.checkpoints }));
   tellOwn(own, 'saves', input, machine, context);
   return own;
 }

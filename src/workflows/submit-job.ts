@@ -2,6 +2,7 @@
 import { attemptStart, type JobEntry, type PastAttempt, runnerJobId } from '../core/job.ts';
 import { ownIdentity } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import { throwIfCancelled } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
 import { gpusForJob } from './existing-machine.ts';
 import { copiedBytes, lastCopiedRecord } from './job-copy.ts';
@@ -14,7 +15,7 @@ import { wandbEnv } from './wandb-env.ts';
 
 /**
  * Right before the runner hears of it: a job that runs is never unknown here, and one that is known here is there soon, or its sender has died.
- * `before`: the attempt before this one; null: this is the first. `isFirst`: as `planJob` was told.
+ * `before`: the attempt before this one; null: this is the first. `isFirst`: as `planJob` was told. @throws as `throwIfCancelled`
  */
 export function orderJob(
   planned: PlannedJob,
@@ -25,7 +26,8 @@ export function orderJob(
   isFirst = false,
 ): JobEntry {
   const job = before === null ? firstAttempt(planned, input, machine, context) : nextAttempt({ ...before, ...planned }, input, machine, context);
-  context.ledger.putJob(job);
+  context.ledger.changeJob(job.id, (known) => (known?.end?.reason === 'cancelled' ? null : job));
+  throwIfCancelled(before, context); // in the last moment
   context.reporter.report({ type: 'phase', phase: 'run', status: 'begin', text: `Starting ${job.id}${before === null ? '' : `, attempt ${job.attempts}`}` });
   return isFirst || before?.machineId === machine.id ? job : besideClaimed(job, input, machine, context);
 }

@@ -162,9 +162,11 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
 
 /** In one step, so that whoever follows it is told that it goes on; where it does not after all, the caller knows. */
 function leave(job: JobEntry, goesOn: boolean, { ledger }: RunContext): void {
-  const known = ledger.getJob(job.id) ?? job;
-  const again = goesOn && known.end?.reason !== 'cancelled' ? { again: true } : {};
-  ledger.putJob({ ...known, ...again, awaitedBy: null });
+  ledger.changeJob(job.id, (entry) => {
+    const known = entry ?? job;
+    const again = goesOn && known.end?.reason !== 'cancelled' ? { again: true } : {};
+    return { ...known, ...again, awaitedBy: null };
+  });
 }
 
 /** The next attempt needs them in the project no more than this one did. */

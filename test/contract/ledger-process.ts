@@ -1,4 +1,4 @@
-/** A process of its own that uses the ledger, for `ledger.test.ts`: `ledger-process.ts race|write|hold FILE TAG`. Each line it prints is acknowledged work. */
+/** A process of its own that uses the ledger, for `ledger.test.ts`: `ledger-process.ts race|write|hold|count FILE TAG`. Each line it prints is acknowledged work. */
 
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
@@ -45,4 +45,10 @@ async function hold(): Promise<void> {
   await once(process.stdin.resume(), 'end');
 }
 
-await { race, write, hold }[task as 'race' | 'write' | 'hold']();
+/** Adds one to what is known of the job `counted`, again and again, while another process does the same. */
+function count(): void {
+  const ledger = openSqliteLedger(file, systemClock);
+  for (let n = 0; n < Number(tag); n += 1) ledger.changeJob('counted', (known) => (known === null ? null : { ...known, asOf: known.asOf + 1 }));
+}
+
+await { race, write, hold, count }[task as 'race' | 'write' | 'hold' | 'count']();

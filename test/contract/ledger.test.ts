@@ -8,6 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Readable, Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
+import type { JobEntry } from '../../src/core/job.ts';
 import { ownIdentity } from '../../src/core/process-identity.ts';
 import type { MachineEntryState } from '../../src/ledger/ledger.ts';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
@@ -31,7 +32,7 @@ afterEach(async () => {
 
 ledgerContract('SQLite', (clock) => openSqliteLedger(file, clock));
 
-function start(task: 'race' | 'write' | 'hold', tag: string) {
+function start(task: 'race' | 'write' | 'hold' | 'count', tag: string) {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'ledger-process.ts'), task, file, tag], { stdio: 'pipe' });
   children.push(child);
   return child;
@@ -99,6 +100,14 @@ describe('several processes', () => {
     }
     ledger.close();
     expect(integrityOf(file)).toBe('ok');
+  });
+
+  it('change what is known of one job: no change is lost', async () => {
+    const ledger = openSqliteLedger(file, systemClock);
+    ledger.putJob({ id: 'counted', machineId: 'cats-1', machineName: 'cats', createdAt: 0, asOf: 0 } as JobEntry);
+    await Promise.all([50, 70].map(async (times) => expect(await once(start('count', String(times)), 'exit')).toEqual([0, null])));
+    expect(ledger.getJob('counted')?.asOf).toBe(120);
+    ledger.close();
   });
 
   it('claim what a dead process held: one of many gets it, and the next one only when that has died too', async () => {

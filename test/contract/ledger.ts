@@ -238,6 +238,19 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
         expect(ledger.getJob('job-2')).toBeNull();
       });
 
+      it('changes what is known, or leaves it', () => {
+        const job = someJob('job-1', {});
+        expect(ledger.changeJob('job-1', (known) => (known === null ? null : job))).toBeNull();
+        expect(ledger.changeJob('job-1', (known) => (known === null ? job : null))).toEqual(job);
+        expect(ledger.changeJob('job-1', (known) => known && { ...known, asOf: 99 })).toMatchObject({ id: 'job-1', asOf: 99 });
+        expect(ledger.changeJob('job-1', () => null)).toEqual({ ...job, asOf: 99 });
+        const refuse = () => {
+          throw new Error('no');
+        };
+        expect(() => ledger.changeJob('job-1', refuse)).toThrow('no');
+        expect(ledger.getJob('job-1')).toEqual({ ...job, asOf: 99 });
+      });
+
       it('gives the newest first and filters', () => {
         ledger.putJob(someJob('a', { createdAt: 5 }));
         ledger.putJob(someJob('b', { createdAt: 9, machineId: 'dogs-1', machineName: 'dogs' }));

@@ -41,6 +41,15 @@ export function watchLedger(ledger: Ledger, onStep: OnStep): Ledger {
     claim: watched((_id, _holder) => 'claim', ledger.claim),
     release: watched((_id, _holder) => 'release', ledger.release),
     putJob: watched(({ state }) => `job ${state}`, ledger.putJob),
+    changeJob: (id, change) => {
+      const state = change(ledger.getJob(id))?.state;
+      return state === undefined
+        ? ledger.changeJob(id, change)
+        : watched(
+            () => `job ${state}`,
+            () => ledger.changeJob(id, change),
+          )();
+    },
   };
 }
 

@@ -8,6 +8,7 @@ import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import type { Call } from '../../../src/protocol/call-state.ts';
 import type { JobSummary } from '../../../src/protocol/job.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
+import { cancel } from '../../../src/workflows/cancel.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
 import { othersOn } from '../../../src/workflows/last-one.ts';
 import { someIntent } from '../../contract/ledger-intent.ts';
@@ -46,7 +47,11 @@ function summary(id: string, changes: Partial<JobSummary> = {}): JobSummary {
 const finished = { state: 'ended', end: { code: 0, signal: null, reason: 'exit', detail: null }, endedAt: 2 } as const;
 
 /** What keeps the machine up when `job-1` is at its end. */
-async function stays(): Promise<string | null> {
+function stays(): Promise<string | null> {
+  return whileTimePasses((context) => othersOn(mine, machine, { teardown: 'auto' }, context));
+}
+
+async function whileTimePasses<T>(act: (context: RunContext) => Promise<T>): Promise<T> {
   const file = join(dirname(fake.context.home.ledger), 'runner.mjs');
   writeFileSync(file, 'the runner');
   const connect = async () => {
@@ -59,19 +64,16 @@ async function stays(): Promise<string | null> {
     answer: (op, params, call) => (op === 'arm' ? { pid: 1, powerOff: null, problem: null } : answer(op, params, call)),
   });
   const context: RunContext = { ...fake.context, connect: () => line, runner: { ...fake.context.runner, file, version: 'test-1' } };
-  let said: string | null | undefined;
-  const asked = othersOn(mine, machine, { teardown: 'auto' }, context).then((text) => {
-    said = text;
+  let isDone = false;
+  const acting = act(context).finally(() => {
+    isDone = true;
   });
-  asked.catch(() => {
-    said = null;
-  });
-  while (said === undefined) {
+  acting.catch(() => {}); // awaited below
+  while (!isDone) {
     await new Promise((resolve) => setImmediate(resolve));
     if (fake.clock.sleeping > 0) await fake.clock.advance(200);
   }
-  await asked;
-  return said;
+  return await acting;
 }
 
 const lies: readonly (readonly [string, unknown])[] = [
@@ -144,4 +146,24 @@ test('a job that nobody here knows is somebody else’s: it keeps the machine up
   put('job-2', { state: 'running' });
   answer = () => ({ jobs: [...known, summary('job-9', finished)] });
   expect(await stays()).toBeNull();
+});
+
+test.each([
+  ['arrives late', 3, 3_600_000], // whoever sends it tries again and again
+  ['never arrives', Number.POSITIVE_INFINITY, 0],
+])('cancel of a job that is being sent, and %s', async (_how, after, sentIn) => {
+  const { ledger, clock } = fake.context;
+  const cats = { ...ledger, get: () => machine, list: () => [] };
+  put('job-2', { state: 'queued', startedAt: null, asOf: clock.now() + sentIn });
+  let asked = 0;
+  answer = (op) => {
+    if (op !== 'cancel') throw new Error('not asked');
+    asked += 1;
+    if (asked < after) throw Object.assign(new Error('There is no such job on this machine.'), { code: 'not-found' });
+    return summary('job-2', { ...finished, end: { code: null, signal: null, reason: 'cancelled', detail: null } });
+  };
+  const cancelled = whileTimePasses((context) => cancel({ jobId: 'job-2', graceMs: null }, { ...context, ledger: cats }));
+  if (after === 3) expect(await cancelled).toMatchObject({ state: 'ended', end: { reason: 'cancelled' } });
+  else await expect(cancelled).rejects.toMatchObject({ code: 'not-found' });
+  expect(asked).toBeGreaterThanOrEqual(Math.min(after, 1));
 });

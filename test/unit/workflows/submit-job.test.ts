@@ -6,6 +6,8 @@ import { GpuRunError } from '../../../src/core/errors.ts';
 import type { JobEntry } from '../../../src/core/job.ts';
 import type { JobSpec } from '../../../src/protocol/job.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
+import { throwIfCancelled } from '../../../src/workflows/between-attempts.ts';
+import { cancel } from '../../../src/workflows/cancel.ts';
 import { claimFirst, type FirstCheckpoints } from '../../../src/workflows/first-checkpoints.ts';
 import { claimFor, type PlannedJob, planJob } from '../../../src/workflows/plan-job.ts';
 import type { ReachedMachine } from '../../../src/workflows/reach-machine.ts';
@@ -146,6 +148,17 @@ test('its next attempt has the same one, also with a machine to itself', async (
   expect(again.gpus).toBeNull();
   expect([spec.attempt, spec.checkpoints]).toEqual([2, `runs/checkpoints/${job.id}`]);
   expect(fake.context.ledger.getJob(job.id)?.checkpoints).toBe(spec.checkpoints);
+});
+
+test('a job that is cancelled while its next attempt is being made stays so, and nobody sends it', async () => {
+  const { ledger } = fake.context;
+  const before = jobEntry({ reason: 'lost', code: null }, { id: 'job-1', machineId: 'gone-1', again: true });
+  ledger.putJob(before);
+  throwIfCancelled(before, fake.context); // the last look
+  expect((await cancel({ jobId: 'job-1', graceMs: null }, fake.context)).end?.reason).toBe('cancelled');
+  const { machine } = machineWith('cats', 1);
+  expect(() => orderJob(before, before, inputOf(1, null), machine, fake.context)).toThrow('was cancelled between two attempts');
+  expect(ledger.getJob('job-1')).toMatchObject({ attempts: 1, state: 'ended', end: { reason: 'cancelled' } });
 });
 
 test('a place in the queue that can not be told costs no job', async () => {
