@@ -6,7 +6,16 @@ import type { RunContext } from './context.ts';
 import { downDetail, downReason, saysPreempted } from './end-reason.ts';
 
 export function keepJob(job: JobEntry, context: Pick<RunContext, 'ledger'>): JobEntry {
-  return context.ledger.changeJob(job.id, (known) => (known !== null && isOlder(job, known) ? null : job)) ?? job;
+  return context.ledger.changeJob(job.id, (known) => (known === null ? job : isOlder(job, known) ? null : withIntents(job, known))) ?? job;
+}
+
+/** What the runner does not tell, and only whoever runs the job changes: others know it as it was when they began to follow. */
+function withIntents(job: JobEntry, known: JobEntry): JobEntry {
+  if (known.attempts !== job.attempts) return job;
+  const { again: _, awaitedBy: __, checkpoints: ___, ...told } = job;
+  const { again, awaitedBy, checkpoints } = known;
+  const own = { again, awaitedBy, checkpoints };
+  return Object.assign(told, Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)));
 }
 
 function isOlder(job: JobEntry, known: JobEntry): boolean {

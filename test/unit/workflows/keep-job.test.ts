@@ -1,11 +1,12 @@
 /** What several followers learn of a job, in whichever order. */
 import { expect, test } from 'vitest';
 import type { JobEntry } from '../../../src/core/job.ts';
+import { ownIdentity } from '../../../src/core/process-identity.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { noteAgain, throwIfCancelled } from '../../../src/workflows/between-attempts.ts';
 import { cancel } from '../../../src/workflows/cancel.ts';
 import { downDetail, downReason, preemptedReason } from '../../../src/workflows/end-reason.ts';
-import { closeJobs, closeUnsent, keepJob, noteSending } from '../../../src/workflows/keep-job.ts';
+import { closeJobs, closeUnsent, keepJob, noteSending, noteUnawaited } from '../../../src/workflows/keep-job.ts';
 import { machineEntry } from '../cli/entries.ts';
 import { createFakeContext } from './fake-context.ts';
 
@@ -29,6 +30,24 @@ test('a job whose next attempt was cancelled stays cancelled, whoever tells late
   expect(context.ledger.getJob(job.id)?.again).toBeUndefined();
   keepJob({ ...job, attempts: 2, state: 'running', end: null, endedAt: null }, context);
   expect(context.ledger.getJob(job.id)).toMatchObject({ attempts: 2, state: 'running' });
+});
+
+test('what only the train that runs a job knows of it stays, whoever else learns of the job late', async () => {
+  using fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
+  const { context } = fake;
+  const running: JobEntry = { ...job, state: 'running', end: null, endedAt: null, awaitedBy: ownIdentity(), checkpoints: 'state/job-1' };
+  keepJob(running, context);
+  const { checkpoints: _, ...seenBefore } = running; // by a follower, before the train has put it elsewhere
+  keepJob(job, context);
+  noteUnawaited(job, context);
+  noteAgain(job, context);
+  expect(keepJob({ ...seenBefore, state: 'ended', end: lost, endedAt: 2 }, context)).toMatchObject({ again: true });
+  expect(context.ledger.getJob(job.id)).toEqual({ ...job, checkpoints: 'state/job-1', awaitedBy: null, again: true });
+  expect(await cancel({ jobId: job.id, graceMs: null }, context)).toMatchObject({ end: { reason: 'cancelled' } });
+  const late = { ...job, again: true };
+  context.ledger.putJob(job);
+  keepJob(late, context);
+  expect(context.ledger.getJob(job.id)?.again).toBeUndefined();
 });
 
 test('a job is taken for never sent when nobody has tried to send it for so long, and runs all the same when its machine says so', () => {
