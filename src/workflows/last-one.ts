@@ -29,7 +29,7 @@ export async function othersOn(job: OwnJob | null, machine: MachineEntry, input:
 async function whoseItIs(job: OwnJob | null, machine: MachineEntry, input: Teardown, context: RunContext): Promise<string | null> {
   const now = context.ledger.get(machine.id);
   if (input.teardown !== 'auto') return null;
-  if (now?.forOneJob === false) return machine.forOneJob ? `'${machine.name}' stays up: gpu-run up has asked for it meanwhile` : null;
+  if (now?.forOneJob === false) return machine.forOneJob ? `'${machine.name}' stays up: gpu-run up, or train --keep, has asked for it meanwhile` : null;
   const unfinished = () => context.ledger.listJobs({ machineId: machine.id }).filter(({ id, state }) => id !== job?.id && state !== 'ended');
   const awaited = () => context.ledger.listJobs({ machineId: machine.id }).find((other) => other.id !== job?.id && isAwaited(other));
   const staysFor = (other: JobEntry | undefined) => (other === undefined ? null : `'${machine.name}' stays up: the outputs of ${other.id} are being fetched`);
