@@ -1,5 +1,5 @@
 /** Before a machine goes its logs are copied whole, or what is missing is said. */
-import { appendFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
@@ -65,11 +65,12 @@ test('of a machine whose power was cut, so that we have more of the log than it 
 test('of a machine whose disk has lost what is here, and has written something else in its place: that is what is kept, and the other beside it', async () => {
   const id = await runOn(piped, 'seq 1000; until [ -e go ]; do sleep 0.02; done', { until: 'running' });
   const machineFile = (name: string) => join(piped.home, '.gpu-run/machines', piped.machine.id, name);
-  await until(() => readFileSync(machineFile(`jobs/${id}/log`), 'utf8').endsWith('1000\n'), 'its lines');
+  const log = machineFile(`jobs/${id}/log`);
+  await until(() => existsSync(log) && readFileSync(log, 'utf8').endsWith('1000\n'), 'its lines');
   await follow({ jobId: id, after: 0, tailLines: null, follow: false }, piped.context, () => {});
   const before = copyOf(id, 'log');
-  writeFileSync(machineFile(`jobs/${id}/log`), before.replace('\n999\n1000\n', '\n888\n1111\n'), { flag: 'r+' });
-  appendFileSync(machineFile(`jobs/${id}/log`), 'more\n');
+  writeFileSync(log, before.replace('\n999\n1000\n', '\n888\n1111\n'), { flag: 'r+' });
+  appendFileSync(log, 'more\n');
   await end();
   expect(copyOf(id, 'log')).toBe(`${before.replace('\n999\n1000\n', '\n888\n1111\n')}more\n`);
   expect(copyOf(id, 'log.lost-at-0')).toBe(before);
