@@ -3,6 +3,7 @@
  * job for the latency and one for the throughput, so that each reads the very same bytes.
  */
 import { median } from './measure.ts';
+import { printLog } from './print-log.ts';
 import { printRows } from './print-table.ts';
 import { type Follower, follow, type SshMachine, startSshMachine } from './ssh-machine.ts';
 
@@ -16,22 +17,6 @@ const listenMs = 5_000;
 
 /** Prints the time of a clock that all processes of a computer share, 200 lines a second. */
 const printTimes = "const fs = require('fs'); setInterval(() => fs.writeSync(1, `${process.hrtime.bigint()} epoch=1 loss=0.123456 acc=0.9876\\n`), 5)";
-
-/** Lines as training prints them: each with other numbers, so that nothing packs better than a log does. */
-const printLog = `
-let seed = 1, step = 0, left = ${gigabyte};
-const random = () => (seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff) / 0x7fffffff;
-while (left > 0) {
-  let text = '';
-  while (text.length < 1e6) {
-    step += 1;
-    text += 'epoch=' + Math.floor(step / 5000) + ' step=' + step + ' loss=' + (2 / (1 + step / 1e5) + random() * 0.1).toFixed(6)
-      + ' acc=' + (0.5 + random() * 0.4).toFixed(4) + ' lr=' + (0.001 * (1 - step / 1e8)).toExponential(4) + ' samples/s=' + (1200 + random() * 50).toFixed(1) + '\\n';
-  }
-  const bytes = Buffer.from(text).subarray(0, left);
-  for (let at = 0; at < bytes.length; ) at += require('fs').writeSync(1, bytes, at);
-  left -= bytes.length;
-}`;
 
 const slowMegabits = 100;
 /** Of the log that is fetched over a slow network: it takes tail long enough. */
@@ -111,7 +96,7 @@ function percentile(sorted: readonly number[], share: number): number {
 }
 
 async function throughput(machine: SshMachine, bytes: number, where: string): Promise<void> {
-  const job = machine.start(process.execPath, '-e', printLog);
+  const job = machine.start(process.execPath, '-e', printLog(bytes));
   machine.waitForEnd(job);
   const { tail, tailByOurCipher, ours, oursBySsh2 } = machine.followers(job);
   const followers = [tail, tailByOurCipher, ours, oursBySsh2];

@@ -2,6 +2,7 @@
 import { benchFollow } from './follow.ts';
 import { benchGcpMany } from './gcp-many.ts';
 import { benchLedger } from './ledger.ts';
+import { benchMemory } from './memory.ts';
 import { benchRunnerLoad } from './runner-load.ts';
 import { benchStartUp } from './start-up.ts';
 import { benchStream } from './stream.ts';
@@ -15,6 +16,7 @@ const benches: Readonly<Record<string, () => void | Promise<void>>> = {
   stream: benchStream,
   follow: benchFollow,
   'runner-load': benchRunnerLoad,
+  memory: benchMemory,
   'gcp-many': benchGcpMany,
   ledger: benchLedger,
 };

@@ -1,4 +1,4 @@
-/** What the runner takes from the machine: CPU time while a job prints nothing and while it prints, memory after a long log, and how much slower a training loop is. */
+/** What the runner takes from the machine: CPU time while a job prints nothing and while it prints, and how much slower a training loop is. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,6 @@ import { slowDown } from './slow-down.ts';
 import { follow, type SshMachine, startSshMachine } from './ssh-machine.ts';
 
 const pairs = Number(process.env['BENCH_PAIRS'] ?? 40);
-const gigabyte = Number(process.env['BENCH_BYTES'] ?? 1e9);
 const watchMs = Number(process.env['BENCH_WATCH_MS'] ?? 30_000);
 const kinds = ['serve', 'watch', 'connect'] as const;
 
@@ -20,7 +19,6 @@ export async function benchRunnerLoad(): Promise<void> {
   rows.push(await load(machine, '10 lines a second, followed', [process.execPath, '-e', printLines(100)], true));
   rows.push(await load(machine, '200 lines a second, followed', [process.execPath, '-e', printLines(5)], true));
   printRows(`CPU of the runner's processes, percent of a core over ${watchMs / 1000} s`, ['', ...kinds, 'together'], rows);
-  await memory(machine);
   await slowDowns(machine);
 }
 
@@ -40,26 +38,6 @@ async function load(machine: SshMachine, what: string, command: readonly string[
 /** Of all threads, also of those that sleep. */
 function cpuNs(pid: number): number {
   return readdirSync(`/proc/${pid}/task`).reduce((sum, task) => sum + Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'latin1').split(' ')[0]), 0);
-}
-
-function peakMb(pid: number): number {
-  return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) / 1e3;
-}
-
-async function memory(machine: SshMachine): Promise<void> {
-  const job = machine.start('sh', '-c', `yes 'epoch=1 step=000000 loss=0.123456 acc=0.9876 lr=0.001' | head -c ${gigabyte}; sleep 600`);
-  let got = 0;
-  const whole = Promise.withResolvers<void>();
-  const stop = follow(machine.followers(job).ours, (bytes) => {
-    got += bytes.length;
-    if (got >= gigabyte) whole.resolve();
-  });
-  await whole.promise;
-  await pause(2_000);
-  const peaks = kinds.map((kind) => Math.max(...machine.pids(kind).map(peakMb)).toFixed(0));
-  await stop();
-  machine.cancel(job);
-  printRows(`Peak resident memory, MB, after ${gigabyte / 1e6} MB of log`, ['', ...kinds], [['', ...peaks]]);
 }
 
 async function slowDowns(machine: SshMachine): Promise<void> {
