@@ -37,6 +37,8 @@ export interface Journal {
 }
 
 const pieceBytes = 256 * 1024;
+/** Thousands may come at once; the text of all of them would be megabytes. */
+const writtenAtOnce = 200;
 
 const nowhere: JournalFacts['logPlace'] = { step: null, epoch: null };
 
@@ -76,13 +78,21 @@ export function openJournal(file: string, now: () => number = Date.now): Journal
       if (records.length === 0) return;
       if (facts.state === 'ended') throw new Error('the job has ended: nothing can follow');
       const t = now();
-      const numbered = records.map((record, index) => ({ n: last + 1 + index, t, ...record }) as JobRecord);
-      writeWhole(fd, Buffer.from(numbered.map((record) => `${JSON.stringify(record)}\n`).join('')), size);
+      let known = facts;
+      const numbered = (from: number) =>
+        records.slice(from, from + writtenAtOnce).map((record, index) => {
+          const whole = { n: last + 1 + from + index, t, ...record } as JobRecord;
+          known = learn(known, whole);
+          return `${JSON.stringify(whole)}\n`;
+        });
+      wholly(fd, size, () => {
+        for (let from = 0; from < records.length; from += writtenAtOnce) writeAll(fd, Buffer.from(numbered(from).join('')));
+      });
       size = fstatSync(fd).size;
-      last += numbered.length;
-      for (const record of numbered) facts = learn(facts, record);
+      last += records.length;
+      facts = known;
       dirty = true;
-      if (numbered.some(({ type }) => type === 'state')) journal.sync();
+      if (records.some(({ type }) => type === 'state')) journal.sync();
     },
     sync() {
       if (dirty) fdatasyncSync(fd);
@@ -120,13 +130,17 @@ function learn(facts: JournalFacts, record: JobRecord): JournalFacts {
 }
 
 /** All or nothing: a full disk must not leave half a line that the next record would be glued to. */
-function writeWhole(fd: number, bytes: Uint8Array, size: number): void {
+function wholly(fd: number, size: number, write: () => void): void {
   try {
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    write();
   } catch (error) {
     ftruncateSync(fd, size);
     throw error;
   }
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }
 
 /** The whole records from `offset` on, each with the offset behind it. Stops at the first line that is unfinished or no record. */

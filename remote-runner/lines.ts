@@ -1,5 +1,6 @@
 /** Reads a growing text file line by line, by offset and in bounded pieces. `\r` ends a line as `\n` does: progress bars. */
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { createIndexList } from './index-list.ts';
 
 /** Lines of one portion, until the next one is read. Text is made of those only that somebody asks for: most tell nothing. */
 export interface Lines {
@@ -41,14 +42,14 @@ export function openLines(file: string, from: number): LineSource {
   let at = from;
   let insideLongLine = false;
   let isBehind = false;
-  const starts: number[] = [];
-  const stops: number[] = [];
+  const starts = createIndexList();
+  const stops = createIndexList();
 
   const cut = (length: number, final: boolean): Lines => {
     const from = at;
     let start = 0;
-    starts.length = 0;
-    stops.length = 0;
+    starts.clear();
+    stops.clear();
     const take = (end: number, behind: number) => {
       if (!insideLongLine && end > start && end - start <= longestLine) {
         starts.push(start);
@@ -76,10 +77,10 @@ export function openLines(file: string, from: number): LineSource {
     return {
       count: starts.length,
       bytes: piece,
-      start: (index) => starts[index] as number,
-      stop: (index) => stops[index] as number,
-      end: (index) => from + Math.min((stops[index] as number) + 1, length),
-      text: (index) => piece.toString('utf8', starts[index], stops[index]),
+      start: starts.at,
+      stop: stops.at,
+      end: (index) => from + Math.min(stops.at(index) + 1, length),
+      text: (index) => piece.toString('utf8', starts.at(index), stops.at(index)),
     };
   };
 

@@ -1,5 +1,6 @@
 /** Metrics in a job's log, line by line: the user's own, as JSON or by patterns, and what frameworks print. */
 import { type FrameworkReader, longestRead } from './framework-lines.ts';
+import { createIndexList, type IndexList } from './index-list.ts';
 import type { NewRecord } from './journal.ts';
 import type { Lines } from './lines.ts';
 import { type Budget, createBudget, type MetricLimits } from './metric-budget.ts';
@@ -25,10 +26,12 @@ export interface LogReader {
 export function createLogReader(frameworks: FrameworkReader, search: PatternSearch | null, { lastLines, earlierLines }: MetricLimits): LogReader {
   const earlier = createBudget(earlierLines);
   const objects = createObjectReader('json');
+  const last = createIndexList();
+  const waiting = createIndexList();
   return {
     read(lines, { put, isFull }, now) {
-      const { last, first } = search === null ? lastTelling(lines, lastLines) : allOf(lines);
-      const inWords = readWords(frameworks, lines, put, now);
+      const first = search === null ? findLast(last, lines, lastLines) : findAll(last, lines);
+      const inWords = readWords(frameworks, lines, waiting, put, now);
       const outlet: ObjectOutlet = {
         put,
         isFull,
@@ -39,9 +42,10 @@ export function createLogReader(frameworks: FrameworkReader, search: PatternSear
       };
       const isObject = (index: number) => mayBeObject(lines, index) && objects.read(lines, index, outlet);
       for (let index = 0; index < first; index++) if (!isObject(index) && isTakenEarlier(lines, index, earlier, now)) inWords.read(index);
-      const { found, dropped } = search?.search(last.map((index) => lines.text(index))) ?? noneFound;
-      for (const index of last) {
-        const byPatterns = found[index] ?? null;
+      const { found, dropped } = search?.search(Array.from({ length: last.length }, (_, nth) => lines.text(last.at(last.length - 1 - nth)))) ?? noneFound;
+      for (let nth = last.length - 1; nth >= 0; nth--) {
+        const index = last.at(nth);
+        const byPatterns = found[last.length - 1 - nth] ?? null;
         if (byPatterns !== null) {
           objects.end(lines, outlet);
           inWords.putComplete();
@@ -55,10 +59,9 @@ export function createLogReader(frameworks: FrameworkReader, search: PatternSear
   };
 }
 
-/** Reads lines of a portion in the words of frameworks. */
-function readWords(frameworks: FrameworkReader, lines: Lines, put: ObjectOutlet['put'], now: number) {
-  /** Of which only the newest that says something counts. */
-  const waiting: number[] = [];
+/** Reads lines of a portion in the words of frameworks. `waiting`: for lines of which only the newest that says something counts. */
+function readWords(frameworks: FrameworkReader, lines: Lines, waiting: IndexList, put: ObjectOutlet['put'], now: number) {
+  waiting.clear();
   return {
     read(index: number) {
       if (frameworks.isFull(now) && !frameworks.isEnding && isPairsLine(lines, index)) waiting.push(index);
@@ -69,7 +72,10 @@ function readWords(frameworks: FrameworkReader, lines: Lines, put: ObjectOutlet[
       for (const seen of frameworks.due(now, 'complete')) put(recordOf(seen));
     },
     end() {
-      for (const index of waiting.reverse()) if (frameworks.hold(lines.text(index), lines.end(index))) return;
+      for (let nth = waiting.length - 1; nth >= 0; nth--) {
+        const index = waiting.at(nth);
+        if (frameworks.hold(lines.text(index), lines.end(index))) return;
+      }
     },
   };
 }
@@ -82,23 +88,21 @@ function isTakenEarlier(lines: Lines, index: number, earlier: Budget, now: numbe
 
 const noneFound: ReturnType<PatternSearch['search']> = { found: [], dropped: [] };
 
-interface LastLines {
-  /** Those that are looked at closely, in their order. */
-  readonly last: readonly number[];
-  /** Of the lines before this one only some are. */
-  readonly first: number;
-}
-
-/** The last so many that may tell something. */
-function lastTelling(lines: Lines, most: number): LastLines {
-  const last: number[] = [];
+/**
+ * The last so many lines that may tell something, the very last first, are looked at closely. Returns the line before which only some
+ * are.
+ */
+function findLast(last: IndexList, lines: Lines, most: number): number {
+  last.clear();
   for (let index = lines.count - 1; index >= 0 && last.length < most; index--) if (isTellingLine(lines, index)) last.push(index);
-  return { first: last.length === most ? (last.at(-1) ?? 0) : 0, last: last.reverse() };
+  return last.length === most ? last.at(most - 1) : 0;
 }
 
 /** What a user's pattern finds may be anywhere. */
-function allOf(lines: Lines): LastLines {
-  return { first: 0, last: Array.from({ length: lines.count }, (_, index) => index) };
+function findAll(last: IndexList, lines: Lines): number {
+  last.clear();
+  for (let index = lines.count - 1; index >= 0; index--) last.push(index);
+  return 0;
 }
 
 function nextTelling(lines: Lines, index: number): number {
