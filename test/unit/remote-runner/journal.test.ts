@@ -58,6 +58,18 @@ describe('the journal', () => {
     );
   });
 
+  test('numbers hundreds of records that come at once, and remembers what all of them say', () => {
+    const file = freshName();
+    const journal = openJournal(file);
+    journal.append(Array.from({ length: 450 }, (_, index) => metric(index)));
+    expect([journal.last, journal.facts.logMetricsAt]).toEqual([450, 449]);
+    journal.close();
+    const { records } = readAll(file);
+    expect(records.map((record) => [record.n, record.type === 'metric' ? record.at : null])).toEqual(
+      Array.from({ length: 450 }, (_, index) => [index + 1, index]),
+    );
+  });
+
   test('zeros and garbage that a power cut left are cut off', () => {
     const file = freshName();
     const journal = openJournal(file);
