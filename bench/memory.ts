@@ -35,7 +35,12 @@ async function uses(machine: SshMachine, what: string, bytes: number): Promise<s
   });
   const peaks = new Map<string, Use>();
   const look = () => {
-    for (const kind of kinds) for (const pid of machine.pids(kind)) peaks.set(kind, larger(peaks.get(kind), useOf(pid)));
+    for (const kind of kinds) {
+      for (const pid of machine.pids(kind)) {
+        const use = useOf(pid);
+        if (use !== null) peaks.set(kind, larger(peaks.get(kind), use));
+      }
+    }
   };
   const settles = performance.now() + 5_000; // of a small log: what a start takes is over
   while (got < bytes || performance.now() < settles) {
@@ -52,11 +57,21 @@ async function uses(machine: SshMachine, what: string, bytes: number): Promise<s
   });
 }
 
-function useOf(pid: number): Use {
-  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+/** null: it has just ended. */
+function useOf(pid: number): Use | null {
+  const [status, stat] = [readIfThere(`/proc/${pid}/status`), readIfThere(`/proc/${pid}/stat`)];
+  if (!status.includes('VmHWM') || stat === '') return null;
   const megabytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1e3;
-  const times = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ').slice(11, 13) ?? [];
+  const times = stat.split(') ')[1]?.split(' ').slice(11, 13) ?? [];
   return { resident: megabytes('VmHWM'), own: megabytes('RssAnon'), cpuSeconds: times.reduce((sum, ticks) => sum + Number(ticks), 0) / 100 };
+}
+
+function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
 function larger(before: Use | undefined, now: Use): Use {
