@@ -104,7 +104,13 @@ export async function* followJob(options: FollowOptions): AsyncGenerator<FollowP
       connecting = false;
       const connection = openConnection(client, place, options);
       const { takeLog } = options;
-      if (takeLog !== undefined) connection.call.onBlock((block) => takeAtOnce(block, place, connection, takeLog));
+      if (takeLog !== undefined) {
+        connection.call.onBlock((block) => {
+          const isTaken = takeAtOnce(block, place, connection, takeLog);
+          if (isTaken) outage.heard();
+          return isTaken;
+        });
+      }
       try {
         for await (const part of withoutSilence(connection.call, options)) {
           outage.heard();

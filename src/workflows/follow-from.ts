@@ -117,6 +117,8 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     });
   try {
     for await (const part of parts()) {
+      await taken; // what comes behind it is told behind it
+      failed.signal.throwIfAborted();
       if (part.type === 'log') await keepAndShow(part);
       else if (part.type === 'times') {
         copy.keep((files) => files.writeTimes(part.stream, part.marks));

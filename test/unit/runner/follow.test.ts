@@ -212,6 +212,21 @@ test('pieces of the log that are taken at once, and those that are not, are the 
   );
 });
 
+test('a connection over which nothing comes but what is taken at once is one: that is told, and pauses begin anew', async () => {
+  const some: Script = async (call, cut) => {
+    const { logOffset } = call.params as { logOffset: number };
+    await new Promise((resolve) => setImmediate(resolve));
+    await call.block(logOffset, bytes('0123456789'));
+    await new Promise((resolve) => setImmediate(resolve));
+    if (logOffset < 50) return cut();
+    await call.event(record(ended));
+    return {};
+  };
+  const { slept, links } = await run([some], { takeLog: () => true });
+  expect(slept.filter((ms) => ms < 1000)).toEqual([200, 200, 200, 200, 200]); // a second is the look for silence
+  expect(links).toEqual(Array.from({ length: 5 }, () => ['reconnecting', 'connected']).flat());
+});
+
 test('a piece that is not the next one is not taken', async () => {
   const lie: Script = async (call) => {
     await new Promise((resolve) => setImmediate(resolve));

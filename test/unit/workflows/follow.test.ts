@@ -71,6 +71,26 @@ test('what a job writes while it is looked at is not shown to who asked for the 
   expect((await show(id, { sinceMs: Date.now() + 3_600_000 })).log).toEqual([]);
 });
 
+test('stamped pieces are told in their order, and before the end, to whoever is slower than they come', async () => {
+  const id = await runOn(piped, 'seq -f "line %.0f" 100000');
+  const folder = join(piped.home, '.gpu-run/machines', piped.machine.id, 'jobs', id);
+  const log = readFileSync(join(folder, 'log'));
+  const ends = Array.from({ length: Math.floor(log.length / 20_000) }, (_, n) => log.indexOf(10, (n + 1) * 20_000) + 1);
+  writeFileSync(join(folder, 'log.times'), [...ends, log.length].map((end, n) => `${end} ${1e12 + n * 100}\n`).join(''));
+  const told: (string | number)[] = [];
+  let at = 0;
+  const onEvent = async (event: JobEvent) => {
+    if (event.type === 'log') {
+      if (event.offset !== at) told.push(event.offset);
+      at = event.offset + event.bytes.length;
+      await new Promise(setImmediate);
+    } else if (event.type === 'state') told.push(`${event.state} at ${at}`);
+  };
+  await follow({ jobId: id, after: 0, tailLines: null, follow: true, stamped: true }, piped.context, onEvent);
+  expect(told.slice(-1)).toEqual([`ended at ${log.length}`]);
+  expect(told.filter((what) => typeof what === 'number')).toEqual([]);
+});
+
 test('whoever looks on and fails ends the following with that error, while the job is silent too', async () => {
   const id = await runOn(piped, 'echo one; sleep 0.4; echo two; sleep 30', { until: 'running' });
   const failure = new Error('the disk of whoever looks on is full');
