@@ -11,7 +11,7 @@ import type { LogProof, LogStream, TimeMark } from '../protocol/log.ts';
 import { codecs } from '../protocol/packed.ts';
 import type { OpenCall } from '../protocol/peer.ts';
 import type { RunnerClient } from './client.ts';
-import { createOutage, type OutageOptions } from './outage.ts';
+import { createOutage, type Outage, type OutageOptions } from './outage.ts';
 import { createReceived, type Received } from './received.ts';
 
 /** `sentBytes`: how many they were on their way, packed or not. */
@@ -104,13 +104,7 @@ export async function* followJob(options: FollowOptions): AsyncGenerator<FollowP
       connecting = false;
       const connection = openConnection(client, place, options);
       const { takeLog } = options;
-      if (takeLog !== undefined) {
-        connection.call.onBlock((block) => {
-          const isTaken = takeAtOnce(block, place, connection, takeLog);
-          if (isTaken) outage.heard();
-          return isTaken;
-        });
-      }
+      if (takeLog !== undefined) connection.call.onBlock((block) => takeAtOnce(block, place, connection, takeLog, outage));
       try {
         for await (const part of withoutSilence(connection.call, options)) {
           outage.heard();
@@ -194,10 +188,11 @@ function goBack({ offsets, received }: Place, { stream, from }: Differs, asked: 
 }
 
 /** What can't be is left for whoever waits to throw. */
-function takeAtOnce(block: Block, place: Place, connection: Connection, takeLog: (part: LogPart) => boolean): boolean {
+function takeAtOnce(block: Block, place: Place, connection: Connection, takeLog: (part: LogPart) => boolean, outage: Outage): boolean {
   const { stream } = connection;
   const { offset, bytes, sentBytes } = block;
   if (offset !== place.offsets[stream] || !takeLog({ type: 'log', stream, offset, bytes, sentBytes })) return false;
+  outage.heard();
   advanceLog(place, connection, block);
   return true;
 }
