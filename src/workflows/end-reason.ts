@@ -1,4 +1,5 @@
 /** Why a machine ended, in the words that the ledger keeps, so that every later look can tell a preemption from other ends. */
+import type { JobEntry } from '../core/job.ts';
 import type { MachineStatus } from '../core/machine.ts';
 
 export const preemptedReason = 'its provider took it back (preempted)';
@@ -20,6 +21,11 @@ export function isOver({ state, cause }: Pick<MachineStatus, 'state' | 'cause'>)
 /** Of a machine that was there for the job, and went down behind it. */
 export function jobEndedReason(jobId: string): string {
   return `${jobId} ended`;
+}
+
+/** Not by itself, nor by anybody's wish: its machine was taken back, vanished or was started anew. */
+export function isCutShort({ end }: Pick<JobEntry, 'end'>): boolean {
+  return end?.reason === 'preempted' || end?.reason === 'lost';
 }
 
 /** By somebody's wish, or since its work was done: nothing went wrong. */

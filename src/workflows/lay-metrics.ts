@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { toGpuRunError } from '../core/errors.ts';
+import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import { eventFileHead } from '../protocol/event-file.ts';
 import { type MetricsPlace, metricsPlace } from '../protocol/metric-files.ts';
@@ -10,17 +10,21 @@ import { eventEncoder, lineOf, type MetricRecord } from '../protocol/metric-line
 import { placeSnapshot } from '../sync/place-snapshot.ts';
 import type { PulledFile } from '../sync/pull.ts';
 import type { RunContext } from './context.ts';
+import { isCutShort } from './end-reason.ts';
 import { copiedRecords } from './job-copy.ts';
+import { isGone } from './reach-machine.ts';
 import type { TrainInput } from './train-input.ts';
 
 /**
- * Of the attempts before the present one, and of this one where its machine is gone: as far as it was followed. Files that were pulled stay as they
- * are. Never fails: what can't be written is said, and so are those of the present one, which is no result that would name them. Returns what was written.
+ * Of the attempts before the present one, and of this one where its machine went from under it, and not behind it: as far as it was followed. Files
+ * that were pulled stay as they are. Never fails: what can't be written is said, and so are those of the present one, which is no result that would
+ * name them. Returns what was written.
  */
-export async function layMetrics(job: JobEntry | null, { outputs, folder }: Project, context: RunContext): Promise<readonly PulledFile[]> {
+export async function layMetrics(outcome: Outcome, { outputs, folder }: Project, context: RunContext): Promise<readonly PulledFile[]> {
+  const { job } = outcome;
   const { home, reporter, ledger } = context;
   if (job === null || metricsPlace({ id: job.id, attempt: 1, createdAt: 0, outputs }) === null) return [];
-  const isLost = job.state === 'ended' && ledger.get(job.machineId)?.state === 'gone';
+  const isLost = job.state === 'ended' && ledger.get(job.machineId)?.state === 'gone' && (isCutShort(job) || isGone(outcome.failure));
   const until = (job.earlier ?? []).length + (isLost ? 1 : 0);
   if (until === 0) return [];
   const made = join(home.jobs, job.id, 'metrics');
@@ -47,6 +51,12 @@ export async function layMetrics(job: JobEntry | null, { outputs, folder }: Proj
 }
 
 type Project = Pick<TrainInput, 'outputs' | 'folder'>;
+
+interface Outcome {
+  readonly job: JobEntry | null;
+  /** Why it is no result, such as a machine that went while the outputs were being fetched. */
+  readonly failure: GpuRunError | null;
+}
 
 interface Written {
   /** null: there was nothing to write. */

@@ -7,7 +7,7 @@ import { costOfAttempts } from './attempts-cost.ts';
 import { noteAgain, throwIfCancelled } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
 import { saveAndEnd } from './down.ts';
-import { jobEndedReason, preemptedReason } from './end-reason.ts';
+import { isCutShort, jobEndedReason, preemptedReason } from './end-reason.ts';
 import { fetchCheckpoints } from './fetch-checkpoints.ts';
 import { fetchOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
@@ -178,8 +178,4 @@ async function handOver(job: JobEntry, input: TrainInput, context: RunContext): 
     const text = `Checkpoints of ${job.id} could not be put into ${input.folder}: ${toGpuRunError(error).message}`;
     context.reporter.report({ type: 'note', level: 'warn', text });
   }
-}
-
-function isCutShort({ end }: JobEntry): boolean {
-  return end?.reason === 'preempted' || end?.reason === 'lost';
 }

@@ -45,7 +45,7 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     if (why === null || n >= retry.attempts) {
       if (why !== null && retry.attempts > 1)
         context.reporter.report({ type: 'note', level: 'warn', text: `That was attempt ${n} of ${retry.attempts}: the job is not started again` });
-      const laid = await layMetrics(outcome.job, input, context);
+      const laid = await layMetrics(outcome, input, context);
       if (outcome.job !== null) {
         noteNotAgain(outcome.job, context);
         await leaveCheckpoints(outcome.job, outcome.failure === null, input, context);
@@ -55,7 +55,7 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     }
     if (outcome.job === before) inVain.push(machine.id);
     before = outcome.job;
-    machine = await next(n + 1, why, machine, before, input, context);
+    machine = await next(n + 1, why, machine, outcome, input, context);
   }
 }
 
@@ -74,13 +74,13 @@ async function leaveCheckpoints(job: JobEntry, pulled: boolean, input: TrainInpu
 }
 
 /** When there is no next attempt after all, nothing of the last one is left up. */
-async function next(n: number, why: 'preempted' | 'lost', last: MachineEntry, job: JobEntry | null, input: TrainInput, context: RunContext) {
+async function next(n: number, why: 'preempted' | 'lost', last: MachineEntry, { job, failure }: AttemptOutcome, input: TrainInput, context: RunContext) {
   try {
     return await machineForNext(n, why, last, job, input, context);
   } catch (error) {
     if (job !== null) {
       noteNotAgain(job, context);
-      await layMetrics(context.ledger.getJob(job.id), input, context);
+      await layMetrics({ job: context.ledger.getJob(job.id), failure }, input, context);
       await leaveCheckpoints(job, false, input, context);
     }
     const known = context.ledger.get(last.id) ?? last;

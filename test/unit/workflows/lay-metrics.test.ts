@@ -1,9 +1,10 @@
 /** Metrics of attempts whose machine is gone, from the records that are here. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { JobEntry, JobRecord } from '../../../src/core/job.ts';
+import { GpuRunError } from '../../../src/core/errors.ts';
+import type { JobEnd, JobEntry, JobRecord } from '../../../src/core/job.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { layMetrics } from '../../../src/workflows/lay-metrics.ts';
 import { JobCopy } from '../../../src/workflows/write-copy.ts';
@@ -48,7 +49,7 @@ function twoAttempts(changes: Partial<JobEntry>): JobEntry {
 }
 
 const gone = () => fake.context.ledger.note('cats-1', { fact: 'gone', reason: 'it ended by itself', at: fake.clock.now(), leftovers: [] });
-const lay = (job: JobEntry) => layMetrics(job, { outputs: ['runs/'], folder }, fake.context);
+const lay = (job: JobEntry, failure: GpuRunError | null = null) => layMetrics({ job, failure }, { outputs: ['runs/'], folder }, fake.context);
 const steps = (file: string) =>
   readFileSync(join(folder, 'runs/gpu-run', id, file), 'utf8')
     .trim()
@@ -83,6 +84,23 @@ test.each<readonly [string, Partial<JobEntry>]>([
   await lay(twoAttempts(changes));
   expect(readdirSync(join(folder, 'runs/gpu-run', id)).filter((name) => /2\.jsonl|run\.2$/.test(name))).toEqual([]);
   expect(told()).toEqual([]);
+});
+
+test.each<JobEnd['reason']>(['exit', 'cancelled'])(
+  'one that ended by itself (%s) leaves nothing that it did not make, whatever became of its machine since',
+  async (reason) => {
+    const job = twoAttempts({ attempts: 1, earlier: [], end: { code: 3, signal: null, reason, detail: null } });
+    gone();
+    expect(await lay(job)).toEqual([]);
+    expect([existsSync(join(folder, 'runs')), told()]).toEqual([false, []]);
+  },
+);
+
+test('unless its machine went before its outputs were here', async () => {
+  const job = twoAttempts({ attempts: 1, earlier: [], end: { code: 0, signal: null, reason: 'exit', detail: null } });
+  gone();
+  await lay(job, new GpuRunError('lost', 'The machine has gone.'));
+  expect(steps('metrics.jsonl')).toEqual([1, 2, 3, 4]);
 });
 
 test('what was pulled of the last attempt stays as it is', async () => {
