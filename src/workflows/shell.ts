@@ -1,6 +1,6 @@
 /** `ssh`: a shell or one command on the machine, through the same transport as everything else. */
 
-import type { Readable, Writable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { systemErrorCode } from '../core/errors.ts';
 import type { ExitStatus, LocalTerminal } from '../transport/transport.ts';
@@ -16,6 +16,7 @@ export interface ShellInput {
   readonly terminal: LocalTerminal | null;
   readonly stdin: Readable;
   readonly stdout: Writable;
+  /** May be the same as `stdout`. What it refuses is dropped; the caller listens to its errors. */
   readonly stderr: Writable;
 }
 
@@ -26,7 +27,9 @@ export async function shell(input: ShellInput, context: RunContext): Promise<Exi
     const remote = transport.exec(input.argv ?? ['sh', '-l'], { signal: context.signal });
     // The command may end without reading all of its input: that is no failure.
     pipeline(input.stdin, remote.stdin).catch(() => {});
-    const shown = await Promise.all([show(remote.stdout, input.stdout), show(remote.stderr, input.stderr)]);
+    const messages = droppingWhatIsRefused(input.stderr);
+    const stdout = input.stdout === input.stderr ? messages : input.stdout;
+    const shown = await Promise.all([show(remote.stdout, stdout), show(remote.stderr, messages)]);
     if (shown.every(Boolean)) return await remote.exit;
     remote.kill();
     return { code: 0, signal: null };
@@ -45,4 +48,12 @@ async function show(from: Readable, to: Writable): Promise<boolean> {
     if (code === 'EPIPE' || (code === 'ERR_STREAM_PREMATURE_CLOSE' && to.destroyed)) return false;
     throw error;
   }
+}
+
+/** stderr on a full disk costs what would stand there, and not the command's work: the caller's screen tells of it. A reader who left is told as such. */
+function droppingWhatIsRefused(to: Writable): Writable {
+  return new Writable({
+    highWaterMark: 0,
+    write: (chunk, _encoding, done) => void to.write(chunk, (error) => done(systemErrorCode(error) === 'EPIPE' ? error : null)),
+  });
 }
