@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { createStyle } from '../../../src/cli/render/style.ts';
 import { asciiGlyphs } from '../../../src/cli/render/top-plot.ts';
 import { type LiveParts, runLive } from '../../../src/cli/top-live.ts';
+import { writeEvents } from '../../../src/cli/top-once.ts';
 import { systemClock } from '../../../src/core/clock.ts';
 import { GpuRunError } from '../../../src/core/errors.ts';
 import type { RemoteProcess } from '../../../src/transport/transport.ts';
@@ -108,11 +109,14 @@ test('a machine that goes down behind its job is no error for whoever watches it
     return { ...transport, exec };
   };
   const terminal = fakeTerminal();
+  const lines: string[] = [];
+  const writing = writeEvents(machine, context, async (line) => void lines.push(line));
   const live = runLive(machine, context, terminal.parts);
-  await until(() => terminal.shown().includes('hello'), 'the log in the picture');
+  await until(() => terminal.shown().includes('hello') && lines.some((line) => line.includes('"state":"ended","exitCode":0')), 'the log in the picture');
   context.ledger.note(machine.id, { fact: 'gone', reason: jobEndedReason(id), leftovers: [] });
   for (const remote of programs) remote.kill('SIGKILL');
-  await live;
+  await Promise.all([live, writing]);
+  expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ type: 'link', state: 'gone', text: `The machine '${machine.name}' no longer exists: ${id} ended.` });
   const notes = fake.reports.flatMap((report) => (report.type === 'note' ? [report.text] : []));
   expect(notes.slice(-3)).toEqual([
     `The machine '${machine.name}' no longer exists: ${id} ended.`,
