@@ -17,8 +17,9 @@ import { type StatusResult, status } from '../workflows/status.ts';
 import { train } from '../workflows/train.ts';
 import type { TrainInput, TrainResult } from '../workflows/train-input.ts';
 import { up } from '../workflows/up.ts';
+import { checkNames, checkOneOf, checkType, type Known } from './known-options.ts';
 import { createMachine, type Machine } from './machine.ts';
-import { inputFor, type TrainOptions } from './train-options.ts';
+import { inputFor, type TrainOptions, trainOptions } from './train-options.ts';
 
 export interface GpuRunOptions {
   /**
@@ -40,12 +41,22 @@ export interface WholeTrainOptions extends UpOptions, TrainOptions {
   readonly teardown?: TrainInput['teardown'];
   /** A failed job's machine stays. Default: false. */
   readonly keepOnFailure?: boolean;
-  /** The job's log, metrics and states as they come, over all attempts. Awaited for each: a slow one slows the stream down, not the job. */
+  /**
+   * The job's log, metrics and states as they come, over all attempts. Awaited for each: a slow one slows the stream down, not the job. What it
+   * throws ends `train`, as the `cause` of a GpuRunError `internal`, and nothing else: the job and its machine go on, and cost, until somebody ends
+   * them or their limits do; `hints` says how. So catch what may fail in it.
+   */
   readonly onEvent?: OnJobEvent;
 }
 
 /** As the command line's flags; what is left out comes from `gpu-run.yaml`, the template and the defaults. */
 export type UpOptions = Omit<FlagValues, 'env' | 'secret'>;
+
+const upOptions: Known<UpOptions> = {
+  ...{ name: true, config: true, provider: true, template: true, gpu: true, region: true, spot: true, publicIp: true, nodes: true },
+  ...{ maxTime: true, budget: true, idle: true, stall: true, split: true },
+};
+const wholeTrainOptions: Known<WholeTrainOptions> = { ...trainOptions, ...upOptions, teardown: true, keepOnFailure: true, onEvent: true };
 
 export interface GpuRun {
   /** A machine that is ready; `await using` takes it down at the end of the block. @throws GpuRunError as `gpu-run up` */
@@ -55,7 +66,8 @@ export interface GpuRun {
    * the teardown; and all that again as `retry` in `gpu-run.yaml` says, where the machine is preempted or lost. A job that fails is a
    * result: `job.end` says how it ended. What may still bill stands in `leftovers`. Where `GpuRunOptions.signal` is aborted, the job is
    * cancelled and what it saved is pulled; with a `LeaveRunning` as the reason nothing is stopped.
-   * @throws GpuRunError as `gpu-run train`: `lost` where the machine went and the attempts are used up, `interrupted`, `no-capacity`, ...
+   * @throws GpuRunError as `gpu-run train`: `bad-input` before anything is rented, `lost` or `preempted` where the machine went and the attempts are
+   * used up (`preempted` is a result where the machine was told beforehand: `job.end.reason`), `interrupted`, `no-capacity`, ...
    */
   train(options?: WholeTrainOptions): Promise<TrainResult>;
   status(options?: { readonly refresh?: boolean; readonly all?: boolean }): Promise<StatusResult>;
@@ -94,12 +106,17 @@ export function createGpuRun(options: GpuRunOptions = {}): GpuRun {
   };
   return {
     up: async (flags = {}) => {
+      checkNames('up', flags, upOptions);
       const settings = await loadSettings({ cwd: folder, flags, env });
       const { machine } = await withContext((context) => up(upInput(settings, false), context));
       return createMachine({ entry: machine, settings, folder, env, withContext });
     },
     train: async (asked = {}) => {
       const { command: _, env: __, startFrom: ___, teardown = 'auto', keepOnFailure = false, onEvent = () => {}, ...flags } = asked;
+      checkNames('train', asked, wholeTrainOptions);
+      checkOneOf('teardown', teardown, ['auto', 'down', 'keep']);
+      checkType('keepOnFailure', keepOnFailure, 'boolean');
+      checkType('onEvent', onEvent, 'function');
       const settings = await loadSettings({ cwd: folder, flags, env });
       const input = inputFor(asked, { settings, folder, env }, { detach: false, teardown, keepOnFailure });
       const mlflow = readMlflow(settings.mlflow, env);

@@ -12,7 +12,8 @@ import { follow } from '../workflows/follow.ts';
 import type { JobEvent, OnJobEvent } from '../workflows/job-event.ts';
 import { pull } from '../workflows/pull.ts';
 import { train } from '../workflows/train.ts';
-import { inputFor, type TrainOptions } from './train-options.ts';
+import { checkNames } from './known-options.ts';
+import { inputFor, type TrainOptions, trainOptions } from './train-options.ts';
 
 export interface Machine extends AsyncDisposable {
   readonly name: string;
@@ -56,6 +57,7 @@ export function createMachine({ entry, settings, folder, env, withContext }: Mac
     name: entry.name,
     entry,
     train: async (options = {}) => {
+      checkNames('train', options, trainOptions);
       const input = inputFor(options, { settings, folder, env }, { detach: true, teardown: 'keep', keepOnFailure: false });
       const mlflow = readMlflow(settings.mlflow, env);
       const { job, machine } = await withContext((context) => train(input, context, () => {}));

@@ -6,6 +6,7 @@ import type { JobCommand } from '../core/job.ts';
 import { type TrainChoices, trainInput } from '../workflows/from-settings.ts';
 import { startFolder } from '../workflows/start-folder.ts';
 import type { TrainInput } from '../workflows/train-input.ts';
+import type { Known } from './known-options.ts';
 
 export interface TrainOptions {
   /** Default: the config's `train`. A string runs in the machine's shell, a list exactly as it stands. */
@@ -18,6 +19,8 @@ export interface TrainOptions {
    */
   readonly startFrom?: string;
 }
+
+export const trainOptions: Known<TrainOptions> = { command: true, env: true, startFrom: true };
 
 /** Where the job was told to come from. */
 export interface JobPlace {

@@ -1,5 +1,5 @@
 /** The SDK beside the command line: the same state folder, the same defaults. No machine is needed. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -56,4 +56,25 @@ test("a report without an id is that of the newest job of the folder's machine, 
   mkdirSync(join(home, 'jobs', job.id), { recursive: true });
   writeFileSync(join(home, 'jobs', job.id, 'log'), 'done');
   expect(await gpuRun.report()).toMatchObject({ job: { id: job.id } });
+});
+
+test.each<readonly [object, string]>([
+  [{ teardown: 'Down' }, '`teardown` is "Down".'],
+  [{ teardown: null }, '`teardown` is null.'],
+  [{ keepOnFailure: 'false' }, '`keepOnFailure` is "false", and no boolean.'],
+  [{ onEvent: 'log' }, '`onEvent` is "log", and no function.'],
+  [{ retry: { attempts: 3 } }, "`train` has no option 'retry'."],
+  [{ maxtime: '1h' }, "`train` has no option 'maxtime'."],
+])('what JavaScript gives `train` is looked at before anything is rented: %j', async (options, message) => {
+  const home = join(root, 'none');
+  const gpuRun = createGpuRun({ home, folder: root });
+  await expect(gpuRun.train({ command: 'true', ...options })).rejects.toMatchObject({ code: 'bad-input', message });
+  expect(existsSync(home)).toBe(false);
+});
+
+test('so it is with `up`, with a guess at what was meant', async () => {
+  const gpuRun = createGpuRun({ home: join(root, 'none'), folder: root });
+  const wrong: object = { maxtime: '1h' };
+  await expect(gpuRun.up(wrong)).rejects.toMatchObject({ code: 'bad-input', hints: ["Did you mean 'maxTime'?"] });
+  await expect(gpuRun.up({ gpu: 'no such GPU' })).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('--gpu') });
 });
