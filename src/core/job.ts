@@ -39,6 +39,8 @@ export interface JobEntry {
   readonly checkpoints?: string;
   /** Who will fetch its outputs: until it has, or is dead, nobody else takes the machine down. Absent or null: nobody, any more. */
   readonly awaitedBy?: ProcessIdentity | null;
+  /** Who starts it again should its machine be lost; absent or null: nobody. */
+  readonly retriedBy?: ProcessIdentity | null;
   /** What it waits for, in words without a full stop, as of `asOf`; absent or null: it does not wait, or nobody has asked. */
   readonly waitsFor?: string | null;
 }

@@ -2,10 +2,11 @@
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { type JobEntry, runnerJobId } from '../core/job.ts';
 import type { JobSummary } from '../protocol/job.ts';
+import { isToGoOn } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
 import { machineOf } from './find.ts';
-import { isOnItsWay, keepJob } from './keep-job.ts';
-import { reachOrLose } from './reach-machine.ts';
+import { heedClock, isOnItsWay, keepJob } from './keep-job.ts';
+import { isGone, reachOrLose } from './reach-machine.ts';
 import { besideRecovery } from './recover.ts';
 
 export interface CancelInput {
@@ -26,25 +27,35 @@ export async function cancel(input: CancelInput, context: RunContext): Promise<J
   });
 }
 
-/** Between two attempts nothing runs: the next one is not made. Where it has just been made, that one is returned. */
+/** Between two attempts nothing runs: the next one is not made, also when its train does not know of the end yet. Where it has just been made, that one is returned. */
 function cancelNext(job: JobEntry, { ledger }: RunContext): JobEntry {
   const change = (entry: JobEntry | null): JobEntry | null => {
-    if (entry?.again !== true || entry.end === null) return null;
-    const { again: _, ...known } = entry;
-    return { ...known, end: { ...entry.end, reason: 'cancelled', detail: 'it is not started again' } };
+    if (entry === null || entry.end === null || !isToGoOn(entry)) return null;
+    const { again: _, retriedBy: __, end, ...known } = entry;
+    return { ...known, end: { ...end, reason: 'cancelled', detail: 'it is not started again' } };
   };
   return ledger.changeJob(job.id, change) ?? job;
 }
 
 const lookAgainMs = 1_000;
 
-/** One that is known here and not yet there is on its way, or was. @throws GpuRunError `not-found`: it has never arrived */
-async function cancelSent(job: JobEntry, { graceMs, onAsked }: CancelInput, context: RunContext): Promise<JobEntry> {
-  for (;;) {
+/**
+ * One that is known here and not yet there is on its way, or was. Where its machine turns out to be gone, nobody starts it again.
+ * @throws GpuRunError `not-found`: it has never arrived; as `goneError`: and nobody would have
+ */
+async function cancelSent(first: JobEntry, { graceMs, onAsked }: CancelInput, context: RunContext): Promise<JobEntry> {
+  for (let job = first; ; ) {
     try {
       return await cancelJob(job, graceMs, context, onAsked);
     } catch (error) {
-      const known = context.ledger.getJob(job.id);
+      const known = heedClock(job.id, context);
+      if (isGone(error) && known !== null) {
+        const now = cancelNext(known, context);
+        if (now.end?.reason === 'cancelled') return now;
+        if (now.attempts === job.attempts || now.state === 'ended') throw error;
+        job = now; // that is its next attempt
+        continue;
+      }
       if (toGpuRunError(error).code !== 'not-found' || known === null || !isOnItsWay(known, context)) throw error;
       await context.clock.sleep(lookAgainMs, context.signal);
     }

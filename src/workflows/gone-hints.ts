@@ -8,8 +8,8 @@ import type { RunContext } from './context.ts';
 export function withJobHints(thrown: unknown, job: JobEntry | null, { ledger }: Pick<RunContext, 'ledger'>): unknown {
   if (job === null || !(thrown instanceof GpuRunError) || (thrown.code !== 'lost' && thrown.code !== 'preempted')) return thrown;
   const { id } = job;
-  const { again = false, awaitedBy = null, attempts: made = 1 } = ledger.getJob(id) ?? {};
-  const isTried = again || (awaitedBy !== null && mayBeAlive(awaitedBy));
+  const { again = false, awaitedBy = null, retriedBy = null, attempts: made = 1 } = ledger.getJob(id) ?? {};
+  const isTried = again || [awaitedBy, retriedBy].some((who) => who !== null && mayBeAlive(who));
   const next = isTried ? [`gpu-run logs ${id} --follow   shows the next attempt, where the gpu-run train that began it makes one`] : [];
   const rest = thrown.hints.filter((hint) => !hint.startsWith('gpu-run up '));
   const { code, message, retry, cause, attempts } = thrown;

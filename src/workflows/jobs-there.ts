@@ -2,6 +2,7 @@
 import { GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { type JobEntry, jobIdOf, runnerJobId } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import { RemoteError } from '../protocol/call-state.ts';
 import type { JobSummary } from '../protocol/job.ts';
 import { noteSummary } from './cancel.ts';
 import type { RunContext } from './context.ts';
@@ -24,17 +25,14 @@ const tryAgainMs = 1_000;
 const askWithinMs = 60_000;
 
 /**
- * What is heard of jobs that are known here goes into the ledger. `own`: a job that must be among them, where it has ever begun there;
+ * What is heard of jobs that are known here goes into the ledger. Those of them that have begun there and not ended must be among them, and so must `own`, where it has ever begun;
  * `others`: those of the ledger that are asked for one by one where the answer for all makes no sense.
  * @throws GpuRunError as `goneError`; `interrupted`
  */
 export async function jobsThere(own: string | null, others: () => readonly JobEntry[], machine: MachineEntry, context: RunContext): Promise<JobsThere> {
   const all = await limited(context, async (calm) => await askAll(own, machine, calm));
   if (!(all instanceof GpuRunError)) {
-    for (const summary of all) {
-      const known = context.ledger.getJob(jobIdOf(summary.id));
-      if (known !== null) noteSummary(known, summary, context);
-    }
+    noteTold(all, machine, context);
     const strangers = all.filter(({ id, state }) => state !== 'ended' && context.ledger.getJob(jobIdOf(id)) === null);
     return { ids: new Set(all.map(({ id }) => id)), strangers: strangers.map(({ id }) => id), doubt: null };
   }
@@ -52,7 +50,7 @@ async function limited<T>(context: RunContext, ask: (limited: RunContext) => Pro
   try {
     return await ask({ ...context, signal: AbortSignal.any([context.signal, over]) });
   } catch (error) {
-    if (context.signal.aborted || isGone(error)) throw error;
+    if (context.signal.aborted || (isGone(error) && !isAnswer(error))) throw error;
     return over.aborted ? new GpuRunError('connection', `It has not answered within ${askWithinMs / 1000} s.`, { cause: error }) : toGpuRunError(error);
   }
 }
@@ -62,7 +60,7 @@ async function askAll(own: string | null, machine: MachineEntry, context: RunCon
     try {
       await using reached = await reachOrLose(machine, context);
       const { jobs } = await reached.runner.call('jobs', {});
-      checkOwn(own, jobs, machine, context);
+      checkWhole(own, jobs, machine, context);
       return jobs;
     } catch (error) {
       const { code } = toGpuRunError(error);
@@ -72,12 +70,25 @@ async function askAll(own: string | null, machine: MachineEntry, context: RunCon
   }
 }
 
-/** @throws GpuRunError `protocol`: it does not name a job of which it has told that it ran */
-function checkOwn(id: string | null, jobs: readonly JobSummary[], machine: MachineEntry, { ledger }: RunContext): void {
-  const own = id === null ? null : ledger.getJob(id);
-  if (own === null || own.machineId !== machine.id || own.startedAt === null) return;
-  if (jobs.some((each) => each.id === runnerJobId(own))) return;
-  throw new GpuRunError('protocol', `The runner's list of jobs lacks ${own.id}, which it has run.`);
+/** That a machine is gone is for its provider to say, and not for whoever answers on it. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof GpuRunError && error.cause instanceof RemoteError;
+}
+
+/** Into the ledger. A machine has nothing to tell of another one's jobs. */
+export function noteTold(jobs: readonly JobSummary[], machine: MachineEntry, context: Pick<RunContext, 'ledger' | 'clock'>): void {
+  for (const summary of jobs) {
+    const known = context.ledger.getJob(jobIdOf(summary.id));
+    if (known?.machineId === machine.id) noteSummary(known, summary, context);
+  }
+}
+
+/** `own`: a job that must be there although it has ended. @throws GpuRunError `protocol`: it does not name a job of which it has told that it ran */
+export function checkWhole(own: string | null, jobs: readonly JobSummary[], machine: MachineEntry, { ledger }: Pick<RunContext, 'ledger'>): void {
+  const there = new Set(jobs.map(({ id }) => id));
+  const begun = ledger.listJobs({ machineId: machine.id }).filter(({ id, state, startedAt }) => startedAt !== null && (state !== 'ended' || id === own));
+  const lacking = begun.find((job) => !there.has(runnerJobId(job)));
+  if (lacking !== undefined) throw new GpuRunError('protocol', `The runner's list of jobs lacks ${lacking.id}, which it has run.`);
 }
 
 /** Brings its log here as well. @throws GpuRunError `not-found`, and all that keeps it from being asked */

@@ -12,9 +12,9 @@ export function keepJob(job: JobEntry, context: Pick<RunContext, 'ledger'>): Job
 /** What the runner does not tell, and only whoever runs the job changes: others know it as it was when they began to follow. */
 function withIntents(job: JobEntry, known: JobEntry): JobEntry {
   if (known.attempts !== job.attempts) return job;
-  const { again: _, awaitedBy: __, checkpoints: ___, ...told } = job;
-  const { again, awaitedBy, checkpoints } = known;
-  const own = { again, awaitedBy, checkpoints };
+  const { again: _, awaitedBy: __, retriedBy: ___, checkpoints: ____, ...told } = job;
+  const { again, awaitedBy, retriedBy, checkpoints } = known;
+  const own = { again, awaitedBy, retriedBy, checkpoints };
   return Object.assign(told, Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)));
 }
 
@@ -35,6 +35,12 @@ export function isOnItsWay({ state, asOf }: JobEntry, { clock }: Pick<RunContext
   return state === 'queued' && clock.now() - asOf < sentWithinMs;
 }
 
+/** What seems to have been sent in the future was sent before the clock was set back: it has as long as any other from now on. Returns what is known. */
+export function heedClock(jobId: string, { ledger, clock }: Pick<RunContext, 'ledger' | 'clock'>): JobEntry | null {
+  const now = clock.now();
+  return ledger.changeJob(jobId, (known) => (known !== null && known.state !== 'ended' && known.asOf > now ? { ...known, asOf: now } : null));
+}
+
 /** Whoever sends it is at it now. */
 export function noteSending({ id, attempts }: JobEntry, { ledger, clock }: Pick<RunContext, 'ledger' | 'clock'>): void {
   ledger.changeJob(id, (known) => (known?.state === 'queued' && known.attempts === attempts ? { ...known, asOf: clock.now() } : null));
@@ -43,6 +49,7 @@ export function noteSending({ id, attempts }: JobEntry, { ledger, clock }: Pick<
 /** Closes the jobs of a machine that never got there. `there`: the ids that its runner knows. */
 export function closeUnsent(machine: MachineEntry, there: ReadonlySet<string>, context: Pick<RunContext, 'ledger' | 'clock'>): void {
   const now = context.clock.now();
+  for (const { id, state, asOf } of context.ledger.listJobs({ machineId: machine.id })) if (state !== 'ended' && asOf > now) heedClock(id, context);
   const end = { code: null, signal: null, reason: 'lost', detail: `the gpu-run that was sending it died: ${neverRan}` } as const;
   const isUnsent = (job: JobEntry) => job.state !== 'ended' && !there.has(runnerJobId(job)) && now - job.asOf >= sentWithinMs;
   for (const { id } of context.ledger.listJobs({ machineId: machine.id }).filter(isUnsent)) {

@@ -32,7 +32,7 @@ async function whoseItIs(job: OwnJob | null, machine: MachineEntry, input: Teard
   if (now?.forOneJob === false) return machine.forOneJob ? `'${machine.name}' stays up: gpu-run up, or train --keep, has asked for it meanwhile` : null;
   const unfinished = () => context.ledger.listJobs({ machineId: machine.id }).filter(({ id, state }) => id !== job?.id && state !== 'ended');
   const awaited = () => context.ledger.listJobs({ machineId: machine.id }).find((other) => other.id !== job?.id && isAwaited(other));
-  const staysFor = (other: JobEntry | undefined) => (other === undefined ? null : `'${machine.name}' stays up: the outputs of ${other.id} are being fetched`);
+  const staysFor = (other: JobEntry | undefined) => (other === undefined ? null : `'${machine.name}' stays up: ${whatFor(other)}`);
   if (unfinished().length === 0) return staysFor(awaited());
   for (;;) {
     const there = await jobsThere(job?.id ?? null, unfinished, machine, context); // the ledger may be behind
@@ -56,9 +56,14 @@ function endText({ name, deadline }: MachineEntry): string {
   return `gpu-run down ${name}   ends it; else its limits do, at ${new Date(deadline).toISOString()} at the latest`;
 }
 
-/** It has ended, and whoever ran it is about to fetch its outputs; the machine is theirs to take down then. */
-function isAwaited({ state, awaitedBy = null }: JobEntry): boolean {
-  return state === 'ended' && awaitedBy !== null && mayBeAlive(awaitedBy);
+/** It has ended, and whoever ran it is about to fetch its outputs, or to start it again; the machine is theirs to take down then. */
+function isAwaited({ state, again = false, awaitedBy = null, retriedBy = null }: JobEntry): boolean {
+  if (state !== 'ended') return false;
+  return (awaitedBy !== null && mayBeAlive(awaitedBy)) || (again && retriedBy !== null && mayBeAlive(retriedBy));
+}
+
+function whatFor({ id, again = false }: JobEntry): string {
+  return again ? `${id} is about to be started again` : `the outputs of ${id} are being fetched`;
 }
 
 export interface GivenUp {

@@ -44,6 +44,7 @@ export function pauseBefore(n: number): number {
  */
 export async function machineForNext(n: number, why: Reason, last: MachineEntry, job: JobEntry | null, input: TrainInput, context: RunContext) {
   const { clock, signal, ledger, reporter } = context;
+  throwIfCancelled(job, context); // that has found the machine gone before anybody else
   const pause = pauseBefore(n);
   const what = `${job?.id ?? 'The job'} was ${why}`;
   reporter.report({ type: 'note', level: 'warn', text: `${what}; attempt ${n} of ${input.retry.attempts} begins in ${pause / 1000} s` });

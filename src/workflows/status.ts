@@ -1,6 +1,6 @@
 /** `status`: machines and jobs from the ledger at once; with `refresh` the providers and runners are asked first. */
 import { toGpuRunError } from '../core/errors.ts';
-import { type JobEntry, jobIdOf } from '../core/job.ts';
+import type { JobEntry } from '../core/job.ts';
 import type { Ledger, MachineEntry } from '../ledger/ledger.ts';
 import type { Unreachable } from './adopt.ts';
 import { type BudgetUse, budgetUse } from './budget-warnings.ts';
@@ -75,12 +75,10 @@ async function refresh(machine: MachineEntry, context: RunContext): Promise<void
   if (isOver(seen) && (await settleGone(machine, endReasonOf(seen), context)) !== null) return;
   const fresh = context.ledger.note(machine.id, seen.access === null ? { fact: 'seen' } : { fact: 'seen', access: seen.access });
   if (fresh.state !== 'ready' || !hasKey(fresh, context)) return;
-  const [{ noteSummary }, { closeUnsent }] = await Promise.all([import('./cancel.ts'), import('./keep-job.ts')]);
+  const [{ checkWhole, noteTold }, { closeUnsent }] = await Promise.all([import('./jobs-there.ts'), import('./keep-job.ts')]);
   await using reached = await reachMachine(fresh, context);
   const { jobs } = await reached.runner.call('jobs', {});
-  for (const summary of jobs) {
-    const job = context.ledger.getJob(jobIdOf(summary.id));
-    if (job !== null) noteSummary(job, summary, context);
-  }
+  noteTold(jobs, fresh, context);
+  checkWhole(null, jobs, fresh, context);
   closeUnsent(fresh, new Set(jobs.map(({ id }) => id)), context);
 }

@@ -70,16 +70,17 @@ async function tellPlace(job: JobEntry, { runner, machine }: ReachedMachine, { r
   if (text !== null) reporter.report({ type: 'phase', phase: 'queue', status: 'begin', text });
 }
 
-/** Who will fetch what the job makes. */
-function awaited({ detach, outputs }: TrainInput): Pick<JobEntry, 'awaitedBy'> {
-  return { awaitedBy: detach || outputs.length === 0 ? null : ownIdentity() };
+/** Who will fetch what the job makes, and who starts it again. */
+function awaited({ detach, outputs, retry }: TrainInput, attempt: number): Pick<JobEntry, 'awaitedBy' | 'retriedBy'> {
+  const self = ownIdentity();
+  return { awaitedBy: detach || outputs.length === 0 ? null : self, retriedBy: detach || attempt >= retry.attempts ? null : self };
 }
 
 function firstAttempt(planned: PlannedJob, input: TrainInput, machine: MachineEntry, context: RunContext): JobEntry {
   const { command, up } = input;
   const now = context.clock.now();
   return {
-    ...awaited(input),
+    ...awaited(input, 1),
     ...planned,
     machineId: machine.id,
     machineName: machine.name,
@@ -109,7 +110,7 @@ function nextAttempt({ again: _, ...before }: JobEntry, input: TrainInput, machi
     records: Math.max(start.records, lastCopiedRecord(home.jobs, before.id)?.n ?? 0),
   };
   const here = { machineId: machine.id, machineName: machine.name, attempts: before.attempts + 1, earlier: [...earlier, past] };
-  const room = { gpus: gpusForJob(input.up.need, machine.offer), givenGpus: null, waitsFor: null, ...awaited(input) };
+  const room = { gpus: gpusForJob(input.up.need, machine.offer), givenGpus: null, waitsFor: null, ...awaited(input, before.attempts + 1) };
   return { ...before, ...here, ...room, state: 'queued', end: null, startedAt: null, endedAt: null, asOf: clock.now() };
 }
 

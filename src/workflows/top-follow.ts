@@ -40,7 +40,7 @@ export function createFollower(machine: MachineEntry): Follower {
 
   const ask = async (runner: RunnerClient, context: RunContext, tell: OnTopEvent) => {
     ({ jobs } = await runner.call('jobs', {}));
-    noteChanges(jobs, context);
+    noteChanges(jobs, machine, context);
     await tellMachine(machine, context, tell);
     await tell({ type: 'jobs', jobs });
   };
@@ -128,9 +128,9 @@ export async function tellMachine(seen: MachineEntry, context: RunContext, tell:
 }
 
 /** The ledger hears of what has changed. */
-function noteChanges(jobs: readonly JobSummary[], context: RunContext): void {
+function noteChanges(jobs: readonly JobSummary[], machine: MachineEntry, context: RunContext): void {
   for (const summary of jobs) {
     const known = context.ledger.getJob(jobIdOf(summary.id));
-    if (known !== null && runnerJobId(known) === summary.id && known.state !== summary.state) noteSummary(known, summary, context);
+    if (known?.machineId === machine.id && runnerJobId(known) === summary.id && known.state !== summary.state) noteSummary(known, summary, context);
   }
 }

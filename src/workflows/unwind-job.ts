@@ -3,6 +3,7 @@ import { LeaveRunning, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { OutputsNotPulled } from './after-job.ts';
+import { noteNotAgain } from './between-attempts.ts';
 import { cancelJob } from './cancel.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed, saveAndEnd } from './down.ts';
@@ -54,7 +55,10 @@ export async function unwind(error: unknown, unfinished: Unfinished, context: Ru
   if (job === null && ordered !== null && !isUnsure) await withdraw(ordered, error, input, calm);
   // First: of two that give up at the same time each would leave the machine to the other.
   const known = job ?? ordered;
-  if (known !== null) noteUnawaited(known, context);
+  if (known !== null) {
+    noteUnawaited(known, context);
+    noteNotAgain(known, context);
+  }
   const isDown = takeDown && (await endIfLast({ job: known, machine, input, reason, end: answers ? saveAndEnd : endClaimed }, calm));
   return isUnsure && !isDown ? ordered : null;
 }

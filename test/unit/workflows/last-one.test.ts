@@ -34,4 +34,8 @@ test('a job that has ended, and whose outputs are awaited, keeps the machine up;
   expect(await stays()).not.toBeNull();
   ledger.putJob(ended('job-2', null));
   expect(await stays()).toBeNull();
+  ledger.putJob({ ...ended('job-2', null), again: true, retriedBy: ownIdentity() });
+  expect(await stays()).toBe("'cats' stays up: job-2 is about to be started again");
+  ledger.putJob({ ...ended('job-2', null), again: true, retriedBy: { pid: 999_999_999, started: 'x:1' } });
+  expect(await stays()).toBeNull();
 });

@@ -4,12 +4,14 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
 import type { JobEntry } from '../../../src/core/job.ts';
+import { ownIdentity } from '../../../src/core/process-identity.ts';
 import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import type { Call } from '../../../src/protocol/call-state.ts';
 import type { JobSummary } from '../../../src/protocol/job.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { cancel } from '../../../src/workflows/cancel.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
+import { closeJobs } from '../../../src/workflows/keep-job.ts';
 import { othersOn } from '../../../src/workflows/last-one.ts';
 import { someIntent } from '../../contract/ledger-intent.ts';
 import { instantTransport } from '../../support/instant-runner.ts';
@@ -20,6 +22,7 @@ let fake: FakeContext;
 let machine: MachineEntry;
 let mine: JobEntry;
 let connects = true;
+let onConnect = () => {};
 let answer: (op: string, params: unknown, call: Call) => unknown;
 
 beforeEach(() => {
@@ -29,6 +32,7 @@ beforeEach(() => {
   machine = { ...entry, access: { kind: 'own', host: '127.0.0.1', port: 1, user: 'gpu', hostKeys: [] } };
   mine = put('job-1', { state: 'ended', end: { code: 0, signal: null, reason: 'exit', detail: null }, startedAt: 1, endedAt: 2 });
   connects = true;
+  onConnect = () => {};
 });
 afterEach(() => fake[Symbol.dispose]());
 
@@ -46,15 +50,16 @@ function summary(id: string, changes: Partial<JobSummary> = {}): JobSummary {
 
 const finished = { state: 'ended', end: { code: 0, signal: null, reason: 'exit', detail: null }, endedAt: 2 } as const;
 
-/** What keeps the machine up when `job-1` is at its end. */
-function stays(): Promise<string | null> {
-  return whileTimePasses((context) => othersOn(mine, machine, { teardown: 'auto' }, context));
+/** What keeps the machine up when `job-1` is at its end; null: when a train that came to no job gives up. */
+function stays(job: JobEntry | null = mine): Promise<string | null> {
+  return whileTimePasses((context) => othersOn(job, machine, { teardown: 'auto' }, context));
 }
 
 async function whileTimePasses<T>(act: (context: RunContext) => Promise<T>): Promise<T> {
   const file = join(dirname(fake.context.home.ledger), 'runner.mjs');
   writeFileSync(file, 'the runner');
   const connect = async () => {
+    onConnect();
     if (!connects) throw new GpuRunError('connection', 'Nobody answers.', { retry: 'same' });
   };
   const content = 'the runner';
@@ -128,6 +133,36 @@ test('nonsense that passes is not heard of', async () => {
   expect(await stays()).toBeNull();
 });
 
+test.each([
+  ['is refused as if the machine were taken back', Object.assign(new Error('no'), { code: 'preempted' })],
+  ['lacks another job that has begun there', { jobs: [summary('job-1', finished)] }],
+])('an answer that %s ends nobody’s job', async (_what, jobs) => {
+  put('job-2', { state: 'running', startedAt: 1 });
+  answer = (op) => {
+    if (op !== 'jobs') return {};
+    if (jobs instanceof Error) throw jobs;
+    return jobs;
+  };
+  for (const job of [mine, null]) expect(await stays(job)).toMatch(/^'cats' stays up, as it can't be asked whether job-2 still runs on it: /);
+  expect(fake.context.ledger.getJob('job-2')?.state).toBe('running');
+});
+
+test('a machine has nothing to tell of the jobs of another one', async () => {
+  put('job-2', { state: 'running', startedAt: 1 });
+  put('job-3', { state: 'running', startedAt: 1, machineId: 'dogs-1', machineName: 'dogs' });
+  answer = () => ({ jobs: [summary('job-1', finished), summary('job-2', finished), summary('job-3', finished)] });
+  expect(await stays()).toBeNull();
+  expect(fake.context.ledger.getJob('job-3')?.state).toBe('running');
+});
+
+test('a job that was sent before the clock was set back by a day is not waited for until then', async () => {
+  put('job-2', { state: 'queued', startedAt: null, asOf: fake.clock.now() + 24 * 3_600_000 });
+  answer = () => ({ jobs: [summary('job-1', finished)] });
+  const since = fake.clock.now();
+  expect(await stays()).toBeNull();
+  expect(fake.clock.now() - since).toBeLessThan(3_600_000);
+});
+
 test('a machine that has forgotten all its jobs says so of each of them, and goes', async () => {
   put('job-2', { state: 'running' });
   answer = (op) => {
@@ -146,6 +181,24 @@ test('a job that nobody here knows is somebody else’s: it keeps the machine up
   put('job-2', { state: 'running' });
   answer = () => ({ jobs: [...known, summary('job-9', finished)] });
   expect(await stays()).toBeNull();
+});
+
+test.each([
+  ['that its train would start again: it is not', true],
+  ['that nobody would start again: that it was lost is said', false],
+])('cancel of a job whose machine has just gone, and %s', async (_which, isRetried) => {
+  const { ledger, clock } = fake.context;
+  put('job-2', { state: 'running', startedAt: 1, retriedBy: isRetried ? ownIdentity() : null });
+  connects = false;
+  onConnect = () => {
+    closeJobs(machine, 'it ended by itself', fake.context);
+    ledger.note('cats-1', { fact: 'gone', reason: 'it ended by itself', at: clock.now(), leftovers: [] });
+  };
+  const cats = { ...ledger, get: (id: string) => ({ ...(ledger.get(id) ?? machine), access: machine.access }), list: () => [] };
+  const cancelled = whileTimePasses((context) => cancel({ jobId: 'job-2', graceMs: null }, { ...context, ledger: cats }));
+  if (isRetried) expect(await cancelled).toMatchObject({ state: 'ended', end: { reason: 'cancelled' } });
+  else await expect(cancelled).rejects.toMatchObject({ code: 'lost' });
+  expect(ledger.getJob('job-2')?.end?.reason).toBe(isRetried ? 'cancelled' : 'lost');
 });
 
 test.each([

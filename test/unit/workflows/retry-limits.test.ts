@@ -89,6 +89,20 @@ test('cancel in the pause between two attempts: there is no next one', async () 
   expect(fake.context.ledger.listJobs()[0]?.again).toBeUndefined();
 });
 
+test('cancel of a job whose machine is vanishing, which its train does not know yet: there is no next attempt', async () => {
+  const { context, inputOf, provider, trainThrough, vanish } = await prepare();
+  let cancelled: Promise<unknown> | null = null;
+  const { error } = await trainThrough(inputOf(untilTaken), [
+    (machineId) => {
+      void vanish(machineId);
+      cancelled = cancel({ jobId: context.ledger.listJobs()[0]?.id ?? '', graceMs: null }, context);
+    },
+  ]);
+  expect(await cancelled).toMatchObject({ end: { reason: 'cancelled' } });
+  expect(error).toMatchObject({ code: 'interrupted' });
+  expect(provider.machines).toHaveLength(1);
+});
+
 test('--detach says at once that nobody will be there', async () => {
   const { fake, inputOf, trainThrough } = await prepare();
   const { value } = await trainThrough(inputOf('true', { detach: true }), []);
