@@ -1,14 +1,15 @@
 /** What a job is called and where it saves, before anybody hears of it: no two jobs share what one of them goes on from. */
 import { posix } from 'node:path';
-import type { JobEntry } from '../core/job.ts';
+import { type JobEntry, jobIdOf } from '../core/job.ts';
 import { newJobId } from '../core/run-id.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import type { JobSummary } from '../protocol/job.ts';
 import { checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
 import { gpusForJob } from './existing-machine.ts';
-import { claimFirst, type FirstCheckpoints, isClaimed } from './first-checkpoints.ts';
+import { claimAgain, claimFirst, type FirstCheckpoints, isClaimed } from './first-checkpoints.ts';
 import type { ReachedMachine } from './reach-machine.ts';
-import { checkpointsOf } from './resume-job.ts';
+import { checkpointsOf, hasCheckpoints } from './resume-job.ts';
 import type { TrainInput } from './train-input.ts';
 
 /** A job that there is to be: what its checkpoints on their way need to know of it. */
@@ -16,7 +17,8 @@ export type PlannedJob = Pick<JobEntry, 'id' | 'checkpoints'>;
 
 /** Where checkpoints are to be sent to a folder that the job does not have for itself: that is claimed. null: they are not. */
 export function claimFor(before: JobEntry | null, input: TrainInput, machine: MachineEntry, context: RunContext): FirstCheckpoints | null {
-  if (before === null ? gpusForJob(input.up.need, machine.offer) !== null : before.checkpoints !== undefined || before.machineId === machine.id) return null;
+  if (before === null ? gpusForJob(input.up.need, machine.offer) !== null : before.checkpoints !== undefined) return null;
+  if (before?.machineId === machine.id) return hasCheckpoints(before, context) || input.startFrom !== undefined ? claimAgain(before, machine, context) : null;
   const fetched = before === null ? null : checkpointStore(context.home.jobs, before.id).newest();
   return input.startFrom === undefined && fetched === null ? null : claimFirst(machine, context);
 }
@@ -36,9 +38,16 @@ export async function planJob(
   const own = { id, checkpoints: posix.join(checkpointsOf(input, {}), id) };
   if (before === null && gpusForJob(input.up.need, machine.offer) !== null) return own;
   if (first === null) return before?.checkpoints === undefined ? { id } : { id, checkpoints: before.checkpoints };
-  if (first.isOurs && (await runner.call('jobs', {})).jobs.length === 0) return { id };
+  if (first.isOurs && isOurs(before, machine, (await runner.call('jobs', {})).jobs, context)) return { id };
   tellOwn(own, `${before === null ? 'begins' : 'goes on'} and saves`, input, machine, context);
   return own;
+}
+
+/** By what the machine says. Jobs that are known here have been looked at; here it is about others. */
+function isOurs(before: JobEntry | null, machine: MachineEntry, there: readonly JobSummary[], { ledger }: RunContext): boolean {
+  if (before?.machineId !== machine.id) return there.length === 0;
+  const since = Math.min(...there.filter(({ id }) => jobIdOf(id) === before.id).map(({ startedAt, createdAt }) => startedAt ?? createdAt));
+  return there.every(({ id, endedAt }) => ledger.getJob(jobIdOf(id)) !== null || (endedAt !== null && endedAt <= since));
 }
 
 /**

@@ -37,7 +37,8 @@ export function areOutputs(input: Checkpointed, job: Placed): boolean {
 
 /**
  * Brings to the machine of an attempt that nobody has heard of yet what it goes on from: what is here of the job's checkpoints, or what the user
- * wants it to begin with, as long as it has made none itself. Where the machine is that of the attempt before, they are there, if it made any.
+ * wants it to begin with, as long as it has made none itself. Where the machine is that of the attempt before, they are there, if it made any and
+ * goes on in the same folder. In another one it does where others may have written to that: then only what was fetched is surely its own.
  * Returns where to resume from, relative to the workdir; null: from the start.
  */
 export async function bringCheckpoints(
@@ -48,11 +49,17 @@ export async function bringCheckpoints(
   context: RunContext,
 ): Promise<string | null> {
   const folder = checkpointsOf(input, job);
-  if (before?.machineId === reached.machine.id && hasCheckpoints(before, context)) return folder;
+  const isThere = before?.machineId === reached.machine.id;
+  const stays = isThere && before.checkpoints === job.checkpoints;
+  if (stays && hasCheckpoints(before, context)) return folder;
   // What others have left there is not this job's work.
-  const newest = before === null || before.machineId === reached.machine.id ? null : checkpointStore(context.home.jobs, before.id).newest();
+  const newest = before === null || stays ? null : checkpointStore(context.home.jobs, before.id).newest();
   const fetched = newest === null ? null : join(newest, fetchedFolder(newest, input, job));
   if (newest !== null && fetched !== null && existsSync(fetched)) return await send(fetched, folder, newest, reached, context);
+  if (isThere && !stays && hasCheckpoints(before, context)) {
+    const text = `What ${before.id} has saved there was not fetched, and other jobs may have written over it: it begins ${input.startFrom === undefined ? 'anew' : `from ${input.startFrom}`}`;
+    context.reporter.report({ type: 'note', level: 'warn', text });
+  }
   const { startFrom } = input;
   return startFrom === undefined ? null : await send(startFrom, folder, context.home.sync, reached, context);
 }
@@ -75,7 +82,8 @@ async function send(from: string, to: string, cacheFolder: string, reached: Reac
   return to;
 }
 
-function hasCheckpoints({ id }: JobEntry, { home }: RunContext): boolean {
+/** As far as it was heard: in any of its attempts. */
+export function hasCheckpoints({ id }: JobEntry, { home }: Pick<RunContext, 'home'>): boolean {
   for (const { type } of copiedRecords(home.jobs, id)) if (type === 'checkpoint') return true;
   return false;
 }

@@ -121,3 +121,26 @@ test('an MLflow server that takes its time does not hold up the end of the machi
   expect(run).toMatchObject({ name: job.id, status: 'FINISHED', metrics: [{ step: 1 }, { step: 2 }] });
   expect(fake.reports.filter((report) => 'text' in report && report.text.includes('MLflow'))).toEqual([]);
 });
+
+test('another job has saved in the same folder before the next attempt on the same machine: that goes on from its own, and keeps the machine until then', async () => {
+  const { context, inputOf, provider } = await prepare();
+  const retry = { on: ['lost'], attempts: 3, resumeFrom: 'out' } as const;
+  const goesOn = 'if [ "$GPU_RUN_ATTEMPT" -gt 1 ]; then cat "$GPU_RUN_RESUME_FROM/last"; exit 0; fi';
+  let log = '';
+  let other: Promise<unknown> | null = null;
+  const waits = Promise.withResolvers<void>();
+  const report = (what: Report) => {
+    if ('text' in what && / waits for /.test(what.text)) waits.resolve();
+  };
+  const { job } = await train(inputOf(`${goesOn}; ${saves}; echo at work; sleep 60`, { retry }), context, (event) => {
+    if (event.type !== 'log') return;
+    log += Buffer.from(event.bytes).toString();
+    if (other !== null) return;
+    const [first] = context.ledger.listJobs();
+    other = train(inputOf(saves, { retry }), { ...context, reporter: { report } }, () => {});
+    void Promise.all([waits.promise, until(() => isFetched(context, first?.id ?? ''), 'the checkpoint')]).then(() => reboot(first?.machineId ?? ''));
+  });
+  expect(log).toBe(`at work\nof ${job.id}\n`);
+  expect(await other).toMatchObject({ job: { end: { code: 0 } } });
+  expect([provider.machines.length, context.ledger.getJob(job.id)?.checkpoints]).toEqual([1, `out/${job.id}`]);
+});

@@ -9,9 +9,10 @@ import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { throwIfCancelled } from '../../../src/workflows/between-attempts.ts';
 import { cancel } from '../../../src/workflows/cancel.ts';
 import { claimFirst, type FirstCheckpoints } from '../../../src/workflows/first-checkpoints.ts';
+import { openCopy } from '../../../src/workflows/open-copy.ts';
 import { claimFor, type PlannedJob, planJob } from '../../../src/workflows/plan-job.ts';
 import type { ReachedMachine } from '../../../src/workflows/reach-machine.ts';
-import { checkpointsOf, fetchedFolder } from '../../../src/workflows/resume-job.ts';
+import { bringCheckpoints, checkpointsOf, fetchedFolder } from '../../../src/workflows/resume-job.ts';
 import { orderJob, submitJob } from '../../../src/workflows/submit-job.ts';
 import type { TrainInput } from '../../../src/workflows/train-input.ts';
 import { someIntent } from '../../contract/ledger-intent.ts';
@@ -138,6 +139,35 @@ describe('two jobs that are ordered in the same moment on a fresh machine, one o
     const folders = await Promise.all(claims.map(async (claim) => checkpointsOf(input, await planJob(input, null, cats, claim, fake.context))));
     for (const claim of claims) claim[Symbol.dispose]();
     expect(folders).toEqual(['state', expect.stringMatching(/^state\/job-/)]);
+  });
+});
+
+describe('on the machine of the attempt before, a job that saved there goes on in the same folder', () => {
+  const other = (changes: Partial<JobEntry>) => jobEntry(null, { id: 'job-2', machineId: 'cats', ...changes });
+  const ended = { state: 'ended', end: { code: 0, signal: null, reason: 'exit', detail: null } } as const;
+  const there = { id: 'job-9', startedAt: 40, endedAt: null };
+
+  test.each<[string, Partial<JobEntry> | null, object | null, string]>([
+    ['while it is alone there', null, null, 'state'],
+    ['where another one had ended before it began', { ...ended, startedAt: 1, endedAt: 9 }, { ...there, startedAt: 1, endedAt: 9 }, 'state'],
+    ['where the other one has a folder of its own', { state: 'running', startedAt: 20, checkpoints: 'state/job-2' }, null, 'state'],
+    ['and not where another one has run meanwhile', { ...ended, startedAt: 20, endedAt: 30 }, null, 'state/job-1'],
+    ['and not where another one runs', { state: 'running', startedAt: 20 }, null, 'state/job-1'],
+    ['and not where another one waits', { state: 'queued', startedAt: null }, null, 'state/job-1'],
+    ['and not where somebody has run of whom nobody here knows', null, there, 'state/job-1'],
+  ])('%s', async (_where, here, told, folder) => {
+    const { ledger } = fake.context;
+    const before = jobEntry({ reason: 'lost', code: null }, { id: 'job-1', machineId: 'cats', startedAt: 10, endedAt: 50 });
+    const copy = openCopy(before.id, fake.context);
+    copy.keep((files) => files.writeRecords([{ type: 'checkpoint', n: 1, t: 0, path: 'state/last', bytes: 1, beganAt: 0, endedAt: 0 }]));
+    copy.close();
+    for (const job of here === null ? [before] : [before, other(here)]) ledger.putJob(job);
+    const jobs = [{ ...there, id: 'job-1', startedAt: 10, endedAt: 50 }, ...(told === null ? [] : [told])];
+    const cats = { ...machineWith('cats', 1), runner: { call: async () => ({ jobs }) } } as unknown as ReachedMachine;
+    using claim = claimFor(before, inputOf(1, 'state'), cats.machine, fake.context);
+    const planned = await planJob(inputOf(1, 'state'), before, cats, claim, fake.context);
+    expect(checkpointsOf(inputOf(1, 'state'), planned)).toBe(folder);
+    expect(await bringCheckpoints(before, planned, inputOf(1, 'state'), cats, fake.context)).toBe(folder === 'state' ? folder : null); // nothing was fetched
   });
 });
 
