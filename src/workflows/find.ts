@@ -11,7 +11,8 @@ export function findMachine(name: string, context: RunContext): MachineEntry {
   if (machine !== undefined) return machine;
   const others = context.ledger.list({ live: true }).map((entry) => entry.name);
   const up = others.length > 0 ? [`These are up: ${others.join(', ')}.`] : [];
-  const last = context.ledger.list({ name }).toSorted((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0))[0];
+  const were = context.ledger.list({ name }).filter(({ neverMade }) => neverMade === undefined);
+  const last = were.toSorted((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0))[0];
   if (last === undefined) {
     throw new GpuRunError('not-found', `No machine named '${name}' is up.`, {
       hints: [...up, `gpu-run up ${name}   makes it`, 'gpu-run status --refresh   finds machines that this computer has forgotten'],

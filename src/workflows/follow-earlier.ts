@@ -19,11 +19,12 @@ export async function followWithEarlier(
   const job = await followFrom({ ...known, ...copiedPlace(known.job, context), follow: false, proves: true }, context, () => {});
   const place = copiedPlace(job, context);
   const shown = { out: place.logOffset, err: place.errOffset };
-  await showCopy(job.id, input, context, (event) => {
+  const show: OnJobEvent = (event) => {
     // Whoever follows it too may have added to it meanwhile.
     if (event.type === 'log') shown[event.stream ?? 'out'] = Math.max(shown[event.stream ?? 'out'], event.offset + event.bytes.length);
     return onEvent(event);
-  });
+  };
+  await showCopy(job.id, input, context, show, place.record);
   if (job.state === 'ended') await onEvent({ type: 'state', at: job.endedAt ?? job.asOf, state: 'ended', end: job.end });
   if (job.state === 'ended' || !input.follow) return job;
   const { streams = 'both', stamped = false } = input;

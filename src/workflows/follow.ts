@@ -52,7 +52,7 @@ async function followThere(
     await first[Symbol.asyncDispose]();
     throw error;
   }
-  if (isLeftHere(wanted.lost, input, context)) return await followWithEarlier(known, input, context, onEvent);
+  if (isLeftHere(wanted, input, context)) return await followWithEarlier(known, input, context, onEvent);
   const { follow: goesOn, streams = 'both', stamped = false } = input;
   const { start, end } = wanted;
   const until = end === null || goesOn ? {} : { until: end };
@@ -73,10 +73,10 @@ async function replay(job: JobEntry, input: FollowInput, context: RunContext, on
   return await replayCopy(job, input, context, onEvent);
 }
 
-/** Of what the machine has given up since something is here: the place to begin may lie in it, and no machine can look there. */
-function isLeftHere(lost: Wanted['lost'], input: FollowInput, { home }: RunContext): boolean {
+/** The place to begin may lie in what the machine has given up since, where no machine can look, and something of that is here. */
+function isLeftHere({ lost, start }: Wanted, input: FollowInput, { home }: RunContext): boolean {
   return lost.some(([stream, gap]) => {
-    if (!shows(input, stream)) return false;
+    if (!shows(input, stream) || start[stream] > gap.to) return false;
     for (const part of copiedWithin(home.jobs, input.jobId, stream, gap)) if (part.type === 'log') return true;
     return false;
   });

@@ -33,7 +33,7 @@ export function trainInput(settings: Settings, { unprotected = false, ...choices
   const { setup, env, sync, outputs, folder, metrics, log, retry, preemptSignal } = settings;
   return {
     ...choices,
-    up: upInput(settings, choices.teardown !== 'keep', unprotected), // who is to stay is as one that `up` has made: no later job takes it down
+    up: upInput(settings, true, unprotected),
     setup,
     env,
     sync,

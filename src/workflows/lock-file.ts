@@ -19,22 +19,34 @@ export function takeLock(folder: string, name: string, self: ProcessIdentity): D
   } catch {
     return null;
   } finally {
-    rmSync(hidden, { force: true });
+    drop(hidden);
+  }
+}
+
+function drop(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // where nothing can be written nothing was
   }
 }
 
 const patienceMs = 10_000;
 const lookAgainMs = 5;
+/** Nobody holds it, and still it can't be had: once that may be chance. */
+const mostInVain = 5;
 
 /** Waits, and all that this process does waits with it: for what is soon done. @throws GpuRunError `conflict` */
 export function waitForLock(folder: string, name: string, self: ProcessIdentity): Disposable {
   const pause = new Int32Array(new SharedArrayBuffer(4));
+  let inVain = 0;
   for (const until = performance.now() + patienceMs; performance.now() < until; Atomics.wait(pause, 0, 0, lookAgainMs)) {
     const lock = takeLock(folder, name, self);
     if (lock !== null) return lock;
+    inVain = isLocked(folder, name) ? 0 : inVain + 1;
+    if (inVain === mostInVain) throw new GpuRunError('conflict', `${join(folder, name)} can't be made.`);
   }
-  const why = isLocked(folder, name) ? 'another gpu-run has been at it' : 'it could not be made';
-  throw new GpuRunError('conflict', `${join(folder, name)} could not be had: ${why} for ${patienceMs / 1000} s.`);
+  throw new GpuRunError('conflict', `${join(folder, name)} could not be had: another gpu-run has been at it for ${patienceMs / 1000} s.`);
 }
 
 /** By a process that lives. */

@@ -20,13 +20,20 @@ export async function replayCopy(job: JobEntry, input: FollowInput, context: Run
   return job;
 }
 
-/** All that is here, but for the ends of attempts. What was written before a state began comes before it: each attempt's log behind that of the one before. */
-export async function showCopy(id: string, input: FollowInput, { home }: Pick<RunContext, 'home'>, onEvent: OnJobEvent): Promise<void> {
+/** All that is here, but for the ends of attempts and for records behind `lastRecord`. What was written before a state began comes before it: each attempt's log behind that of the one before. */
+export async function showCopy(
+  id: string,
+  input: FollowInput,
+  { home }: Pick<RunContext, 'home'>,
+  onEvent: OnJobEvent,
+  lastRecord = Number.POSITIVE_INFINITY,
+): Promise<void> {
   const folder = home.jobs;
   if (input.streams === 'err' && !isSplit(id, folder)) refuseJoined(id, input);
   using out = openReplay(id, 'out', input, folder);
   using err = openReplay(id, 'err', input, folder);
   for (const record of copiedRecords(folder, id)) {
+    if (record.n > lastRecord) break;
     if (record.type !== 'state') await onEvent(toEvent(record));
     else if (record.state !== 'ended') {
       await out.showUpTo(record.logOffset, onEvent);

@@ -8,7 +8,7 @@ import type { TrainInput } from './train-input.ts';
 export function startFolder(folder: string | undefined, base: string): Pick<TrainInput, 'startFrom'> {
   if (folder === undefined) return {};
   const path = resolve(base, folder);
-  const problem = problemOf(path);
+  const problem = folder.trim() === '' ? 'the name of the folder is empty' : problemOf(path);
   if (problem === null) return { startFrom: path };
   throw new GpuRunError('bad-input', `There are no checkpoints to go on from: ${problem}.`, {
     hints: ['Name the folder that holds them, as in --start-from checkpoints; without it the job begins from the start.'],

@@ -44,3 +44,19 @@ test('a machine that is not up any more: why, and what is left of it', () => {
   const hints = ['These are up: dogs.', 'gpu-run up cats   makes a new one', 'gpu-run report job-20261121-k3v9xq   shows how its last job used it'];
   expect(refusal('cats')).toMatchObject({ hints });
 });
+
+test('a machine that was never made was never up, and hides none that was', () => {
+  using fake = createFakeContext(() => ({}));
+  const { ledger } = fake.context;
+  const { state: _, ref: __, holder: ___, ...intent } = machineEntry();
+  const open = (id: string, name: string) => ledger.open({ ...intent, id, name, provider: 'fake', holder: fake.context.self });
+  open('owls-1', 'owls');
+  ledger.note('owls-1', { fact: 'never-made', reason: 'no L4 in us-central1-a', code: 'no-capacity' });
+  expect(() => findMachine('owls', fake.context)).toThrow("No machine named 'owls' is up.");
+  open('cats-1', 'cats');
+  ledger.note('cats-1', { fact: 'gone', reason: 'job-20261121-k3v9xq ended', leftovers: [] });
+  fake.clock.advance(1_000);
+  open('cats-2', 'cats');
+  ledger.note('cats-2', { fact: 'never-made', reason: 'no L4 in us-central1-a', code: 'no-capacity' });
+  expect(() => findMachine('cats', fake.context)).toThrow("'cats' is not up any more: job-20261121-k3v9xq ended.");
+});

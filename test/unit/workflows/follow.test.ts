@@ -1,5 +1,5 @@
 /** `logs` of a job whose machine is up. */
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Report } from '../../../src/core/reporter.ts';
@@ -89,6 +89,34 @@ test('stamped pieces are told in their order, and before the end, to whoever is 
   await follow({ jobId: id, after: 0, tailLines: null, follow: true, stamped: true }, piped.context, onEvent);
   expect(told.slice(-1)).toEqual([`ended at ${log.length}`]);
   expect(told.filter((what) => typeof what === 'number')).toEqual([]);
+});
+
+test('the last line of a long log costs a line, also where the machine has given up something long before it', async () => {
+  const id = await runOn(piped, 'head -c 3000000 /dev/zero | tr "\\0" "x" | fold; echo; echo last');
+  const copy = join(piped.context.home.jobs, id, 'log');
+  await show(id, {});
+  truncateSync(copy, 1000);
+  writeFileSync(join(piped.context.home.jobs, id, 'log.times'), '');
+  writeFileSync(join(piped.home, '.gpu-run/machines', piped.machine.id, 'jobs', id, 'log.gap'), '{"from":500,"to":5000}');
+  expect((await show(id, { tailLines: 1 })).text).toBe('last\n');
+  expect(statSync(copy).size).toBe(1000);
+});
+
+test('metrics that another follower copies meanwhile are told once', async () => {
+  const id = await runOn(piped, 'i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo "{\\"step\\": $i, \\"loss\\": 0.5}"; sleep 0.02; done', { until: 'running' });
+  let got = 0;
+  const other = follow({ jobId: id, after: 0, tailLines: null, follow: true }, piped.context, (event) => {
+    if (event.type === 'metric') got += 1;
+  });
+  await until(() => got > 10, 'some metrics', 20_000, 50);
+  writeFileSync(join(piped.home, '.gpu-run/machines', piped.machine.id, 'jobs', id, 'log.gap'), '{"from":2,"to":9}');
+  const steps: (number | null)[] = [];
+  await follow({ jobId: id, after: 0, tailLines: 500, follow: true }, piped.context, async (event) => {
+    if (event.type === 'metric') steps.push(event.step);
+    if (steps.length < 30) await new Promise((resolve) => setTimeout(resolve, 20)); // the other one is further by then
+  });
+  await other;
+  expect(steps).toEqual(Array.from({ length: 100 }, (_, n) => n + 1));
 });
 
 test('whoever looks on and fails ends the following with that error, while the job is silent too', async () => {

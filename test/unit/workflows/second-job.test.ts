@@ -49,3 +49,12 @@ test('what jobs before it have made on a machine that stays is not told as that 
   expect(await made('echo "{\\"step\\": 2, \\"loss\\": 0.5}"')).toEqual(metrics);
   expect(await made('echo 1 > runs/last; echo 2 > runs/new')).toEqual(['runs/last', 'runs/new']);
 });
+
+test('a machine that a train has kept stays behind the next one, whether or not its job failed', async () => {
+  for (const code of [0, 3]) {
+    const { context, inputOf, provider } = await prepare();
+    expect(await train(inputOf(`exit ${code}`, { teardown: 'keep' }), context, async () => {})).toMatchObject({ machineDown: false, job: { end: { code } } });
+    expect(await train(inputOf('true'), context, async () => {})).toMatchObject({ machineDown: false });
+    expect([provider.machines.length, provider.machines[0]?.goneAt]).toEqual([1, null]);
+  }
+});
