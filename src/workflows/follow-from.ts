@@ -53,8 +53,10 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
   await using _sent = sends ? sendMetrics(from.job, context) : null;
   let job = from.job;
   let open: ReachedMachine | null = from.first;
+  const failed = new AbortController();
+  const signal = AbortSignal.any([context.signal, failed.signal]);
   const connect = async (): Promise<RunnerClient> => {
-    const fresh = open ?? (await reachOrLose(from.machine, context));
+    const fresh = open ?? (await reachOrLose(from.machine, { ...context, signal }));
     current = fresh;
     open = null;
     return fresh.runner;
@@ -81,7 +83,6 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     counted.add(sentBytes);
     await shown;
   };
-  const failed = new AbortController();
   let taken: Promise<void> | null = null;
   /** As long as whoever looks at it keeps up. */
   const takeLog = (part: LogPart): boolean => {
@@ -105,7 +106,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
       record: from.record,
       follow: from.follow,
       clock: context.clock,
-      signal: AbortSignal.any([context.signal, failed.signal]),
+      signal,
       takeLog,
       ...(from.onHeard === undefined ? {} : { onHeard: from.onHeard }),
       isOver: () => isMachineOver(from.machine, context),

@@ -1,7 +1,7 @@
 /** Files that say which process does what only one at a time may do, for processes that know of each other by a folder alone. */
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, copyFileSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GpuRunError } from '../core/errors.ts';
+import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import { mayBeAlive, type ProcessIdentity } from '../core/process-identity.ts';
 
 /** Does not wait. What a holder that has died left does not count. null: it is held, perhaps by this very process, or nothing can be written there. */
@@ -60,7 +60,22 @@ function isLinked(hidden: string, file: string): boolean {
     linkSync(hidden, file);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    const code = systemErrorCode(error);
+    if (code === 'EEXIST') return false;
+    if (code === undefined || !noLinks.has(code)) throw error;
+    return isCopied(hidden, file);
+  }
+}
+
+/** Of file systems without hard links (exFAT, some of a network). */
+const noLinks: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+function isCopied(hidden: string, file: string): boolean {
+  try {
+    copyFileSync(hidden, file, constants.COPYFILE_EXCL);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'EEXIST') return false;
     throw error;
   }
 }
