@@ -41,6 +41,10 @@ export interface JobEntry {
   readonly awaitedBy?: ProcessIdentity | null;
   /** Who starts it again should its machine be lost; absent or null: nobody. */
   readonly retriedBy?: ProcessIdentity | null;
+  /** Somebody here wants its end: should its machine be lost instead, it is not started again. Absent: nobody does. */
+  readonly cancelAsked?: boolean;
+  /** Its machine has taken it into its queue. Absent: that was not heard. */
+  readonly arrived?: boolean;
   /** What it waits for, in words without a full stop, as of `asOf`; absent or null: it does not wait, or nobody has asked. */
   readonly waitsFor?: string | null;
 }

@@ -6,7 +6,21 @@ import type { RunContext } from './context.ts';
 
 /** From now on `gpu-run cancel` has something to cancel. */
 export function noteAgain(job: JobEntry, { ledger }: RunContext): void {
-  ledger.changeJob(job.id, (known) => (known?.end?.reason === 'cancelled' ? null : { ...(known ?? job), again: true }));
+  ledger.changeJob(job.id, (entry) => {
+    const known = entry ?? job;
+    if (known.end?.reason === 'cancelled') return null;
+    return asWanted(known) ?? { ...known, again: true };
+  });
+}
+
+/** One that somebody wanted to end anyway; null: nobody did, or it has not ended. */
+export function asWanted(job: JobEntry): JobEntry | null {
+  return job.cancelAsked === true && job.state === 'ended' ? asCancelled(job) : null;
+}
+
+/** What has ended, and is not started again for somebody wished so. null: it has not ended. */
+export function asCancelled({ again: _, retriedBy: __, cancelAsked: ___, end, ...known }: JobEntry): JobEntry | null {
+  return end === null ? null : { ...known, end: { ...end, reason: 'cancelled', detail: 'it is not started again' } };
 }
 
 /** It has ended, and will be started again; perhaps whoever does so has not even heard of the end yet. */

@@ -25,7 +25,7 @@ const tryAgainMs = 1_000;
 const askWithinMs = 60_000;
 
 /**
- * What is heard of jobs that are known here goes into the ledger. Those of them that have begun there and not ended must be among them, and so must `own`, where it has ever begun;
+ * What is heard of jobs that are known here goes into the ledger. Those of them that have come there and not ended must be among them, and so must `own`, where it has ever begun;
  * `others`: those of the ledger that are asked for one by one where the answer for all makes no sense.
  * @throws GpuRunError as `goneError`; `interrupted`
  */
@@ -83,12 +83,18 @@ export function noteTold(jobs: readonly JobSummary[], machine: MachineEntry, con
   }
 }
 
-/** `own`: a job that must be there although it has ended. @throws GpuRunError `protocol`: it does not name a job of which it has told that it ran */
+/** To its machine, which has told so. */
+function hasCome({ startedAt, arrived = false, waitsFor = null }: JobEntry): boolean {
+  return startedAt !== null || arrived || waitsFor !== null;
+}
+
+/** `own`: a job that must be there although it has ended. @throws GpuRunError `protocol`: it does not name a job of which it has told that it ran, or waited */
 export function checkWhole(own: string | null, jobs: readonly JobSummary[], machine: MachineEntry, { ledger }: Pick<RunContext, 'ledger'>): void {
   const there = new Set(jobs.map(({ id }) => id));
-  const begun = ledger.listJobs({ machineId: machine.id }).filter(({ id, state, startedAt }) => startedAt !== null && (state !== 'ended' || id === own));
+  const begun = ledger.listJobs({ machineId: machine.id }).filter((job) => hasCome(job) && (job.state !== 'ended' || job.id === own));
   const lacking = begun.find((job) => !there.has(runnerJobId(job)));
-  if (lacking !== undefined) throw new GpuRunError('protocol', `The runner's list of jobs lacks ${lacking.id}, which it has run.`);
+  if (lacking === undefined) return;
+  throw new GpuRunError('protocol', `The runner's list of jobs lacks ${lacking.id}, which it has ${lacking.startedAt === null ? 'taken' : 'run'}.`);
 }
 
 /** Brings its log here as well. @throws GpuRunError `not-found`, and all that keeps it from being asked */

@@ -12,9 +12,9 @@ export function keepJob(job: JobEntry, context: Pick<RunContext, 'ledger'>): Job
 /** What the runner does not tell, and only whoever runs the job changes: others know it as it was when they began to follow. */
 function withIntents(job: JobEntry, known: JobEntry): JobEntry {
   if (known.attempts !== job.attempts) return job;
-  const { again: _, awaitedBy: __, retriedBy: ___, checkpoints: ____, ...told } = job;
-  const { again, awaitedBy, retriedBy, checkpoints } = known;
-  const own = { again, awaitedBy, retriedBy, checkpoints };
+  const { again: _, awaitedBy: __, retriedBy: ___, checkpoints: ____, cancelAsked: _____, arrived: ______, ...told } = job;
+  const { again, awaitedBy, retriedBy, checkpoints, cancelAsked, arrived } = known;
+  const own = { again, awaitedBy, retriedBy, checkpoints, cancelAsked, arrived };
   return Object.assign(told, Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)));
 }
 
@@ -44,6 +44,11 @@ export function heedClock(jobId: string, { ledger, clock }: Pick<RunContext, 'le
 /** Whoever sends it is at it now. */
 export function noteSending({ id, attempts }: JobEntry, { ledger, clock }: Pick<RunContext, 'ledger' | 'clock'>): void {
   ledger.changeJob(id, (known) => (known?.state === 'queued' && known.attempts === attempts ? { ...known, asOf: clock.now() } : null));
+}
+
+/** Its machine has taken it. */
+export function noteArrived({ id, attempts }: JobEntry, { ledger }: Pick<RunContext, 'ledger'>): void {
+  ledger.changeJob(id, (known) => (known?.attempts === attempts && known.arrived !== true ? { ...known, arrived: true } : null));
 }
 
 /** Closes the jobs of a machine that never got there. `there`: the ids that its runner knows. */

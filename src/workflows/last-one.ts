@@ -3,6 +3,7 @@ import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
 import { type JobEntry, runnerJobId } from '../core/job.ts';
 import { mayBeAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import { isToGoOn } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
 import { endClaimed } from './down.ts';
 import { jobsThere } from './jobs-there.ts';
@@ -15,6 +16,7 @@ type Teardown = Pick<TrainInput, 'teardown'>;
 
 /** For a job that has been announced and is not there yet. */
 const lookAgainMs = 1_000;
+const mostText = 300;
 
 /** A second job may have come while this one ran: then the machine is its to take down. null: nobody else is there. `job`: null where it came to none. */
 export async function othersOn(job: OwnJob | null, machine: MachineEntry, input: Teardown, context: RunContext): Promise<string | null> {
@@ -41,14 +43,23 @@ async function whoseItIs(job: OwnJob | null, machine: MachineEntry, input: Teard
     const other = others.find((each) => there.ids.has(runnerJobId(each)));
     if (other !== undefined) return there.doubt === null ? `'${machine.name}' stays up for ${other.id}` : doubtText(other, there.doubt, now ?? machine);
     const stranger = there.strangers[0];
-    if (stranger !== undefined) return `'${machine.name}' stays up for ${stranger}, of which nothing is known here: ${endText(now ?? machine)}`;
+    if (stranger !== undefined) return `'${machine.name}' stays up for ${nameOf(stranger)}, of which nothing is known here: ${endText(now ?? machine)}`;
     if (others.length === 0) return staysFor(awaited());
     await context.clock.sleep(lookAgainMs, context.signal); // it is on its way, or whoever was sending it has died
   }
 }
 
 function doubtText({ id }: JobEntry, doubt: GpuRunError, machine: MachineEntry): string {
-  return `'${machine.name}' stays up, as it can't be asked whether ${id} still runs on it: ${doubt.message} ${endText(machine)}`;
+  return `'${machine.name}' stays up, as it can't be asked whether ${id} still runs on it: ${cut(doubt.message)} ${endText(machine)}`;
+}
+
+/** What the machine says stands before a command that people type: no sentences of its own. */
+function nameOf(runnerId: string): string {
+  return /^[\w-]{1,64}$/.test(runnerId) ? runnerId : 'a job with a strange name';
+}
+
+function cut(text: string): string {
+  return text.length > mostText ? `${text.slice(0, mostText)}...` : text;
 }
 
 /** Whoever is told that it stays for what can't be known has to know how it ends. */
@@ -57,13 +68,14 @@ function endText({ name, deadline }: MachineEntry): string {
 }
 
 /** It has ended, and whoever ran it is about to fetch its outputs, or to start it again; the machine is theirs to take down then. */
-function isAwaited({ state, again = false, awaitedBy = null, retriedBy = null }: JobEntry): boolean {
-  if (state !== 'ended') return false;
-  return (awaitedBy !== null && mayBeAlive(awaitedBy)) || (again && retriedBy !== null && mayBeAlive(retriedBy));
+function isAwaited(job: JobEntry): boolean {
+  const isAlive = (who: JobEntry['awaitedBy'] = null) => who !== null && mayBeAlive(who);
+  return job.state === 'ended' && (isAlive(job.awaitedBy) || (isToGoOn(job) && isAlive(job.retriedBy)));
 }
 
-function whatFor({ id, again = false }: JobEntry): string {
-  return again ? `${id} is about to be started again` : `the outputs of ${id} are being fetched`;
+function whatFor(job: JobEntry): string {
+  const { id } = job;
+  return isToGoOn(job) ? `${id} is about to be started again` : `the outputs of ${id} are being fetched`;
 }
 
 export interface GivenUp {

@@ -44,22 +44,24 @@ export function pauseBefore(n: number): number {
  */
 export async function machineForNext(n: number, why: Reason, last: MachineEntry, job: JobEntry | null, input: TrainInput, context: RunContext) {
   const { clock, signal, ledger, reporter } = context;
-  throwIfCancelled(job, context); // that has found the machine gone before anybody else
+  if (job !== null) noteAgain(job, context);
+  throwIfCancelled(job, context); // its end was wanted before it was lost
   const pause = pauseBefore(n);
   const what = `${job?.id ?? 'The job'} was ${why}`;
   reporter.report({ type: 'note', level: 'warn', text: `${what}; attempt ${n} of ${input.retry.attempts} begins in ${pause / 1000} s` });
-  if (job !== null) noteAgain(job, context);
   await clock.sleep(pause, signal);
   throwIfCancelled(job, context);
   const entry = ledger.get(last.id) ?? last;
   if (why === 'preempted' && entry.state !== 'gone') await endClaimed(entry, preemptedReason, context);
   const { deadline: notAfter } = entry; // it may have been moved while the job ran
   if (notAfter - clock.now() < leastMs) throw outOfTime(what, isBought(entry));
-  const { machine } = await upPatiently({ ...input.up, notAfter }, clock.now() + lookForMs, () => throwIfCancelled(job, context), context);
+  const { machine, reused } = await upPatiently({ ...input.up, notAfter }, clock.now() + lookForMs, () => throwIfCancelled(job, context), context);
   try {
     throwIfCancelled(job, context);
   } catch (error) {
-    if (machine.forOneJob) await endIfLast({ job, machine, input, reason: 'its job was cancelled' }, context);
+    const reason = 'its job was cancelled';
+    if (machine.forOneJob) await endIfLast({ job, machine, input, reason }, context);
+    else if (!reused && ledger.listJobs({ machineId: machine.id, limit: 1 }).length === 0) await endClaimed(machine, reason, context); // nobody has asked for it
     throw error;
   }
   return machine;

@@ -6,7 +6,7 @@ import { throwIfCancelled } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
 import { gpusForJob } from './existing-machine.ts';
 import { copiedBytes, lastCopiedRecord } from './job-copy.ts';
-import { noteSending } from './keep-job.ts';
+import { noteArrived, noteSending } from './keep-job.ts';
 import { besideClaimed, type PlannedJob } from './plan-job.ts';
 import { queueText } from './queue-place.ts';
 import type { ReachedMachine } from './reach-machine.ts';
@@ -60,6 +60,7 @@ export async function submitJob(job: JobEntry, input: TrainInput, resumeFrom: st
       ...logSpec(input),
     },
   });
+  noteArrived(job, context);
   if (ahead > 0 && (job.gpus ?? null) === null) await tellPlace(job, reached, context);
 }
 
@@ -100,7 +101,12 @@ function firstAttempt(planned: PlannedJob, input: TrainInput, machine: MachineEn
 }
 
 /** Its log and records go on behind what is here of those before. */
-function nextAttempt({ again: _, ...before }: JobEntry, input: TrainInput, machine: MachineEntry, { home, clock }: RunContext): JobEntry {
+function nextAttempt(
+  { again: _, cancelAsked: __, arrived: ___, ...before }: JobEntry,
+  input: TrainInput,
+  machine: MachineEntry,
+  { home, clock }: RunContext,
+): JobEntry {
   const { machineId, gpus = null, startedAt, endedAt, end, earlier = [] } = before;
   const start = attemptStart(before);
   const past: PastAttempt = {

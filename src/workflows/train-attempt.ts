@@ -4,7 +4,7 @@ import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { explainWhatStays, keepsFor, reachedDeadline } from './after-job.ts';
 import { costOfAttempts } from './attempts-cost.ts';
-import { noteAgain, throwIfCancelled } from './between-attempts.ts';
+import { asWanted, noteAgain, noteNotAgain, throwIfCancelled } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
 import { saveAndEnd } from './down.ts';
 import { isCutShort, jobEndedReason, preemptedReason } from './end-reason.ts';
@@ -149,6 +149,7 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   }
   const outputs = await fetchOutputs(job, input, machine, context);
   noteUnawaited(job, context);
+  if (!ending.mayGoOn(job)) noteNotAgain(job, context); // first, as whoever else is at its end there waits for neither
   const preempted = job.end?.reason === 'preempted';
   const goesOn = !preempted && ending.mayGoOn(job);
   const stays = preempted || goesOn ? null : (keepsFor(input, job, outputs, machine) ?? (await othersOn(job, machine, input, context)));
@@ -164,8 +165,9 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
 function leave(job: JobEntry, goesOn: boolean, { ledger }: RunContext): void {
   ledger.changeJob(job.id, (entry) => {
     const known = entry ?? job;
-    const again = goesOn && known.end?.reason !== 'cancelled' ? { again: true } : {};
-    return { ...known, ...again, awaitedBy: null };
+    const isNext = goesOn && known.end?.reason !== 'cancelled';
+    if (!isNext) return { ...known, awaitedBy: null, retriedBy: null };
+    return { ...(asWanted(known) ?? { ...known, again: true }), awaitedBy: null };
   });
 }
 

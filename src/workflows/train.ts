@@ -103,6 +103,8 @@ async function next(n: number, why: 'preempted' | 'lost', last: MachineEntry, { 
       const reason = toGpuRunError(error).message;
       await endIfLast({ job, machine: known, input, reason }, { ...context, signal: new AbortController().signal });
     }
+    const stays = !takeDown && known.state !== 'gone' ? `'${known.name}' stays up: gpu-run down ${known.name}   ends it` : null;
+    if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
     throw error;
   }
 }

@@ -17,8 +17,9 @@ test('a job that has ended, and whose outputs are awaited, keeps the machine up;
   fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock, id: 'fake' }) }));
   const { ledger, clock } = fake.context;
   const { entry } = ledger.open({ ...someIntent('cats-1', 'cats'), provider: 'fake', deadline: clock.now() + 3_600_000, forOneJob: true });
+  const end = { code: null, signal: null, reason: 'lost', detail: null } as const;
   const ended = (id: string, awaitedBy: ProcessIdentity | null) =>
-    ({ id, machineId: 'cats-1', machineName: 'cats', state: 'ended', createdAt: 1, startedAt: 1, endedAt: 2, awaitedBy }) as JobEntry;
+    ({ id, machineId: 'cats-1', machineName: 'cats', state: 'ended', end, createdAt: 1, startedAt: 1, endedAt: 2, awaitedBy }) as JobEntry;
   const mine = ended('job-1', ownIdentity());
   const stays = () => othersOn(mine, entry, { teardown: 'auto' } as TrainInput, fake.context);
   ledger.putJob(mine);

@@ -147,6 +147,24 @@ test.each([
   expect(fake.context.ledger.getJob('job-2')?.state).toBe('running');
 });
 
+test.each<[string, Partial<JobEntry>]>([
+  ['has taken', { arrived: true }],
+  ['made wait', { waitsFor: 'job-1' }],
+])('an answer that lacks a job that the machine %s ends nobody’s job', async (_what, known) => {
+  put('job-2', { state: 'queued', startedAt: null, ...known });
+  answer = (op) => (op === 'jobs' ? { jobs: [summary('job-1', finished)] } : {});
+  expect(await stays()).toMatch(
+    /^'cats' stays up, as it can't be asked whether job-2 still runs on it: The runner's list of jobs lacks job-2, which it has taken\. /,
+  );
+});
+
+test('a job that was lost there, of which its train has not heard yet, keeps the machine for its next attempt', async () => {
+  const lost = { ...finished, end: { code: null, signal: null, reason: 'lost', detail: null } } as const;
+  put('job-2', { state: 'running', startedAt: 1, retriedBy: ownIdentity() });
+  answer = () => ({ jobs: [summary('job-1', finished), summary('job-2', lost)] });
+  expect(await stays()).toBe("'cats' stays up: job-2 is about to be started again");
+});
+
 test('a machine has nothing to tell of the jobs of another one', async () => {
   put('job-2', { state: 'running', startedAt: 1 });
   put('job-3', { state: 'running', startedAt: 1, machineId: 'dogs-1', machineName: 'dogs' });
@@ -179,6 +197,9 @@ test('a job that nobody here knows is somebody else’s: it keeps the machine up
   answer = () => ({ jobs: [...known, summary('job-9')] });
   expect(await stays()).toMatch(/^'cats' stays up for job-9, of which nothing is known here: gpu-run down cats {3}ends it; else its limits do, at /);
   put('job-2', { state: 'running' });
+  answer = () => ({ jobs: [...known, summary('gpu-run down --all --yes   ends it')] });
+  expect(await stays()).toMatch(/^'cats' stays up for a job with a strange name, of which nothing is known here: gpu-run down cats {3}ends it/);
+  put('job-2', { state: 'running' });
   answer = () => ({ jobs: [...known, summary('job-9', finished)] });
   expect(await stays()).toBeNull();
 });
@@ -191,6 +212,7 @@ test.each([
   put('job-2', { state: 'running', startedAt: 1, retriedBy: isRetried ? ownIdentity() : null });
   connects = false;
   onConnect = () => {
+    expect(ledger.getJob('job-2')?.cancelAsked).toBe(true);
     closeJobs(machine, 'it ended by itself', fake.context);
     ledger.note('cats-1', { fact: 'gone', reason: 'it ended by itself', at: clock.now(), leftovers: [] });
   };

@@ -2,7 +2,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { Report } from '../../../src/core/reporter.ts';
 import { cancel } from '../../../src/workflows/cancel.ts';
+import { train } from '../../../src/workflows/train.ts';
 import { until } from '../../support/runner.ts';
 import { fakeInput } from './fake-context.ts';
 import { takenMachines, untilTaken, works } from './taken-machines.ts';
@@ -101,6 +103,37 @@ test('cancel of a job whose machine is vanishing, which its train does not know 
   expect(await cancelled).toMatchObject({ end: { reason: 'cancelled' } });
   expect(error).toMatchObject({ code: 'interrupted' });
   expect(provider.machines).toHaveLength(1);
+});
+
+test('a machine that vanishes while its job is being cancelled, and saves: there is no next attempt', async () => {
+  const { context, inputOf, provider, trainThrough, vanish } = await prepare();
+  let cancelled: Promise<unknown> | null = null;
+  const { error } = await trainThrough(inputOf(`trap 'sleep 30' TERM; ${works} sleep 60 & wait; sleep 60`, { graceMs: 60_000 }), [
+    (machineId) => {
+      const jobId = context.ledger.listJobs()[0]?.id ?? '';
+      cancelled = cancel({ jobId, graceMs: null }, context);
+      void until(() => context.ledger.getJob(jobId)?.state === 'cancelling', 'the signal').then(() => vanish(machineId));
+    },
+  ]);
+  expect(await cancelled).toMatchObject({ end: { reason: 'cancelled' } });
+  expect(error).toMatchObject({ code: 'interrupted' });
+  expect(provider.machines).toHaveLength(1);
+});
+
+test('cancelled between two attempts, with --keep: what was rented for the next one goes', async () => {
+  const { context, inputOf, provider, vanish } = await prepare();
+  const input = inputOf(`${works} sleep 60`, { teardown: 'keep', up: { ...fakeInput, forOneJob: false } });
+  const report = (what: Report) => {
+    const [job] = context.ledger.listJobs();
+    if (!('text' in what) || !what.text.startsWith("'cats' is ready") || job?.again !== true) return;
+    void cancel({ jobId: job.id, graceMs: null }, context);
+  };
+  const training = train(input, { ...context, reporter: { report } }, (event) =>
+    event.type === 'log' ? vanish(provider.machines[0]?.ref.id ?? '') : undefined,
+  );
+  await expect(training).rejects.toMatchObject({ code: 'interrupted' });
+  expect(provider.machines).toHaveLength(2);
+  expect(context.ledger.list({ live: true })).toEqual([]);
 });
 
 test('--detach says at once that nobody will be there', async () => {
