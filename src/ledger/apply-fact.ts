@@ -56,7 +56,7 @@ export function applyFact(record: MachineRecord, fact: MachineFact, now: number)
       return { ...record, pulled: { ...record.pulled, [of]: (record.pulled?.[of] ?? 0) + fact.bytes } };
     }
     case 'kept':
-      return { ...record, forOneJob: false };
+      return { ...record, forOneJob: false, ...(record.forOneJob ? { kept: true as const } : {}) };
   }
 }
 

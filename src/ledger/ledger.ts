@@ -39,6 +39,8 @@ export interface MachineIntent {
   readonly stallSeconds?: number | null;
   /** True when `train` rented it for one job: it goes down with the job. */
   readonly forOneJob: boolean;
+  /** `train` rented it, and since then somebody has asked for it to stay. */
+  readonly kept?: true;
   /** Who asked: for `cost --by user|branch|commit`. */
   readonly user: string;
   readonly branch: string | null;

@@ -62,7 +62,7 @@ export function timeFigures(
 ): TimeFigures {
   const all = stretches(records, known);
   const spent = (state: string) => all.reduce((sum, each) => sum + (each.state === state ? (each.to - each.from) / 1000 : 0), 0);
-  const first = machine.forOneJob && machine.readyAt !== null && jobs.every(({ createdAt }) => createdAt >= job.createdAt);
+  const first = (machine.forOneJob || machine.kept === true) && machine.readyAt !== null && jobs.every(({ createdAt }) => createdAt >= job.createdAt);
   return {
     startUp: first && machine.readyAt !== null ? Math.max(0, machine.readyAt - (machine.begunAt ?? machine.createdAt)) / 1000 : null,
     sync: first && machine.readyAt !== null ? Math.max(0, job.createdAt - machine.readyAt) / 1000 : null,

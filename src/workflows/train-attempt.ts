@@ -54,6 +54,8 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
   try {
     const noteOrdered = (job: JobEntry) => {
       ordered = job;
+      // From now on it is as one that `up` has made: no other job takes it down. Before, it would stay for nothing.
+      if (input.teardown === 'keep' && machine.forOneJob) context.ledger.note(machine.id, { fact: 'kept' });
     };
     const { job, totals, reached } = await begin(plan, noteOrdered, context);
     submitted = job;

@@ -26,20 +26,6 @@ export type { TrainInput, TrainResult } from './train-input.ts';
  * nothing. A job that fails is a result, not an error. One that was preempted or lost is started again as `input.retry` says.
  */
 export async function train(input: TrainInput, context: RunContext, onEvent: OnJobEvent): Promise<TrainResult> {
-  try {
-    return await trainWhole(input, context, onEvent);
-  } finally {
-    if (input.teardown === 'keep' && !input.detach) keepUp(input.up.name, context);
-  }
-}
-
-/** From now on it is as one that `up` has made: no later job takes it down. */
-function keepUp(name: string, { ledger }: RunContext): void {
-  const [machine] = ledger.list({ name, live: true });
-  if (machine?.forOneJob) ledger.note(machine.id, { fact: 'kept' });
-}
-
-async function trainWhole(input: TrainInput, context: RunContext, onEvent: OnJobEvent): Promise<TrainResult> {
   const { retry } = input;
   if (input.detach && retry.attempts > 1) {
     const text = '`retry` needs somebody who stays: a job that is only handed over (--detach, `machine.train` of the SDK) is not started again when it is lost';

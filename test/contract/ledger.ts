@@ -100,7 +100,7 @@ export function ledgerContract(name: string, open: (clock: Clock) => Ledger): vo
         expect(noteAt(5_000, { fact: 'seen' })).toEqual(seenAgain);
         const extended = { ...seenAgain, deadline: 99_000 };
         expect(noteAt(6_000, { fact: 'deadline', deadline: 99_000 })).toEqual(extended);
-        const kept = { ...extended, forOneJob: false };
+        const kept = { ...extended, forOneJob: false, kept: true };
         expect(noteAt(7_000, { fact: 'kept' })).toEqual(kept);
         const ending = { ...kept, state: 'ending', endReason: 'down' };
         expect(noteAt(8_000, { fact: 'ending', reason: 'down' })).toEqual(ending);

@@ -50,10 +50,15 @@ test('what jobs before it have made on a machine that stays is not told as that 
   expect(await made('echo 1 > runs/last; echo 2 > runs/new')).toEqual(['runs/last', 'runs/new']);
 });
 
-test('a machine that a train has kept stays behind the next one, whether or not its job failed', async () => {
-  for (const code of [0, 3]) {
+test('a machine that a train has kept stays behind the next one, whether or not its job failed, and also where it was only handed over', async () => {
+  for (const [code, detach] of [
+    [0, false],
+    [3, false],
+    [0, true],
+  ] as const) {
     const { context, inputOf, provider } = await prepare();
-    expect(await train(inputOf(`exit ${code}`, { teardown: 'keep' }), context, async () => {})).toMatchObject({ machineDown: false, job: { end: { code } } });
+    const ended = detach ? {} : { job: { end: { code } } };
+    expect(await train(inputOf(`exit ${code}`, { teardown: 'keep', detach }), context, async () => {})).toMatchObject({ machineDown: false, ...ended });
     expect(await train(inputOf('true'), context, async () => {})).toMatchObject({ machineDown: false });
     expect([provider.machines.length, provider.machines[0]?.goneAt]).toEqual([1, null]);
   }
