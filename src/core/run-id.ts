@@ -9,6 +9,7 @@ export function randomSuffix(length = 6): string {
   return Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('');
 }
 
+const jobIdPattern = new RegExp(`^job-\\d{8}-[${alphabet}]{6}$`);
 const namePattern = /^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/;
 
 /** Machine names obey the strictest provider's rule: 1-40 of a-z, 0-9 and `-`, a letter first, no `-` last. */
@@ -39,4 +40,9 @@ export function newMachineId(name: string): string {
 /** `job-20261121-k3v9xq`: sorts by day, unique by its end. */
 export function newJobId(now: number): string {
   return `job-${new Date(now).toISOString().slice(0, 10).replaceAll('-', '')}-${randomSuffix()}`;
+}
+
+/** Whether something may be called so because of a job: a folder of checkpoints that is one job's own. */
+export function isJobId(name: string): boolean {
+  return jobIdPattern.test(name);
 }

@@ -7,16 +7,19 @@ import { formatSize } from '../core/size.ts';
 import { checkpointFolder } from '../protocol/checkpoint-folder.ts';
 import { checkpointSource, isWithin } from '../protocol/sync.ts';
 import { placeSnapshot } from '../sync/place-snapshot.ts';
-import { pushTree } from '../sync/push.ts';
+import { pushTree, type TreeSpec } from '../sync/push.ts';
 import { checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
 import { copiedRecords } from './job-copy.ts';
 import type { ReachedMachine } from './reach-machine.ts';
+import { jobFolders } from './start-folder.ts';
 import type { TrainInput } from './train-input.ts';
 
 type Checkpointed = Pick<TrainInput, 'retry' | 'outputs' | 'startFrom'>;
 /** What tells where it saves. */
 type Placed = Pick<JobEntry, 'checkpoints'>;
+
+type Sent = Pick<TreeSpec, 'from' | 'to' | 'never'>;
 
 /** Relative to the workdir. Jobs that may run side by side have one each: all of them keep it, wherever the next attempt is. */
 export function checkpointsOf({ retry, outputs }: Checkpointed, { checkpoints }: Placed): string {
@@ -55,20 +58,21 @@ export async function bringCheckpoints(
   // What others have left there is not this job's work.
   const newest = before === null || stays ? null : checkpointStore(context.home.jobs, before.id).newest();
   const fetched = newest === null ? null : join(newest, fetchedFolder(newest, input, job));
-  if (newest !== null && fetched !== null && existsSync(fetched)) return await send(fetched, folder, newest, reached, context);
+  if (newest !== null && fetched !== null && existsSync(fetched)) return await send({ from: fetched, to: folder, never: [] }, newest, reached, context);
   if (isThere && !stays && hasCheckpoints(before, context)) {
     const text = `What ${before.id} has saved there was not fetched, and other jobs may have written over it: it begins ${input.startFrom === undefined ? 'anew' : `from ${input.startFrom}`}`;
     context.reporter.report({ type: 'note', level: 'warn', text });
   }
   const { startFrom } = input;
-  return startFrom === undefined ? null : await send(startFrom, folder, context.home.sync, reached, context);
+  if (startFrom === undefined) return null;
+  return await send({ from: startFrom, to: folder, never: jobFolders(startFrom) }, context.home.sync, reached, context);
 }
 
 /** `cacheFolder`: for what is known of the files. Returns `to`. What is there and differs is put aside. */
-async function send(from: string, to: string, cacheFolder: string, reached: ReachedMachine, { reporter, signal }: RunContext): Promise<string> {
+async function send({ from, to, never }: Sent, cacheFolder: string, reached: ReachedMachine, { reporter, signal }: RunContext): Promise<string> {
   reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: 'Sending checkpoints' });
   const { bytes, warnings } = await pushTree(
-    { from, to, source: `${checkpointSource}-${createHash('sha256').update(to).digest('hex').slice(0, 16)}`, ignore: null, never: [], others: [] },
+    { from, to, source: `${checkpointSource}-${createHash('sha256').update(to).digest('hex').slice(0, 16)}`, ignore: null, never, others: [] },
     {
       open: (op, params) => reached.runner.open(op, params),
       cacheFolder,

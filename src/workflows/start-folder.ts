@@ -1,7 +1,8 @@
 /** Checkpoints of this computer that a job is to go on from: `train --start-from FOLDER`. */
-import { readdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { readdirSync, statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
+import { isJobId } from '../core/run-id.ts';
 import type { TrainInput } from './train-input.ts';
 
 /** `folder`: as it was given, relative to `base`. @throws GpuRunError `bad-input` unless there is a folder with something in it */
@@ -9,10 +10,34 @@ export function startFolder(folder: string | undefined, base: string): Pick<Trai
   if (folder === undefined) return {};
   const path = resolve(base, folder);
   const problem = folder.trim() === '' ? 'the name of the folder is empty' : problemOf(path);
-  if (problem === null) return { startFrom: path };
-  throw new GpuRunError('bad-input', `There are no checkpoints to go on from: ${problem}.`, {
-    hints: ['Name the folder that holds them, as in --start-from checkpoints; without it the job begins from the start.'],
+  if (problem === null && namesIn(path).some((name) => !isJobFolder(path, name))) return { startFrom: path };
+  const newest = problem === null ? newestOf(jobFolders(path)) : null;
+  const hint = newest === null ? 'Name the folder that holds them, as in --start-from checkpoints' : `Name one of them: --start-from ${join(folder, newest)}`;
+  throw new GpuRunError('bad-input', `There are no checkpoints to go on from: ${problem ?? `${path} holds but folders of other jobs`}.`, {
+    hints: [`${hint}; without it the job begins from the start.`],
   });
+}
+
+/** What other jobs of one machine have saved there, each in a folder that is called like it: no part of what lies beside them. Absolute; none where `folder` can't be read. */
+export function jobFolders(folder: string): readonly string[] {
+  return namesIn(folder).flatMap((name) => (isJobFolder(folder, name) ? [join(folder, name)] : []));
+}
+
+function isJobFolder(folder: string, name: string): boolean {
+  return isJobId(name) && statSync(join(folder, name), { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function newestOf(folders: readonly string[]): string | null {
+  const byAge = folders.toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  return byAge[0] === undefined ? null : basename(byAge[0]);
 }
 
 function problemOf(path: string): string | null {

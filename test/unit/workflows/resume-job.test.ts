@@ -33,6 +33,8 @@ test('from a folder of this computer: each job has what was sent for it, and it 
     const runner = await machine.connect();
     const startFrom = join(folder, 'here');
     mkdirSync(join(startFrom, 'epoch-2'), { recursive: true });
+    mkdirSync(join(startFrom, 'job-20261121-k3v9xq/epoch-7'), { recursive: true }); // pulled from another one, and no part of it
+    writeFileSync(join(startFrom, 'job-20261121-k3v9xq/epoch-7/model.pt'), 'of others');
     const reached = { machine: { id: 'm-1' }, runner } as unknown as ReachedMachine;
     const job = (id: string) => ({ id, machineId: 'm-1', checkpoints: `out/checkpoints/${id}` }) as JobEntry;
     const input = { outputs: ['out/'], retry: { on: ['lost'], attempts: 2, resumeFrom: null }, startFrom } as const;

@@ -1,22 +1,52 @@
-/** Where a job is told to go on from. */
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+/** Folders that a job may begin from, and what of them is its checkpoints. */
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { startFolder } from '../../../src/workflows/start-folder.ts';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { newJobId } from '../../../src/core/run-id.ts';
+import { jobFolders, startFolder } from '../../../src/workflows/start-folder.ts';
 
-test('a folder with something in it; never the whole project for a variable that was empty', () => {
-  const base = mkdtempSync(join(tmpdir(), 'start-'));
-  writeFileSync(join(base, 'file'), 'x');
-  mkdirSync(join(base, 'empty'));
+let base: string;
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), 'gpu-run-start-'));
+});
+afterEach(() => rmSync(base, { recursive: true }));
+
+const refused = (folder: string) => {
+  try {
+    startFolder(folder, base);
+  } catch (error) {
+    return error;
+  }
+  return null;
+};
+
+test('a folder with something in it', () => {
+  mkdirSync(join(base, 'saved/epoch-1'), { recursive: true });
+  expect(startFolder('saved', base)).toEqual({ startFrom: join(base, 'saved') });
   expect(startFolder(undefined, base)).toEqual({});
-  expect(startFolder('.', base)).toEqual({ startFrom: base });
-  for (const [folder, why] of [
-    ['', 'the name of the folder is empty'],
-    [' ', 'the name of the folder is empty'],
-    ['none', 'there is no folder'],
-    ['file', 'is a file'],
-    ['empty', 'there is nothing in'],
-  ] as const)
-    expect(() => startFolder(folder, base)).toThrow(expect.objectContaining({ code: 'bad-input', message: expect.stringContaining(why) }));
+});
+
+test.each([
+  ['', 'the name of the folder is empty'], // a variable that was
+  [' ', 'the name of the folder is empty'],
+  ['nowhere', 'there is no folder'],
+  ['file', 'is a file'],
+  ['empty', 'there is nothing in'],
+])("'%s' is refused: %s", (folder, why) => {
+  mkdirSync(join(base, 'empty'));
+  writeFileSync(join(base, 'file'), '');
+  expect(refused(folder)).toMatchObject({ code: 'bad-input', message: expect.stringContaining(why) });
+});
+
+test('folders of other jobs are no part of it; where there is nothing else, the newest is named', () => {
+  const [older, newer] = [newJobId(Date.UTC(2026, 10, 21)), newJobId(Date.UTC(2026, 10, 20))];
+  for (const name of [older, newer]) mkdirSync(join(base, 'saved', name), { recursive: true });
+  utimesSync(join(base, 'saved', older), 1_000, 1_000);
+  expect(refused('saved')).toMatchObject({ code: 'bad-input', hints: [expect.stringContaining(`--start-from ${join('saved', newer)};`)] });
+  writeFileSync(join(base, 'saved', 'last'), 'step 10');
+  for (const name of ['job-1', 'jobs', `${older}.old`]) mkdirSync(join(base, 'saved', name));
+  writeFileSync(join(base, 'saved', newJobId(0)), 'a file');
+  expect(startFolder('saved', base)).toEqual({ startFrom: join(base, 'saved') });
+  expect(jobFolders(join(base, 'saved')).toSorted()).toEqual([older, newer].map((name) => join(base, 'saved', name)).toSorted());
 });
