@@ -40,7 +40,7 @@ export function createLogReader(frameworks: FrameworkReader, search: PatternSear
         },
         putWaiting: inWords.putComplete,
       };
-      const isObject = (index: number) => mayBeObject(lines, index) && objects.read(lines, index, outlet);
+      const isObject = (index: number) => mayBeObject(lines, index, search !== null) && objects.read(lines, index, outlet);
       for (let index = 0; index < first; index++) if (!isObject(index) && isTakenEarlier(lines, index, earlier, now)) inWords.read(index);
       const { found, dropped } = search?.search(Array.from({ length: last.length }, (_, nth) => lines.text(last.at(last.length - 1 - nth)))) ?? noneFound;
       for (let nth = last.length - 1; nth >= 0; nth--) {
@@ -119,8 +119,10 @@ function isTellingLine({ bytes, start, stop }: Lines, index: number): boolean {
   return isTelling(bytes, start(index), stop(index));
 }
 
-function mayBeObject(lines: Lines, index: number): boolean {
-  return beginsObject(lines, index) || (mayBeginObject(lines.bytes, lines.start(index), lines.stop(index)) && isTellingLine(lines, index));
+/** `inFull`: whoever has patterns of their own has all objects read, also those that stand behind blanks and don't tell where the training is. */
+function mayBeObject(lines: Lines, index: number, inFull: boolean): boolean {
+  if (beginsObject(lines, index)) return true;
+  return mayBeginObject(lines.bytes, lines.start(index), lines.stop(index)) && (inFull || isTellingLine(lines, index));
 }
 
 function isPairsLine({ bytes, start, stop }: Lines, index: number): boolean {

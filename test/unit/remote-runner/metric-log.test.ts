@@ -164,6 +164,15 @@ describe('a log', () => {
     ]);
     expect(['pairs', 'json', 'regex'].map((source) => steps(source, rest))).toEqual([[19], [19], [19]]);
   });
+
+  test("with a user's pattern every object is read, as it is found wherever it stands in a line", () => {
+    const job = { log: join(folder, 'behind blanks'), metrics: join(folder, 'none') } as JobFolder;
+    writeFileSync(job.log, '{"a": 1}\n  {"val_loss": 0.5}\n\ufeff{"b": 2}\n\u00a0{"c": 3}\nx=4\n');
+    const reader = openMetrics(job, { x: 'x=(\\d+)' }, start, () => 0, { ...limits, lastLines: 2 });
+    const values = (reader.read(true) ?? []).map((record) => (record.type === 'metric' ? record.values : record));
+    reader.close();
+    expect(values).toEqual([{ a: 1 }, { val_loss: 0.5 }, { b: 2 }, { c: 3 }, { x: 4 }]);
+  });
 });
 
 test('a metrics file that is begun anew is noticed, however much of it is held back', () => {

@@ -162,6 +162,11 @@ test('what the machine has given up since is shown from this computer as far as 
   expect((await show(id, { tailLines: 2, follow: true })).text).toBe('two\nthree\n');
   expect((await show(id, { sinceMs: whole.log.find(({ offset }) => offset === 4)?.at ?? 0 })).text).toBe('two\nthree\n');
   truncateSync(join(piped.context.home.jobs, id, 'log'), 5);
+  // What lies behind all of it costs no more than itself.
+  writeFileSync(gapOnMachine, '{"from":2,"to":6}');
+  expect((await show(id, { tailLines: 1 })).text).toBe('three\n');
+  expect(statSync(join(piped.context.home.jobs, id, 'log')).size).toBe(5);
+  writeFileSync(gapOnMachine, '{"from":2,"to":9}');
   const told: unknown[] = [];
   await follow({ jobId: id, after: 0, tailLines: null, follow: true }, piped.context, (event) => {
     if (event.type === 'log') told.push(Buffer.from(event.bytes).toString());
