@@ -34,7 +34,7 @@ interface Finding {
 function findingsOf(issue: z.core.$ZodIssue, schema: z.ZodType, yaml: YamlFile): Finding[] {
   if (issue.code === 'unrecognized_keys') {
     const known = knownKeys(schema, issue.path);
-    return issue.keys.map((key) => ({ offset: yaml.offsetOf([...issue.path, key], 'key'), text: unknownKey([...issue.path, key], key, known) }));
+    return issue.keys.map((key) => ({ offset: yaml.offsetOf([...issue.path, key], 'key'), text: unknownKey([...issue.path, key], key, known, schema) }));
   }
   const isKey = issue.code === 'invalid_key';
   const message = isKey ? (issue.issues[0]?.message ?? issue.message) : issue.message;
@@ -43,9 +43,15 @@ function findingsOf(issue: z.core.$ZodIssue, schema: z.ZodType, yaml: YamlFile):
   return [{ offset: yaml.offsetOf(issue.path, isKey ? 'key' : 'value'), text: path === '' ? message : `${path}: ${message}` }];
 }
 
-function unknownKey(path: KeyPath, key: string, known: readonly string[]): string {
-  const guess = nearest(key, known);
+function unknownKey(path: KeyPath, key: string, known: readonly string[], schema: z.ZodType): string {
+  const guess = nearest(key, known) ?? (path.length === 1 ? blockWith(key, known, schema) : null);
   return `unknown key '${shown(path)}'${guess === null ? `; the keys here are ${known.join(', ')}` : `; did you mean '${guess}'?`}`;
+}
+
+/** What stands in a block of the file, and not beside it: `limits.stall`. */
+function blockWith(key: string, blocks: readonly string[], schema: z.ZodType): string | null {
+  const block = blocks.find((each) => knownKeys(schema, [each]).includes(key));
+  return block === undefined ? null : `${block}.${key}`;
 }
 
 /** `sync.data[0].from` */

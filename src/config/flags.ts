@@ -69,6 +69,7 @@ export function readFlags(flags: FlagValues, label: (key: keyof FlagValues) => s
     const value = flags[key];
     if (value === undefined) return undefined;
     try {
+      refuseUntyped(value); // from JavaScript
       return parse(value as NonNullable<FlagValues[Key]>);
     } catch (error) {
       problems.push({ where: label(key), text: textOf(error) });
@@ -93,6 +94,12 @@ export function readFlags(flags: FlagValues, label: (key: keyof FlagValues) => s
     secrets: read('secret', (names) => names.map((name) => checkEnvName(name.trim()))),
   };
   return { layer, problems };
+}
+
+/** All is said as it is typed, with its unit. */
+function refuseUntyped(value: unknown): void {
+  if (typeof value === 'string' || typeof value === 'boolean' || Array.isArray(value)) return;
+  throw new GpuRunError('bad-input', `${JSON.stringify(value)} is no text.`, { hints: ["Write it as on the command line: '30m', '2.50', 'L4:1'."] });
 }
 
 function kebab(key: string): string {

@@ -4,6 +4,7 @@
  */
 import { homedir } from 'node:os';
 import { basename, dirname, relative, resolve } from 'node:path';
+import { GpuRunError } from '../core/errors.ts';
 import type { ResourceNeed } from '../core/offer.ts';
 import { toMachineName } from '../core/run-id.ts';
 import { findConfig } from './find-config.ts';
@@ -34,6 +35,7 @@ export async function loadSettings({ cwd, flags, env }: SettingsInput): Promise<
   const envFlags = flagsFromEnv(env);
   const byEnv = readFlags(envFlags, envLabel);
   const given = flags.config ?? envFlags.config;
+  if (given === '') throw new GpuRunError('bad-input', '--config names no file.', { hints: ['Write the path of a gpu-run.yaml behind it, or leave it out.'] });
   const configFile = given === undefined ? findConfig(start) : resolve(start, given);
   const folder = configFile === null ? start : dirname(configFile);
   const byConfig = configFile === null ? nothing : await readConfig(configFile, shownAs(configFile, start), userHome);

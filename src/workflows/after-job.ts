@@ -4,6 +4,7 @@ import type { JobEntry } from '../core/job.ts';
 import { costOf, costOfBytes } from '../core/money.ts';
 import { formatSize } from '../core/size.ts';
 import type { JobSpan, MachineEntry } from '../ledger/ledger.ts';
+import { checkpointFolder } from '../protocol/checkpoint-folder.ts';
 import { isMetricsFile } from '../protocol/metric-files.ts';
 import type { PulledFile } from '../sync/pull.ts';
 import type { RunContext } from './context.ts';
@@ -25,6 +26,17 @@ export function keepsFor(input: TrainInput, job: JobEntry, outputs: readonly Pul
   return (
     `The job made nothing at ${input.outputs.join(', ')}, so '${machine.name}' stays up until it was idle for its limit: ` +
     `look for its results with gpu-run ssh ${machine.name}, fetch them with gpu-run pull ${machine.name} PATH, then gpu-run down ${machine.name}`
+  );
+}
+
+/** The same of checkpoints that nobody was told to pull; an explicit `retry.resume-from` says that they are for that alone. `saved`: the job has made some. */
+export function keepsCheckpoints(input: TrainInput, { id, end }: JobEntry, saved: boolean, { name, forOneJob }: MachineEntry): string | null {
+  if (!saved || input.outputs.length > 0 || input.retry.resumeFrom !== null || input.teardown !== 'auto' || !forOneJob) return null;
+  if (end?.reason === 'cancelled') return null;
+  const folder = checkpointFolder([]);
+  return (
+    `${id} has saved checkpoints, and no outputs are named that would bring them here, so '${name}' stays up until it was idle for its limit: ` +
+    `fetch them with gpu-run pull ${name} ${folder}, then gpu-run down ${name}. With outputs: [${folder}/] in gpu-run.yaml all this goes by itself`
   );
 }
 

@@ -153,7 +153,7 @@ function metricPlots(attempts: readonly (readonly JobRecord[])[], startedAt: num
   const inOrder = [...plots].sort(([a], [b]) => Number(!/loss/i.test(a)) - Number(!/loss/i.test(b)));
   const drawn = drawable(
     inOrder.map(([, named]) => {
-      const x = axisOf(named.flatMap(([, values]) => values));
+      const x = axisOf(named.map(([, values]) => values));
       const pointsOf = (values: readonly Measured[]) => values.flatMap((each) => pointAt(each[x], each.value));
       const curves = named.map(([name, values]) => {
         const lines = attempts.map((_, attempt) => pointsOf(values.filter((each) => each.attempt === attempt)));
@@ -185,11 +185,34 @@ interface Measured {
   readonly names: { readonly step: boolean; readonly epoch: boolean };
 }
 
-/** What most of a plot's own records name. */
-function axisOf(values: readonly Measured[]): 'step' | 'epoch' | 'time' {
+/** What most of a plot's own records name, unless a curve over that would go to and fro, or up and down in one place: then time. */
+function axisOf(curves: readonly (readonly Measured[])[]): 'step' | 'epoch' | 'time' {
+  const values = curves.flat();
   const steps = values.filter(({ names }) => names.step).length;
   const epochs = values.filter(({ names }) => names.epoch).length;
-  return steps >= 2 && steps >= epochs / 2 ? 'step' : epochs >= 2 ? 'epoch' : 'time';
+  const named = steps >= 2 && steps >= epochs / 2 ? 'step' : epochs >= 2 ? 'epoch' : 'time';
+  return named !== 'time' && curves.some((each) => beginsAnew(each, named) || isCrowded(each, named)) ? 'time' : named;
+}
+
+/** As steps do that are counted from nothing in each epoch; what goes back a little has gone on from a checkpoint. */
+function beginsAnew(values: readonly Measured[], axis: 'step' | 'epoch'): boolean {
+  let attempt = 0;
+  let highest = 0;
+  return values.some((each) => {
+    if (each.attempt !== attempt) [attempt, highest] = [each.attempt, 0];
+    const at = each[axis] ?? 0;
+    if (at < highest / 2) return true;
+    highest = Math.max(highest, at);
+    return false;
+  });
+}
+
+/** On average, in one place. */
+const mostInPlace = 3;
+
+/** As the many losses of an epoch are where nothing but the epoch is told. */
+function isCrowded(values: readonly Measured[], axis: 'step' | 'epoch'): boolean {
+  return values.length > mostInPlace * new Set(values.map((each) => `${each.attempt} ${each[axis]}`)).size;
 }
 
 function valuesByName(attempts: readonly (readonly JobRecord[])[], startedAt: number): Map<string, Measured[]> {

@@ -2,7 +2,7 @@
 import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import { explainWhatStays, keepsFor, reachedDeadline } from './after-job.ts';
+import { explainWhatStays, keepsCheckpoints, keepsFor, reachedDeadline } from './after-job.ts';
 import { costOfAttempts } from './attempts-cost.ts';
 import { asWanted, noteAgain, noteNotAgain, throwIfCancelled } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
@@ -18,7 +18,7 @@ import { sendMetrics } from './mlflow-send.ts';
 import { claimFor, planJob } from './plan-job.ts';
 import { pushAll, type SyncTotals } from './push.ts';
 import { goneError, isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
-import { bringCheckpoints, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
+import { bringCheckpoints, checkpointsOf, handOverCheckpoints, hasCheckpoints } from './resume-job.ts';
 import { orderJob, submitJob } from './submit-job.ts';
 import { stamps, type TrainInput, type TrainResult } from './train-input.ts';
 import { unwind } from './unwind-job.ts';
@@ -154,7 +154,8 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   if (!ending.mayGoOn(job)) noteNotAgain(job, context); // first, as whoever else is at its end there waits for neither
   const preempted = job.end?.reason === 'preempted';
   const goesOn = !preempted && ending.mayGoOn(job);
-  const stays = preempted || goesOn ? null : (keepsFor(input, job, outputs, machine) ?? (await othersOn(job, machine, input, context)));
+  const keeps = () => keepsFor(input, job, outputs, machine) ?? keepsCheckpoints(input, job, hasCheckpoints(job, context), machine);
+  const stays = preempted || goesOn ? null : (keeps() ?? (await othersOn(job, machine, input, context)));
   if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
   const goes = preempted || (takeDown && stays === null && !goesOn);
   const ended = goes ? await saveAndEnd(context.ledger.get(machine.id) ?? machine, preempted ? preemptedReason : jobEndedReason(job.id), context) : null;

@@ -41,7 +41,7 @@ function whyGone(folder: string, id: string): string {
   if (end !== null) return end.why;
   const said = complaint(folder);
   const left = findProcesses(id).length;
-  return `its process ended without a word${said === null ? '' : `: ${said}`}${left === 0 ? '' : `; ${left} of its processes still run (gpu-run reap ends them)`}`;
+  return `its process ended without a word${said === null ? '' : `: ${said}`}${left === 0 ? '' : `; ${left} of its processes still ${left === 1 ? 'runs' : 'run'} (gpu-run reap ends them)`}`;
 }
 
 /** The line of the log that names the error; Node prints the place in the code before it and the stack after. */

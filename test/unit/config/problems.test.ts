@@ -9,6 +9,7 @@ describe('a key that nobody knows', () => {
   it.each([
     ['trian: x', "gpu-run.yaml:1:1: unknown key 'trian'; did you mean 'train'?"],
     ['name: a\nlimit:\n  idle: 1m', "gpu-run.yaml:2:1: unknown key 'limit'; did you mean 'limits'?"],
+    ['stall: 5m', "gpu-run.yaml:1:1: unknown key 'stall'; did you mean 'limits.stall'?"],
     ['limits:\n  maxTime: 4h', "gpu-run.yaml:2:3: unknown key 'limits.maxTime'; did you mean 'max-time'?"],
     ['sync:\n  data:\n    - { from: ., to: a, too: b }', "gpu-run.yaml:3:25: unknown key 'sync.data[0].too'; did you mean 'to'?"],
     [

@@ -76,5 +76,11 @@ test('so it is with `up`, with a guess at what was meant', async () => {
   const gpuRun = createGpuRun({ home: join(root, 'none'), folder: root });
   const wrong: object = { maxtime: '1h' };
   await expect(gpuRun.up(wrong)).rejects.toMatchObject({ code: 'bad-input', hints: ["Did you mean 'maxTime'?"] });
+  const untyped: object = { maxTime: 5, budget: null, spot: {} };
+  await expect(gpuRun.up(untyped)).rejects.toMatchObject({
+    code: 'bad-input',
+    message: expect.stringMatching(/--spot: .*is no text.*\n.*--max-time: 5 is no text.*\n.*--budget: null/),
+  });
+  await expect(gpuRun.up({ config: '' })).rejects.toMatchObject({ code: 'bad-input', message: '--config names no file.' });
   await expect(gpuRun.up({ gpu: 'no such GPU' })).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('--gpu') });
 });

@@ -4,6 +4,7 @@ import { ownIdentity } from '../../../src/core/process-identity.ts';
 import { follow } from '../../../src/workflows/follow.ts';
 import type { FollowInput } from '../../../src/workflows/follow-input.ts';
 import type { JobEvent } from '../../../src/workflows/job-event.ts';
+import { showCopy } from '../../../src/workflows/replay-copy.ts';
 import { JobCopy } from '../../../src/workflows/write-copy.ts';
 import { jobEntry, machineEntry } from '../cli/entries.ts';
 import { createFakeContext, type FakeContext } from './fake-context.ts';
@@ -143,4 +144,24 @@ test('what the machine had given up is told in its place', async () => {
   });
   expect(told).toEqual(['begin\n', '6-1000000', 'mid\nend\n']);
   expect(logOf(await show(fake, id, { tailLines: 2 }))).toBe('mid\nend\n');
+});
+
+test('records that come while it is shown are left to whoever goes on behind the last one that was known', async () => {
+  using fake = createFakeContext(() => ({}));
+  const metric = (step: number) => ({ type: 'metric', values: { loss: 1 }, step, epoch: null, source: 'json', at: 0 }) as const;
+  const records = recordsAt([0, stateRecord('running')], [1, metric(1)], [2, metric(2)], [3, metric(3)]);
+  const id = place(fake, () => {}, records.slice(0, 3));
+  const steps: (number | null)[] = [];
+  const input = { jobId: id, after: 0, tailLines: null, follow: true };
+  const onEvent = (event: JobEvent) => {
+    if (event.type !== 'metric') return;
+    steps.push(event.step);
+    const other = new JobCopy(fake.context.home.jobs, id);
+    other.writeRecords(records.slice(3));
+    other.close();
+  };
+  await showCopy(id, input, fake.context, onEvent, 3);
+  expect(steps).toEqual([1, 2]);
+  await showCopy(id, input, fake.context, onEvent);
+  expect(steps).toEqual([1, 2, 1, 2, 3]);
 });

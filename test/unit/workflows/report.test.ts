@@ -327,6 +327,21 @@ describe('curves', () => {
     ]);
   });
 
+  test.each<readonly [string, (epoch: number, step: number) => [step: number | null, epoch: number | null], string]>([
+    ['steps that go on', (epoch, step) => [epoch * 10 + step, epoch], 'step'],
+    ['steps that begin anew in each epoch', (epoch, step) => [step, epoch], 'time'],
+    ['steps that begin anew, and no epochs', (_, step) => [step, null], 'time'],
+    ['steps that go back to a checkpoint', (epoch, step) => [epoch * 10 + step - (epoch === 2 ? 5 : 0), null], 'step'],
+    ['an epoch for many values', (epoch) => [null, epoch], 'time'],
+    ['parts of an epoch', (epoch, step) => [null, epoch + step / 10], 'epoch'],
+  ])('no curve goes to and fro: %s', (_, placeOf, axis) => {
+    const entries = [1, 2, 3].flatMap((epoch) =>
+      Array.from({ length: 10 }, (_unused, step): Entry => [epoch * 100 + step, metricRecord({ loss: 1 / (epoch + step) }, ...placeOf(epoch, step))]),
+    );
+    const { metrics } = curvesOf(recordsAt([0, stateRecord('running')], ...entries));
+    expect(metrics.map(({ x, curves }) => [x, curves[0]?.points.length])).toEqual([[axis, 30]]);
+  });
+
   test('none of a job without records', () => {
     expect(curvesOf([] as JobRecord[])).toMatchObject({ seconds: 0, machine: [], metrics: [], marks: [] });
   });

@@ -78,7 +78,7 @@ test('what a job has saved is not put aside for what it has begun with, where no
   };
   const command = 'cd "$GPU_RUN_CHECKPOINT_DIR"; cat last; echo "step 1000" > last; touch "$SAVED"; until [ -e "$GO" ]; do sleep 0.02; done; cat last';
   let log = '';
-  const input = { ...inputOf(command, { env: { SAVED: saved, GO: go } }), startFrom: startIn(machines) };
+  const input = { ...inputOf(command, { env: { SAVED: saved, GO: go }, teardown: 'down' }), startFrom: startIn(machines) };
   await train(input, { ...context, connect, reporter: { report } }, async (event) => {
     if (event.type === 'state' && event.state === 'running') writeFileSync(go, '');
     if (event.type === 'log') log += Buffer.from(event.bytes).toString();
