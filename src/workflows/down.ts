@@ -44,10 +44,10 @@ export async function down(input: DownInput, context: RunContext): Promise<DownR
 }
 
 /** What its jobs have printed is copied first, as far as that can be had. Otherwise like `endClaimed`. */
-export async function saveAndEnd(entry: MachineEntry, reason: string, context: RunContext): Promise<EndedMachine> {
+export async function saveAndEnd(entry: MachineEntry, reason: string, context: RunContext, whyStay?: () => string | null): Promise<EndedMachine> {
   const isEnding = entry.state === 'ending'; // whoever began with it has seen to its logs
   if (!isEnding && context.ledger.listJobs({ machineId: entry.id }).length > 0) await (await import('./save-logs.ts')).saveLogs(entry, context);
-  return endClaimed(entry, reason, context);
+  return endClaimed(entry, reason, context, whyStay);
 }
 
 /**
@@ -57,8 +57,8 @@ export async function saveAndEnd(entry: MachineEntry, reason: string, context: R
 const patienceMs: Readonly<Partial<Record<MachineEntryState, number>>> = { ready: 30_000, ending: 360_000 };
 const lookAgainMs = 200;
 
-/** Takes the claim, ends the machine, gives the claim back. */
-export async function endClaimed(entry: MachineEntry, reason: string, context: RunContext): Promise<EndedMachine> {
+/** Takes the claim, ends the machine, gives the claim back. `whyStay`: a last look, under the claim; null: it goes. */
+export async function endClaimed(entry: MachineEntry, reason: string, context: RunContext, whyStay?: () => string | null): Promise<EndedMachine> {
   const { ledger, self, clock } = context;
   const since = clock.now();
   while (!ledger.claim(entry.id, self)) {
@@ -74,6 +74,8 @@ export async function endClaimed(entry: MachineEntry, reason: string, context: R
   }
   try {
     const now = ledger.get(entry.id) ?? entry;
+    const stays = now.state === 'ready' ? (whyStay?.() ?? null) : null;
+    if (stays !== null) return { machine: now, leftovers: [], stays };
     return now.state === 'gone' ? { machine: now, leftovers: [] } : await endMachine(now, reason, context);
   } finally {
     ledger.release(entry.id, self);

@@ -21,6 +21,8 @@ export interface EndedMachine {
   readonly machine: MachineEntry;
   /** What may still bill or exist, with the command to end it. */
   readonly leftovers: readonly string[];
+  /** Why it was not ended after all. Absent: it is gone. */
+  readonly stays?: string;
 }
 
 /**

@@ -31,11 +31,9 @@ export async function othersOn(job: OwnJob | null, machine: MachineEntry, input:
 async function whoseItIs(job: OwnJob | null, machine: MachineEntry, input: Teardown, context: RunContext): Promise<string | null> {
   const now = context.ledger.get(machine.id);
   if (input.teardown !== 'auto') return null;
-  if (now?.forOneJob === false) return machine.forOneJob ? `'${machine.name}' stays up: gpu-run up, or train --keep, has asked for it meanwhile` : null;
+  if (now?.forOneJob === false) return keptText(machine);
   const unfinished = () => context.ledger.listJobs({ machineId: machine.id }).filter(({ id, state }) => id !== job?.id && state !== 'ended');
-  const awaited = () => context.ledger.listJobs({ machineId: machine.id }).find((other) => other.id !== job?.id && isAwaited(other));
-  const staysFor = (other: JobEntry | undefined) => (other === undefined ? null : `'${machine.name}' stays up: ${whatFor(other)}`);
-  if (unfinished().length === 0) return staysFor(awaited());
+  if (unfinished().length === 0) return whoCame(job, machine, input, context);
   for (;;) {
     const there = await jobsThere(job?.id ?? null, unfinished, machine, context); // the ledger may be behind
     closeUnsent(machine, there.ids, context);
@@ -44,9 +42,25 @@ async function whoseItIs(job: OwnJob | null, machine: MachineEntry, input: Teard
     if (other !== undefined) return there.doubt === null ? `'${machine.name}' stays up for ${other.id}` : doubtText(other, there.doubt, now ?? machine);
     const stranger = there.strangers[0];
     if (stranger !== undefined) return `'${machine.name}' stays up for ${nameOf(stranger)}, of which nothing is known here: ${endText(now ?? machine)}`;
-    if (others.length === 0) return staysFor(awaited());
+    if (others.length === 0) return whoCame(job, machine, input, context);
     await context.clock.sleep(lookAgainMs, context.signal); // it is on its way, or whoever was sending it has died
   }
+}
+
+/** By what is known here, without asking anybody: others may have come while they were asked, or while logs were copied. null: nobody. */
+export function whoCame(job: OwnJob | null, machine: MachineEntry, { teardown }: Teardown, { ledger }: Pick<RunContext, 'ledger'>): string | null {
+  if (teardown !== 'auto') return null;
+  if (ledger.get(machine.id)?.forOneJob === false) return keptText(machine);
+  const others = ledger.listJobs({ machineId: machine.id }).filter(({ id }) => id !== job?.id);
+  const unfinished = others.find(({ state }) => state !== 'ended');
+  if (unfinished !== undefined) return `'${machine.name}' stays up for ${unfinished.id}`;
+  const awaited = others.find(isAwaited);
+  return awaited === undefined ? null : `'${machine.name}' stays up: ${whatFor(awaited)}`;
+}
+
+/** null: it was so from the beginning. */
+function keptText({ name, forOneJob }: MachineEntry): string | null {
+  return forOneJob ? `'${name}' stays up: gpu-run up, or train --keep, has asked for it meanwhile` : null;
 }
 
 function doubtText({ id }: JobEntry, doubt: GpuRunError, machine: MachineEntry): string {
@@ -91,9 +105,9 @@ export interface GivenUp {
 
 /** Once nothing is to come of a job any more. False: the machine stays, which is said: others are on it, or it can't be asked. */
 export async function endIfLast({ job, machine, input, reason, end = endClaimed }: GivenUp, context: RunContext): Promise<boolean> {
-  const stays = await whyStays(job, machine, input, context);
-  if (stays === null) await end(machine, reason, context);
-  else context.reporter.report({ type: 'note', level: 'warn', text: stays });
+  let stays = await whyStays(job, machine, input, context);
+  stays ??= (await end(machine, reason, context, () => whoCame(job, machine, input, context))).stays ?? null;
+  if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
   return stays === null;
 }
 

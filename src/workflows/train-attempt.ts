@@ -13,7 +13,7 @@ import { fetchOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { noteUnawaited } from './keep-job.ts';
-import { othersOn } from './last-one.ts';
+import { othersOn, whoCame } from './last-one.ts';
 import { sendMetrics } from './mlflow-send.ts';
 import { claimFor, planJob } from './plan-job.ts';
 import { pushAll, type SyncTotals } from './push.ts';
@@ -155,13 +155,25 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   const preempted = job.end?.reason === 'preempted';
   const goesOn = !preempted && ending.mayGoOn(job);
   const keeps = () => keepsFor(input, job, outputs, machine) ?? keepsCheckpoints(input, job, hasCheckpoints(job, context), machine);
-  const stays = preempted || goesOn ? null : (keeps() ?? (await othersOn(job, machine, input, context)));
-  if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
+  let stays = preempted || goesOn ? null : (keeps() ?? (await othersOn(job, machine, input, context)));
   const goes = preempted || (takeDown && stays === null && !goesOn);
-  const ended = goes ? await saveAndEnd(context.ledger.get(machine.id) ?? machine, preempted ? preemptedReason : jobEndedReason(job.id), context) : null;
+  const whyStay = () => (preempted ? null : whoCame(job, machine, input, context));
+  const reason = preempted ? preemptedReason : jobEndedReason(job.id);
+  const ended = goes ? await saveAndEnd(context.ledger.get(machine.id) ?? machine, reason, context, whyStay) : null;
+  stays ??= ended?.stays ?? null;
+  if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
   const after = ended?.machine ?? machine;
   const cost = costOfAttempts(job, after, context, ending.inVain);
-  return { job, machine: after, machineDown: ended !== null, sync: totals, outputs, lastMetrics: watched.last, cost, leftovers: ended?.leftovers ?? [] };
+  return {
+    job,
+    machine: after,
+    machineDown: ended !== null && ended.stays === undefined,
+    sync: totals,
+    outputs,
+    lastMetrics: watched.last,
+    cost,
+    leftovers: ended?.leftovers ?? [],
+  };
 }
 
 /** In one step, so that whoever follows it is told that it goes on; where it does not after all, the caller knows. */

@@ -11,8 +11,9 @@ import type { JobSummary } from '../../../src/protocol/job.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { cancel } from '../../../src/workflows/cancel.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
+import type { endClaimed } from '../../../src/workflows/down.ts';
 import { closeJobs } from '../../../src/workflows/keep-job.ts';
-import { othersOn } from '../../../src/workflows/last-one.ts';
+import { endIfLast, othersOn } from '../../../src/workflows/last-one.ts';
 import { someIntent } from '../../contract/ledger-intent.ts';
 import { instantTransport } from '../../support/instant-runner.ts';
 import { jobEntry } from '../cli/entries.ts';
@@ -163,6 +164,29 @@ test('a job that was lost there, of which its train has not heard yet, keeps the
   put('job-2', { state: 'running', startedAt: 1, retriedBy: ownIdentity() });
   answer = () => ({ jobs: [summary('job-1', finished), summary('job-2', lost)] });
   expect(await stays()).toBe("'cats' stays up: job-2 is about to be started again");
+});
+
+test.each<[string, () => unknown, string]>([
+  ['has asked for the machine', () => fake.context.ledger.note('cats-1', { fact: 'kept' }), 'gpu-run up, or train --keep, has asked for it meanwhile'],
+  ['has ordered a job', () => put('job-3', { state: 'queued', startedAt: null, asOf: fake.clock.now() }), 'job-3'],
+])('another gpu-run that %s while the machine was asked who is on it, or has its logs copied', async (_what, come, whom) => {
+  put('job-2', { state: 'running', startedAt: 1 });
+  const both = [summary('job-1', finished), summary('job-2', finished)];
+  const endSlowly = async (...[, , , whyStay]: Parameters<typeof endClaimed>) => {
+    come();
+    return { machine, leftovers: [], stays: whyStay?.() ?? 'nobody' };
+  };
+  answer = () => ({ jobs: both });
+  const given = { job: mine, machine, input: { teardown: 'auto' }, reason: 'over', end: endSlowly } as const;
+  expect(await whileTimePasses((context) => endIfLast(given, context))).toBe(false);
+  expect(fake.reports.at(-1)).toMatchObject({ level: 'warn', text: expect.stringContaining(whom) });
+  fake.context.ledger.changeJob('job-3', (job) => job && { ...job, ...finished });
+  put('job-2', { state: 'running', startedAt: 1 });
+  answer = () => {
+    come();
+    return { jobs: [...both, summary('job-3')] };
+  };
+  expect(await stays()).toContain(whom);
 });
 
 test('a machine has nothing to tell of the jobs of another one', async () => {

@@ -3,7 +3,10 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Report } from '../../../src/core/reporter.ts';
+import type { MachineEntry } from '../../../src/ledger/ledger.ts';
+import { status } from '../../../src/workflows/status.ts';
 import { train } from '../../../src/workflows/train.ts';
+import { up } from '../../../src/workflows/up.ts';
 import { until } from '../../support/runner.ts';
 import { takenMachines } from './taken-machines.ts';
 
@@ -62,4 +65,27 @@ test('a machine that a train has kept stays behind the next one, whether or not 
     expect(await train(inputOf('true'), context, async () => {})).toMatchObject({ machineDown: false });
     expect([provider.machines.length, provider.machines[0]?.goneAt]).toEqual([1, null]);
   }
+});
+
+test('a machine that another gpu-run asks for while its logs are copied, right before its end, stays', async () => {
+  const { context, inputOf } = await prepare();
+  const { job } = await train(inputOf('seq 100', { detach: true }), context, async () => {}); // nobody has its log yet
+  await until(async () => {
+    await status({ refresh: true, all: false }, context);
+    return context.ledger.getJob(job.id)?.state === 'ended';
+  }, 'its end');
+  let isAsked = false;
+  const connect = (machine: MachineEntry) => {
+    const line = context.connect(machine);
+    const isOver = context.ledger.listJobs().length === 2 && context.ledger.listJobs().every(({ state }) => state === 'ended');
+    if (isAsked || !isOver) return line;
+    isAsked = true;
+    const asks = async (signal: AbortSignal) => {
+      expect(await up({ ...inputOf('').up, forOneJob: false }, context)).toMatchObject({ reused: true });
+      await line.connect(signal);
+    };
+    return { ...line, connect: asks };
+  };
+  expect(await train(inputOf('echo one'), { ...context, connect }, async () => {})).toMatchObject({ machineDown: false });
+  expect([isAsked, context.ledger.list({ live: true }).map(({ state }) => state)]).toEqual([true, ['ready']]);
 });
