@@ -56,8 +56,12 @@ export function applyFact(record: MachineRecord, fact: MachineFact, now: number)
       return { ...record, pulled: { ...record.pulled, [of]: (record.pulled?.[of] ?? 0) + fact.bytes } };
     }
     case 'kept':
-      return { ...record, forOneJob: false, ...(record.forOneJob ? { kept: true as const } : {}) };
+      return keptBy(record);
   }
+}
+
+function keptBy(record: MachineRecord): MachineRecord {
+  return record.forOneJob ? { ...record, forOneJob: false, kept: true } : record;
 }
 
 /** Host keys that a machine got ready with are its own for good: news of its address never changes whom we trust. */
