@@ -1,7 +1,7 @@
 /** Where gpu-run keeps its state on this computer, and nowhere else. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { GpuRunError } from '../core/errors.ts';
+import { dirname, join } from 'node:path';
+import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 
 export interface HomePaths {
   readonly root: string;
@@ -38,8 +38,7 @@ export function homePaths(root: string): HomePaths {
 
 /** Makes the root, readable by its owner alone. @throws GpuRunError `bad-input` for a shared folder with other things in it */
 export function prepareHome(paths: HomePaths): void {
-  const made = mkdirSync(paths.root, { recursive: true, mode: 0o700 });
-  if (made !== undefined || (statSync(paths.root).mode & 0o077) === 0) return;
+  if (makeFolder(paths.root) || (statSync(paths.root).mode & 0o077) === 0) return;
   // Somebody else's folder, /tmp for example, must not be closed to everybody else.
   const ours = readdirSync(paths.root).length === 0 || existsSync(paths.ledger);
   if (!ours) {
@@ -48,4 +47,19 @@ export function prepareHome(paths: HomePaths): void {
     });
   }
   chmodSync(paths.root, 0o700);
+}
+
+/** True: it was not there. Node's own way with `recursive` never ends where a folder is there and refuses another as if it were not, as /proc does. */
+function makeFolder(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return false;
+    const parent = dirname(path);
+    if (code !== 'ENOENT' || existsSync(parent)) throw error;
+    makeFolder(parent);
+  }
+  return makeFolder(path);
 }

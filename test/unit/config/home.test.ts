@@ -20,6 +20,13 @@ test('a new state folder, and an empty one, become private', () => {
   expect(mode(folder)).toBe(0o700);
 });
 
+test.skipIf(process.platform !== 'linux')('where no folder can be made that is said, and not tried for ever', () => {
+  expect(() => prepareHome(homePaths('/proc/none/home'))).toThrow(expect.objectContaining({ code: 'ENOENT', path: '/proc/none' }));
+  writeFileSync(join(folder, 'file'), '');
+  expect(() => prepareHome(homePaths(join(folder, 'file')))).toThrow(expect.objectContaining({ code: 'EEXIST' }));
+  expect(() => prepareHome(homePaths(join(folder, 'file', 'home')))).toThrow(expect.objectContaining({ code: 'ENOTDIR' }));
+});
+
 test('one of ours that others may read becomes private again', () => {
   writeFileSync(join(folder, 'ledger.sqlite'), '');
   chmodSync(folder, 0o755);
