@@ -55,7 +55,7 @@ async function cancelSent(first: JobEntry, { graceMs, onAsked }: CancelInput, co
         await context.clock.sleep(lookAgainMs, context.signal);
         continue;
       }
-      if (isBroken || code !== 'connection') throw notToBe(error, job, context);
+      if (isBroken || code !== 'connection' || context.signal.aborted) throw notToBe(error, job, context);
       isBroken = true; // the next one, or the provider, tells whether its machine is gone
     }
   }
