@@ -7,11 +7,11 @@ const longest = [
   'e2e/local.',
   'runner/install',
   'e2e/gcp-commands',
-  'remote-runner/survival',
   'unit/cli/calls',
+  'remote-runner/jobs',
+  'e2e/bad-input',
   'providers/local-provider',
-  'workflows/crash-matrix',
-  'examples/iris-train',
+  'workflows/retry',
 ];
 
 /** Tests that try something at random many times, or in many ways: a part of the rounds in `npm test`, all in the lab. */
@@ -20,15 +20,17 @@ const inRounds = ['providers/local-launch', 'sync/push-model', 'sync/pull-snapsh
 /** What needs only Node, but takes long and repeats with other faults what `npm test` shows once: the lab runs it. */
 const inLab = [
   ...['killers', 'unprotected', 'rebuild', 'budget', 'gcp-access', 'gcp-hard-times'].map((name) => `test/e2e/${name}.test.ts`),
-  ...['leftovers', 'watchdog'].map((name) => `test/unit/remote-runner/${name}.test.ts`),
+  ...['full-disk', 'leftovers', 'survival', 'watchdog'].map((name) => `test/unit/remote-runner/${name}.test.ts`),
   ...['failures-unknown', 'failures-wait', 'failures-once', 'failures-refused', 'failures-stock', 'host-keys'].map(
     (name) => `test/unit/providers/gcp/up-${name}.test.ts`,
   ),
   ...['booked-cost', 'watchdog'].map((name) => `test/unit/providers/gcp/${name}.test.ts`),
-  ...['api-failures', 'protection', 'retry-limits', 'retry-troubles', 'save-logs', 'second-job', 'taken-away', 'unsent-job'].map(
+  ...['api-failures', 'crash-matrix', 'follow', 'protection', 'retry-limits', 'retry-troubles', 'save-logs', 'second-job', 'start-from', 'taken-away'].map(
     (name) => `test/unit/workflows/${name}.test.ts`,
   ),
-  'test/unit/examples/iris-pytorch.test.ts',
+  'test/unit/workflows/unsent-job.test.ts',
+  'test/unit/config/fuzz.test.ts',
+  ...['iris-pytorch', 'iris-train'].map((name) => `test/unit/examples/${name}.test.ts`),
   'test/unit/transport/terminal.test.ts',
 ];
 
