@@ -58,7 +58,7 @@ function makeFolder(path: string): boolean {
     const code = systemErrorCode(error);
     if (code === 'EEXIST' && statSync(path).isDirectory()) return false;
     const parent = dirname(path);
-    if (code !== 'ENOENT' || existsSync(parent)) throw error;
+    if (code !== 'ENOENT' || parent === path || existsSync(parent)) throw error;
     makeFolder(parent);
   }
   return makeFolder(path);

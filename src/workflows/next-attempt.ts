@@ -60,8 +60,11 @@ export async function machineForNext(n: number, why: Reason, last: MachineEntry,
     throwIfCancelled(job, context);
   } catch (error) {
     const reason = 'its job was cancelled';
-    if (machine.forOneJob) await endIfLast({ job, machine, input, reason }, context);
-    else if (!reused && ledger.listJobs({ machineId: machine.id, limit: 1 }).length === 0) await endClaimed(machine, reason, context); // nobody has asked for it
+    const calm: RunContext = { ...context, signal: new AbortController().signal };
+    const isUnused = () => ledger.listJobs({ machineId: machine.id, limit: 1 }).length === 0;
+    // Whatever was to become of it behind the job: others may have come for it while it was waited for.
+    if (machine.forOneJob) await endIfLast({ job, machine, input: { ...input, teardown: 'auto' }, reason }, calm);
+    else if (!reused && isUnused()) await endClaimed(machine, reason, calm, () => (isUnused() ? null : 'others have come')); // nobody has asked for it
     throw error;
   }
   return machine;

@@ -72,7 +72,7 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
     let isUnwound = false;
     let unsure: JobEntry | null = null;
     try {
-      unsure = await unwind(error, { job: submitted, ordered, takeDown, input, machine, watched }, context);
+      unsure = await unwind(error, { job: submitted, ordered, before, takeDown, input, machine, watched }, context);
       isUnwound = true;
     } finally {
       if (known !== null) leave(known, isUnwound && isGone(error) && plan.mayGoOn(context.ledger.getJob(known.id) ?? known), context);

@@ -64,7 +64,8 @@ async function leaveCheckpoints(job: JobEntry, pulled: boolean, input: TrainInpu
   const store = checkpointStore(context.home.jobs, job.id);
   const newest = store.newest();
   if (newest === null || context.ledger.getJob(job.id)?.state !== 'ended') return; // whoever began another one from it while this one goes on would pay twice
-  if (pulled && job.end?.reason === 'exit' && job.end.code === 0) return store.clear();
+  const isElsewhere = input.outputs.length > 0 || input.retry.resumeFrom !== null; // else what was fetched is all there is of them
+  if (pulled && isElsewhere && job.end?.reason === 'exit' && job.end.code === 0) return store.clear();
   const calm: RunContext = { ...context, signal: new AbortController().signal };
   const handedOver = pulled ? areOutputs(input, job) : await handOverCheckpoints(job, input, calm).catch(() => false);
   const where =

@@ -21,6 +21,8 @@ export interface Unfinished {
   readonly job: JobEntry | null;
   /** Sent, whether it has arrived or not; null: nobody has heard of it. */
   readonly ordered: JobEntry | null;
+  /** The attempt before; null: this is the first. */
+  readonly before: JobEntry | null;
   readonly takeDown: boolean;
   readonly input: TrainInput;
   readonly machine: MachineEntry;
@@ -38,7 +40,7 @@ function mayHaveArrived(error: unknown): boolean {
 /** A job that may run unasked: nobody knows whether it has arrived on the machine, which stays. null: there is none. */
 export async function unwind(error: unknown, unfinished: Unfinished, context: RunContext): Promise<JobEntry | null> {
   if (context.signal.reason instanceof LeaveRunning || error instanceof OutputsNotPulled) return null;
-  const { job, ordered, takeDown, input, machine } = unfinished;
+  const { job, ordered, before, takeDown, input, machine } = unfinished;
   const { code, message: reason } = toGpuRunError(error);
   if (code !== 'interrupted' && !isGone(error) && job !== null) return null; // the job goes on without us, and its machine with it
   const calm: RunContext = { ...context, signal: new AbortController().signal };
@@ -54,7 +56,7 @@ export async function unwind(error: unknown, unfinished: Unfinished, context: Ru
   const isUnsure = job === null && mayHaveArrived(error);
   if (job === null && ordered !== null && !isUnsure) await withdraw(ordered, error, input, calm);
   // First: of two that give up at the same time each would leave the machine to the other.
-  const known = job ?? ordered;
+  const known = job ?? ordered ?? before;
   if (known !== null) {
     noteUnawaited(known, context);
     noteNotAgain(known, context);

@@ -128,9 +128,12 @@ test('cancelled between two attempts, with --keep: what was rented for the next 
     if (!('text' in what) || !what.text.startsWith("'cats' is ready") || job?.again !== true) return;
     void cancel({ jobId: job.id, graceMs: null }, context);
   };
-  const training = train(input, { ...context, reporter: { report } }, (event) =>
-    event.type === 'log' ? vanish(provider.machines[0]?.ref.id ?? '') : undefined,
-  );
+  let isGone = false; // its log may come in pieces
+  const training = train(input, { ...context, reporter: { report } }, (event) => {
+    if (event.type !== 'log' || isGone) return;
+    isGone = true;
+    return vanish(provider.machines[0]?.ref.id ?? '');
+  });
   await expect(training).rejects.toMatchObject({ code: 'interrupted' });
   expect(provider.machines).toHaveLength(2);
   expect(context.ledger.list({ live: true })).toEqual([]);
