@@ -2,6 +2,7 @@
  * The shape of a JSON object on a line: what it is but for its numbers. Of lines that a job prints again and again with other numbers
  * it says, by a look at each byte, what parsing them would say: the same names, and a number for each.
  */
+import { isDigit, zero } from './ascii.ts';
 
 /** The line's bytes, with a 0 in the place of each number. */
 export type JsonShape = Uint8Array;
@@ -12,8 +13,6 @@ const backslash = 0x5c;
 const minus = 0x2d;
 const plus = 0x2b;
 const point = 0x2e;
-const zero = 0x30;
-const nine = 0x39;
 const exponent = 0x65;
 const lowerCase = 0x20;
 /** Longer ones may be infinite. */
@@ -83,8 +82,4 @@ function behindDigits(bytes: Uint8Array, from: number, stop: number): number {
   let at = from;
   while (at < stop && isDigit(bytes[at] as number)) at += 1;
   return at;
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= zero && byte <= nine;
 }

@@ -1,4 +1,5 @@
 /** Metrics that a job reports as JSON objects, one a line. Those that would only be held back, and replaced by the next, are not even parsed. */
+import { openBrace } from './ascii.ts';
 import { hasShape, type JsonShape, shapeOf } from './json-shape.ts';
 import type { Lines } from './lines.ts';
 import type { MetricRecord } from './metric-filter.ts';
@@ -22,8 +23,6 @@ export interface ObjectReader {
 
 /** Shapes of lines that come again and again: of the training, the validation, of each rank. */
 const mostShapes = 8;
-
-const openBrace = 0x7b;
 
 export function beginsObject({ bytes, start }: Lines, index: number): boolean {
   return bytes[start(index)] === openBrace;

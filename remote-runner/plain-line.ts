@@ -1,20 +1,17 @@
 /** What a line can't be, by its bytes: text is made of the others only. */
+import { colon, isDigit, openBrace, zero } from './ascii.ts';
 
 const blank = 0x20;
 const tab = 0x09;
 const lastPrintable = 0x7e;
 const percent = 0x25;
 const slash = 0x2f;
-const zero = 0x30;
-const nine = 0x39;
-const colon = 0x3a;
 const equals = 0x3d;
 const capitalE = 0x45;
 const closingBracket = 0x5d;
 const letterI = 0x69;
 const letterS = 0x73;
 const letterT = 0x74;
-const openBrace = 0x7b;
 const verticalBar = 0x7c;
 const firstControl = 0x09;
 const lastControl = 0x0d;
@@ -96,8 +93,4 @@ function beginsWithCount(bytes: Uint8Array, start: number, stop: number): boolea
   const total = at + 1;
   for (at = total; at < stop && isDigit(bytes[at] as number); ) at += 1;
   return at > total && at < stop && isBlank(bytes[at] as number);
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= zero && byte <= nine;
 }

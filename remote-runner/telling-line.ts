@@ -2,13 +2,12 @@
  * Which lines of a log are worth a closer look: objects, and what holds the word `step` or `epoch`, begins with `iter`, or has the
  * bracket of a progress bar. It is asked about most of what a job writes, so it goes by bytes.
  */
+import { colon, isDigit, openBrace } from './ascii.ts';
 
 /** Progress bars and lines of a training loop are shorter than this; bytes. */
 const longestMarked = 2 * 1024;
-const openBrace = 0x7b;
 const openBracket = 0x5b;
 const esc = 0x1b;
-const colon = 0x3a;
 const letterP = 0x70;
 const lowerCase = 0x20;
 
@@ -43,7 +42,7 @@ function isBarBracket(bytes: Uint8Array, index: number, start: number): boolean 
   if (index === start || bytes[index - 1] !== 0x20) return false;
   const next = bytes[index + 1] as number;
   if (next === 0x3d || next === 0x3e || next === 0x2e) return true; // = > .
-  if (next < 0x30 || next > 0x39) return false;
+  if (!isDigit(next)) return false;
   return bytes[index + 2] === colon || bytes[index + 3] === colon || bytes[index + 4] === colon;
 }
 

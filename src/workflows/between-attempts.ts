@@ -3,6 +3,7 @@ import { GpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import { mayBeAlive } from '../core/process-identity.ts';
 import type { RunContext } from './context.ts';
+import { isCutShort } from './end-reason.ts';
 
 /** From now on `gpu-run cancel` has something to cancel. */
 export function noteAgain(job: JobEntry, { ledger }: RunContext): void {
@@ -24,10 +25,10 @@ export function asCancelled({ again: _, retriedBy: __, cancelAsked: ___, end, ..
 }
 
 /** It has ended, and will be started again; perhaps whoever does so has not even heard of the end yet. */
-export function isToGoOn({ state, end, again = false, retriedBy = null }: JobEntry): boolean {
+export function isToGoOn(job: JobEntry): boolean {
+  const { state, end, again = false, retriedBy = null } = job;
   if (state !== 'ended' || end === null) return false;
-  const isLost = end.reason === 'lost' || end.reason === 'preempted';
-  return again || (isLost && retriedBy !== null && mayBeAlive(retriedBy));
+  return again || (isCutShort(job) && retriedBy !== null && mayBeAlive(retriedBy));
 }
 
 /** @throws GpuRunError `interrupted`: by `gpu-run cancel`, while nothing ran */

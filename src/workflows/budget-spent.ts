@@ -9,7 +9,7 @@ import type { Offer } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { budgetLeft, isAffordable } from './budget-deadline.ts';
 import type { RunContext } from './context.ts';
-import { deadlineLeadMs, saysAsked, saysDeadline, saysPreempted } from './end-reason.ts';
+import { deadlineLeadMs, isCutShort, saysAsked, saysDeadline, saysPreempted } from './end-reason.ts';
 import { billedSeconds } from './report-cost.ts';
 
 /** Who calls later than that begins another run. */
@@ -43,7 +43,7 @@ function wasCutShort(machine: MachineEntry, endedAt: number, { ledger }: Known):
   if (readyAt === null || saysPreempted(endReason)) return true;
   if (saysDeadline(endReason) || endedAt >= deadline - deadlineLeadMs) return false;
   const [job] = ledger.listJobs({ machineId: id, limit: 1 });
-  return job?.end?.reason === 'lost' || job?.end?.reason === 'preempted';
+  return job !== undefined && isCutShort(job);
 }
 
 /**

@@ -35,3 +35,8 @@ export interface RunContext {
   /** Where the metrics of followed jobs go as well; absent or null: nowhere. */
   readonly mlflow?: MlflowTarget | null;
 }
+
+/** The same, for what has to be done to its end, whoever interrupts. */
+export function uninterrupted(context: RunContext): RunContext {
+  return { ...context, signal: new AbortController().signal };
+}

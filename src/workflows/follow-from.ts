@@ -93,6 +93,11 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     taken = keepAndShow(part).then(done, (error: unknown) => failed.abort(error));
     return true;
   };
+  /** What was taken is told. @throws what whoever looks at it threw */
+  const caughtUp = async () => {
+    await taken;
+    failed.signal.throwIfAborted();
+  };
   const parts = () =>
     followAttempt(job, {
       connect,
@@ -118,8 +123,7 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
     });
   try {
     for await (const part of parts()) {
-      await taken; // what comes behind it is told behind it
-      failed.signal.throwIfAborted();
+      await caughtUp(); // what comes behind it is told behind it
       if (part.type === 'log') await keepAndShow(part);
       else if (part.type === 'times') {
         copy.keep((files) => files.writeTimes(part.stream, part.marks));
@@ -135,13 +139,11 @@ export async function followFrom(from: FollowFrom, context: RunContext, onEvent:
         await tell(toEvent(record));
       }
     }
-    await taken;
-    failed.signal.throwIfAborted();
+    await caughtUp();
     await show(stamper.rest());
     return job;
   } catch (error) {
-    await taken;
-    failed.signal.throwIfAborted();
+    await caughtUp();
     await show(stamper.rest());
     throw error;
   } finally {

@@ -10,12 +10,12 @@ export function keepJob(job: JobEntry, context: Pick<RunContext, 'ledger'>): Job
 }
 
 /** What the runner does not tell, and only whoever runs the job changes: others know it as it was when they began to follow. */
+const intents: ReadonlySet<string> = new Set<keyof JobEntry>(['again', 'awaitedBy', 'retriedBy', 'checkpoints', 'cancelAsked', 'arrived']);
+
 function withIntents(job: JobEntry, known: JobEntry): JobEntry {
   if (known.attempts !== job.attempts) return job;
-  const { again: _, awaitedBy: __, retriedBy: ___, checkpoints: ____, cancelAsked: _____, arrived: ______, ...told } = job;
-  const { again, awaitedBy, retriedBy, checkpoints, cancelAsked, arrived } = known;
-  const own = { again, awaitedBy, retriedBy, checkpoints, cancelAsked, arrived };
-  return Object.assign(told, Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)));
+  const part = (entry: JobEntry, isIntent: boolean) => Object.entries(entry).filter(([name]) => intents.has(name) === isIntent);
+  return Object.fromEntries([...part(job, false), ...part(known, true)]) as unknown as JobEntry;
 }
 
 function isOlder(job: JobEntry, known: JobEntry): boolean {

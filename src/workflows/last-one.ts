@@ -4,7 +4,7 @@ import { type JobEntry, runnerJobId } from '../core/job.ts';
 import { mayBeAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { isToGoOn } from './between-attempts.ts';
-import type { RunContext } from './context.ts';
+import { type RunContext, uninterrupted } from './context.ts';
 import { endClaimed } from './down.ts';
 import { jobsThere } from './jobs-there.ts';
 import { closeUnsent } from './keep-job.ts';
@@ -112,9 +112,8 @@ export async function endIfLast({ job, machine, input, reason, end = endClaimed 
 }
 
 async function whyStays(job: OwnJob | null, machine: MachineEntry, input: Teardown, context: RunContext): Promise<string | null> {
-  const calm: RunContext = { ...context, signal: new AbortController().signal };
   try {
-    return await othersOn(job, machine, input, calm);
+    return await othersOn(job, machine, input, uninterrupted(context));
   } catch (error) {
     return `'${machine.name}' stays up, as it can't be asked whether other jobs run on it: ${toGpuRunError(error).message} ${endText(machine)}`;
   }

@@ -4,7 +4,7 @@ import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { noteAgain, throwIfCancelled } from './between-attempts.ts';
 import { isBought } from './budget-deadline.ts';
-import type { RunContext } from './context.ts';
+import { type RunContext, uninterrupted } from './context.ts';
 import { endClaimed } from './down.ts';
 import { preemptedReason, saysAsked, saysOff } from './end-reason.ts';
 import { endIfLast } from './last-one.ts';
@@ -55,16 +55,13 @@ export async function machineForNext(n: number, why: Reason, last: MachineEntry,
   if (why === 'preempted' && entry.state !== 'gone') await endClaimed(entry, preemptedReason, context);
   const { deadline: notAfter } = entry; // it may have been moved while the job ran
   if (notAfter - clock.now() < leastMs) throw outOfTime(what, isBought(entry));
-  const { machine, reused } = await upPatiently({ ...input.up, notAfter }, clock.now() + lookForMs, () => throwIfCancelled(job, context), context);
+  const { machine } = await upPatiently({ ...input.up, notAfter }, clock.now() + lookForMs, () => throwIfCancelled(job, context), context);
   try {
     throwIfCancelled(job, context);
   } catch (error) {
-    const reason = 'its job was cancelled';
-    const calm: RunContext = { ...context, signal: new AbortController().signal };
-    const isUnused = () => ledger.listJobs({ machineId: machine.id, limit: 1 }).length === 0;
-    // Whatever was to become of it behind the job: others may have come for it while it was waited for.
-    if (machine.forOneJob) await endIfLast({ job, machine, input: { ...input, teardown: 'auto' }, reason }, calm);
-    else if (!reused && isUnused()) await endClaimed(machine, reason, calm, () => (isUnused() ? null : 'others have come')); // nobody has asked for it
+    // Whatever was to become of it behind the job: others may have come for it while it was waited for, or want it to stay.
+    const forNobody = { job, machine, input: { teardown: 'auto' }, reason: 'its job was cancelled' } as const;
+    if (machine.forOneJob) await endIfLast(forNobody, uninterrupted(context));
     throw error;
   }
   return machine;

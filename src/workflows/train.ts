@@ -7,7 +7,7 @@ import { shownArgv } from '../transport/quote.ts';
 import { noteNotAgain } from './between-attempts.ts';
 import { checkpointStore } from './checkpoint-store.ts';
 import { clearOldCheckpoints, renewCheckpoints } from './clear-checkpoints.ts';
-import type { RunContext } from './context.ts';
+import { type RunContext, uninterrupted } from './context.ts';
 import { withJobHints } from './gone-hints.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { endIfLast } from './last-one.ts';
@@ -66,7 +66,7 @@ async function leaveCheckpoints(job: JobEntry, pulled: boolean, input: TrainInpu
   if (newest === null || context.ledger.getJob(job.id)?.state !== 'ended') return; // whoever began another one from it while this one goes on would pay twice
   const isElsewhere = input.outputs.length > 0 || input.retry.resumeFrom !== null; // else what was fetched is all there is of them
   if (pulled && isElsewhere && job.end?.reason === 'exit' && job.end.code === 0) return store.clear();
-  const calm: RunContext = { ...context, signal: new AbortController().signal };
+  const calm = uninterrupted(context);
   const handedOver = pulled ? areOutputs(input, job) : await handOverCheckpoints(job, input, calm).catch(() => false);
   const where =
     pulled && handedOver ? join(input.folder, checkpointsOf(input, job)) : join(handedOver ? input.folder : newest, fetchedFolder(newest, input, job));
@@ -88,7 +88,7 @@ async function next(n: number, why: 'preempted' | 'lost', last: MachineEntry, { 
     const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && known.forOneJob);
     if (takeDown && known.state !== 'gone' && !(context.signal.reason instanceof LeaveRunning)) {
       const reason = toGpuRunError(error).message;
-      await endIfLast({ job, machine: known, input, reason }, { ...context, signal: new AbortController().signal });
+      await endIfLast({ job, machine: known, input, reason }, uninterrupted(context));
     }
     const stays = !takeDown && known.state !== 'gone' ? `'${known.name}' stays up: gpu-run down ${known.name}   ends it` : null;
     if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });

@@ -5,7 +5,7 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import { OutputsNotPulled } from './after-job.ts';
 import { noteNotAgain } from './between-attempts.ts';
 import { cancelJob } from './cancel.ts';
-import type { RunContext } from './context.ts';
+import { type RunContext, uninterrupted } from './context.ts';
 import { endClaimed, saveAndEnd } from './down.ts';
 import { rescueOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
@@ -43,7 +43,7 @@ export async function unwind(error: unknown, unfinished: Unfinished, context: Ru
   const { job, ordered, before, takeDown, input, machine } = unfinished;
   const { code, message: reason } = toGpuRunError(error);
   if (code !== 'interrupted' && !isGone(error) && job !== null) return null; // the job goes on without us, and its machine with it
-  const calm: RunContext = { ...context, signal: new AbortController().signal };
+  const calm = uninterrupted(context);
   let answers = false;
   if (job !== null && code === 'interrupted') {
     answers = await cancelAndShow(job, unfinished, calm);

@@ -122,7 +122,7 @@ test('a machine that vanishes while its job is being cancelled, and saves: there
 
 test('cancelled between two attempts, with --keep: what was rented for the next one goes', async () => {
   const { context, inputOf, provider, vanish } = await prepare();
-  const input = inputOf(`${works} sleep 60`, { teardown: 'keep', up: { ...fakeInput, forOneJob: false } });
+  const input = inputOf(`${works} sleep 60`, { teardown: 'keep' });
   const report = (what: Report) => {
     const [job] = context.ledger.listJobs();
     if (!('text' in what) || !what.text.startsWith("'cats' is ready") || job?.again !== true) return;
