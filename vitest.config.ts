@@ -3,6 +3,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Name the longest files first, or one of them goes on alone at the end. Without this, a fresh clone goes by the files' sizes. */
 const longest = [
+  'lab/crash',
+  'lab/api-failures',
   'e2e/hard-times',
   'e2e/local.',
   'runner/install',
@@ -17,8 +19,9 @@ const longest = [
 /** Tests that try something at random many times, or in many ways: a part of the rounds in `npm test`, all in the lab. */
 const inRounds = ['providers/local-launch', 'sync/push-model', 'sync/pull-snapshot', 'remote-runner/side-by-side'].map((name) => `test/unit/${name}.test.ts`);
 
-/** What needs only Node, but takes long and repeats with other faults what `npm test` shows once: the lab runs it. */
+/** What needs only Node, but takes long and repeats with other faults what `npm test` shows once: the lab runs it, several files at a time. */
 const inLab = [
+  ...['api-failures', 'crash-matrix', 'gcp-main-job', 'local-hard-times', 'survival'].map((name) => `test/lab/${name}.test.ts`),
   ...['killers', 'unprotected', 'rebuild', 'budget', 'gcp-access', 'gcp-hard-times'].map((name) => `test/e2e/${name}.test.ts`),
   ...['full-disk', 'leftovers', 'survival', 'watchdog'].map((name) => `test/unit/remote-runner/${name}.test.ts`),
   ...['failures-unknown', 'failures-wait', 'failures-once', 'failures-refused', 'failures-stock', 'host-keys'].map(
@@ -44,6 +47,9 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** In the lab, tests take their time. */
+const atLength = { env: { TEST_ROUNDS: 'all' }, testTimeout: 300_000, hookTimeout: 300_000 };
+
 export default defineConfig({
   test: {
     env: { METADATA_SERVER_DETECTION: 'none' },
@@ -58,16 +64,11 @@ export default defineConfig({
         test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts', 'test/boundaries/**/*.test.ts'], exclude: inLab },
       },
       { extends: true, test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], exclude: inLab, testTimeout: 120_000, fileParallelism: true } },
+      { extends: true, test: { name: 'lab-node', include: [...inRounds, ...inLab], sequence: { groupOrder: 1 }, ...atLength } },
+      // Real servers, mounts and networks of their own: one file after the other.
       {
         extends: true,
-        test: {
-          name: 'lab',
-          include: ['test/lab/**/*.test.ts', ...inRounds, ...inLab],
-          env: { TEST_ROUNDS: 'all' },
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
-          fileParallelism: false,
-        },
+        test: { name: 'lab', include: ['test/lab/**/*.test.ts'], exclude: inLab, sequence: { groupOrder: 2 }, fileParallelism: false, ...atLength },
       },
     ],
   },
