@@ -6,6 +6,7 @@ import type { MachineEntry } from '../ledger/ledger.ts';
 import { isToGoOn } from './between-attempts.ts';
 import { type RunContext, uninterrupted } from './context.ts';
 import { endClaimed } from './down.ts';
+import { isHeld } from './hold-machine.ts';
 import { jobsThere } from './jobs-there.ts';
 import { closeUnsent } from './keep-job.ts';
 import { isGone } from './reach-machine.ts';
@@ -48,14 +49,20 @@ async function whoseItIs(job: OwnJob | null, machine: MachineEntry, input: Teard
 }
 
 /** By what is known here, without asking anybody: others may have come while they were asked, or while logs were copied. null: nobody. */
-export function whoCame(job: OwnJob | null, machine: MachineEntry, { teardown }: Teardown, { ledger }: Pick<RunContext, 'ledger'>): string | null {
+export function whoCame(
+  job: OwnJob | null,
+  machine: MachineEntry,
+  { teardown }: Teardown,
+  { ledger, home }: Pick<RunContext, 'ledger' | 'home'>,
+): string | null {
   if (teardown !== 'auto') return null;
   if (ledger.get(machine.id)?.forOneJob === false) return keptText(machine);
   const others = ledger.listJobs({ machineId: machine.id }).filter(({ id }) => id !== job?.id);
   const unfinished = others.find(({ state }) => state !== 'ended');
   if (unfinished !== undefined) return `'${machine.name}' stays up for ${unfinished.id}`;
   const awaited = others.find(isAwaited);
-  return awaited === undefined ? null : `'${machine.name}' stays up: ${whatFor(awaited)}`;
+  if (awaited !== undefined) return `'${machine.name}' stays up: ${whatFor(awaited)}`;
+  return isHeld(machine, { home }) ? `'${machine.name}' stays up: another job is being prepared for it` : null;
 }
 
 /** null: it was so from the beginning. */

@@ -27,6 +27,8 @@ import type { Watched } from './watch-events.ts';
 export interface AttemptPlan {
   readonly input: TrainInput;
   readonly machine: MachineEntry;
+  /** Keeps it up until the job is in the ledger; disposed here. null: it has ended. */
+  readonly hold: Disposable | null;
   /** The attempt before; null: this is the first. */
   readonly before: JobEntry | null;
   /** Ids of machines that were lost before the job got there. */
@@ -46,6 +48,7 @@ const mostTries = 3;
 /** Also on a machine that is lost under the job: that is an outcome. @throws GpuRunError what else keeps the caller from knowing how it ended */
 export async function runAttempt(plan: AttemptPlan, context: RunContext): Promise<AttemptOutcome> {
   const { input, machine, before, watched } = plan;
+  using hold = plan.hold;
   // Also when another train rented it and this job came second: whoever is last takes it down.
   const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && machine.forOneJob);
   let ordered: JobEntry | null = null;
@@ -54,6 +57,7 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
   try {
     const noteOrdered = (job: JobEntry) => {
       ordered = job;
+      hold?.[Symbol.dispose]();
       // From now on it is as one that `up` has made: no other job takes it down. Before, it would stay for nothing.
       if (input.teardown === 'keep' && machine.forOneJob) context.ledger.note(machine.id, { fact: 'kept' });
     };
@@ -71,6 +75,7 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
     const known = submitted ?? ordered;
     let isUnwound = false;
     let unsure: JobEntry | null = null;
+    hold?.[Symbol.dispose](); // of two that give up at the same time each would leave the machine to the other
     try {
       unsure = await unwind(error, { job: submitted, ordered, before, takeDown, input, machine, watched }, context);
       isUnwound = true;

@@ -9,6 +9,7 @@ import { checkpointStore } from './checkpoint-store.ts';
 import { clearOldCheckpoints, renewCheckpoints } from './clear-checkpoints.ts';
 import { type RunContext, uninterrupted } from './context.ts';
 import { withJobHints } from './gone-hints.ts';
+import { holdMachine, upAndHold } from './hold-machine.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { endIfLast } from './last-one.ts';
 import { layMetrics } from './lay-metrics.ts';
@@ -16,7 +17,6 @@ import { machineForNext, whyAgain } from './next-attempt.ts';
 import { areOutputs, checkpointsOf, fetchedFolder, handOverCheckpoints } from './resume-job.ts';
 import { type AttemptOutcome, runAttempt } from './train-attempt.ts';
 import type { TrainInput, TrainResult } from './train-input.ts';
-import { up } from './up.ts';
 import { watchEvents } from './watch-events.ts';
 
 export type { TrainInput, TrainResult } from './train-input.ts';
@@ -34,13 +34,13 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
   renewCheckpoints(context, input.startFrom);
   if (retry.attempts > 1) clearOldCheckpoints(context, input.startFrom);
   const watched = watchEvents(onEvent);
-  let { machine } = await up(input.up, context);
+  let { machine, hold }: { machine: MachineEntry; hold: Disposable | null } = await upAndHold(input.up, context);
   let before: JobEntry | null = null;
   const inVain: string[] = [];
   for (let n = 1; ; n += 1) {
     renewCheckpoints(context, input.startFrom); // a machine may take days to come
     const mayGoOn = ({ end }: JobEntry) => n < retry.attempts && !input.detach && retry.on.some((reason) => reason === end?.reason);
-    const outcome: AttemptOutcome = await runAttempt({ input, machine, before, inVain, mayGoOn, watched }, context);
+    const outcome: AttemptOutcome = await runAttempt({ input, machine, hold, before, inVain, mayGoOn, watched }, context);
     const why = whyAgain(outcome, machine, input, context);
     if (why === null || n >= retry.attempts) {
       if (why !== null && retry.attempts > 1)
@@ -56,6 +56,7 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     if (outcome.job === before) inVain.push(machine.id);
     before = outcome.job;
     machine = await next(n + 1, why, machine, outcome, input, context);
+    hold = await holdMachine(machine, context);
   }
 }
 

@@ -40,6 +40,30 @@ test.each([
   expect(await first).toMatchObject({ job: { id: job?.id, end: { code: 0 } }, machineDown: true });
 });
 
+test('a train that is still preparing when the only job ends: the machine stays for it, and goes down with its job', async () => {
+  const { context, inputOf, project, provider } = await prepare();
+  const go = join(mkdtempSync(join(dirname(project), 'go-')), 'go');
+  let isAtWork = false;
+  const first = train(inputOf('echo at work; until [ -e "$GO" ]; do sleep 0.02; done', { env: { GO: go } }), context, async (event) => {
+    if (event.type === 'log') isAtWork = true;
+  });
+  first.catch(() => {});
+  await until(() => isAtWork, 'the first job');
+  const connect = (machine: MachineEntry) => {
+    const line = context.connect(machine);
+    const late = async (signal: AbortSignal) => {
+      writeFileSync(go, '');
+      await first;
+      await line.connect(signal);
+    };
+    return { ...line, connect: late };
+  };
+  const second = train(inputOf('echo second'), { ...context, connect }, async () => {});
+  expect(await first).toMatchObject({ job: { end: { code: 0 } }, machineDown: false });
+  expect(await second).toMatchObject({ job: { end: { code: 0 } }, machineDown: true });
+  expect(provider.machines).toHaveLength(1);
+});
+
 test('what jobs before it have made on a machine that stays is not told as that of a job', async () => {
   const { context, inputOf } = await prepare();
   const made = async (command: string) => {
