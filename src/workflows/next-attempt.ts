@@ -22,7 +22,6 @@ const leastMs = 60_000;
 
 /** Why the job is to be started again; null: that would not help, was not asked for, or somebody wanted the end. */
 export function whyAgain(outcome: AttemptOutcome, machine: MachineEntry, { retry }: TrainInput, context: RunContext): Reason | null {
-  if (context.signal.aborted) return null;
   const how = outcome.failure?.code ?? outcome.job?.end?.reason;
   const why = retry.on.find((reason) => reason === how);
   if (why === undefined) return null;
@@ -46,6 +45,7 @@ export async function machineForNext(n: number, why: Reason, last: MachineEntry,
   const { clock, signal, ledger, reporter } = context;
   if (job !== null) noteAgain(job, context);
   throwIfCancelled(job, context); // its end was wanted before it was lost
+  signal.throwIfAborted();
   const pause = pauseBefore(n);
   const what = `${job?.id ?? 'The job'} was ${why}`;
   reporter.report({ type: 'note', level: 'warn', text: `${what}; attempt ${n} of ${input.retry.attempts} begins in ${pause / 1000} s` });

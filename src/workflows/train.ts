@@ -87,11 +87,12 @@ async function next(n: number, why: 'preempted' | 'lost', last: MachineEntry, { 
     }
     const known = context.ledger.get(last.id) ?? last;
     const takeDown = input.teardown === 'down' || (input.teardown === 'auto' && known.forOneJob);
-    if (takeDown && known.state !== 'gone' && !(context.signal.reason instanceof LeaveRunning)) {
+    const leaves = context.signal.reason instanceof LeaveRunning;
+    if (takeDown && known.state !== 'gone' && !leaves) {
       const reason = toGpuRunError(error).message;
       await endIfLast({ job, machine: known, input, reason }, uninterrupted(context));
     }
-    const stays = !takeDown && known.state !== 'gone' ? `'${known.name}' stays up: gpu-run down ${known.name}   ends it` : null;
+    const stays = (leaves || !takeDown) && known.state !== 'gone' ? `'${known.name}' stays up: gpu-run down ${known.name}   ends it` : null;
     if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
     throw error;
   }

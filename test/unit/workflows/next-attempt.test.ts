@@ -4,8 +4,9 @@ import { GpuRunError } from '../../../src/core/errors.ts';
 import type { MachineEntry } from '../../../src/ledger/ledger.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
 import { endReasonOf } from '../../../src/workflows/end-reason.ts';
-import { whyAgain } from '../../../src/workflows/next-attempt.ts';
+import { machineForNext, whyAgain } from '../../../src/workflows/next-attempt.ts';
 import type { TrainInput } from '../../../src/workflows/train-input.ts';
+import { machineEntry } from '../cli/entries.ts';
 import { createFakeContext } from './fake-context.ts';
 
 const input = { retry: { on: ['lost'], attempts: 3, resumeFrom: null } } as unknown as TrainInput;
@@ -20,4 +21,13 @@ test.each([
   using fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
   const machine = { id: 'm-1', endReason: endReasonOf({ cause: 'off', detail: null }), ...more } as unknown as MachineEntry;
   expect(whyAgain({ failure: new GpuRunError('lost', 'It is gone.'), job: null }, machine, input, fake.context)).toBe(why);
+});
+
+test('interrupted: there is a reason all the same, and whoever looks for the next machine clears up', async () => {
+  using fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
+  const machine = machineEntry();
+  fake.abort.abort();
+  expect(whyAgain({ failure: new GpuRunError('lost', 'It is gone.'), job: null }, machine, input, fake.context)).toBe('lost');
+  await expect(machineForNext(2, 'lost', machine, null, input, fake.context)).rejects.toMatchObject({ name: 'AbortError' });
+  expect(fake.reports).toEqual([]);
 });

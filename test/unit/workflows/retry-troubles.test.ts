@@ -71,6 +71,25 @@ test('Ctrl-C after a job was lost on a machine that lives: nobody would use it a
   expect(context.ledger.list({ live: true })).toEqual([]);
 });
 
+test('Ctrl-C when all of a lost attempt is done, and the next is not yet announced: its machine is not left up', async () => {
+  const { context, fake, inputOf, provider } = await prepare();
+  const ledger = {
+    ...context.ledger,
+    changeJob: (...[id, change]: Parameters<typeof context.ledger.changeJob>) => {
+      const job = context.ledger.changeJob(id, change);
+      if (job?.state === 'ended' && job.again === true && job.awaitedBy === null) fake.abort.abort();
+      return job;
+    },
+  };
+  const training = train(inputOf(`mkdir -p out; touch out/a; ${works} sleep 60`, { outputs: ['out/'] }), { ...context, ledger }, async (event) => {
+    if (event.type === 'log') await reboot(provider.machines.at(-1)?.ref.id ?? '');
+  });
+  await expect(training).rejects.toMatchObject({ name: 'AbortError' });
+  expect(provider.machines).toHaveLength(1);
+  expect(context.ledger.list({ live: true })).toEqual([]);
+  expect(fake.reports.filter((report) => 'text' in report && report.text.includes('begins in'))).toEqual([]);
+});
+
 test.each(["'cats' is ready", 'Syncing to', 'Starting job'])(
   'a machine that vanishes at "%s" is lost like any other: the job goes on elsewhere',
   async (at) => {
