@@ -15,6 +15,8 @@ export interface JobsThere {
   readonly ids: ReadonlySet<string>;
   /** Not ended, and nobody here has ever heard of them. */
   readonly strangers: readonly string[];
+  /** When the first question was put, milliseconds since the epoch: of what came to it later it says nothing. */
+  readonly asked: number;
   /** null: it has told. Else why what it says can't be relied upon. */
   readonly doubt: GpuRunError | null;
 }
@@ -30,18 +32,19 @@ const askWithinMs = 60_000;
  * @throws GpuRunError as `goneError`; `interrupted`
  */
 export async function jobsThere(own: string | null, others: () => readonly JobEntry[], machine: MachineEntry, context: RunContext): Promise<JobsThere> {
+  const asked = context.clock.now();
   const all = await limited(context, async (calm) => await askAll(own, machine, calm));
   if (!(all instanceof GpuRunError)) {
     noteTold(all, machine, context);
     const strangers = all.filter(({ id, state }) => state !== 'ended' && context.ledger.getJob(jobIdOf(id)) === null);
-    return { ids: new Set(all.map(({ id }) => id)), strangers: strangers.map(({ id }) => id), doubt: null };
+    return { ids: new Set(all.map(({ id }) => id)), strangers: strangers.map(({ id }) => id), asked, doubt: null };
   }
   const ids = new Set(others().map(runnerJobId));
   for (const other of all.code === 'connection' ? [] : others()) {
     const heard = await limited(context, async (calm) => await askOne(other, machine, calm));
     if (heard instanceof GpuRunError && heard.code === 'not-found') ids.delete(runnerJobId(other));
   }
-  return { ids, strangers: [], doubt: all };
+  return { ids, strangers: [], asked, doubt: all };
 }
 
 /** What was wrong is the outcome. @throws what `jobsThere` throws */
@@ -59,9 +62,11 @@ async function askAll(own: string | null, machine: MachineEntry, context: RunCon
   for (let tries = 1; ; tries += 1) {
     try {
       await using reached = await reachOrLose(machine, context);
+      const due = jobsDue(own, machine, context);
       const { jobs } = await reached.runner.call('jobs', {});
-      checkWhole(own, jobs, machine, context);
-      return jobs;
+      const [lacking] = lackingOf(due, jobs);
+      if (lacking === undefined) return jobs;
+      throw new GpuRunError('protocol', `The runner's list of jobs lacks ${lacking.id}, which it has ${lacking.startedAt === null ? 'taken' : 'run'}.`);
     } catch (error) {
       const { code } = toGpuRunError(error);
       if (tries === mostTries || (code !== 'protocol' && code !== 'connection')) throw error;
@@ -88,13 +93,14 @@ function hasCome({ startedAt, arrived = false, waitsFor = null }: JobEntry): boo
   return startedAt !== null || arrived || waitsFor !== null;
 }
 
-/** `own`: a job that must be there although it has ended. @throws GpuRunError `protocol`: it does not name a job of which it has told that it ran, or waited */
-export function checkWhole(own: string | null, jobs: readonly JobSummary[], machine: MachineEntry, { ledger }: Pick<RunContext, 'ledger'>): void {
+/** Which jobs its list has to name: those of which it has told that they ran, or waited. To be read before it is asked. `own`: one that must be there although it has ended. */
+export function jobsDue(own: string | null, machine: MachineEntry, { ledger }: Pick<RunContext, 'ledger'>): readonly JobEntry[] {
+  return ledger.listJobs({ machineId: machine.id }).filter((job) => hasCome(job) && (job.state !== 'ended' || job.id === own));
+}
+
+export function lackingOf(due: readonly JobEntry[], jobs: readonly JobSummary[]): readonly JobEntry[] {
   const there = new Set(jobs.map(({ id }) => id));
-  const begun = ledger.listJobs({ machineId: machine.id }).filter((job) => hasCome(job) && (job.state !== 'ended' || job.id === own));
-  const lacking = begun.find((job) => !there.has(runnerJobId(job)));
-  if (lacking === undefined) return;
-  throw new GpuRunError('protocol', `The runner's list of jobs lacks ${lacking.id}, which it has ${lacking.startedAt === null ? 'taken' : 'run'}.`);
+  return due.filter((job) => !there.has(runnerJobId(job)));
 }
 
 /** Brings its log here as well. @throws GpuRunError `not-found`, and all that keeps it from being asked */

@@ -20,7 +20,7 @@ function withIntents(job: JobEntry, known: JobEntry): JobEntry {
 
 function isOlder(job: JobEntry, known: JobEntry): boolean {
   if (known.attempts > job.attempts) return true;
-  const isSure = known.attempts === job.attempts && known.end?.detail?.endsWith(neverRan) !== true;
+  const isSure = known.attempts === job.attempts && !isGuess(known.end);
   if (isSure && known.state === 'ended' && job.state !== 'ended') return true;
   return isSure && known.end?.reason === 'cancelled'; // perhaps only here: its next attempt was
 }
@@ -29,6 +29,11 @@ function isOlder(job: JobEntry, known: JobEntry): boolean {
 const sentWithinMs = 30_000;
 /** How guesses end: a runner that knows the job knows better. */
 const neverRan = 'it never ran';
+const forgotten = 'its machine knows nothing of it any more';
+
+function isGuess(end: JobEnd | null): boolean {
+  return [neverRan, forgotten].some((guess) => end?.detail?.endsWith(guess) === true);
+}
 
 /** Its machine may not know it yet. */
 export function isOnItsWay({ state, asOf }: JobEntry, { clock }: Pick<RunContext, 'clock'>): boolean {
@@ -51,14 +56,24 @@ export function noteArrived({ id, attempts }: JobEntry, { ledger }: Pick<RunCont
   ledger.changeJob(id, (known) => (known?.attempts === attempts && known.arrived !== true ? { ...known, arrived: true } : null));
 }
 
-/** Closes the jobs of a machine that never got there. `there`: the ids that its runner knows. */
-export function closeUnsent(machine: MachineEntry, there: ReadonlySet<string>, context: Pick<RunContext, 'ledger' | 'clock'>): void {
+/** What a machine has told when. */
+interface Told {
+  /** Those that its runner knows. */
+  readonly ids: ReadonlySet<string>;
+  /** When it was asked, milliseconds since the epoch: of what was sent later it says nothing. */
+  readonly asked: number;
+}
+
+/** Closes the jobs of a machine that never got there, or are there no more. */
+export function closeUnsent(machine: MachineEntry, there: Told, context: Pick<RunContext, 'ledger' | 'clock'>): void {
   const now = context.clock.now();
   for (const { id, state, asOf } of context.ledger.listJobs({ machineId: machine.id })) if (state !== 'ended' && asOf > now) heedClock(id, context);
-  const end = { code: null, signal: null, reason: 'lost', detail: `the gpu-run that was sending it died: ${neverRan}` } as const;
-  const isUnsent = (job: JobEntry) => job.state !== 'ended' && !there.has(runnerJobId(job)) && now - job.asOf >= sentWithinMs;
+  const detailOf = ({ startedAt, arrived = false }: JobEntry) =>
+    startedAt === null && !arrived ? `the gpu-run that was sending it died: ${neverRan}` : forgotten;
+  const endOf = (job: JobEntry): JobEnd => ({ code: null, signal: null, reason: 'lost', detail: detailOf(job) });
+  const isUnsent = (job: JobEntry) => job.state !== 'ended' && !there.ids.has(runnerJobId(job)) && there.asked - job.asOf >= sentWithinMs;
   for (const { id } of context.ledger.listJobs({ machineId: machine.id }).filter(isUnsent)) {
-    const close = (job: JobEntry): JobEntry => ({ ...job, state: 'ended', end, endedAt: now, asOf: now });
+    const close = (job: JobEntry): JobEntry => ({ ...job, state: 'ended', end: endOf(job), endedAt: now, asOf: now });
     context.ledger.changeJob(id, (job) => (job?.machineId === machine.id && isUnsent(job) ? close(job) : null));
   }
 }

@@ -37,7 +37,7 @@ async function whoseItIs(job: OwnJob | null, machine: MachineEntry, input: Teard
   if (unfinished().length === 0) return whoCame(job, machine, input, context);
   for (;;) {
     const there = await jobsThere(job?.id ?? null, unfinished, machine, context); // the ledger may be behind
-    closeUnsent(machine, there.ids, context);
+    closeUnsent(machine, there, context);
     const others = unfinished();
     const other = others.find((each) => there.ids.has(runnerJobId(each)));
     if (other !== undefined) return there.doubt === null ? `'${machine.name}' stays up for ${other.id}` : doubtText(other, there.doubt, now ?? machine);

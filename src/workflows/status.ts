@@ -6,6 +6,7 @@ import type { Unreachable } from './adopt.ts';
 import { type BudgetUse, budgetUse } from './budget-warnings.ts';
 import type { RunContext } from './context.ts';
 import { wholeCost } from './cost-egress.ts';
+import type { ReachedMachine } from './reach-machine.ts';
 
 export interface StatusInput {
   readonly refresh: boolean;
@@ -75,10 +76,21 @@ async function refresh(machine: MachineEntry, context: RunContext): Promise<void
   if (isOver(seen) && (await settleGone(machine, endReasonOf(seen), context)) !== null) return;
   const fresh = context.ledger.note(machine.id, seen.access === null ? { fact: 'seen' } : { fact: 'seen', access: seen.access });
   if (fresh.state !== 'ready' || !hasKey(fresh, context)) return;
-  const [{ checkWhole, noteTold }, { closeUnsent }] = await Promise.all([import('./jobs-there.ts'), import('./keep-job.ts')]);
   await using reached = await reachMachine(fresh, context);
-  const { jobs } = await reached.runner.call('jobs', {});
-  noteTold(jobs, fresh, context);
-  checkWhole(null, jobs, fresh, context);
-  closeUnsent(fresh, new Set(jobs.map(({ id }) => id)), context);
+  await refreshJobs(reached, context);
+}
+
+/** @throws GpuRunError also `protocol`: its list lacks a job that it has run, and may have */
+async function refreshJobs({ machine, runner }: ReachedMachine, context: RunContext): Promise<void> {
+  const [{ jobsDue, jobsThere, lackingOf, noteTold }, { closeUnsent }] = await Promise.all([import('./jobs-there.ts'), import('./keep-job.ts')]);
+  const { clock, ledger } = context;
+  const asked = clock.now();
+  const due = jobsDue(null, machine, context); // before: others may send some meanwhile
+  const { jobs } = await runner.call('jobs', {});
+  noteTold(jobs, machine, context);
+  const lacking = lackingOf(due, jobs);
+  const again = lacking.length === 0 ? null : await jobsThere(null, () => lacking, machine, context);
+  closeUnsent(machine, { ids: new Set([...jobs.map(({ id }) => id), ...(again?.ids ?? [])]), asked }, context);
+  const isOpen = ({ id }: JobEntry) => ledger.getJob(id)?.state !== 'ended';
+  if (again !== null && again.doubt !== null && lacking.some(isOpen)) throw again.doubt;
 }

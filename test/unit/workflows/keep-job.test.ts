@@ -55,7 +55,8 @@ test('a job is taken for never sent when nobody has tried to send it for so long
   const { clock, ledger } = fake.context;
   const queued: JobEntry = { ...job, state: 'queued', end: null, startedAt: null, endedAt: null, asOf: clock.now() };
   const known = () => ledger.getJob(job.id);
-  const lookIn = (ms: number) => closeUnsent(machineEntry({ id: 'm-1' }), new Set(), { ledger, clock: { ...clock, now: () => clock.now() + ms } });
+  const lookIn = (ms: number) =>
+    closeUnsent(machineEntry({ id: 'm-1' }), { ids: new Set(), asked: clock.now() + ms }, { ledger, clock: { ...clock, now: () => clock.now() + ms } });
   ledger.putJob({ ...queued, asOf: clock.now() - 60_000 });
   noteSending(queued, fake.context); // a second try
   lookIn(29_000);

@@ -31,7 +31,7 @@ test('a job whose checkpoints take longer than 30 s to travel is not taken for o
     // So much later another gpu-run asks the machine for its jobs.
     const [machine] = context.ledger.list({ live: true });
     const later = { ...context.clock, now: () => context.clock.now() + 31_000 };
-    if (machine !== undefined) closeUnsent(machine, new Set(), { ledger: context.ledger, clock: later });
+    if (machine !== undefined) closeUnsent(machine, { ids: new Set(), asked: later.now() }, { ledger: context.ledger, clock: later });
   };
   const seen: unknown[] = [];
   const go = join(dirname(machines.project), 'go');
