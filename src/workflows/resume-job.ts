@@ -12,7 +12,7 @@ import { checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
 import { copiedRecords } from './job-copy.ts';
 import type { ReachedMachine } from './reach-machine.ts';
-import { jobFolders } from './start-folder.ts';
+import { jobFolders, leftOutText } from './start-folder.ts';
 import type { TrainInput } from './train-input.ts';
 
 type Checkpointed = Pick<TrainInput, 'retry' | 'outputs' | 'startFrom'>;
@@ -65,7 +65,10 @@ export async function bringCheckpoints(
   }
   const { startFrom } = input;
   if (startFrom === undefined) return null;
-  return await send({ from: startFrom, to: folder, never: jobFolders(startFrom) }, context.home.sync, reached, context);
+  const never = jobFolders(startFrom);
+  const leftOut = leftOutText(startFrom, never);
+  if (leftOut !== null) context.reporter.report({ type: 'note', level: 'warn', text: leftOut });
+  return await send({ from: startFrom, to: folder, never }, context.home.sync, reached, context);
 }
 
 /** `cacheFolder`: for what is known of the files. Returns `to`. What is there and differs is put aside. */

@@ -1,8 +1,9 @@
 /** Checkpoints of this computer that a job is to go on from: `train --start-from FOLDER`. */
-import { readdirSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import { isJobId } from '../core/run-id.ts';
+import { shownArgv } from '../transport/quote.ts';
 import type { TrainInput } from './train-input.ts';
 
 /** `folder`: as it was given, relative to `base`. @throws GpuRunError `bad-input` unless there is a folder with something in it */
@@ -23,8 +24,20 @@ export function jobFolders(folder: string): readonly string[] {
   return namesIn(folder).flatMap((name) => (isJobFolder(folder, name) ? [join(folder, name)] : []));
 }
 
+/** For people, of what is left out of `folder`, absolute; null: nothing is. */
+export function leftOutText(folder: string, folders: readonly string[]): string | null {
+  const newest = newestOf(folders);
+  if (newest === null) return null;
+  const what =
+    folders.length === 1
+      ? `${newest} in ${folder} is the folder of another job and is`
+      : `${newest} and ${folders.length - 1} more in ${folder} are folders of other jobs and are`;
+  return `${what} left out. To begin from ${folders.length === 1 ? 'it' : 'that one'} instead: ${shownArgv(['--start-from', join(folder, newest)])}`;
+}
+
+/** A link is no such folder, whatever it is called: what it leads to may be what the job is to go on from. */
 function isJobFolder(folder: string, name: string): boolean {
-  return isJobId(name) && statSync(join(folder, name), { throwIfNoEntry: false })?.isDirectory() === true;
+  return isJobId(name) && lstatSync(join(folder, name), { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 function namesIn(folder: string): readonly string[] {

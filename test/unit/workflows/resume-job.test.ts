@@ -43,6 +43,8 @@ test('from a folder of this computer: each job has what was sent for it, and it 
     writeFileSync(ofOthers, 'of others');
     writeFileSync(join(startFrom, 'epoch-2/model.pt'), 'first');
     expect(await bringCheckpoints(null, job('job-1'), input, reached, fake.context)).toBe('out/checkpoints/job-1');
+    const leftOut = expect.stringMatching(/^job-20261121-k3v9xq in .* is the folder of another job and is left out\./);
+    expect(fake.reports).toContainEqual({ type: 'note', level: 'warn', text: leftOut });
     writeFileSync(join(startFrom, 'epoch-2/model.pt'), 'second');
     expect(await bringCheckpoints(job('job-2'), job('job-2'), input, reached, fake.context)).toBe('out/checkpoints/job-2'); // it had made none
     const there = (id: string) => readFileSync(join(machine.workdir, `out/checkpoints/${id}/epoch-2/model.pt`), 'utf8');
