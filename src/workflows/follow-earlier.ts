@@ -24,7 +24,7 @@ export async function followWithEarlier(
     if (event.type === 'log') shown[event.stream ?? 'out'] = Math.max(shown[event.stream ?? 'out'], event.offset + event.bytes.length);
     return onEvent(event);
   };
-  await showCopy(job.id, input, context, show, place.record);
+  await showCopy(job.id, input, context, show, { lastRecord: place.record });
   if (job.state === 'ended') await onEvent({ type: 'state', at: job.endedAt ?? job.asOf, state: 'ended', end: job.end });
   if (job.state === 'ended' || !input.follow) return job;
   const { streams = 'both', stamped = false } = input;

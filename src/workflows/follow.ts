@@ -1,6 +1,7 @@
 /** `logs`: replays and follows a job, over dropped connections, and from the laptop's copy when the machine is gone. */
 import { GpuRunError } from '../core/errors.ts';
 import { attemptStart, type JobEntry, runnerJobId } from '../core/job.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
 import type { LogGap, LogStream } from '../protocol/log.ts';
 import type { RunnerClient } from '../runner/client.ts';
 import type { RunContext } from './context.ts';
@@ -8,6 +9,7 @@ import { machineOf } from './find.ts';
 import { followWithEarlier } from './follow-earlier.ts';
 import { type FollowFrom, followFrom } from './follow-from.ts';
 import { type FollowInput, refuseJoined, shows } from './follow-input.ts';
+import { showLost, watchShown } from './follow-lost.ts';
 import { withJobHints } from './gone-hints.ts';
 import { copiedWithin } from './job-copy.ts';
 import type { OnJobEvent } from './job-event.ts';
@@ -29,11 +31,21 @@ export async function follow(input: FollowInput, context: RunContext, onEvent: O
     if (!isGone(error)) throw error;
     return replay(context.ledger.getJob(job.id) ?? job, input, context, onEvent);
   }
+  const shown = watchShown(onEvent);
   try {
-    return await followThere({ job, machine, first }, input, context, onEvent);
+    return await followThere({ job, machine, first }, input, context, shown.onEvent);
   } catch (error) {
-    throw withJobHints(error, job, context);
+    const why = withJobHints(error, job, context);
+    // Without `follow` all that is there was asked for, and is not what was shown.
+    if (!input.follow || !isLost(why, machine, context)) throw why;
+    return await showLost(job, why, shown, input, context);
   }
+}
+
+/** By what was found out here, and not by a machine that says so of itself. */
+function isLost(why: unknown, { id }: Pick<MachineEntry, 'id'>, { ledger }: RunContext): why is GpuRunError {
+  const { state } = ledger.get(id) ?? {};
+  return isGone(why) && (state === 'gone' || state === 'ending');
 }
 
 async function followThere(

@@ -20,18 +20,25 @@ export async function replayCopy(job: JobEntry, input: FollowInput, context: Run
   return job;
 }
 
-/** All that is here, but for the ends of attempts and for records behind `lastRecord`. What was written before a state began comes before it: each attempt's log behind that of the one before. */
+/** Which part of a copy: by its records, and by the bytes of each stream where that is not told by what is wanted, or is not all. */
+export interface CopyPart {
+  readonly lastRecord?: number;
+  readonly from?: Readonly<Partial<Record<LogStream, number>>>;
+  readonly until?: Readonly<Partial<Record<LogStream, number>>>;
+}
+
+/** All that is here, but for the ends of attempts, or that part of it. What was written before a state began comes before it: each attempt's log behind that of the one before. */
 export async function showCopy(
   id: string,
   input: FollowInput,
   { home }: Pick<RunContext, 'home'>,
   onEvent: OnJobEvent,
-  lastRecord = Number.POSITIVE_INFINITY,
+  { lastRecord = Number.POSITIVE_INFINITY, from = {}, until = {} }: CopyPart = {},
 ): Promise<void> {
   const folder = home.jobs;
   if (input.streams === 'err' && !isSplit(id, folder)) refuseJoined(id, input);
-  using out = openReplay(id, 'out', input, folder);
-  using err = openReplay(id, 'err', input, folder);
+  using out = openReplay(id, 'out', input, folder, from.out);
+  using err = openReplay(id, 'err', input, folder, from.err);
   for (const record of copiedRecords(folder, id)) {
     if (record.n > lastRecord) break;
     if (record.type !== 'state') await onEvent(toEvent(record));
@@ -41,7 +48,8 @@ export async function showCopy(
       await onEvent(toEvent(record));
     }
   }
-  for (const replay of [out, err]) await replay.showUpTo(Number.POSITIVE_INFINITY, onEvent);
+  await out.showUpTo(until.out ?? Number.POSITIVE_INFINITY, onEvent);
+  await err.showUpTo(until.err ?? Number.POSITIVE_INFINITY, onEvent);
 }
 
 function isSplit(id: string, folder: string): boolean {
@@ -55,11 +63,11 @@ interface Replay extends Disposable {
   showUpTo(end: number, onEvent: OnJobEvent): Promise<void>;
 }
 
-/** Of a stream that is not wanted nothing is shown. */
-function openReplay(id: string, stream: LogStream, input: FollowInput, folder: string): Replay {
+/** Of a stream that is not wanted nothing is shown. `from`: absent: from where the input wants it. */
+function openReplay(id: string, stream: LogStream, input: FollowInput, folder: string, from?: number): Replay {
   const stamper = createStamper(input.stamped === true);
   const marks = copiedMarks(folder, id, stream);
-  const parts = shows(input, stream) ? copiedLog(folder, id, stream, startIn(id, stream, input, folder)) : null;
+  const parts = shows(input, stream) ? copiedLog(folder, id, stream, from ?? startIn(id, stream, input, folder)) : null;
   let known: TimeMark | null = null;
   let left: CopiedPart | null = null;
   const learnTimes = (from: number, to: number) => {

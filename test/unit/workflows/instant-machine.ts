@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { JobEntry } from '../../../src/core/job.ts';
 import type { MachineEntry } from '../../../src/ledger/ledger.ts';
-import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
+import { createFakeProvider, type FakeProvider } from '../../../src/testing/fake-provider.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
 import { up } from '../../../src/workflows/up.ts';
 import { type InstantRunner, instantTransport } from '../../support/instant-runner.ts';
@@ -12,6 +12,7 @@ import { createFakeContext, type FakeContext, fakeInput } from './fake-context.t
 
 export interface InstantMachine extends Disposable {
   readonly fake: FakeContext;
+  readonly provider: FakeProvider;
   readonly context: RunContext;
   readonly machine: MachineEntry;
   /** Rejects as `Transport.connect` does. */
@@ -23,7 +24,11 @@ export interface InstantMachine extends Disposable {
 }
 
 export async function createInstantMachine(): Promise<InstantMachine> {
-  const fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
+  const providers: FakeProvider[] = [];
+  const fake = createFakeContext((clock) => {
+    providers.push(createFakeProvider({ clock }));
+    return { fake: providers[0] as FakeProvider };
+  });
   const content = 'the runner';
   const file = join(dirname(fake.context.home.ledger), 'runner.mjs');
   writeFileSync(file, content);
@@ -36,7 +41,7 @@ export async function createInstantMachine(): Promise<InstantMachine> {
   const made = { connect: async () => {}, answer: () => ({}) } as Pick<InstantMachine, 'connect' | 'answer'>;
   const { machine } = await up(fakeInput, context);
   return Object.assign(made, {
-    ...{ fake, context, machine },
+    ...{ fake, provider: providers[0] as FakeProvider, context, machine },
     put: (id: string, changes: Partial<JobEntry> = {}) => {
       const known = jobEntry(null, { id, machineId: machine.id, machineName: machine.name, asOf: fake.clock.now() - 3_600_000, ...changes });
       context.ledger.putJob(known);

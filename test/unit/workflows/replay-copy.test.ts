@@ -160,7 +160,7 @@ test('records that come while it is shown are left to whoever goes on behind the
     other.writeRecords(records.slice(3));
     other.close();
   };
-  await showCopy(id, input, fake.context, onEvent, 3);
+  await showCopy(id, input, fake.context, onEvent, { lastRecord: 3 });
   expect(steps).toEqual([1, 2]);
   await showCopy(id, input, fake.context, onEvent);
   expect(steps).toEqual([1, 2, 1, 2, 3]);
