@@ -17,7 +17,7 @@ import { envelope } from './render/documents.ts';
 import { renderError } from './render/error.ts';
 import type { View } from './render/machines.ts';
 import { createAnimatedView, createPlainView, createQuietView, type ProgressView } from './render/progress-view.ts';
-import { warningLine } from './render/text.ts';
+import { warningLine } from './render/sentence.ts';
 import { openScreen, type Screen } from './screen.ts';
 import { readToggleVariables } from './toggle-variables.ts';
 

@@ -6,7 +6,7 @@ import { messagesLost, outputLost } from './file-errors.ts';
 import { outputMode, splitCommand } from './output-mode.ts';
 import { envelope } from './render/documents.ts';
 import { renderError } from './render/error.ts';
-import { warningLine } from './render/text.ts';
+import { warningLine } from './render/sentence.ts';
 import { openScreen, type Screen } from './screen.ts';
 
 /** @param load where oclif finds the package and its command map */

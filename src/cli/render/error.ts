@@ -1,12 +1,14 @@
 /** Errors as people read them: what happened and why, then what to do. */
 import type { GpuRunError } from '../../core/errors.ts';
 import { renderAttempts } from './attempts.ts';
+import { hintLines } from './sentence.ts';
 import type { Style } from './style.ts';
 import { harmlessLines, wrap } from './text.ts';
 
 const label = 'Error: ';
+const arrow = '  -> ';
 
-/** `verbose` adds the causes. A stack is shown for our own bugs alone. `width`: of the terminal; hints are never broken, as they hold commands to copy. */
+/** `verbose` adds the causes. A stack is shown for our own bugs alone. `width`: of the terminal. */
 export function renderError(error: GpuRunError, style: Style, verbose: boolean, width = Number.POSITIVE_INFINITY): string {
   const said = harmlessLines(error.message === '' ? `It failed without a message (${error.code}).` : error.message);
   const [first = '', ...rest] = said.flatMap((line, index) => wrap(line, width - (index === 0 ? label.length : 2)));
@@ -16,7 +18,7 @@ export function renderError(error: GpuRunError, style: Style, verbose: boolean, 
     ...rest.map((line) => `  ${line}`),
     ...(verbose ? causes.flatMap((cause) => harmlessLines(cause).map((line, index) => style.dim(index === 0 ? `  because: ${line}` : `    ${line}`))) : []),
     ...attemptLines(error, style, width),
-    ...error.hints.flatMap((hint) => harmlessLines(hint).map((line, index) => (index === 0 ? `  -> ${line}` : `     ${line}`))),
+    ...error.hints.flatMap((hint) => hintLines(hint, width - arrow.length).map((line, index) => `${index === 0 ? arrow : ' '.repeat(arrow.length)}${line}`)),
     ...(error.code === 'internal' ? ['This is a bug in gpu-run. Please report it, with these lines:', ...stackOf(error).map((line) => style.dim(line))] : []),
   ].join('\n');
 }

@@ -6,8 +6,9 @@ import type { LogStream } from '../../protocol/log.ts';
 import type { JobEvent, OnJobEvent } from '../../workflows/job-event.ts';
 import { chain, type LineFilter, type Timed } from './log-lines.ts';
 import type { ProgressView } from './progress-view.ts';
+import { paragraph, warningLine } from './sentence.ts';
 import type { Style } from './style.ts';
-import { harmless, paragraph, span, warningLine } from './text.ts';
+import { harmless, span } from './text.ts';
 
 export interface JobViewParts {
   readonly out: (bytes: Uint8Array) => Promise<void>;

@@ -1,8 +1,9 @@
 /** What workflows report, shown while they work. Three ways: one line drawn over and over, plain lines, or warnings alone. */
 import type { Report, Reporter } from '../../core/reporter.ts';
 import { createMeter, phaseTexts } from './progress-text.ts';
+import { paragraph, warningLine } from './sentence.ts';
 import type { Style } from './style.ts';
-import { cut, harmless, paragraph, warningLine } from './text.ts';
+import { cut, harmless } from './text.ts';
 
 export interface ProgressView extends Reporter {
   /** Takes the moving line away, so that somebody else can write. It comes back with the next report. */

@@ -6,9 +6,10 @@ import { isMeasure, lossFirst } from '../../workflows/report-training.ts';
 import { perCent, percent } from '../../workflows/report-words.ts';
 import { endLine } from './job-view.ts';
 import type { View } from './machines.ts';
+import { warningLine } from './sentence.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
-import { harmless, plural, span, warningLine, wrap } from './text.ts';
+import { harmless, plural, span, wrap } from './text.ts';
 
 const labelWidth = 'checkpoints  '.length;
 

@@ -1,6 +1,5 @@
 /** Words and numbers as people read them. */
 import { formatDuration } from '../../core/duration.ts';
-import type { Style } from './style.ts';
 
 /** C0 and C1 controls, DEL, and the marks that turn the direction of text: a name from elsewhere must not steer the terminal. */
 const controls = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
@@ -46,18 +45,6 @@ export function dateOf(at: number): Date {
 
 /** ECMAScript knows no time further from 1970, in milliseconds. */
 const latestDate = 8.64e15;
-
-/** As `wrap` breaks it, with what the first line begins with before the others, and two spaces more. A command on a line of its own stays whole. */
-export function paragraph(text: string, width: number): string {
-  if ([...text].length <= width || /^ +gpu-run /.test(text)) return text;
-  const indent = /^ */.exec(text)?.[0] ?? '';
-  const [first = '', ...rest] = wrap(text.trimStart(), width - indent.length - 2);
-  return [`${indent}${first}`, ...rest.map((line) => `${indent}  ${line}`)].join('\n');
-}
-
-export function warningLine(text: string, { yellow }: Pick<Style, 'yellow'>, width: number): string {
-  return paragraph(`Warning: ${text}`, width).replace('Warning:', () => yellow('Warning:'));
-}
 
 /** At most `width` characters; what is cut off is marked. */
 export function cut(text: string, width: number): string {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { renderChecks } from '../../../src/cli/render/reports.ts';
 import { createStyle } from '../../../src/cli/render/style.ts';
 import { renderTable } from '../../../src/cli/render/table.ts';
-import { ago, cut, harmless, harmlessLines, moment, paragraph, plural, span, warningLine, wrap } from '../../../src/cli/render/text.ts';
+import { ago, cut, harmless, harmlessLines, moment, plural, span, wrap } from '../../../src/cli/render/text.ts';
 
 const plain = createStyle(false);
 
@@ -41,14 +41,6 @@ test('ages, moments, numbers, cuts', () => {
   expect(moment(Date.UTC(2026, 10, 21, 8, 45, 59))).toBe('2026-11-21 08:45 UTC');
   expect([plural(1, 'file'), plural(0, 'file')]).toEqual(['1 file', '0 files']);
   expect([cut('abcdef', 6), cut('abcdef', 5), cut('🐈🐈🐈', 2)]).toEqual(['abcdef', 'abcd…', '🐈…']);
-});
-
-test('paragraphs are broken between words, and begin like their first line', () => {
-  expect(paragraph('one two three', 13)).toBe('one two three');
-  expect(paragraph('  one two three', 12)).toBe('  one two\n    three');
-  expect(paragraph('a-word-that-is-copied whole', 10)).toBe('a-word-that-is-copied\n  whole');
-  expect(paragraph('  gpu-run logs job-1', 10)).toBe('  gpu-run logs job-1');
-  expect(warningLine('mind $& the gap', createStyle(true), 18)).toBe('\u001b[33mWarning:\u001b[39m mind $&\n  the gap');
 });
 
 test('a table', () => {
