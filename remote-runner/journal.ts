@@ -2,9 +2,10 @@
  * A job's journal: one JSON record a line, numbered from 1 without gaps. The serving process alone writes it; anybody reads it.
  * What a crash left of a half-written last line is cut off when the journal is opened again.
  */
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import type { JobEnd, JobRecord, JobState } from '../src/protocol/job.ts';
 import { openIfThere } from './durable.ts';
+import { writeAll } from './write-all.ts';
 
 type WithoutNumber<T> = T extends unknown ? Omit<T, 'n' | 't'> : never;
 export type NewRecord = WithoutNumber<JobRecord>;
@@ -137,10 +138,6 @@ function wholly(fd: number, size: number, write: () => void): void {
     ftruncateSync(fd, size);
     throw error;
   }
-}
-
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }
 
 /** The whole records from `offset` on, each with the offset behind it. Stops at the first line that is unfinished or no record. */

@@ -7,13 +7,14 @@
  * end between setup and command.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, existsSync, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDiskFull } from './ballast.ts';
 import { makePrivateFolder } from './durable.ts';
 import { type CopierStart, copierState, forgetCopier, hasLost, isWaitingForMore, startCopier } from './log-copier.ts';
 import type { LogFiles, MachineFolder, PipeFiles } from './machine-folder.ts';
+import { writeAll } from './write-all.ts';
 
 export interface LogPipe {
   /** For a program that is started now. The caller closes `write` once it has. */
@@ -183,7 +184,7 @@ function copyRest(read: number, bytes: string): boolean {
     for (let pieces = 0; pieces < mostPieces; pieces++) {
       const length = readSync(read, piece, 0, pieceBytes, null);
       if (length === 0) return true;
-      for (let at = 0; at < length; ) at += writeSync(log, piece, at, length - at);
+      writeAll(log, piece.subarray(0, length));
     }
     return true;
   } catch (error) {

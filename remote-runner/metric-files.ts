@@ -3,7 +3,7 @@
  * are what the journal's records make them, byte by byte: after a crash, a full disk or a job that has removed them they are
  * compared with it and brought up to date, so that nothing is missing and nothing is there twice.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventFileHead } from '../src/protocol/event-file.ts';
 import { type MetricsPlace, metricsPlace } from '../src/protocol/metric-files.ts';
@@ -11,6 +11,7 @@ import { type EncodeMetric, eventEncoder, lineOf, type MetricRecord } from '../s
 import type { JobOrder } from './job-files.ts';
 import { wholeRecords } from './journal.ts';
 import type { JobFolder, MachineFolder } from './machine-folder.ts';
+import { writeAll } from './write-all.ts';
 
 export interface MetricFiles {
   /** Brings them up to date. `final`: nothing more will come. Never throws: what can't be written now is tried again, and the job goes on. */
@@ -114,7 +115,7 @@ function openDerived(path: string, head: Buffer, encode: EncodeMetric): Derived 
     const bytes = Buffer.concat(pending);
     pending = [];
     pendingBytes = 0;
-    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+    writeAll(fd, bytes);
   };
   const put = (bytes: Buffer) => {
     if (there?.subarray(matched, matched + bytes.length).equals(bytes)) {

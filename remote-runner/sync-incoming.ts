@@ -1,10 +1,11 @@
 /** Receives the content of a file into a hidden name, where it is verified before it may be renamed. May import protocol and `node:`. */
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fchmodSync, ftruncateSync, futimesSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, ftruncateSync, futimesSync, openSync, rmSync } from 'node:fs';
 import { FrameError } from '../src/protocol/frame.ts';
 import type { Part } from '../src/protocol/peer.ts';
 import type { FileEntry } from '../src/protocol/sync.ts';
 import { type Content, receiveContent } from '../src/protocol/sync-content.ts';
+import { writeAll } from './write-all.ts';
 
 /** null: the laptop gave the file up. When it fails or gives up it leaves nothing behind. */
 export async function receiveFile(parts: AsyncIterator<Part>, index: number, entry: FileEntry, temporary: string): Promise<Content | null> {
@@ -30,7 +31,7 @@ function fileSink(fd: number) {
   let size = 0;
   return {
     write: (bytes: Uint8Array) => {
-      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, size + at);
+      writeAll(fd, bytes, size);
       hash.update(bytes);
       size += bytes.length;
     },

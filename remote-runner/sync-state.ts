@@ -4,9 +4,10 @@
  * Saved twice a push: before anything is touched with all that may get placed (so that what a cut push left behind is
  * known as ours), and at the end with what is there. A lost or damaged state costs re-hashing and deletes nothing.
  */
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isSettled } from './sync-disk.ts';
+import { writeAll } from './write-all.ts';
 
 export interface Placed {
   /** Content ids that we may have put there: one, or the old and the new of a push that was cut. */
@@ -52,10 +53,10 @@ export function saveState(file: string, state: SyncState): void {
   const temporary = `${file}.new`;
   const fd = openSync(temporary, 'w', 0o600);
   try {
-    writeAll(fd, ' '); // the file's own change time is what the file system's clock says now
+    writeAll(fd, Buffer.from(' ')); // the file's own change time is what the file system's clock says now
     const now = fstatSync(fd, { bigint: true }).ctimeNs;
     const placed = [...state.placed].map(([path, entry]) => [path, { ...entry, settled: entry.fingerprint !== null && isSettled(entry.fingerprint, now) }]);
-    writeAll(fd, JSON.stringify({ version, digest: state.digest, placed, untold: state.untold }));
+    writeAll(fd, Buffer.from(JSON.stringify({ version, digest: state.digest, placed, untold: state.untold })));
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
@@ -63,9 +64,4 @@ export function saveState(file: string, state: SyncState): void {
     closeSync(fd);
   }
   renameSync(temporary, file);
-}
-
-function writeAll(fd: number, text: string): void {
-  const bytes = Buffer.from(text);
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }
