@@ -47,14 +47,22 @@ export async function reachedDeadline(machine: MachineEntry, context: RunContext
   return (await provider.describe(machine.ref)).state !== 'running';
 }
 
-/** What was interrupted or left alone, and what is still up. */
+/**
+ * What was interrupted or left alone, and what is still up. `job`: null where it came to none: `--keep` says that the machine stays also then, and nobody
+ * who leaves takes it down.
+ */
 export function explainWhatStays(error: unknown, job: JobEntry | null, takeDown: boolean, machine: MachineEntry, context: RunContext): unknown {
   const failure = toGpuRunError(error);
-  if (job === null || isGone(failure) || failure instanceof OutputsNotPulled || failure.code === 'still-billing') return error;
+  if (isGone(failure) || failure instanceof OutputsNotPulled || failure.code === 'still-billing') return error;
   const stays = `'${machine.name}' stays up ($${machine.offer.price.perHour.toFixed(2)} an hour): gpu-run down ${machine.name}   ends it`;
+  const isLeft = context.signal.reason instanceof LeaveRunning;
+  if (job === null) {
+    if (!machine.forOneJob || (takeDown && !isLeft)) return error;
+    const { code, message, retry, cause, attempts } = failure;
+    return new GpuRunError(code, message, { hints: [...failure.hints, stays], retry, cause, attempts });
+  }
   const follows = `gpu-run logs ${job.id} --follow`;
-  if (context.signal.reason instanceof LeaveRunning)
-    return new GpuRunError('interrupted', `Left: ${job.id} goes on.`, { cause: error, hints: [`${follows}   shows it`, stays] });
+  if (isLeft) return new GpuRunError('interrupted', `Left: ${job.id} goes on.`, { cause: error, hints: [`${follows}   shows it`, stays] });
   if (failure.code === 'interrupted') return new GpuRunError('interrupted', `${job.id} was interrupted.`, { cause: error, hints: takeDown ? [] : [stays] });
   return new GpuRunError(failure.code, failure.message, {
     cause: error,

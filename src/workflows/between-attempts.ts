@@ -15,7 +15,7 @@ export function noteAgain(job: JobEntry, { ledger }: RunContext): void {
 }
 
 /** One that somebody wanted to end anyway; null: nobody did, or it has not ended. */
-export function asWanted(job: JobEntry): JobEntry | null {
+function asWanted(job: JobEntry): JobEntry | null {
   return job.cancelAsked === true && job.state === 'ended' ? asCancelled(job) : null;
 }
 
@@ -42,5 +42,15 @@ export function noteNotAgain(job: JobEntry, { ledger }: RunContext): void {
   ledger.changeJob(job.id, (entry) => {
     const { again = false, retriedBy = null, ...known } = entry ?? job;
     return again || retriedBy !== null ? known : null;
+  });
+}
+
+/** An attempt that nobody is at any more. In one step, so that whoever follows it is told that it goes on; where it does not after all, the caller knows. */
+export function noteLeft(job: JobEntry, goesOn: boolean, { ledger }: Pick<RunContext, 'ledger'>): void {
+  ledger.changeJob(job.id, (entry) => {
+    const known = entry ?? job;
+    if (goesOn && known.end?.reason !== 'cancelled') return { ...(asWanted(known) ?? { ...known, again: true }), awaitedBy: null };
+    const { again: _, retriedBy: __, ...left } = known; // perhaps it was to go on when it had just ended
+    return { ...left, awaitedBy: null };
   });
 }

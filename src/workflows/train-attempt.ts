@@ -4,7 +4,7 @@ import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { explainWhatStays, keepsCheckpoints, keepsFor, reachedDeadline } from './after-job.ts';
 import { costOfAttempts } from './attempts-cost.ts';
-import { asWanted, noteAgain, noteNotAgain, throwIfCancelled } from './between-attempts.ts';
+import { noteAgain, noteLeft, noteNotAgain, throwIfCancelled } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
 import { saveAndEnd } from './down.ts';
 import { isCutShort, jobEndedReason, preemptedReason } from './end-reason.ts';
@@ -80,7 +80,7 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
       unsure = await unwind(error, { job: submitted, ordered, before, takeDown, input, machine, watched }, context);
       isUnwound = true;
     } finally {
-      if (known !== null) leave(known, isUnwound && isGone(error) && plan.mayGoOn(context.ledger.getJob(known.id) ?? known), context);
+      if (known !== null) noteLeft(known, isUnwound && isGone(error) && plan.mayGoOn(context.ledger.getJob(known.id) ?? known), context);
     }
     const failure = toGpuRunError(explainWhatStays(error, submitted ?? unsure, takeDown, machine, context));
     const isOrderLost = submitted === null && isGone(error); // its next attempt is one of the same job
@@ -179,16 +179,6 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
     cost,
     leftovers: ended?.leftovers ?? [],
   };
-}
-
-/** In one step, so that whoever follows it is told that it goes on; where it does not after all, the caller knows. */
-function leave(job: JobEntry, goesOn: boolean, { ledger }: RunContext): void {
-  ledger.changeJob(job.id, (entry) => {
-    const known = entry ?? job;
-    const isNext = goesOn && known.end?.reason !== 'cancelled';
-    if (!isNext) return { ...known, awaitedBy: null, retriedBy: null };
-    return { ...(asWanted(known) ?? { ...known, again: true }), awaitedBy: null };
-  });
 }
 
 /** The next attempt needs them in the project no more than this one did. */

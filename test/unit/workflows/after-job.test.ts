@@ -1,7 +1,9 @@
 /** Whether the machine stays up once its job is over. */
 import { expect, test } from 'vitest';
+import { GpuRunError, LeaveRunning } from '../../../src/core/errors.ts';
 import type { PulledFile } from '../../../src/sync/pull.ts';
-import { keepsCheckpoints, keepsFor } from '../../../src/workflows/after-job.ts';
+import { explainWhatStays, keepsCheckpoints, keepsFor } from '../../../src/workflows/after-job.ts';
+import type { RunContext } from '../../../src/workflows/context.ts';
 import type { TrainInput } from '../../../src/workflows/train-input.ts';
 import { jobEntry, machineEntry } from '../cli/entries.ts';
 
@@ -25,4 +27,18 @@ test('so does one with checkpoints that nobody has named as outputs, unless it w
   const others = [keeps({ outputs: ['runs/'] }), keeps({ retry: { ...none.retry, resumeFrom: 'state' } }), keeps({ teardown: 'down' })];
   const elsewhere = [keeps({}, jobEntry({ code: 0, reason: 'cancelled' })), keeps({}, jobEntry({}), machineEntry()), keeps({}, jobEntry({}), rented, false)];
   expect([...others, ...elsewhere]).toEqual([false, false, false, false, false, false]);
+});
+
+test('of a machine that stays although it was rented for a job that was never ordered, the error says what it costs and how it is ended', () => {
+  const failure = new GpuRunError('sync', 'There is no folder data.', { hints: ['Make it.'], retry: 'never' });
+  const hintsOf = (error: unknown, takeDown: boolean, machine = rented, reason?: Error) => {
+    const context = { signal: reason === undefined ? new AbortController().signal : AbortSignal.abort(reason) } as RunContext;
+    return (explainWhatStays(error, null, takeDown, machine, context) as GpuRunError).hints;
+  };
+  const stays = "'cats' stays up ($0.28 an hour): gpu-run down cats   ends it";
+  expect(hintsOf(failure, false)).toEqual(['Make it.', stays]);
+  expect(hintsOf(failure, true, rented, new LeaveRunning('The terminal was closed.'))).toEqual(['Make it.', stays]);
+  expect(hintsOf(failure, true)).toEqual(['Make it.']);
+  expect(hintsOf(failure, false, machineEntry())).toEqual(['Make it.']); // it was up before
+  expect(hintsOf(new GpuRunError('lost', 'It is gone.'), false)).toEqual([]);
 });

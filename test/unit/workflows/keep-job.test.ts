@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { JobEntry } from '../../../src/core/job.ts';
 import { ownIdentity } from '../../../src/core/process-identity.ts';
 import { createFakeProvider } from '../../../src/testing/fake-provider.ts';
-import { noteAgain, throwIfCancelled } from '../../../src/workflows/between-attempts.ts';
+import { isToGoOn, noteAgain, noteLeft, throwIfCancelled } from '../../../src/workflows/between-attempts.ts';
 import { cancel } from '../../../src/workflows/cancel.ts';
 import { downDetail, downReason, preemptedReason } from '../../../src/workflows/end-reason.ts';
 import { closeJobs, closeUnsent, keepJob, noteSending, noteUnawaited } from '../../../src/workflows/keep-job.ts';
@@ -30,6 +30,18 @@ test('a job whose next attempt was cancelled stays cancelled, whoever tells late
   expect(context.ledger.getJob(job.id)?.again).toBeUndefined();
   keepJob({ ...job, attempts: 2, state: 'running', end: null, endedAt: null }, context);
   expect(context.ledger.getJob(job.id)).toMatchObject({ attempts: 2, state: 'running' });
+});
+
+test('a job whose train has given up in the moment in which it was to be started again is not about to be started again', () => {
+  using fake = createFakeContext((clock) => ({ fake: createFakeProvider({ clock }) }));
+  const { context } = fake;
+  const known = () => context.ledger.getJob(job.id) ?? expect.unreachable();
+  keepJob({ ...job, awaitedBy: ownIdentity(), retriedBy: ownIdentity() }, context);
+  noteAgain(job, context);
+  noteLeft(job, true, context);
+  expect([isToGoOn(known()), known().awaitedBy]).toEqual([true, null]);
+  noteLeft(job, false, context);
+  expect([isToGoOn(known()), known().again, known().retriedBy ?? null]).toEqual([false, undefined, null]);
 });
 
 test('what only the train that runs a job knows of it stays, whoever else learns of the job late', async () => {
