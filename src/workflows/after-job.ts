@@ -4,7 +4,6 @@ import type { JobEntry } from '../core/job.ts';
 import { costOf, costOfBytes } from '../core/money.ts';
 import { formatSize } from '../core/size.ts';
 import type { JobSpan, MachineEntry } from '../ledger/ledger.ts';
-import { checkpointFolder } from '../protocol/checkpoint-folder.ts';
 import { isMetricsFile } from '../protocol/metric-files.ts';
 import type { PulledFile } from '../sync/pull.ts';
 import type { RunContext } from './context.ts';
@@ -17,27 +16,16 @@ import type { JobCost, TrainInput } from './train-input.ts';
 export class OutputsNotPulled extends GpuRunError {}
 
 /** Why the machine stays up although it was to go down with the job; null: it goes. */
-export function keepsFor(input: TrainInput, job: JobEntry, outputs: readonly PulledFile[], machine: MachineEntry): string | null {
-  if (input.teardown === 'keep' || (input.teardown === 'down' && !input.keepOnFailure)) return null; // as ordered
-  if (job.end?.code !== 0) return input.keepOnFailure ? `'${machine.name}' stays up, because the job failed: gpu-run down ${machine.name}` : null;
-  if (job.end.reason === 'cancelled') return null; // some programs end with 0 then
-  const made = outputs.some(({ path }) => !isMetricsFile(path));
-  if (input.outputs.length === 0 || made || !machine.forOneJob) return null;
-  return (
-    `The job made nothing at ${input.outputs.join(', ')}, so '${machine.name}' stays up until it was idle for its limit: ` +
-    `look for its results with gpu-run ssh ${machine.name}, fetch them with gpu-run pull ${machine.name} PATH, then gpu-run down ${machine.name}`
-  );
+export function keepsFor({ teardown, keepOnFailure }: TrainInput, { end }: JobEntry, { name }: MachineEntry): string | null {
+  if (teardown === 'keep' || !keepOnFailure || end?.code === 0) return null; // as ordered
+  return `'${name}' stays up, because the job failed: gpu-run down ${name}`;
 }
 
-/** The same of checkpoints that nobody was told to pull; an explicit `retry.resume-from` says that they are for that alone. `saved`: the job has made some. */
-export function keepsCheckpoints(input: TrainInput, { id, end }: JobEntry, saved: boolean, { name, forOneJob }: MachineEntry): string | null {
-  if (!saved || input.outputs.length > 0 || input.retry.resumeFrom !== null || input.teardown !== 'auto' || !forOneJob) return null;
-  if (end?.reason === 'cancelled') return null;
-  const folder = checkpointFolder([]);
-  return (
-    `${id} has saved checkpoints, and no outputs are named that would bring them here, so '${name}' stays up until it was idle for its limit: ` +
-    `fetch them with gpu-run pull ${name} ${folder}, then gpu-run down ${name}. With outputs: [${folder}/] in gpu-run.yaml all this goes by itself`
-  );
+/** A job that did its work, and of which nothing came, has most likely written elsewhere: null: it is not so. The machine is gone. */
+export function madeNothing({ outputs }: TrainInput, { id, end }: JobEntry, pulled: readonly PulledFile[], { name }: MachineEntry): string | null {
+  if (outputs.length === 0 || end?.code !== 0 || end.reason === 'cancelled') return null; // some programs end with 0 then
+  if (pulled.some(({ path }) => !isMetricsFile(path))) return null;
+  return `${id} made nothing at ${outputs.join(', ')}: what it wrote elsewhere went with '${name}'. Name it in outputs, or look for it there after a train with --keep`;
 }
 
 export async function reachedDeadline(machine: MachineEntry, context: RunContext): Promise<boolean> {

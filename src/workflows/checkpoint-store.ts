@@ -15,6 +15,10 @@ export interface CheckpointStore {
   /** What was begun is whole: it takes the place of all others. */
   keep(part: string): void;
   drop(part: string): void;
+  /** Absolute: for what is fetched once the job has ended. It stays when that is broken off. */
+  readonly last: string;
+  /** `last` is whole: it takes the place of all others. */
+  keepLast(): void;
   /** Everything. */
   clear(): void;
 }
@@ -22,7 +26,13 @@ export interface CheckpointStore {
 export function checkpointStore(jobsFolder: string, jobId: string): CheckpointStore {
   const folder = join(jobsFolder, jobId, 'checkpoints');
   const numbers = () => (existsSync(folder) ? readdirSync(folder) : []).flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : [])).sort((a, b) => a - b);
+  const next = () => String((numbers().at(-1) ?? 0) + 1);
   const remove = (name: string) => rmSync(join(folder, name), { recursive: true, force: true, maxRetries: 3 });
+  const replace = (part: string, whole: string) => {
+    const before = numbers();
+    renameSync(part, whole);
+    for (const number of before) remove(String(number));
+  };
   return {
     aside: join(folder, 'aside'),
     newest: () => {
@@ -31,13 +41,11 @@ export function checkpointStore(jobsFolder: string, jobId: string): CheckpointSt
     },
     begin: () => {
       for (const name of existsSync(folder) ? readdirSync(folder) : []) if (name.endsWith('.part')) remove(name);
-      return join(folder, `${(numbers().at(-1) ?? 0) + 1}.part`);
+      return join(folder, `${next()}.part`);
     },
-    keep: (part) => {
-      const before = numbers();
-      renameSync(part, part.replace(/\.part$/, ''));
-      for (const number of before) remove(String(number));
-    },
+    keep: (part) => replace(part, part.replace(/\.part$/, '')),
+    last: join(folder, 'last'),
+    keepLast: () => replace(join(folder, 'last'), join(folder, next())),
     drop: (part) => rmSync(part, { recursive: true, force: true, maxRetries: 3 }),
     clear: () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }),
   };

@@ -1,4 +1,4 @@
-/** Outputs at the end of a job. */
+/** What a job has made, at its end. */
 import { toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
@@ -7,32 +7,50 @@ import { OutputsNotPulled } from './after-job.ts';
 import type { RunContext } from './context.ts';
 import { preemptedReason } from './end-reason.ts';
 import { pullInto } from './pull.ts';
-import { goneError, isGone, reachMachine, reachOrLose } from './reach-machine.ts';
+import { goneError, isGone, type ReachedMachine, reachMachine, reachOrLose } from './reach-machine.ts';
 import { retryConnection } from './retry-connection.ts';
 import type { TrainInput } from './train-input.ts';
 
-/** Outputs are worth as much as the job: while they can't be pulled, the machine is not taken down. */
+export interface Made<T> {
+  /** In sentences, without the job: `outputs`. */
+  readonly what: string;
+  /** What `gpu-run pull NAME` needs to be told to bring it. */
+  readonly paths: readonly string[];
+  /** Safe to repeat; what has come need not come again. */
+  readonly pull: (reached: ReachedMachine, context: RunContext) => Promise<T>;
+}
+
 export async function fetchOutputs(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<readonly PulledFile[]> {
-  if (input.outputs.length === 0) return [];
+  return input.outputs.length === 0 ? [] : await bringHome(outputsOf(job, input), job, machine, context);
+}
+
+/** Of a job that was interrupted: as far as it goes. */
+export async function rescueOutputs(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
+  if (input.outputs.length > 0) await rescue(outputsOf(job, input), machine, context);
+}
+
+function outputsOf(job: JobEntry, { outputs, folder }: TrainInput): Made<readonly PulledFile[]> {
+  return { what: 'outputs', paths: [], pull: (reached, context) => pullInto(reached, outputs, folder, context, job) };
+}
+
+/** What a job has made is worth as much as the job: while it can't be pulled, or nobody wants to wait for it, the machine is not taken down. */
+export async function bringHome<T>({ what, paths, pull }: Made<T>, job: JobEntry, machine: MachineEntry, context: RunContext): Promise<T> {
   try {
-    return await retryConnection(async () => {
-      await using reached = await reachOrLose(machine, context);
-      return await pullInto(reached, input.outputs, input.folder, context, job);
-    }, context);
+    return await retryConnection(() => bringNow(pull, machine, context), context);
   } catch (error) {
     const failure = toGpuRunError(error);
-    if (isGone(failure) || failure.code === 'interrupted') throw failure;
+    if (isGone(failure) || (failure.code === 'interrupted' && job.end?.reason === 'preempted')) throw failure;
     // Its provider may go on calling it up for a minute after it is dead.
     if (job.end?.reason === 'preempted') throw goneError(machine, preemptedReason, context, error);
     const bills = machine.offer.price.perHour > 0 && machine.forOneJob;
     throw new OutputsNotPulled(
       bills ? 'still-billing' : failure.code,
-      `${job.id} ended with exit code ${job.end?.code ?? 'unknown'}, but its outputs could not be pulled: ${failure.message}`,
+      `${job.id} ended with exit code ${job.end?.code ?? 'unknown'}, but its ${what} could not be pulled: ${failure.message}`,
       {
         cause: error,
         hints: [
           ...failure.hints,
-          `gpu-run pull ${machine.name}   tries again; '${machine.name}' stays up until its deadline`,
+          `${['gpu-run pull', machine.name, ...paths].join(' ')}   tries again; '${machine.name}' stays up until its deadline`,
           `gpu-run down ${machine.name}   ends it without them`,
         ],
       },
@@ -40,12 +58,21 @@ export async function fetchOutputs(job: JobEntry, input: TrainInput, machine: Ma
   }
 }
 
-/** Of a job that was interrupted: as far as it goes. */
-export async function rescueOutputs(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
+async function bringNow<T>(pull: Made<T>['pull'], machine: MachineEntry, context: RunContext): Promise<T> {
+  try {
+    await using reached = await reachOrLose(machine, context);
+    return await pull(reached, context);
+  } catch (error) {
+    throw context.signal.aborted && !isGone(error) ? context.signal.reason : error; // that is what has broken the connection
+  }
+}
+
+export async function rescue<T>({ what, pull }: Made<T>, machine: MachineEntry, context: RunContext): Promise<void> {
   try {
     await using reached = await reachMachine(machine, context);
-    await pullInto(reached, input.outputs, input.folder, context, job);
+    await pull(reached, context);
   } catch (error) {
-    context.reporter.report({ type: 'note', level: 'warn', text: `Outputs could not be pulled: ${toGpuRunError(error).message}` });
+    const text = `${what.charAt(0).toUpperCase()}${what.slice(1)} could not be pulled: ${toGpuRunError(error).message}`;
+    context.reporter.report({ type: 'note', level: 'warn', text });
   }
 }

@@ -96,7 +96,7 @@ function isAwaited(job: JobEntry): boolean {
 
 function whatFor(job: JobEntry): string {
   const { id } = job;
-  return isToGoOn(job) ? `${id} is about to be started again` : `the outputs of ${id} are being fetched`;
+  return isToGoOn(job) ? `${id} is about to be started again` : `what ${id} has made is being fetched`;
 }
 
 export interface GivenUp {

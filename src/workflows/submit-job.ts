@@ -72,9 +72,9 @@ async function tellPlace(job: JobEntry, { runner, machine }: ReachedMachine, { r
 }
 
 /** Who will fetch what the job makes, and who starts it again. */
-function awaited({ detach, outputs, retry }: TrainInput, attempt: number): Pick<JobEntry, 'awaitedBy' | 'retriedBy'> {
+function awaited({ detach, retry }: TrainInput, attempt: number): Pick<JobEntry, 'awaitedBy' | 'retriedBy'> {
   const self = ownIdentity();
-  return { awaitedBy: detach || outputs.length === 0 ? null : self, retriedBy: detach || attempt >= retry.attempts ? null : self };
+  return { awaitedBy: detach ? null : self, retriedBy: detach || attempt >= retry.attempts ? null : self };
 }
 
 function firstAttempt(planned: PlannedJob, input: TrainInput, machine: MachineEntry, context: RunContext): JobEntry {

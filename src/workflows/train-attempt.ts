@@ -2,7 +2,7 @@
 import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import { explainWhatStays, keepsCheckpoints, keepsFor, reachedDeadline } from './after-job.ts';
+import { explainWhatStays, keepsFor, madeNothing, reachedDeadline } from './after-job.ts';
 import { costOfAttempts } from './attempts-cost.ts';
 import { noteAgain, noteLeft, noteNotAgain, throwIfCancelled } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
@@ -13,12 +13,13 @@ import { fetchOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { noteUnawaited } from './keep-job.ts';
+import { fetchLastCheckpoints } from './last-checkpoints.ts';
 import { othersOn, whoCame } from './last-one.ts';
 import { sendMetrics } from './mlflow-send.ts';
 import { claimFor, planJob } from './plan-job.ts';
 import { pushAll, type SyncTotals } from './push.ts';
 import { goneError, isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
-import { bringCheckpoints, checkpointsOf, handOverCheckpoints, hasCheckpoints } from './resume-job.ts';
+import { bringCheckpoints, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { orderJob, submitJob } from './submit-job.ts';
 import { stamps, type TrainInput, type TrainResult } from './train-input.ts';
 import { unwind } from './unwind-job.ts';
@@ -154,31 +155,37 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
     await handOver(job, input, context);
     context.signal.throwIfAborted(); // there is no next attempt then that its machine would wait for
   }
-  const outputs = await fetchOutputs(job, input, machine, context);
-  noteUnawaited(job, context);
-  if (!ending.mayGoOn(job)) noteNotAgain(job, context); // first, as whoever else is at its end there waits for neither
   const preempted = job.end?.reason === 'preempted';
   const goesOn = !preempted && ending.mayGoOn(job);
-  const keeps = () => keepsFor(input, job, outputs, machine) ?? keepsCheckpoints(input, job, hasCheckpoints(job, context), machine);
-  let stays = preempted || goesOn ? null : (keeps() ?? (await othersOn(job, machine, input, context)));
+  const outputs = await fetchOutputs(job, input, machine, context);
+  if (!goesOn) await fetchLastCheckpoints(job, input, machine, context);
+  noteUnawaited(job, context);
+  if (!ending.mayGoOn(job)) noteNotAgain(job, context); // first, as whoever else is at its end there waits for neither
+  let stays = preempted || goesOn ? null : (keepsFor(input, job, machine) ?? (await othersOn(job, machine, input, context)));
   const goes = preempted || (takeDown && stays === null && !goesOn);
   const whyStay = () => (preempted ? null : whoCame(job, machine, input, context));
   const reason = preempted ? preemptedReason : jobEndedReason(job.id);
   const ended = goes ? await saveAndEnd(context.ledger.get(machine.id) ?? machine, reason, context, whyStay) : null;
   stays ??= ended?.stays ?? null;
-  if (stays !== null) context.reporter.report({ type: 'note', level: 'warn', text: stays });
+  warn(stays, context);
+  const machineDown = ended !== null && ended.stays === undefined;
+  if (machineDown) warn(madeNothing(input, job, outputs, machine), context);
   const after = ended?.machine ?? machine;
   const cost = costOfAttempts(job, after, context, ending.inVain);
   return {
     job,
     machine: after,
-    machineDown: ended !== null && ended.stays === undefined,
+    machineDown,
     sync: totals,
     outputs,
     lastMetrics: watched.last,
     cost,
     leftovers: ended?.leftovers ?? [],
   };
+}
+
+function warn(text: string | null, { reporter }: RunContext): void {
+  if (text !== null) reporter.report({ type: 'note', level: 'warn', text });
 }
 
 /** The next attempt needs them in the project no more than this one did. */

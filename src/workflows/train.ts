@@ -32,7 +32,7 @@ export async function train(input: TrainInput, context: RunContext, onEvent: OnJ
     context.reporter.report({ type: 'note', level: 'warn', text });
   }
   renewCheckpoints(context, input.startFrom);
-  if (retry.attempts > 1) clearOldCheckpoints(context, input.startFrom);
+  if (retry.attempts > 1 || input.outputs.length === 0) clearOldCheckpoints(context, input.startFrom);
   const watched = watchEvents(onEvent);
   let { machine, hold }: { machine: MachineEntry; hold: Disposable | null } = await upAndHold(input.up, context);
   let before: JobEntry | null = null;

@@ -11,6 +11,7 @@ import { rescueOutputs } from './fetch-outputs.ts';
 import { followFrom } from './follow-from.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { closeNeverRan, noteUnawaited } from './keep-job.ts';
+import { rescueLastCheckpoints } from './last-checkpoints.ts';
 import { endIfLast } from './last-one.ts';
 import { isGone, reachMachine } from './reach-machine.ts';
 import { stamps, type TrainInput } from './train-input.ts';
@@ -47,7 +48,8 @@ export async function unwind(error: unknown, unfinished: Unfinished, context: Ru
   let answers = false;
   if (job !== null && code === 'interrupted') {
     answers = await cancelAndShow(job, unfinished, calm);
-    if (input.outputs.length > 0) await rescueOutputs(job, input, machine, calm);
+    await rescueOutputs(job, input, machine, calm);
+    await rescueLastCheckpoints(context.ledger.getJob(job.id) ?? job, input, machine, calm);
   }
   if (isGone(error)) {
     if (takeDown) await endClaimed(machine, reason, calm);

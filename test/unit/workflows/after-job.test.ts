@@ -1,9 +1,11 @@
 /** Whether the machine stays up once its job is over. */
 import { expect, test } from 'vitest';
 import { GpuRunError, LeaveRunning } from '../../../src/core/errors.ts';
+import type { JobEntry } from '../../../src/core/job.ts';
 import type { PulledFile } from '../../../src/sync/pull.ts';
-import { explainWhatStays, keepsCheckpoints, keepsFor } from '../../../src/workflows/after-job.ts';
+import { explainWhatStays, keepsFor, madeNothing } from '../../../src/workflows/after-job.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
+import { bringsCheckpoints } from '../../../src/workflows/last-checkpoints.ts';
 import type { TrainInput } from '../../../src/workflows/train-input.ts';
 import { jobEntry, machineEntry } from '../cli/entries.ts';
 
@@ -11,22 +13,30 @@ const input = { outputs: ['runs/'], teardown: 'auto', keepOnFailure: false } as 
 const rented = machineEntry({ forOneJob: true });
 const made: PulledFile[] = [{ path: 'runs/model', bytes: 1, sha256: '' }];
 
-test('a machine that was rented for a job stays when the job has made nothing where outputs are looked for, but not when it was cancelled', () => {
-  expect(keepsFor(input, jobEntry({ code: 0 }), [], rented)).toContain('made nothing at runs/');
-  expect(keepsFor(input, jobEntry({ code: 0 }), made, rented)).toBeNull();
-  expect(keepsFor(input, jobEntry({ code: 0, reason: 'cancelled' }), [], rented)).toBeNull();
-  expect(keepsFor(input, jobEntry({ code: 143, reason: 'cancelled' }), [], rented)).toBeNull();
+test('a machine that was rented for a job stays behind one that failed where that was asked for, and not behind one that made nothing, which is said', () => {
+  const keeps = (changes: Partial<TrainInput>, code: number) => keepsFor({ ...input, ...changes }, jobEntry({ code }), rented);
+  expect([keeps({}, 0), keeps({}, 1), keeps({ keepOnFailure: true }, 0), keeps({ keepOnFailure: true, teardown: 'keep' }, 1)]).toEqual([
+    null,
+    null,
+    null,
+    null,
+  ]);
+  expect(keeps({ keepOnFailure: true }, 1)).toContain('stays up, because the job failed');
+  const warns = (job: JobEntry, files = made) => madeNothing(input, job, files, rented) !== null;
+  const metrics = [{ path: 'runs/gpu-run/job-1/metrics.jsonl', bytes: 1, sha256: '' }];
+  expect([warns(jobEntry({ code: 0 }), []), warns(jobEntry({ code: 0 }), metrics)]).toEqual([true, true]);
+  const others = [warns(jobEntry({ code: 0 })), warns(jobEntry({ code: 1 }), []), warns(jobEntry({ code: 0, reason: 'cancelled' }), [])];
+  expect([...others, madeNothing({ ...input, outputs: [] }, jobEntry({ code: 0 }), [], rented)]).toEqual([false, false, false, null]);
 });
 
-test('so does one with checkpoints that nobody has named as outputs, unless it was said what becomes of them or of it', () => {
+test('checkpoints that nobody has named as outputs are brought, unless it was said what becomes of them or of the machine', () => {
   const none = { ...input, outputs: [], retry: { on: [], attempts: 1, resumeFrom: null } } as TrainInput;
-  const keeps = (changes: Partial<TrainInput>, job = jobEntry({ code: 0 }), machine = rented, saved = true) =>
-    keepsCheckpoints({ ...none, ...changes }, job, saved, machine) !== null;
-  expect(keepsCheckpoints(none, jobEntry({ code: 1 }), true, rented)).toContain('gpu-run pull cats checkpoints, then gpu-run down cats');
-  expect(keeps({})).toBe(true);
-  const others = [keeps({ outputs: ['runs/'] }), keeps({ retry: { ...none.retry, resumeFrom: 'state' } }), keeps({ teardown: 'down' })];
-  const elsewhere = [keeps({}, jobEntry({ code: 0, reason: 'cancelled' })), keeps({}, jobEntry({}), machineEntry()), keeps({}, jobEntry({}), rented, false)];
-  expect([...others, ...elsewhere]).toEqual([false, false, false, false, false, false]);
+  const brings = (changes: Partial<TrainInput>, job = jobEntry({ code: 0 }), machine = rented) => bringsCheckpoints({ ...none, ...changes }, job, machine);
+  expect([brings({}), brings({}, jobEntry({ code: 1 })), brings({ keepOnFailure: true })]).toEqual([true, true, true]);
+  const others = [brings({ outputs: ['runs/'] }), brings({ retry: { ...none.retry, resumeFrom: 'state' } }), brings({ teardown: 'down' })];
+  const ends = [jobEntry({ code: 0, reason: 'cancelled' }), jobEntry({ code: 0, reason: 'preempted' })].map((job) => brings({}, job));
+  const stays = [brings({ teardown: 'keep' }), brings({}, jobEntry({ code: 0 }), machineEntry()), brings({ keepOnFailure: true }, jobEntry({ code: 1 }))];
+  expect([...others, ...ends, ...stays].some(Boolean)).toBe(false);
 });
 
 test('of a machine that stays although it was rented for a job that was never ordered, the error says what it costs and how it is ended', () => {

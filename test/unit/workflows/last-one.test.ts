@@ -27,7 +27,7 @@ test('a job that has ended, and whose outputs are awaited, keeps the machine up;
 
   const other = spawn('sleep', ['60']);
   ledger.putJob(ended('job-2', identifyProcess(other.pid ?? 0)));
-  expect(await stays()).toBe("'cats' stays up: the outputs of job-2 are being fetched");
+  expect(await stays()).toBe("'cats' stays up: what job-2 has made is being fetched");
   other.kill('SIGKILL');
   await once(other, 'exit');
   expect(await stays()).toBeNull();

@@ -1,0 +1,77 @@
+/**
+ * Checkpoints of a job whose machine goes down behind it, where no outputs are named that would bring them: fetched at its end, to where those that come
+ * while a job runs are kept.
+ */
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import type { JobEntry } from '../core/job.ts';
+import { formatSize } from '../core/size.ts';
+import type { MachineEntry } from '../ledger/ledger.ts';
+import { placeSnapshot } from '../sync/place-snapshot.ts';
+import { pullOutputs } from '../sync/pull.ts';
+import { checkpointStore } from './checkpoint-store.ts';
+import type { RunContext } from './context.ts';
+import { countPulled } from './cost-egress.ts';
+import { bringHome, type Made, rescue } from './fetch-outputs.ts';
+import type { ReachedMachine } from './reach-machine.ts';
+import { checkpointsOf, hasCheckpoints } from './resume-job.ts';
+import type { TrainInput } from './train-input.ts';
+
+/** An explicit `retry.resume-from` says that they are for that alone. Of a job that was cancelled, or whose machine stays or is taken back, none are fetched. */
+export function bringsCheckpoints(input: TrainInput, { end }: Pick<JobEntry, 'end'>, { forOneJob }: Pick<MachineEntry, 'forOneJob'>): boolean {
+  if (input.outputs.length > 0 || input.retry.resumeFrom !== null || input.teardown !== 'auto' || !forOneJob) return false;
+  if (end === null || end.reason === 'cancelled' || end.reason === 'preempted') return false;
+  return end.code === 0 || !input.keepOnFailure;
+}
+
+/** Nothing, where there are none to be brought. @throws as `fetchOutputs` */
+export async function fetchLastCheckpoints(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
+  if (isDue(job, input, machine, context)) await bringHome(lastOf(job, input), job, machine, context);
+}
+
+/** Of a job that was interrupted: as far as it goes. */
+export async function rescueLastCheckpoints(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
+  if (isDue(job, input, machine, context)) await rescue(lastOf(job, input), machine, context);
+}
+
+function isDue(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): boolean {
+  return bringsCheckpoints(input, job, machine) && hasCheckpoints(job, context);
+}
+
+function lastOf(job: JobEntry, input: TrainInput): Made<void> {
+  return { what: 'checkpoints', paths: [checkpointsOf(input, job)], pull: (reached, context) => pullLast(job, input, reached, context) };
+}
+
+/** What is here of them does not travel again, nor what had come when it was broken off. */
+async function pullLast(job: JobEntry, input: TrainInput, { machine, runner }: ReachedMachine, { home, ledger, reporter, signal }: RunContext): Promise<void> {
+  const store = checkpointStore(home.jobs, job.id);
+  const folder = checkpointsOf(input, job);
+  using counted = countPulled(machine, job.id, { ledger });
+  reporter.report({ type: 'phase', phase: 'outputs', status: 'begin', text: 'Pulling checkpoints, which no outputs bring' });
+  mkdirSync(store.last, { recursive: true, mode: 0o700 });
+  const newest = store.newest();
+  if (newest !== null && existsSync(join(newest, folder))) await placeSnapshot(newest, folder, store.last, signal);
+  const files = await pullOutputs({
+    open: (op, params) => runner.open(op, params),
+    paths: [folder],
+    pushedToo: true,
+    into: store.last,
+    signal,
+    onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'outputs', done, total, unit: 'bytes' }),
+    onReceived: counted.add,
+    onWarning: (text) => reporter.report({ type: 'note', level: 'warn', text }),
+  });
+  keepOnly(store.last, new Set(files.map(({ path }) => path)));
+  if (files.length > 0) store.keepLast();
+  else store.drop(store.last);
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  reporter.report({ type: 'phase', phase: 'outputs', status: 'end', text: `Pulled checkpoints (${formatSize(bytes)})` });
+}
+
+/** What lay there before, and is no more, was thrown away by the job. */
+function keepOnly(folder: string, paths: ReadonlySet<string>): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    const file = join(entry.parentPath, entry.name);
+    if (entry.isFile() && !paths.has(relative(folder, file))) rmSync(file, { force: true });
+  }
+}

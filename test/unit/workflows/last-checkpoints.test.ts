@@ -1,0 +1,64 @@
+/** Checkpoints that no outputs bring, behind a job whose machine goes down with it. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { GpuRunError } from '../../../src/core/errors.ts';
+import type { Report } from '../../../src/core/reporter.ts';
+import type { RunContext } from '../../../src/workflows/context.ts';
+import { train } from '../../../src/workflows/train.ts';
+import { takenMachines } from './taken-machines.ts';
+
+const prepare = takenMachines();
+/** The last one is complete 1.5 s after it was written, or when the job has ended. */
+const saves = 'mkdir "$GPU_RUN_CHECKPOINT_DIR"; for n in 1 2; do echo "step $n" > "$GPU_RUN_CHECKPOINT_DIR/step-$n"; done; echo saved; sleep 3';
+
+function storeOf({ home }: RunContext): string {
+  const [id = ''] = readdirSync(home.jobs);
+  return join(home.jobs, id, 'checkpoints');
+}
+
+test.each([0, 3])('they are fetched, their place is said, and the machine goes; exit code %d', async (code) => {
+  const { context, inputOf, provider, fake } = await prepare();
+  const { job, machineDown } = await train(inputOf(`${saves}; exit ${code}`, { retry: { on: [], attempts: 1, resumeFrom: null } }), context, async () => {});
+  expect([job.end?.code, machineDown, provider.machines[0]?.goneAt]).toEqual([code, true, expect.any(Number)]);
+  const folder = join(storeOf(context), '1', 'checkpoints');
+  expect(readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))).toEqual(['step 1\n', 'step 2\n']);
+  const texts = fake.reports.flatMap((report) => ('text' in report ? [report.text] : []));
+  expect(texts).toContain(`The last checkpoint that was fetched is in ${folder}. To go on from it:`);
+  expect(readdirSync(storeOf(context))).toEqual(['1']);
+});
+
+test('when they can not be fetched the machine stays, and the error says how to try again', async () => {
+  const { context, inputOf, provider } = await prepare();
+  const report = (what: Report) => {
+    if ('text' in what && what.text.startsWith('Pulling checkpoints')) throw new GpuRunError('disk-full', 'There is no room.');
+  };
+  const training = train(inputOf(saves), { ...context, reporter: { report } }, async () => {});
+  const failure = await training.then(
+    () => expect.unreachable(),
+    (error: GpuRunError) => error,
+  );
+  expect([failure.code, provider.machines[0]?.goneAt]).toEqual(['still-billing', null]);
+  expect(failure.message).toContain('its checkpoints could not be pulled');
+  expect(failure.hints).toContainEqual(expect.stringContaining('gpu-run pull cats checkpoints   tries again'));
+  expect(context.ledger.listJobs()).toMatchObject([{ state: 'ended', end: { code: 0 }, awaitedBy: null }]);
+});
+
+test.each([
+  ['Pulling checkpoints', []],
+  ['Pulling outputs', ['checkpoints/']],
+])('Ctrl-C at "%s": whoever does not wait for that keeps the machine, and is told at once', async (at, outputs) => {
+  const { context, inputOf, provider, turn } = await prepare();
+  const abort = new AbortController();
+  const links: Report[] = [];
+  const report = (what: Report) => {
+    if (what.type === 'link') links.push(what);
+    if (!('text' in what) || !what.text.startsWith(at)) return;
+    turn(false);
+    abort.abort();
+  };
+  const training = train(inputOf(saves, { outputs }), { ...context, signal: abort.signal, reporter: { report } }, async () => {});
+  const why = /but its (outputs|checkpoints) could not be pulled: Interrupted/;
+  await expect(training).rejects.toMatchObject({ code: 'still-billing', message: expect.stringMatching(why) });
+  expect([provider.machines[0]?.goneAt, links]).toEqual([null, []]);
+});
