@@ -15,7 +15,7 @@ import { teardownOf } from '../teardown-choice.ts';
 
 export default class Train extends BaseCommand {
   static override description = `Run a command on a machine, and rent one for it if none is up.
-Sends what changed, runs, streams the log, pulls the outputs. The exit code is the command's own. A machine that was rented for it goes down at the end, unless nothing was found at the outputs.`;
+Sends what changed, runs, streams the log, pulls the outputs. The exit code is the command's own. A machine that was rented for it goes down at the end, unless --keep is given.`;
   static override usage = 'train [NAME] [FLAGS] [-- COMMAND...]';
   static override examples = [
     { description: 'What gpu-run.yaml says:', command: '<%= config.bin %> train' },
