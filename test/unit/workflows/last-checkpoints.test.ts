@@ -1,16 +1,17 @@
 /** Checkpoints that no outputs bring, behind a job whose machine goes down with it. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
 import type { Report } from '../../../src/core/reporter.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
 import { train } from '../../../src/workflows/train.ts';
+import { until } from '../../support/runner.ts';
 import { takenMachines } from './taken-machines.ts';
 
 const prepare = takenMachines();
-/** The last one is complete 1.5 s after it was written, or when the job has ended. */
-const saves = 'mkdir "$GPU_RUN_CHECKPOINT_DIR"; for n in 1 2; do echo "step $n" > "$GPU_RUN_CHECKPOINT_DIR/step-$n"; done; echo saved; sleep 3';
+/** It ends before anybody could tell by the time alone that the last one is complete. */
+const saves = 'mkdir "$GPU_RUN_CHECKPOINT_DIR"; for n in 1 2; do echo "step $n" > "$GPU_RUN_CHECKPOINT_DIR/step-$n"; done; echo saved';
 
 function storeOf({ home }: RunContext): string {
   const [id = ''] = readdirSync(home.jobs);
@@ -26,6 +27,21 @@ test.each([0, 3])('they are fetched, their place is said, and the machine goes; 
   const texts = fake.reports.flatMap((report) => ('text' in report ? [report.text] : []));
   expect(texts).toContain(`The last checkpoint that was fetched is in ${folder}. To go on from it:`);
   expect(readdirSync(storeOf(context))).toEqual(['1']);
+});
+
+test('what was fetched while the job ran, and thrown away by it since, is no part of what it leaves', async () => {
+  const { context, inputOf } = await prepare();
+  const fetched = () => existsSync(join(storeOf(context), '1', 'checkpoints', 'step-1'));
+  const go = join(context.home.scratch, 'go');
+  const command =
+    'mkdir "$GPU_RUN_CHECKPOINT_DIR"; cd "$GPU_RUN_CHECKPOINT_DIR"; echo 1 > step-1; until [ -e "$GO" ]; do sleep 0.02; done; rm step-1; echo 2 > step-2';
+  const training = train(inputOf(command, { env: { GO: go } }), context, async () => {});
+  await until(() => existsSync(context.home.jobs) && readdirSync(context.home.jobs).length > 0 && fetched(), 'the first checkpoint');
+  mkdirSync(context.home.scratch, { recursive: true });
+  writeFileSync(go, '');
+  expect(await training).toMatchObject({ machineDown: true });
+  const [number = ''] = readdirSync(storeOf(context));
+  expect(readdirSync(join(storeOf(context), number, 'checkpoints'))).toEqual(['step-2']);
 });
 
 test('when they can not be fetched the machine stays, and the error says how to try again', async () => {
