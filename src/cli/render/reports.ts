@@ -7,6 +7,7 @@ import type { DownResult } from '../../workflows/down.ts';
 import type { SyncTotals } from '../../workflows/push.ts';
 import type { ReapResult } from '../../workflows/reap.ts';
 import type { View } from './machines.ts';
+import { hintLines } from './sentence.ts';
 import { renderTable } from './table.ts';
 import { harmless, plural, wrap } from './text.ts';
 
@@ -31,7 +32,7 @@ export function renderChecks(checks: readonly Check[], { style, width }: Pick<Vi
   return checks
     .flatMap(({ name, outcome, text, hints }) => [
       ...wrap(harmless(`${name}: ${text}`), width - 6).map((line, index) => `${index === 0 ? marks[outcome] : '    '}  ${line}`),
-      ...hints.map((hint) => `      -> ${harmless(hint)}`),
+      ...hints.flatMap((hint) => hintLines(hint, width - 9).map((line, index) => `${index === 0 ? '      -> ' : '         '}${line}`)),
     ])
     .join('\n');
 }

@@ -89,9 +89,12 @@ test('wrapped text says the same, and a line is too long only where a word is', 
 
 test('checks are broken at the width of the terminal; what is to be copied stays whole', () => {
   const text = `optional: with the line  Include "/home/ada/.local/state/gpu-run/ssh_config"  at the top, plain \`ssh NAME\` reaches your machines`;
-  const lines = renderChecks([{ name: 'ssh NAME', outcome: 'ok', text, hints: ['gpu-run doctor'] }], { style: createStyle(false), width: 60 }).split('\n');
+  const lines = renderChecks([{ name: 'ssh NAME', outcome: 'ok', text, hints: ['Enable the API of your own project first, as its owner: gpu-run doctor'] }], {
+    style: createStyle(false),
+    width: 60,
+  }).split('\n');
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(60);
   expect(lines[0]).toMatch(/^ok {4}ssh NAME: optional/);
-  expect(lines.at(-1)).toBe('      -> gpu-run doctor');
+  expect(lines.slice(-2)).toEqual(['      -> Enable the API of your own project first, as its', '         owner: gpu-run doctor']);
   expect(lines.join('\n')).toContain('"/home/ada/.local/state/gpu-run/ssh_config"');
 });
