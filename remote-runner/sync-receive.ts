@@ -127,7 +127,8 @@ function isThere(absolute: string): boolean {
   return look(absolute) !== null;
 }
 
-async function receiveManifest(parts: AsyncIterator<Part>, digest: string): Promise<Entry[]> {
+/** @throws RunnerError `protocol` when it is not the one that was announced */
+export async function receiveManifest(parts: AsyncIterator<Part>, digest: string): Promise<Entry[]> {
   const entries: Entry[] = [];
   const check = new TreeCheck();
   const hash = createHash('sha256');

@@ -35,7 +35,7 @@ export async function buildManifest(scan: Scan, cache: HashCache, signal: AbortS
     hash.update(manifestLine(entry));
     entries.push(entry);
   }
-  if (unreadable.length > 0) throw unreadableError(unreadable);
+  refuseUnreadable(unreadable);
   return { entries, digest: hash.digest('hex'), absolute, files: absolute.size, bytes };
 }
 
@@ -62,9 +62,11 @@ function mtimeOf(stamp: string): number {
   return toMtime(BigInt(stamp.split(':')[2] ?? 0));
 }
 
-function unreadableError(paths: readonly string[]): GpuRunError {
+/** @throws GpuRunError `sync` when there is any */
+export function refuseUnreadable(paths: readonly string[]): void {
+  if (paths.length === 0) return;
   const some = paths.slice(0, 5).join(', ');
-  return new GpuRunError(
+  throw new GpuRunError(
     'sync',
     `${paths.length === 1 ? '1 path' : `${paths.length} paths`} can't be read, so nothing was sent: ${some}${paths.length > 5 ? ', ...' : ''}`,
     {
@@ -101,7 +103,7 @@ export function refuseNestedTargets(targets: readonly string[]): void {
 }
 
 /** @throws GpuRunError `bad-input` when code would land in a data target, or in its way */
-export function refuseOverlap(entries: readonly Entry[], targets: readonly string[]): void {
+export function refuseOverlap(entries: readonly Pick<Entry, 'path' | 'kind'>[], targets: readonly string[]): void {
   for (const target of targets) {
     const entry = entries.find(({ path, kind }) => isWithin(path, target) || (kind !== 'dir' && isWithin(target, path)));
     if (entry === undefined) continue;

@@ -3,10 +3,11 @@
  * before anything is sent. May import core, protocol and `node:`.
  */
 import { createHash } from 'node:crypto';
-import type { PushResult } from '../protocol/sync.ts';
+import type { PushParams, PushResult } from '../protocol/sync.ts';
 import { openHashCache } from './hash-cache.ts';
 import { buildManifest, type Manifest, refuseNestedTargets, refuseOverlap, workdirPath } from './plan.ts';
 import { type ScanOptions, scan } from './scan.ts';
+import { findSurprises, type Outgoing, type Surprise } from './surprise.ts';
 import { toSyncError } from './sync-error.ts';
 import { type Open, type TransferOptions, type Transferred, transfer } from './transfer.ts';
 
@@ -21,12 +22,14 @@ export interface PushTotals {
   readonly warnings: readonly string[];
 }
 
-export interface PushOptions extends Partial<TransferOptions> {
+export interface PushOptions extends Partial<Omit<TransferOptions, 'onNeeded'>> {
   readonly open: Open;
   /** Where hashes are remembered on this computer. */
   readonly cacheFolder: string;
   /** Relative to the workdir: what the machine makes or changes there is left alone. */
   readonly outputs: readonly string[];
+  /** What of the code is surprisingly big; told before its content is sent. */
+  readonly onSurprise?: (surprise: Surprise) => void;
 }
 
 export interface TreeSpec extends ScanOptions {
@@ -56,13 +59,17 @@ interface Prepared {
 
 /** Code and data of a project. @throws GpuRunError as `pushTree`, and `bad-input` when targets overlap; nothing is sent then */
 export async function pushProject(project: ProjectSpec, options: PushOptions): Promise<PushTotals> {
+  return pushAll(specsOf(project), options);
+}
+
+/** Code first. @throws GpuRunError `bad-input` when targets overlap */
+export function specsOf(project: ProjectSpec): readonly TreeSpec[] {
   const { never } = project;
   const data = project.data.map(({ from, to }) => ({ from, to: workdirPath(to, 'The data target') }));
   const targets = data.map(({ to }) => to);
   refuseNestedTargets(targets);
   const code: TreeSpec = { from: project.code, to: '', ignore: { exclude: project.exclude, globalExcludes: project.globalExcludes }, never, others: targets };
-  const specs = [code, ...data.map(({ from, to }): TreeSpec => ({ from, to, ignore: null, never, others: targets.filter((other) => other !== to) }))];
-  return pushAll(specs, options);
+  return [code, ...data.map(({ from, to }): TreeSpec => ({ from, to, ignore: null, never, others: targets.filter((other) => other !== to) }))];
 }
 
 /**
@@ -76,15 +83,19 @@ export async function pushTree(spec: TreeSpec, options: PushOptions): Promise<Pu
 async function pushAll(specs: readonly TreeSpec[], options: PushOptions): Promise<PushTotals> {
   const began = performance.now();
   const signal = options.signal ?? new AbortController().signal;
-  const outputs = options.outputs.map((output) => workdirPath(output, 'The output'));
+  const outputs = outputPaths(options.outputs);
   const prepared: Prepared[] = [];
   for (const spec of specs) prepared.push(await prepare(spec, options.cacheFolder, signal));
   const warnings: string[] = [];
   let sentBytes = 0;
   for (const { spec, manifest, warnings: fromScan } of prepared) {
     const before = sentBytes;
-    const params = { source: spec.source ?? sourceName(spec.to), digest: manifest.digest, others: spec.others, outputs };
-    const sent = await transfer(options.open, params, manifest, { signal, onProgress: (done, total) => options.onProgress?.(before + done, before + total) });
+    const params = paramsOf(spec, manifest.digest, outputs);
+    const sent = await transfer(options.open, params, manifest, {
+      signal,
+      onProgress: (done, total) => options.onProgress?.(before + done, before + total),
+      onNeeded: (files) => tellSurprises(spec, files, options),
+    });
     sentBytes += sent.sentBytes;
     warnings.push(...fromScan, ...warningsOf(sent), ...warningsOfMachine(sent.result));
   }
@@ -92,7 +103,24 @@ async function pushAll(specs: readonly TreeSpec[], options: PushOptions): Promis
   return { files: sum('files'), bytes: sum('bytes'), sentBytes, ms: performance.now() - began, warnings };
 }
 
-async function prepare(spec: TreeSpec, cacheFolder: string, signal: AbortSignal): Promise<Prepared> {
+/** Data that somebody has named in the config is meant. */
+function tellSurprises({ ignore }: TreeSpec, files: Iterable<Outgoing>, { onSurprise }: PushOptions): void {
+  if (ignore === null || onSurprise === undefined) return;
+  for (const surprise of findSurprises(files)) onSurprise(surprise);
+}
+
+/** @throws GpuRunError `bad-input` for one that is not in the workdir */
+export function outputPaths(outputs: readonly string[]): readonly string[] {
+  return outputs.map((output) => workdirPath(output, 'The output'));
+}
+
+/** `outputs`: as `outputPaths` gives them. */
+export function paramsOf(spec: TreeSpec, digest: string, outputs: readonly string[]): PushParams {
+  return { source: spec.source ?? sourceName(spec.to), digest, others: spec.others, outputs };
+}
+
+/** Reads this computer's side. @throws GpuRunError as `pushTree` */
+export async function prepare(spec: TreeSpec, cacheFolder: string, signal: AbortSignal): Promise<Prepared> {
   const cache = openHashCache(cacheFolder, `${spec.from}\0${spec.to}`);
   try {
     const scanned = scan(spec);

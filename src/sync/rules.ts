@@ -1,7 +1,7 @@
 /** Which ignore rules hold where: goes down the tree beside the walk. May import core and `node:`. */
 import { dirname, join, relative, sep } from 'node:path';
 import { findRepository, type Repository, readRepository } from './git.ts';
-import { decide, type PatternList, parsePatterns, readPatterns } from './ignore.ts';
+import { decide, decidingPattern, type Pattern, type PatternList, parsePatterns, readPatterns } from './ignore.ts';
 import { toBytes } from './wildmatch.ts';
 
 export interface IgnoreOptions {
@@ -109,4 +109,13 @@ export function verdict(rules: FolderRules, name: string, isFolder: boolean): 't
   if (!rules.onlyTracked && (own === 'wanted' || decide(rules.git, bytes, isFolder) !== 'ignored')) return 'take';
   if (rules.tracked.has(path)) return 'take';
   return isFolder && rules.foldersOfTracked.has(path) ? 'only-tracked' : 'leave';
+}
+
+/** Why `verdict` leaves something: the pattern, and the list that it is in. null: none does. Only for those who tell reasons: `verdict` is what decides. */
+export function leavingPattern(rules: FolderRules, name: string, isFolder: boolean): { readonly list: PatternList; readonly pattern: Pattern } | null {
+  const bytes = toBytes(`${rules.prefix}${name}`);
+  const own = decidingPattern(rules.own, bytes, isFolder);
+  if (own !== null) return own.pattern.negated && rules.onlyTracked ? null : own;
+  const git = decidingPattern(rules.git, bytes, isFolder);
+  return git?.pattern.negated === true ? null : git;
 }

@@ -3,7 +3,7 @@
 import { PeerClosedError } from '../protocol/call-state.ts';
 import { FrameError } from '../protocol/frame.ts';
 import type { OpenCall, Part } from '../protocol/peer.ts';
-import { inParts, type PushParams, type PushResult, type PushSay } from '../protocol/sync.ts';
+import { type FileEntry, inParts, type PushParams, type PushResult, type PushSay } from '../protocol/sync.ts';
 import { sendContent } from '../protocol/sync-content.ts';
 import { parseFields, parseList, parseNumber, parseText } from '../protocol/sync-parse.ts';
 import { openLocalFile } from './local-file.ts';
@@ -17,6 +17,8 @@ export interface TransferOptions {
   readonly signal: AbortSignal;
   /** Bytes of content. */
   readonly onProgress: (done: number, total: number) => void;
+  /** The files whose content is about to be sent. */
+  readonly onNeeded?: (files: readonly FileEntry[]) => void;
 }
 
 export interface Transferred {
@@ -35,6 +37,7 @@ export async function transfer(open: Open, params: PushParams, manifest: Manifes
     for (const entries of inParts(manifest.entries)) await call.event({ type: 'entries', entries } satisfies PushSay);
     await call.event({ type: 'entries-end' } satisfies PushSay);
     const needed = await receiveNeeds(parts);
+    options.onNeeded?.(filesOf(needed, manifest));
     const sent = await sendFiles(call, needed, manifest, options);
     const told = await parts.next();
     if (told.done === true) return { result: parseResult(await call.result), ...sent };
@@ -89,15 +92,19 @@ async function receiveNeeds(parts: AsyncIterator<Part>): Promise<number[]> {
   }
 }
 
-async function sendFiles(call: OpenCall, needed: readonly number[], { entries, absolute }: Manifest, { onProgress }: TransferOptions) {
-  const torn: string[] = [];
-  const gone: string[] = [];
-  const sizes = needed.map((index) => {
+function filesOf(needed: readonly number[], { entries }: Manifest): readonly FileEntry[] {
+  return needed.map((index) => {
     const entry = entries[index];
     if (entry?.kind !== 'file') throw new FrameError('the machine asks for a file that is not in the manifest');
-    return entry.size;
+    return entry;
   });
-  const total = sizes.reduce((sum, size) => sum + size, 0);
+}
+
+async function sendFiles(call: OpenCall, needed: readonly number[], manifest: Manifest, { onProgress }: TransferOptions) {
+  const { entries, absolute } = manifest;
+  const torn: string[] = [];
+  const gone: string[] = [];
+  const total = filesOf(needed, manifest).reduce((sum, { size }) => sum + size, 0);
   let sentBytes = 0;
   onProgress(0, total);
   for (const index of needed) {

@@ -24,7 +24,7 @@ export function upInput(settings: Settings, forOneJob: boolean, unprotected = fa
 }
 
 /** What a caller decides at each `train`, beside the settings. */
-export type TrainChoices = Pick<TrainInput, 'command' | 'secrets' | 'detach' | 'teardown' | 'keepOnFailure' | 'stamped' | 'startFrom'> & {
+export type TrainChoices = Pick<TrainInput, 'command' | 'secrets' | 'detach' | 'teardown' | 'keepOnFailure' | 'stamped' | 'startFrom' | 'sizeMeant'> & {
   /** As `UpInput` has it. */
   readonly unprotected?: boolean;
 };

@@ -3,7 +3,8 @@ import type { SyncSettings } from '../config/settings.ts';
 import { jobIdOf } from '../core/job.ts';
 import { checkpointFolder } from '../protocol/checkpoint-folder.ts';
 import { globalExcludesFile, hasTracked } from '../sync/git.ts';
-import { pushProject } from '../sync/push.ts';
+import { type ProjectSpec, pushProject } from '../sync/push.ts';
+import { surpriseText } from '../sync/surprise.ts';
 import type { RunContext } from './context.ts';
 import { findMachine } from './find.ts';
 import { type ReachedMachine, reachOrLose } from './reach-machine.ts';
@@ -25,6 +26,8 @@ export interface PushInput {
   readonly sync: SyncSettings;
   /** Relative to the workdir; a push neither sends them nor touches what is there. Nor does it touch what a job has written to its checkpoints. */
   readonly outputs: readonly string[];
+  /** However much it is: nobody has to be warned. Absent: false. */
+  readonly sizeMeant?: boolean;
 }
 
 export async function push(input: PushInput, context: RunContext): Promise<SyncTotals> {
@@ -33,28 +36,54 @@ export async function push(input: PushInput, context: RunContext): Promise<SyncT
 
 async function pushTo(input: PushInput, context: RunContext): Promise<SyncTotals> {
   await using reached = await reachOrLose(findMachine(input.name, context), context);
-  return await pushAll(reached, input.sync, input.outputs, context);
+  return await pushAll(reached, input, context);
 }
 
 /** @throws GpuRunError `bad-input`, `sync`, `disk-full`, `conflict`, `connection`; what could not be read is named before anything is sent */
-export async function pushAll(reached: ReachedMachine, sync: SyncSettings, outputs: readonly string[], context: RunContext): Promise<SyncTotals> {
+export async function pushAll(reached: ReachedMachine, input: Omit<PushInput, 'name'>, context: RunContext): Promise<SyncTotals> {
   const { reporter, signal, home } = context;
   reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: `Syncing to '${reached.machine.name}'` });
-  // What was pulled from one machine is not sent to the next as if it were code; what git tracks is code.
-  const pulled = outputs.filter((path) => !hasTracked(sync.code, path));
-  const exclude = [...sync.exclude, reportPages, ...pulled.map((path) => `/${escapePattern(path)}`)];
-  const project = { ...sync, exclude, globalExcludes: globalExcludesFile(sync.code), never: [home.root] };
-  const { warnings, ...totals } = await pushProject(project, {
+  const { warnings, ...totals } = await pushProject(projectOf(input, context), {
     open: (op, params) => reached.runner.open(op, params),
     cacheFolder: home.sync,
-    outputs: [...new Set([...outputs, checkpointFolder(outputs)])],
+    outputs: outputsOf(input),
     signal,
     onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' }),
+    onSurprise: (surprise) => {
+      if (input.sizeMeant !== true) reporter.report({ type: 'note', level: 'warn', text: surpriseText(surprise, 'is sent now') });
+    },
   });
   for (const text of warnings) reporter.report({ type: 'note', level: 'warn', text });
   reporter.report({ type: 'phase', phase: 'sync', status: 'end', text: `Synced ${totals.files} ${totals.files === 1 ? 'file' : 'files'}` });
   if (totals.sentBytes > 0) await tellOfOthers(reached, context);
   return totals;
+}
+
+/** What a push leaves out beside what the user's ignore files and the config name. */
+export interface OwnExclude {
+  readonly pattern: string;
+  readonly why: string;
+}
+
+/** What was pulled from one machine is not sent to the next as if it were code; what git tracks is code. */
+export function ownExcludes({ sync, outputs }: Pick<PushInput, 'sync' | 'outputs'>): readonly OwnExclude[] {
+  const pulled = outputs.filter((path) => !hasTracked(sync.code, path));
+  return [
+    { pattern: reportPages, why: 'a report that gpu-run has written' },
+    ...pulled.map((path) => ({ pattern: `/${escapePattern(path)}`, why: `${path} is an output, which is fetched and not sent` })),
+  ];
+}
+
+/** The patterns of `sync.exclude` come first. */
+export function projectOf(input: Pick<PushInput, 'sync' | 'outputs'>, { home }: Pick<RunContext, 'home'>): ProjectSpec {
+  const { sync } = input;
+  const exclude = [...sync.exclude, ...ownExcludes(input).map(({ pattern }) => pattern)];
+  return { ...sync, exclude, globalExcludes: globalExcludesFile(sync.code), never: [home.root] };
+}
+
+/** What a push leaves alone on the machine: what jobs have written there. */
+export function outputsOf({ outputs }: Pick<PushInput, 'outputs'>): readonly string[] {
+  return [...new Set([...outputs, checkpointFolder(outputs)])];
 }
 
 /** All jobs of a machine have one workdir. Files are replaced whole, by renaming: who has one open goes on reading the old one. */

@@ -120,7 +120,8 @@ async function begin({ input, machine, before }: AttemptPlan, onOrdered: (job: J
     }
   };
   try {
-    const totals = await pushAll(reached, input.sync, [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])], context);
+    const outputs = [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])];
+    const totals = await pushAll(reached, { sync: input.sync, outputs, sizeMeant: input.sizeMeant ?? false }, context);
     using first = claimFor(before, input, machine, context);
     const planned = await stubbornly(() => planJob(input, before, reached, first, context));
     // Before anybody hears of the job, and never again: once it may run, what lies there is its own.

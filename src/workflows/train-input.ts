@@ -15,6 +15,8 @@ export interface TrainInput {
   readonly secrets: Readonly<Record<string, string>>;
   readonly sync: SyncSettings;
   readonly outputs: readonly string[];
+  /** As `PushInput` has it. */
+  readonly sizeMeant?: boolean;
   /** The project's folder: outputs are pulled into it. */
   readonly folder: string;
   readonly metrics: Readonly<Record<string, string>>;

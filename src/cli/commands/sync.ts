@@ -1,20 +1,29 @@
 import { BaseCommand } from '../base-command.ts';
-import { configFlags, nameArg } from '../flags.ts';
+import { configFlags, nameArg, toggle } from '../flags.ts';
 import { renderSync } from '../render/reports.ts';
+import { renderSyncPreview, syncPreviewDocument } from '../render/sync-preview.ts';
 
 export default class Sync extends BaseCommand {
   static override description = 'Send what changed of code and data to a machine, without running anything.';
-  static override examples = ['<%= config.bin %> sync', '<%= config.bin %> sync cats'];
+  static override examples = [
+    '<%= config.bin %> sync',
+    '<%= config.bin %> sync cats',
+    { description: 'What would be sent, deleted and left out, and by which line of which ignore file:', command: '<%= config.bin %> sync --dry-run' },
+  ];
   static override args = { name: nameArg };
-  static override flags = configFlags;
+  static override flags = { ...configFlags, 'dry-run': toggle('dry-run', 'Only list what would be sent, deleted and skipped, and why') };
 
   async run(): Promise<number> {
     const { args, flags } = await this.parse(Sync);
     const { name, sync, outputs, folder, retry } = await this.settings({ ...flags, ...args });
+    const input = { name, sync, outputs: [...outputs, ...(retry.resumeFrom === null ? [] : [retry.resumeFrom])], sizeMeant: flags.yes ?? false };
+    if (flags['dry-run']) {
+      const { previewSync } = await import('../../workflows/preview-sync.ts');
+      const preview = await this.withContext({ folder }, (context) => previewSync(input, context));
+      return this.finish(syncPreviewDocument(preview), renderSyncPreview(name, preview, this.view));
+    }
     const { push } = await import('../../workflows/push.ts');
-    const totals = await this.withContext({ folder }, (context) =>
-      push({ name, sync, outputs: [...outputs, ...(retry.resumeFrom === null ? [] : [retry.resumeFrom])] }, context),
-    );
+    const totals = await this.withContext({ folder }, (context) => push(input, context));
     return this.finish({ sync: totals }, renderSync(totals));
   }
 }

@@ -51,7 +51,7 @@ async function projectAndMachine(outputs: readonly string[]) {
   return {
     machine,
     code,
-    push: () => pushAll(reached, { code, exclude: [], data: [] }, outputs, context),
+    push: () => pushAll(reached, { sync: { code, exclude: [], data: [] }, outputs }, context),
     there: (path: string) => readFileSync(join(machine.workdir, path), 'utf8'),
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
   };

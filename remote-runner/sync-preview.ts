@@ -1,0 +1,65 @@
+/** The machine's end of `preview`: what a push would do here. Takes no lock and writes nothing. May import protocol and `node:`. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { FrameError } from '../src/protocol/frame.ts';
+import type { Call } from '../src/protocol/peer.ts';
+import { type Entry, inParts } from '../src/protocol/sync.ts';
+import { parsePushParams } from '../src/protocol/sync-parse.ts';
+import type { GoneHow, PreviewHow, PreviewResult, PreviewSay } from '../src/protocol/sync-preview.ts';
+import { RunnerError } from './runner-error.ts';
+import { look, openWorkdir, toFailure, type Workdir } from './sync-disk.ts';
+import { isUntouched, type Placement, type PushPlan, planPush } from './sync-plan.ts';
+import { receiveManifest } from './sync-receive.ts';
+import { loadState } from './sync-state.ts';
+
+export async function previewPush(call: Call, machine: { readonly root: string; readonly workdir: string }): Promise<PreviewResult> {
+  try {
+    const params = parsePushParams(call.params);
+    const state = loadState(join(machine.root, 'sync', `${params.source}.json`));
+    const workdir = openWorkdir(machine.workdir);
+    if (state.digest === params.digest && (await isUntouched(state, workdir, call.signal)).untouched) return { unchanged: true };
+    await call.event({ type: 'manifest' } satisfies PreviewSay);
+    const entries = await receiveManifest(call.parts()[Symbol.asyncIterator](), params.digest);
+    const plan = await planPush(entries, params, state, workdir, call.signal);
+    for (const items of inParts(placesOf(plan, entries))) await call.event({ type: 'place', items } satisfies PreviewSay);
+    for (const items of inParts(goneOf(plan, workdir))) await call.event({ type: 'gone', items } satisfies PreviewSay);
+    return { unchanged: false };
+  } catch (error) {
+    throw error instanceof FrameError ? new RunnerError('protocol', error.message) : toFailure(error);
+  }
+}
+
+function placesOf(plan: PushPlan, entries: readonly Entry[]): [number, PreviewHow][] {
+  const indexOf = new Map(entries.map(({ path }, index) => [path, index]));
+  const others = (paths: readonly string[], how: PreviewHow) =>
+    paths.flatMap((path): [number, PreviewHow][] => {
+      const index = indexOf.get(path);
+      return index === undefined ? [] : [[index, how]];
+    });
+  return [
+    ...plan.place.map((placement): [number, PreviewHow] => [placement.index, howOf(placement)]),
+    ...others(
+      plan.touch.map(({ path }) => path),
+      'touch',
+    ),
+    ...others(plan.leftAlone, 'leave'),
+  ];
+}
+
+function howOf({ replaces, blocked }: Placement): PreviewHow {
+  if (blocked) return 'theirs';
+  return replaces === null ? 'new' : 'changed';
+}
+
+/** Deepest first, as they would go: a folder goes when nothing is left in it. */
+function goneOf({ remove, aside }: PushPlan, workdir: Workdir): [string, GoneHow][] {
+  const gone = new Set(aside);
+  const goes = (path: string) =>
+    look(workdir.absolute(path))?.kind !== 'dir' || readdirSync(workdir.absolute(path)).every((name) => gone.has(`${path}/${name}`));
+  const deleted = remove.flatMap(({ path }): string[] => {
+    if (!goes(path)) return [];
+    gone.add(path);
+    return [path];
+  });
+  return [...deleted.map((path): [string, GoneHow] => [path, 'delete']), ...aside.map((path): [string, GoneHow] => [path, 'aside'])];
+}

@@ -1,0 +1,64 @@
+/** `sync --dry-run`: what would be sent, deleted and skipped, and why. */
+import { previewProject, type SourcePreview } from '../sync/dry-run.ts';
+import type { SkipReason } from '../sync/skipped.ts';
+import { findSurprises, ignoreLine, type Surprise, surpriseText } from '../sync/surprise.ts';
+import type { RunContext } from './context.ts';
+import { outputsOf, ownExcludes, type PushInput, projectOf } from './push.ts';
+import { reachOrLose } from './reach-machine.ts';
+
+export interface SyncPreview {
+  /** Whom it was compared with; null: no machine of that name is up, so that all of it would be sent. */
+  readonly machine: string | null;
+  /** The code, then the data. */
+  readonly sources: readonly SourcePreview[];
+  /** Of the code that would be sent. */
+  readonly surprises: readonly (Surprise & { readonly ignoreLine: string })[];
+}
+
+/** Asks a machine that is up; its files stay as they are. @throws GpuRunError as `push` */
+export async function previewSync(input: PushInput, context: RunContext): Promise<SyncPreview> {
+  const machine = context.ledger.list({ name: input.name, live: true })[0] ?? null;
+  if (machine === null) return await previewWith(input, null, context);
+  await using reached = await reachOrLose(machine, context);
+  return await previewWith(input, reached, context);
+}
+
+/** What a first push would send. Reads no content and asks nobody. @throws GpuRunError `bad-input`, `sync` */
+export async function previewFirst(input: PushInput, context: RunContext): Promise<SyncPreview> {
+  return await previewWith(input, null, context);
+}
+
+type Reached = Awaited<ReturnType<typeof reachOrLose>>;
+
+async function previewWith(input: PushInput, reached: Reached | null, context: RunContext): Promise<SyncPreview> {
+  const sources = await previewProject(projectOf(input, context), {
+    open: reached === null ? null : (op, params) => reached.runner.open(op, params),
+    cacheFolder: context.home.sync,
+    outputs: outputsOf(input),
+    signal: context.signal,
+  });
+  const nameReason = reasonNamer(input);
+  const named = sources.map((source) => ({ ...source, skipped: source.skipped.map((each) => ({ ...each, reason: nameReason(each.reason) })) }));
+  const surprises = findSurprises(codeToSend(sources)).map((surprise) => ({ ...surprise, ignoreLine: ignoreLine(surprise) }));
+  const texts = [
+    ...sources.flatMap(({ warnings }) => warnings),
+    ...(input.sizeMeant === true ? [] : surprises.map((each) => surpriseText(each, 'would be sent'))),
+  ];
+  for (const text of texts) context.reporter.report({ type: 'note', level: 'warn', text });
+  return { machine: reached?.machine.name ?? null, sources: named, surprises };
+}
+
+function* codeToSend(sources: readonly SourcePreview[]): Generator<{ readonly path: string; readonly size: number }> {
+  for (const { path, kind, bytes, how } of sources.find(({ source }) => source === 'code')?.planned ?? [])
+    if (kind === 'file' && how !== 'touch' && how !== 'leave') yield { path, size: bytes };
+}
+
+/** What stands in no file stands in the config, or is our own. */
+function reasonNamer(input: PushInput): (reason: SkipReason) => SkipReason {
+  const own = ownExcludes(input);
+  const ofConfig = input.sync.exclude.flatMap((text) => text.split('\n')).length;
+  return (reason) => {
+    const why = reason.kind === 'pattern' && reason.file === null ? own[reason.line - 1 - ofConfig]?.why : undefined;
+    return why === undefined ? reason : { kind: 'built-in', text: why };
+  };
+}
