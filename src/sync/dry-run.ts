@@ -40,6 +40,8 @@ export interface PreviewOptions {
   readonly open: Open | null;
   readonly cacheFolder: string;
   readonly outputs: readonly string[];
+  /** Absent: true. */
+  readonly listSkipped?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -53,7 +55,7 @@ export async function previewProject(project: ProjectSpec, options: PreviewOptio
 
 async function previewTree(spec: TreeSpec, options: PreviewOptions): Promise<SourcePreview> {
   const { found, planned, gone, warnings } = options.open === null ? firstPush(spec) : await askMachine(spec, options.open, options);
-  const skipped = await listSkipped(spec, options.signal);
+  const skipped = options.listSkipped === false ? [] : await listSkipped(spec, options.signal);
   const files = found.filter((each) => each.kind === 'file');
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   return { source: spec.to === '' ? 'code' : spec.to, from: spec.from, files: files.length, bytes, planned, gone, skipped, warnings };

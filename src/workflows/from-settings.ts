@@ -1,5 +1,6 @@
 /** From settings to what the workflows take. Pure; used by the SDK and the command line alike. */
 import type { Settings } from '../config/settings.ts';
+import type { PushInput } from './push.ts';
 import type { TrainInput } from './train.ts';
 import type { UpInput } from './up-input.ts';
 
@@ -21,6 +22,11 @@ export function upInput(settings: Settings, forOneJob: boolean, unprotected = fa
     unprotected,
     budgetUsd: limits.budgetUsd,
   };
+}
+
+/** What of the machine's is a job's own: the outputs, and where it resumes from. */
+export function pushInput({ name, sync, outputs, retry }: Settings, sizeMeant: boolean): PushInput {
+  return { name, sync, outputs: [...outputs, ...(retry.resumeFrom === null ? [] : [retry.resumeFrom])], sizeMeant };
 }
 
 /** What a caller decides at each `train`, beside the settings. */

@@ -3,7 +3,7 @@ import { previewProject, type SourcePreview } from '../sync/dry-run.ts';
 import type { SkipReason } from '../sync/skipped.ts';
 import { findSurprises, ignoreLine, type Surprise, surpriseText } from '../sync/surprise.ts';
 import type { RunContext } from './context.ts';
-import { outputsOf, ownExcludes, type PushInput, projectOf } from './push.ts';
+import { outputsOf, ownExcludes, type PushInput, projectOf, type SyncTotals } from './push.ts';
 import { reachOrLose } from './reach-machine.ts';
 
 export interface SyncPreview {
@@ -23,18 +23,21 @@ export async function previewSync(input: PushInput, context: RunContext): Promis
   return await previewWith(input, reached, context);
 }
 
-/** What a first push would send. Reads no content and asks nobody. @throws GpuRunError `bad-input`, `sync` */
-export async function previewFirst(input: PushInput, context: RunContext): Promise<SyncPreview> {
-  return await previewWith(input, null, context);
+/** How much there is. Reads no content and asks nobody. @throws GpuRunError `bad-input`, `sync` */
+export async function measureSync(input: PushInput, context: RunContext): Promise<Pick<SyncTotals, 'files' | 'bytes'>> {
+  const { sources } = await previewWith(input, null, context, false);
+  const sum = (key: 'files' | 'bytes') => sources.reduce((total, source) => total + source[key], 0);
+  return { files: sum('files'), bytes: sum('bytes') };
 }
 
 type Reached = Awaited<ReturnType<typeof reachOrLose>>;
 
-async function previewWith(input: PushInput, reached: Reached | null, context: RunContext): Promise<SyncPreview> {
+async function previewWith(input: PushInput, reached: Reached | null, context: RunContext, listSkipped = true): Promise<SyncPreview> {
   const sources = await previewProject(projectOf(input, context), {
     open: reached === null ? null : (op, params) => reached.runner.open(op, params),
     cacheFolder: context.home.sync,
     outputs: outputsOf(input),
+    listSkipped,
     signal: context.signal,
   });
   const nameReason = reasonNamer(input);

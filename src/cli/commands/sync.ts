@@ -15,8 +15,10 @@ export default class Sync extends BaseCommand {
 
   async run(): Promise<number> {
     const { args, flags } = await this.parse(Sync);
-    const { name, sync, outputs, folder, retry } = await this.settings({ ...flags, ...args });
-    const input = { name, sync, outputs: [...outputs, ...(retry.resumeFrom === null ? [] : [retry.resumeFrom])], sizeMeant: flags.yes ?? false };
+    const settings = await this.settings({ ...flags, ...args });
+    const { pushInput } = await import('../../workflows/from-settings.ts');
+    const { name, folder } = settings;
+    const input = pushInput(settings, flags.yes ?? false);
     if (flags['dry-run']) {
       const { previewSync } = await import('../../workflows/preview-sync.ts');
       const preview = await this.withContext({ folder }, (context) => previewSync(input, context));

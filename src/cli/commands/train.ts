@@ -8,9 +8,9 @@ import { createJobOutput } from '../job-output.ts';
 import { jobSummary } from '../job-summary.ts';
 import { type Verdict, verdictOf } from '../job-verdict.ts';
 import { splitCommand } from '../output-mode.ts';
-import { planDocument, trainDocument } from '../render/documents.ts';
+import { trainDocument, trainPlanDocument } from '../render/documents.ts';
 import { endLine } from '../render/job-view.ts';
-import { renderPlan } from '../render/machines.ts';
+import { renderTrainPlan } from '../render/sync-preview.ts';
 import { teardownOf } from '../teardown-choice.ts';
 
 export default class Train extends BaseCommand {
@@ -40,9 +40,8 @@ Sends what changed, runs, streams the log, pulls the outputs. The exit code is t
     const { args, flags } = await this.parse(Train, own);
     const teardown = teardownOf(flags);
     const settings = await this.settings({ ...flags, ...args });
-    const [{ train }, { planUp }, { trainInput, upInput }, { readSecrets }, { readMlflow }, { startFolder }] = await Promise.all([
+    const [{ train }, { pushInput, trainInput, upInput }, { readSecrets }, { readMlflow }, { startFolder }] = await Promise.all([
       import('../../workflows/train.ts'),
-      import('../../workflows/up.ts'),
       import('../../workflows/from-settings.ts'),
       import('../../config/secrets.ts'),
       import('../../config/mlflow.ts'),
@@ -52,18 +51,20 @@ Sends what changed, runs, streams the log, pulls the outputs. The exit code is t
     const job = jobCommand(command, settings);
     const secrets = readSecrets(settings.secrets, process.env);
     const mlflow = readMlflow(settings.mlflow, process.env);
-    if (flags['dry-run']) {
-      const plan = await this.withContext({ folder }, (context) => planUp(upInput(settings, true), context));
-      return this.finish(planDocument(plan), renderPlan(name, plan, this.view));
-    }
     const choices = {
       detach: flags.detach ?? false,
       teardown,
       keepOnFailure: flags['keep-on-failure'] ?? false,
       unprotected: flags.yes ?? false,
+      sizeMeant: flags.yes ?? false,
       stamped: flags.timestamps ?? false,
       ...startFolder(flags['start-from'], process.cwd()),
     };
+    if (flags['dry-run']) {
+      const { planTrain } = await import('../../workflows/plan-train.ts');
+      const plan = await this.withContext({ folder }, (context) => planTrain(upInput(settings, true), pushInput(settings, choices.sizeMeant), context));
+      return this.finish(trainPlanDocument(plan), renderTrainPlan(name, plan, this.view));
+    }
     const input = trainInput(settings, { command: job, secrets, ...choices });
     const result = await this.withContext(
       { folder, atStake: name, onOutputLost: 'For the job that changes nothing; `gpu-run logs` shows all of it.' },

@@ -6,6 +6,7 @@ import type { Offer } from '../../core/offer.ts';
 import type { MachineEntry } from '../../ledger/ledger.ts';
 import { isMetricsFile } from '../../protocol/metric-files.ts';
 import type { BudgetUse } from '../../workflows/budget-warnings.ts';
+import type { TrainPlan } from '../../workflows/plan-train.ts';
 import type { TrainResult } from '../../workflows/train.ts';
 import type { UpPlan } from '../../workflows/up.ts';
 import { messageChain } from './error.ts';
@@ -91,6 +92,10 @@ export function planDocument({ offers, worstCaseUsd, deadline, existing }: UpPla
     deadline: isoTime(deadline),
     existing: existing === null ? null : machineDocument(existing),
   };
+}
+
+export function trainPlanDocument(plan: TrainPlan): object {
+  return { ...planDocument(plan), sync: plan.sync };
 }
 
 /** @param at milliseconds since the epoch; null stays null */

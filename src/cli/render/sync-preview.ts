@@ -4,8 +4,9 @@ import { relative, sep } from 'node:path';
 import { formatSize } from '../../core/size.ts';
 import type { Planned, SourcePreview } from '../../sync/dry-run.ts';
 import type { Skipped, SkipReason } from '../../sync/skipped.ts';
+import type { TrainPlan } from '../../workflows/plan-train.ts';
 import type { SyncPreview } from '../../workflows/preview-sync.ts';
-import type { View } from './machines.ts';
+import { renderPlan, type View } from './machines.ts';
 import { renderTable } from './table.ts';
 import { harmless, plural } from './text.ts';
 
@@ -41,10 +42,14 @@ export function renderSyncPreview(name: string, { machine, sources }: SyncPrevie
   return [harmless(who), ...blocks, 'Nothing was sent or changed.'].join('\n\n');
 }
 
-/** One line, for `train --dry-run`. */
-export function renderFirstPush({ sources }: SyncPreview, all: boolean): string {
-  const { files, bytes } = sum(sources.flatMap(sentOf));
-  return `${all ? 'Code and data' : 'Of code and data'}: ${plural(files, 'file')}, ${formatSize(bytes)}; gpu-run sync --dry-run   lists what would be sent and what is left out.`;
+/** `train --dry-run`. */
+export function renderTrainPlan(name: string, plan: TrainPlan, view: View): string {
+  const { files, bytes } = plan.sync;
+  return [
+    renderPlan(name, plan, view),
+    `Code and data are ${plural(files, 'file')}, ${formatSize(bytes)}. What of it would be sent, and what is left out:`,
+    `  gpu-run sync ${name} --dry-run`,
+  ].join('\n');
 }
 
 function titleOf({ source, from }: SourcePreview): string {

@@ -6,7 +6,7 @@ import { syncCalls } from '../../../remote-runner/sync-calls.ts';
 import { PeerClosedError } from '../../../src/protocol/call-state.ts';
 import { Peer } from '../../../src/protocol/peer.ts';
 import { type PulledFile, pullOutputs } from '../../../src/sync/pull.ts';
-import { type PushTotals, pushTree } from '../../../src/sync/push.ts';
+import { type PushOptions, type PushTotals, pushTree } from '../../../src/sync/push.ts';
 import type { Open } from '../../../src/sync/transfer.ts';
 import { temporaryFolder } from '../../support/tree.ts';
 
@@ -105,6 +105,7 @@ export function makeLab(name: string) {
         never?: string[];
         exclude?: string[];
         signal?: AbortSignal;
+        onSurprise?: PushOptions['onSurprise'];
       } = {},
     ): Promise<PushTotals & { turns: number }> => {
       const wire = options.wire ?? joinPeers(machine);
@@ -116,6 +117,7 @@ export function makeLab(name: string) {
           cacheFolder,
           outputs: options.outputs ?? [],
           ...(options.signal === undefined ? {} : { signal: options.signal }),
+          ...(options.onSurprise === undefined ? {} : { onSurprise: options.onSurprise }),
         });
         return { ...totals, turns: wire.traffic.turns };
       } finally {

@@ -1,4 +1,17 @@
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readTree, writeTree } from '../../support/tree.ts';
@@ -259,4 +272,20 @@ describe('pushTree', () => {
     await lab.push({ from: csv, to: 'in/x.csv' });
     expect(Object.keys(target())).toEqual(['in/', 'in/x.csv']);
   });
+});
+
+it('what is surprisingly big is told before a byte of it is sent', async () => {
+  mkdirSync(local('sub/node_modules'), { recursive: true });
+  writeFileSync(local('sub/node_modules/x'), '');
+  truncateSync(local('sub/node_modules/x'), 200e6);
+  const wire = joinPeers(lab.machine);
+  const stop = new AbortController();
+  const surprises: unknown[] = [];
+  const onSurprise = (surprise: unknown) => {
+    surprises.push(surprise);
+    stop.abort();
+  };
+  await expect(lab.push({ wire, signal: stop.signal, onSurprise })).rejects.toMatchObject({ code: 'interrupted' });
+  expect(surprises).toEqual([expect.objectContaining({ path: 'sub/node_modules', bytes: 200e6 })]);
+  expect(wire.traffic.up).toBeLessThan(10_000);
 });
