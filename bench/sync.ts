@@ -1,40 +1,18 @@
-/** Getting a tree of 2,000 files (16 MB) to a machine, beside rsync and scp over the same SSH server. Each opens its own connection. */
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+/**
+ * Getting folders to a machine, beside rsync, scp, sftp and tar over the same SSH server: `npm run bench -- sync [WORKLOAD...] [--link NAME]`.
+ * Runs in a process of its own, where possible in a network namespace of its own: there, bytes are counted, and lines are slow.
+ */
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { createBenchMachine } from './bench-machine.ts';
-import { type Contender, compare } from './measure.ts';
-import { printTable } from './print-table.ts';
 
-const files = 2000;
-const bytes = 8192;
-
-export function benchSync(): void {
-  using machine = createBenchMachine();
-  const { project, sshConfig, name } = machine;
-  const ssh = ['-F', sshConfig];
-  const gpuRun = machine.gpuRun('sync');
-  const rsync: Contender = { name: 'rsync -a --delete', argv: ['rsync', '-a', '--delete', '-e', `ssh -F ${sshConfig}`, `${project}/`, `${name}:rsync-copy/`] };
-  const scp: Contender = { name: 'scp -r', argv: ['scp', '-q', '-r', ...ssh, project, `${name}:scp-copy`] };
-
-  const writeAll = () => {
-    for (let file = 0; file < files; file += 1) writeOne(project, file);
-  };
-  writeAll();
-  const after = (before: () => void, ...contenders: Contender[]) => contenders.map((contender) => ({ ...contender, before }));
-  printTable(`Every one of ${files} files has changed, 5 rounds`, compare(after(writeAll, gpuRun, rsync, scp), 5));
-  printTable(
-    `One of ${files} files has changed, 10 rounds`,
-    compare(
-      after(() => writeOne(project, 7), gpuRun, rsync),
-      10,
-    ),
-  );
-  printTable(`None of ${files} files has changed, 10 rounds`, compare([gpuRun, rsync], 10));
-}
-
-function writeOne(project: string, file: number): void {
-  const folder = join(project, `part-${file % 40}`);
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, `file-${file}.bin`), randomBytes(bytes));
+export function benchSync(words: readonly string[]): void {
+  const argv = [process.execPath, join(import.meta.dirname, 'sync', 'run-process.ts'), ...words];
+  const isOwn = process.getuid?.() === 0 && spawnSync('unshare', ['--net', 'true']).status === 0;
+  const [program = '', ...rest] = isOwn ? ['unshare', '--net', ...argv] : argv;
+  const env = { ...process.env, BENCH_OWN_NETWORK: isOwn ? '1' : '0', METADATA_SERVER_DETECTION: 'none' };
+  const wait = () => {}; // the terminal has told the child too: it clears up
+  process.on('SIGINT', wait);
+  const { status } = spawnSync(program, rest, { stdio: 'inherit', env });
+  process.off('SIGINT', wait);
+  if (status !== 0) process.exit(status ?? 1);
 }

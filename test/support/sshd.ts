@@ -12,6 +12,8 @@ export interface Sshd {
   readonly user: string;
   /** `ssh-ed25519 AAAA...` */
   readonly hostKey: string;
+  /** Process id of what was started: the server, or what runs it. */
+  pid(): number;
   /** The private key that is let in, and one that isn't. */
   readonly identityFile: string;
   readonly strangerFile: string;
@@ -36,9 +38,14 @@ export interface SshdOptions {
   readonly hidden?: readonly string[];
   /** File -> what those who log in find in its place (mount namespace; root only). */
   readonly replaced?: Readonly<Record<string, string>>;
+  /** Where it listens; default 127.0.0.1. */
+  readonly address?: string;
+  /** Words in front of the server's own: a program that runs it somewhere else, and ends with it. */
+  readonly within?: readonly string[];
 }
 
-export async function startSshd({ user = userInfo().username, config = [], hidden = [], replaced = {} }: SshdOptions = {}): Promise<Sshd> {
+export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
+  const { user = userInfo().username, config = [], hidden = [], replaced = {}, address = '127.0.0.1', within = [] } = options;
   const folder = mkdtempSync(join(tmpdir(), 'gpu-run-sshd-'));
   chmodSync(folder, 0o755); // the server reads authorized_keys as the user
   const [host, client, stranger] = [generateKeyPair(), generateKeyPair(), generateKeyPair()];
@@ -52,7 +59,7 @@ export async function startSshd({ user = userInfo().username, config = [], hidde
   const serverConfig = [
     ...config,
     `Port ${port}`,
-    'ListenAddress 127.0.0.1',
+    `ListenAddress ${address}`,
     `HostKey ${hostKeyFile}`,
     'PidFile none',
     `AuthorizedKeysFile ${keysFile}`,
@@ -67,21 +74,22 @@ export async function startSshd({ user = userInfo().username, config = [], hidde
   ];
   const serverConfigFile = file('sshd_config', `${serverConfig.join('\n')}\n`);
   const identityFile = file('id', client.privateKey);
-  const knownHostsFile = file('known_hosts', `[127.0.0.1]:${port} ${host.publicKey}\n`);
-  const clientConfig = ['Host lab', 'HostName 127.0.0.1', `Port ${port}`, `User ${user}`, `IdentityFile ${identityFile}`, 'IdentitiesOnly yes'];
+  const knownHostsFile = file('known_hosts', `[${address}]:${port} ${host.publicKey}\n`);
+  const clientConfig = ['Host lab', `HostName ${address}`, `Port ${port}`, `User ${user}`, `IdentityFile ${identityFile}`, 'IdentitiesOnly yes'];
   const configFile = file('ssh_config', `${[...clientConfig, `UserKnownHostsFile ${knownHostsFile}`, 'GlobalKnownHostsFile /dev/null'].join('\n')}\n`);
 
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true }); // root's sshd refuses to start without
   const mounts = [...hidden.map((place) => ['/dev/null', place]), ...Object.entries(replaced).map(([place, found]) => [found, place])].flat();
-  let server = await listen(serverConfigFile, mounts);
+  let server = await listen(serverConfigFile, mounts, within);
   const start = async () => {
-    server = await listen(serverConfigFile, mounts);
+    server = await listen(serverConfigFile, mounts, within);
   };
   return {
     folder,
     port,
     user,
     hostKey: host.publicKey,
+    pid: () => server.pid ?? -1,
     identityFile,
     strangerFile: file('stranger', stranger.privateKey),
     knownHostsFile,
@@ -102,9 +110,10 @@ export async function startSshd({ user = userInfo().username, config = [], hidde
 /** /dev/null in a file's place can't be run: for the one who logs in there is no such program. */
 const mountAndServe = 'config=$1; shift; while [ $# -gt 0 ]; do mount --bind "$1" "$2" || exit 1; shift 2; done; exec /usr/sbin/sshd -D -e -f "$config"';
 
-async function listen(configFile: string, mounts: readonly string[]): Promise<ChildProcess> {
-  const argv =
+async function listen(configFile: string, mounts: readonly string[], within: readonly string[]): Promise<ChildProcess> {
+  const serve =
     mounts.length === 0 ? ['/usr/sbin/sshd', '-D', '-e', '-f', configFile] : ['unshare', '--mount', 'sh', '-c', mountAndServe, 'sh', configFile, ...mounts];
+  const argv = [...within, ...serve];
   const server = spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   await new Promise<void>((resolve, reject) => {

@@ -1,0 +1,106 @@
+/** gpu-run, in the forms that people use it in: a command for itself, a command over the warm connection, a connection that stays. */
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Contender, type Form, runProgram, type Scene } from './contender.ts';
+import { type Session, startSession } from './session.ts';
+
+const repository = join(import.meta.dirname, '..', '..');
+const launcher = join(repository, 'bin', 'run.js');
+
+export type OursName = 'cold' | 'warm' | 'live' | 'ssh2';
+
+/** Whether this gpu-run has the process that keeps a connection warm between commands. */
+export function knowsLink(): boolean {
+  return existsSync(join(repository, 'src', 'link'));
+}
+
+/** A machine of gpu-run's at the other end, with a state folder of its own here. */
+interface Machine {
+  readonly home: string;
+  gpuRun(...words: string[]): Promise<string>;
+  /** As its folder there is called; made by `up`. */
+  id(): string;
+  up(): Promise<void>;
+  /** Nothing of it is left, here or there. */
+  down(): Promise<void>;
+}
+
+function createMachine(name: OursName, { network, source, room, signal }: Scene): Machine {
+  const home = join(room, name, 'home');
+  const project = join(room, name, 'project');
+  mkdirSync(project, { recursive: true });
+  writeFileSync(
+    join(project, 'gpu-run.yaml'),
+    `name: ${name}\nprovider: ssh\nssh: { host: lab, config-file: ${network.sshd.configFile} }\nsync: { code: ${source} }\n`,
+  );
+  const machines = join(network.farHome, '.gpu-run', 'machines');
+  const list = () => (existsSync(machines) ? readdirSync(machines) : []);
+  const env = { GPU_RUN_HOME: home, GPU_RUN_LINK: name === 'warm' ? '1' : '0', NO_COLOR: '1', METADATA_SERVER_DETECTION: 'none', CI: '' };
+  const gpuRun = (...words: string[]) => runProgram([process.execPath, launcher, ...words], { signal, env, cwd: project });
+  let id = '';
+  return {
+    home,
+    gpuRun,
+    id: () => id,
+    up: async () => {
+      const before = list();
+      await gpuRun('up', '--quiet');
+      id = list().find((each) => !before.includes(each)) ?? '';
+    },
+    down: async () => {
+      if (id !== '') await gpuRun('down', '--all', '--yes', '--quiet');
+      id = '';
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+}
+
+const titles: Readonly<Record<OursName, { readonly title: string; readonly form: Form | null; readonly connects: boolean }>> = {
+  cold: { title: 'gpu-run sync', form: 'cold', connects: true },
+  warm: { title: 'gpu-run sync, warm connection', form: 'warm', connects: false },
+  live: { title: 'gpu-run, open connection in a process that runs', form: 'live', connects: false },
+  ssh2: { title: 'gpu-run over ssh2, new connection in a process that runs', form: null, connects: true },
+};
+
+/** Those that `close` have to be closed. */
+export function createOurs(name: OursName, scene: Scene): Contender & { close(): Promise<void> } {
+  const machine = createMachine(name, scene);
+  const { network, signal } = scene;
+  let session: Session | null = null;
+  const closeSession = async () => {
+    await session?.close();
+    session = null;
+  };
+  const runs: Record<OursName, () => Promise<void>> = {
+    cold: async () => void (await machine.gpuRun('sync', '--quiet')),
+    warm: async () => void (await machine.gpuRun('sync', '--quiet')),
+    live: async () => void (await session?.ask('push')),
+    ssh2: async () => {
+      for (const what of ['connect', 'push', 'disconnect'] as const) await session?.ask(what);
+    },
+  };
+  const clear = async () => {
+    await closeSession();
+    await machine.down();
+  };
+  return {
+    name: titles[name].title,
+    kind: 'ours',
+    form: titles[name].form,
+    connects: titles[name].connects,
+    clear,
+    prepare: async () => {
+      await machine.up();
+      if (name === 'cold' || name === 'warm') return;
+      session = await startSession({ how: name === 'live' ? 'openssh' : 'ssh2', scene, home: machine.home, machine: machine.id() });
+      if (name === 'live') await session.ask('connect');
+    },
+    run: runs[name],
+    place: () => join(network.farHome, '.gpu-run', 'machines', machine.id(), 'workdir'),
+    close: async () => {
+      if (!signal.aborted) return await clear();
+      await closeSession();
+    },
+  };
+}

@@ -1,0 +1,51 @@
+/** CPU time of the two ends, each a control group: what a process leaves running in the background is counted too. */
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface ProcessorTime extends Disposable {
+  /** From now on the process, and whatever it starts, is counted at the far end. */
+  count(pid: number): void;
+  /** Milliseconds since the beginning; null where the kernel doesn't let us count. */
+  now(): { readonly nearMs: number; readonly farMs: number } | null;
+}
+
+const nobody: ProcessorTime = { count: () => {}, now: () => null, [Symbol.dispose]: () => {} };
+
+/** This process, and all that it starts, is the near end. */
+export function openProcessorTime(): ProcessorTime {
+  // Version 2 of control groups is one tree, version 1 has a tree for each kind of count.
+  const isOne = existsSync('/sys/fs/cgroup/cgroup.controllers');
+  const tree = isOne ? '/sys/fs/cgroup' : '/sys/fs/cgroup/cpuacct';
+  const own = readFileSync('/proc/self/cgroup', 'utf8').match(isOne ? /^0::(.*)$/m : /^\d+:(?:[^:]*,)?cpuacct(?:,[^:]*)?:(.*)$/m)?.[1];
+  if (own === undefined || !existsSync(tree)) return nobody;
+  const [near, far] = ['near', 'far'].map((end) => join(tree, `gpu-run-bench-${process.pid}-${end}`)) as [string, string];
+  const move = (pid: number, group: string) => writeFileSync(join(group, 'cgroup.procs'), String(pid));
+  const end = () => {
+    for (const group of [near, far]) {
+      try {
+        rmdirSync(group);
+      } catch {
+        // not empty yet, or never made: an empty group hinders nobody
+      }
+    }
+  };
+  try {
+    for (const group of [near, far]) mkdirSync(group);
+    move(process.pid, near);
+  } catch {
+    end();
+    return nobody;
+  }
+  const used = (group: string) =>
+    isOne
+      ? Number(readFileSync(join(group, 'cpu.stat'), 'utf8').match(/usage_usec (\d+)/)?.[1]) / 1e3
+      : Number(readFileSync(join(group, 'cpuacct.usage'), 'utf8')) / 1e6;
+  return {
+    count: (pid) => move(pid, far),
+    now: () => ({ nearMs: used(near), farMs: used(far) }),
+    [Symbol.dispose]: () => {
+      move(process.pid, join(tree, own));
+      end();
+    },
+  };
+}

@@ -1,0 +1,57 @@
+/** See `session.ts`: reads what to do from stdin, a word a line, and answers each with `done`, or with what went wrong. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { homePaths } from '../../src/config/home.ts';
+import { openRunner, type RunnerClient } from '../../src/runner/client.ts';
+import { installRunner } from '../../src/runner/install.ts';
+import { pushProject } from '../../src/sync/push.ts';
+import { connectTransport } from '../../src/transport/connect.ts';
+import type { Transport } from '../../src/transport/transport.ts';
+import type { Ask, SessionStart } from './session.ts';
+
+const start = JSON.parse(process.argv[2] ?? '') as SessionStart;
+const { how, configFile, address, port, user, hostKey, identityFile, machine, source, home } = start;
+const paths = homePaths(home);
+const file = join(import.meta.dirname, '..', '..', 'dist', 'runner.mjs');
+const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8')) as { version: string };
+const runner = { file, cache: paths.cache, version: `${version}-${createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 16)}` };
+const signal = new AbortController().signal;
+let transport: Transport | null = null;
+let client: RunnerClient | null = null;
+
+const asks: Record<Ask, () => Promise<void>> = {
+  connect: async () => {
+    const access =
+      how === 'ssh2'
+        ? ({ kind: 'own', host: address, port, user, hostKeys: [hostKey] } as const)
+        : ({ kind: 'openssh', host: 'lab', port: null, user: null, hostKey: null, configFile, identityFile: null } as const);
+    transport = connectTransport({ access, identityFile: how === 'ssh2' ? identityFile : null, scratch: join(paths.scratch, `bench-${process.pid}`) });
+    await transport.connect(signal);
+    client = await openRunner(transport, await installRunner(transport, runner, machine), { signal });
+  },
+  push: async () => {
+    const open = client?.open;
+    if (open === undefined) throw new Error('not connected');
+    const project = { code: source, exclude: [], data: [], globalExcludes: null, never: [] };
+    await pushProject(project, { open, cacheFolder: paths.sync, outputs: [] });
+  },
+  disconnect: async () => {
+    await client?.close();
+    await transport?.close();
+    client = null;
+    transport = null;
+  },
+};
+
+console.log('done');
+for await (const line of createInterface({ input: process.stdin })) {
+  try {
+    await asks[line as Ask]();
+    console.log('done');
+  } catch (error) {
+    console.log(String(error).replaceAll('\n', ' '));
+  }
+}
+await asks.disconnect();
