@@ -27,7 +27,7 @@ export interface Row {
 export interface Judged {
   /** Of the folder's content. */
   readonly contentBytes: number;
-  /** Of the line; null: there is none. */
+  /** Of the line; null: there is none, or it is not for it to say how long this takes. */
   readonly megabits: number | null;
   readonly wanted: Readonly<Partial<Record<Form, Wanted>>>;
 }
@@ -37,15 +37,13 @@ const carried = 1448 / 1500;
 
 export function judge(taken: readonly Taken[], { contentBytes, megabits, wanted }: Judged): readonly Row[] {
   const medianOf = ({ samples }: Taken) => median(samples.map(({ seconds }) => seconds));
-  const bestOf = (some: (one: Taken) => boolean) => Math.min(...taken.filter((one) => one.kind === 'rsync' && some(one)).map(medianOf));
-  const ratio = (seconds: number, best: number) => (Number.isFinite(best) ? seconds / best : null);
+  const rsyncs = taken.filter(({ kind }) => kind === 'rsync');
+  const ratioTo = (others: readonly Taken[], seconds: number) => (others.length === 0 ? null : seconds / Math.min(...others.map(medianOf)));
   const lineSeconds = megabits === null ? null : (contentBytes * 8) / (megabits * 1e6 * carried);
   return taken.map((one) => {
     const seconds = medianOf(one);
-    const toRsync = ratio(
-      seconds,
-      bestOf(() => true),
-    );
+    const like = rsyncs.filter(({ connects }) => connects === one.connects);
+    const toItsLike = ratioTo(like, seconds);
     const ofLine = lineSeconds === null ? null : lineSeconds / seconds;
     const goal = (one.form === null ? null : wanted[one.form]) ?? null;
     return {
@@ -56,21 +54,19 @@ export function judge(taken: readonly Taken[], { contentBytes, megabits, wanted 
       wireBytes: medianIfAll(one.samples.map(({ wireBytes }) => wireBytes)),
       nearMs: medianIfAll(one.samples.map(({ nearMs }) => nearMs)),
       farMs: medianIfAll(one.samples.map(({ farMs }) => farMs)),
-      toRsync,
-      toItsLike: ratio(
-        seconds,
-        bestOf(({ connects }) => connects === one.connects),
-      ),
+      toRsync: ratioTo(rsyncs, seconds),
+      toItsLike,
       ofLine,
       wanted: goal,
-      isReached: isReached(goal, toRsync, ofLine),
+      isReached: isReached(goal, toItsLike, ofLine),
     };
   });
 }
 
-function isReached(goal: Wanted | null, toRsync: number | null, ofLine: number | null): boolean | null {
+/** Like is judged by like: nobody who has a connection open chooses between it and a new one. */
+function isReached(goal: Wanted | null, toItsLike: number | null, ofLine: number | null): boolean | null {
   if (goal === null) return null;
-  if ('ratio' in goal) return toRsync === null ? null : toRsync <= goal.ratio;
+  if ('ratio' in goal) return toItsLike === null ? null : toItsLike <= goal.ratio;
   return ofLine === null ? null : ofLine >= goal.line;
 }
 

@@ -22,6 +22,9 @@ export interface Network extends AsyncDisposable {
   readonly link: Link;
   readonly sshd: Sshd;
   readonly address: string;
+  /** The process that all of the far end comes from; and that of the line, null where there is none. */
+  readonly serverPid: number;
+  readonly linePid: number | null;
   /** An ssh_config for those that do not ask for the fastest cipher themselves: the host `lab`, with the cipher that gpu-run asks for. */
   readonly peersConfig: string;
   /** Home folder of whoever logs in. */
@@ -61,11 +64,17 @@ export async function openNetwork(name: LinkName, isOwn: boolean, room: string, 
     link,
     sshd,
     address,
+    serverPid: link.line === null ? sshd.pid() : childOf(sshd.pid()),
+    linePid: link.line === null ? null : sshd.pid(),
     peersConfig,
     farHome,
     wireBytes: () => (isOwn ? countBytes(readFileSync('/proc/self/net/dev', 'latin1'), link.line === null ? 'lo' : 'line0') : null),
     [Symbol.asyncDispose]: () => sshd.close(),
   };
+}
+
+function childOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
 }
 
 function lineWords({ roundTripMs, megabits, queueKb }: NonNullable<Link['line']>, room: string): string[] {

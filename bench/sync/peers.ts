@@ -2,7 +2,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Contender, runProgram, type Scene } from './contender.ts';
 
 /** An open connection that `ssh` uses instead of one of its own (ControlMaster). */
@@ -55,9 +55,9 @@ export function createPeer(name: PeerName, scene: Scene, master: OpenConnection)
     clear: () => rm(place, { recursive: true, force: true }),
     prepare: async () => {
       mkdirSync(farRoom, { recursive: true });
-      if (name === 'sftp') mkdirSync(place); // it wants a folder; others want none
+      if (name === 'sftp') mkdirSync(place); // it wants a folder and puts ours into it; others want none
     },
     run: async () => void (await runProgram(argv, { signal, input })),
-    place: () => place,
+    place: () => (name === 'sftp' ? join(place, basename(source)) : place),
   };
 }

@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { join } from 'node:path';
 
 export interface ProcessorTime extends Disposable {
-  /** From now on the process, and whatever it starts, is counted at the far end. */
-  count(pid: number): void;
+  /** From now on the process, and whatever it starts, is counted at the far end; or not at all. */
+  count(pid: number, end: 'far' | 'neither'): void;
   /** Milliseconds since the beginning; null where the kernel doesn't let us count. */
   now(): { readonly nearMs: number; readonly farMs: number } | null;
 }
@@ -18,10 +18,11 @@ export function openProcessorTime(): ProcessorTime {
   const tree = isOne ? '/sys/fs/cgroup' : '/sys/fs/cgroup/cpuacct';
   const own = readFileSync('/proc/self/cgroup', 'utf8').match(isOne ? /^0::(.*)$/m : /^\d+:(?:[^:]*,)?cpuacct(?:,[^:]*)?:(.*)$/m)?.[1];
   if (own === undefined || !existsSync(tree)) return nobody;
-  const [near, far] = ['near', 'far'].map((end) => join(tree, `gpu-run-bench-${process.pid}-${end}`)) as [string, string];
+  const group = (end: string) => join(tree, `gpu-run-bench-${process.pid}-${end}`);
+  const groups = { near: group('near'), far: group('far'), neither: group('neither') };
   const move = (pid: number, group: string) => writeFileSync(join(group, 'cgroup.procs'), String(pid));
   const end = () => {
-    for (const group of [near, far]) {
+    for (const group of Object.values(groups)) {
       try {
         rmdirSync(group);
       } catch {
@@ -30,8 +31,8 @@ export function openProcessorTime(): ProcessorTime {
     }
   };
   try {
-    for (const group of [near, far]) mkdirSync(group);
-    move(process.pid, near);
+    for (const group of Object.values(groups)) mkdirSync(group);
+    move(process.pid, groups.near);
   } catch {
     end();
     return nobody;
@@ -41,8 +42,8 @@ export function openProcessorTime(): ProcessorTime {
       ? Number(readFileSync(join(group, 'cpu.stat'), 'utf8').match(/usage_usec (\d+)/)?.[1]) / 1e3
       : Number(readFileSync(join(group, 'cpuacct.usage'), 'utf8')) / 1e6;
   return {
-    count: (pid) => move(pid, far),
-    now: () => ({ nearMs: used(near), farMs: used(far) }),
+    count: (pid, end) => move(pid, groups[end]),
+    now: () => ({ nearMs: used(groups.near), farMs: used(groups.far) }),
     [Symbol.dispose]: () => {
       move(process.pid, join(tree, own));
       end();

@@ -47,7 +47,7 @@ export function printSummary(results: readonly Result[]): void {
     all.flatMap((row) =>
       row.wanted === null
         ? []
-        : [[workload, link, row.name, row.median.toFixed(3), 'line' in row.wanted ? percent(row.ofLine) : times(row.toRsync), wantedWords(row)]],
+        : [[workload, link, row.name, row.median.toFixed(3), 'line' in row.wanted ? percent(row.ofLine) : times(row.toItsLike), wantedWords(row)]],
     ),
   );
   printRows('What is wanted', ['workload', 'link', blank, 'median s', 'result', 'wanted'], rows);

@@ -41,7 +41,8 @@ async function runAll(): Promise<void> {
     const farHome = join(root, `far-home-${link}`);
     mkdirSync(farHome);
     await using network = await openNetwork(link, isOwn, root, farHome);
-    cpu.count(network.sshd.pid());
+    cpu.count(network.serverPid, 'far');
+    if (network.linePid !== null) cpu.count(network.linePid, 'neither');
     for (const name of those) results.push(await runOne(name, link, network, cpu));
   }
   printSummary(results);
@@ -71,7 +72,11 @@ async function runOne(name: WorkloadName, link: LinkName, network: Network, cpu:
       onStep: (text: string) => step(`${name}, ${network.link.title}, ${text}`),
     };
     const taken = await takeRounds({ contenders: [...peers, ...ours], ...options });
-    const rows = judge(taken, { contentBytes, megabits: network.link.line?.megabits ?? null, wanted: workload.wanted[link] ?? {} });
+    const rows = judge(taken, {
+      contentBytes,
+      megabits: workload.edit === undefined ? (network.link.line?.megabits ?? null) : null,
+      wanted: workload.wanted[link] ?? {},
+    });
     step('');
     printWorkload(`${workload.title}; ${network.link.title}, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, ${(contentBytes / 1e6).toFixed(1)} MB`, rows);
     return { workload: name === 'd2' ? "d'" : name, link: network.link.title, rows };

@@ -27,24 +27,16 @@ function makeWord(random: Random): string {
 
 function makeText(random: Random, words: readonly string[], size: number): string {
   const word = () => words[Math.floor(words.length * random() ** 3)] ?? '';
+  const kinds: readonly (() => string)[] = [
+    () => `  const ${word()} = ${word()}.${word()}(${word()}, ${Math.floor(random() * 100)});`,
+    () => `  if (${word()} === undefined) return ${word()};`,
+    () => `  /** The ${word()} of the ${word()}, as ${word()} wants it. */`,
+    () => `export function ${word()}(${word()}) {`,
+    () => '}',
+    () => `import { ${word()} } from './${word()}.js';`,
+  ];
   const lines: string[] = [];
-  for (let length = 0; length < size; ) {
-    const kind = random();
-    const line =
-      kind < 0.3
-        ? `  const ${word()} = ${word()}.${word()}(${word()}, ${Math.floor(random() * 100)});`
-        : kind < 0.5
-          ? `  if (${word()} === undefined) return ${word()};`
-          : kind < 0.65
-            ? `  /** The ${word()} of the ${word()}, as ${word()} wants it. */`
-            : kind < 0.8
-              ? `export function ${word()}(${word()}) {`
-              : kind < 0.95
-                ? '}'
-                : `import { ${word()} } from './${word()}.js';`;
-    lines.push(line);
-    length += line.length + 1;
-  }
+  for (let length = 0; length < size; length += (lines.at(-1)?.length ?? 0) + 1) lines.push(kinds[Math.floor(random() * kinds.length)]?.() ?? '');
   return lines.join('\n').slice(0, size);
 }
 

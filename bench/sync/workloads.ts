@@ -12,7 +12,7 @@ export type Wanted = { readonly ratio: number } | { readonly line: number };
 
 export interface Workload {
   readonly title: string;
-  /** `scale`: 1 is the size in the title. */
+  /** `scale`: 1 is the size in the title. What means little when it is small does not shrink as much, or not at all. */
   readonly make: (folder: string, scale: number) => void;
   /** What the folder's owner does before each round; absent: each run is a first one, into nothing. */
   readonly edit?: (folder: string, round: number) => void;
@@ -34,7 +34,7 @@ const giga = 1024 ** 3;
 export const workloads: Readonly<Record<WorkloadName, Workload>> = {
   a: {
     title: 'a. 4,600 source files, 16 MB: the first push',
-    make: (folder, scale) => makeSources(folder, Math.ceil(4600 * scale), Math.ceil(300 * scale), 'a'),
+    make: (folder) => makeSources(folder, 4600, 300, 'a'),
     links: both,
     peers: [...everyRsync, 'tar', ...noLine],
     tooSlow: noLine,
@@ -47,7 +47,7 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
   },
   b: {
     title: 'b. 4,600 source files: one was edited',
-    make: (folder, scale) => makeSources(folder, Math.ceil(4600 * scale), Math.ceil(300 * scale), 'a'),
+    make: (folder) => makeSources(folder, 4600, 300, 'a'),
     edit: editOneSource,
     links: both,
     peers: everyRsync,
@@ -57,7 +57,7 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
   },
   c: {
     title: 'c. 50,000 source files in 3,300 folders: nothing has changed',
-    make: (folder, scale) => makeSources(folder, Math.ceil(50_000 * scale), Math.ceil(3300 * scale), 'c'),
+    make: (folder, scale) => makeSources(folder, 50_000 * Math.max(0.1, scale), 3300 * Math.max(0.1, scale), 'c'),
     edit: () => {},
     links: both,
     peers: everyRsync,
