@@ -38,7 +38,11 @@ export interface Scene {
 /** Runs a program to its end. @throws Error when it fails: the time of a failure says nothing */
 export function runProgram(argv: readonly string[], { signal, env, cwd, input = '' }: RunOptions): Promise<string> {
   const [program = '', ...words] = argv;
-  const child = spawn(program, words, { signal, env: { ...process.env, ...env }, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+  signal.throwIfAborted();
+  // A group of its own, so that all of a pipeline can be ended.
+  const child = spawn(program, words, { detached: true, env: { ...process.env, ...env }, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+  const stop = () => void (child.pid !== undefined && process.kill(-child.pid, 'SIGKILL'));
+  signal.addEventListener('abort', stop, { once: true });
   let printed = '';
   let said = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -52,6 +56,7 @@ export function runProgram(argv: readonly string[], { signal, env, cwd, input = 
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code, killedBy) => {
+      signal.removeEventListener('abort', stop);
       if (code === 0) resolve(printed);
       else reject(new Error(`${argv.join(' ').slice(0, 300)} ended with ${code ?? killedBy}: ${said.slice(-2000)}`));
     });

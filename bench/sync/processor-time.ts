@@ -1,4 +1,4 @@
-/** CPU time of the two ends, each a control group: what a process leaves running in the background is counted too. */
+/** CPU time of the two ends, each a control group: what a process leaves running in the background is counted too, and ended at the end. */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -22,6 +22,7 @@ export function openProcessorTime(): ProcessorTime {
   const groups = { near: group('near'), far: group('far'), neither: group('neither') };
   const move = (pid: number, group: string) => writeFileSync(join(group, 'cgroup.procs'), String(pid));
   const end = () => {
+    endAll(groups.far);
     for (const group of Object.values(groups)) {
       try {
         rmdirSync(group);
@@ -49,4 +50,28 @@ export function openProcessorTime(): ProcessorTime {
       end();
     },
   };
+}
+
+/** An interrupted run may leave anything behind. */
+function endAll(group: string): void {
+  for (let look = 0; look < 20; look += 1) {
+    const pids = readPids(group);
+    if (pids.length === 0) return;
+    for (const pid of pids) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // it has ended
+      }
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+  }
+}
+
+function readPids(group: string): number[] {
+  try {
+    return readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
 }

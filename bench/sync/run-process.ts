@@ -6,8 +6,8 @@ import { parseChosen } from './arguments.ts';
 import { judge } from './judge.ts';
 import { type LinkName, lineProblem, links, type Network, openNetwork, ownNamespace } from './network.ts';
 import { createOurs, knowsLink } from './ours.ts';
-import { createPeer, openMaster } from './peers.ts';
-import { openProcessorTime } from './processor-time.ts';
+import { createPeer, type OpenConnection, openMaster } from './peers.ts';
+import { openProcessorTime, type ProcessorTime } from './processor-time.ts';
 import { printSummary, printWorkload, type Result } from './report.ts';
 import { takeRounds } from './rounds.ts';
 import { type Workload, type WorkloadName, workloads } from './workloads.ts';
@@ -15,7 +15,7 @@ import { type Workload, type WorkloadName, workloads } from './workloads.ts';
 const chosen = parseChosen(process.argv.slice(2), process.env);
 const isOwn = ownNamespace();
 const aborter = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => aborter.abort());
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => aborter.abort());
 
 /** Five times the largest folder. */
 const roomyBytes = 12e9;
@@ -43,12 +43,19 @@ async function runAll(): Promise<void> {
     await using network = await openNetwork(link, isOwn, root, farHome);
     cpu.count(network.serverPid, 'far');
     if (network.linePid !== null) cpu.count(network.linePid, 'neither');
-    for (const name of those) results.push(await runOne(name, link, network, cpu));
+    await using master = await openMaster({ network, room: farHome, signal: aborter.signal });
+    for (const name of those) results.push(await runOne(name, link, { network, cpu, master }));
   }
   printSummary(results);
 }
 
-async function runOne(name: WorkloadName, link: LinkName, network: Network, cpu: ReturnType<typeof openProcessorTime>): Promise<Result> {
+interface Stage {
+  readonly network: Network;
+  readonly cpu: ProcessorTime;
+  readonly master: OpenConnection;
+}
+
+async function runOne(name: WorkloadName, link: LinkName, { network, cpu, master }: Stage): Promise<Result> {
   const workload: Workload = workloads[name];
   const { signal } = aborter;
   const room = mkdtempSync(join(root, `${name}-`));
@@ -58,7 +65,6 @@ async function runOne(name: WorkloadName, link: LinkName, network: Network, cpu:
   workload.make(scene.source, chosen.scale);
   const contentBytes = sizeOf(scene.source);
   const hasLine = network.link.line !== null;
-  await using master = await openMaster(scene);
   const peers = workload.peers.filter((each) => !hasLine || !workload.tooSlow?.includes(each)).map((each) => createPeer(each, scene, master));
   const ours = workload.ours.filter((each) => each !== 'warm' || knowsLink()).map((each) => createOurs(each, scene));
   try {
@@ -98,5 +104,6 @@ try {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = aborter.signal.aborted ? 130 : 1;
 } finally {
-  rmSync(root, { recursive: true, force: true });
+  rmSync(root, { recursive: true, force: true, maxRetries: 5 });
 }
+process.exit(); // whatever an interrupted run still holds open
