@@ -88,7 +88,7 @@ async function runOne(name: WorkloadName, link: LinkName, { network, cpu, master
     return { workload: name === 'd2' ? "d'" : name, link: network.link.title, rows };
   } finally {
     for (const each of ours) await each.close();
-    rmSync(room, { recursive: true, force: true });
+    rmSync(room, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
@@ -101,7 +101,7 @@ try {
   await runAll();
 } catch (error) {
   step('');
-  console.error(error instanceof Error ? error.message : error);
+  console.error(aborter.signal.aborted ? 'Interrupted.' : error instanceof Error ? error.message : error);
   process.exitCode = aborter.signal.aborted ? 130 : 1;
 } finally {
   rmSync(root, { recursive: true, force: true, maxRetries: 5 });
