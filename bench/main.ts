@@ -9,7 +9,7 @@ import { benchStream } from './stream.ts';
 import { benchSync } from './sync.ts';
 import { benchWarmTrain } from './warm-train.ts';
 
-const benches: Readonly<Record<string, (words: readonly string[]) => void | Promise<void>>> = {
+const benches: Readonly<Record<string, (words: readonly string[], isOneOfAll: boolean) => void | Promise<void>>> = {
   'start-up': benchStartUp,
   'warm-train': benchWarmTrain,
   sync: benchSync,
@@ -29,4 +29,4 @@ if (own.length > 0 && !chosen.includes('sync')) {
   process.exit(64);
 }
 console.log(`Node ${process.versions.node}, ${process.platform} ${process.arch}`);
-for (const [name, bench] of Object.entries(benches)) if (chosen.length === 0 || chosen.includes(name)) await bench(own);
+for (const [name, bench] of Object.entries(benches)) if (chosen.length === 0 || chosen.includes(name)) await bench(own, chosen.length === 0);
