@@ -15,6 +15,7 @@ import { askForGpus } from './gpu-report.ts';
 import { cancel, listJobs, shutDown, submit } from './job-calls.ts';
 import { machineFacts } from './machine-facts.ts';
 import { type MachineFolder, prepareMachineFolder } from './machine-folder.ts';
+import { unpack } from './pack.ts';
 import { preflight } from './preflight.ts';
 import { watchPresence } from './presence.ts';
 import { explainSystemError, RunnerError } from './runner-error.ts';
@@ -63,7 +64,7 @@ export async function connect(machine: MachineFolder, { input, output, outputFd,
       throw explainSystemError(error);
     }
   };
-  const peer = new Peer(writerTo(output, outputFd ?? null), answerCall, crc32);
+  const peer = new Peer(writerTo(output, outputFd ?? null), answerCall, crc32, unpack);
   const presence = watchPresence(beatEveryMs);
   const ensuring = setInterval(() => attempt(() => prepared && ensure()), ensureEveryMs);
   try {

@@ -1,15 +1,22 @@
 /** The machine's end of `pull`: lists outputs and sends the ones that the laptop wants. May import protocol and `node:`. */
-import { createHash } from 'node:crypto';
-import { accessSync, closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, realpathSync } from 'node:fs';
+import fs, { accessSync, constants, lstatSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { blockBytes, FrameError } from '../src/protocol/frame.ts';
+import type { Packing } from '../src/protocol/block-writer.ts';
+import { FrameError } from '../src/protocol/frame.ts';
+import { createPackPace } from '../src/protocol/pack-pace.ts';
 import type { Call } from '../src/protocol/peer.ts';
+import { createFileReading } from '../src/protocol/read-file.ts';
+import type { ContentDisk, FileToSend } from '../src/protocol/send-records.ts';
 import { checkpointSource, inParts, outermost, type PullItem, type PullSay, pathProblem, temporaryPrefix, toMtime, type Want } from '../src/protocol/sync.ts';
-import { type ContentSource, sendContent } from '../src/protocol/sync-content.ts';
+import { sendFiles } from '../src/protocol/sync-content-send.ts';
 import { parseFields, parseFolder, parseList, parseWant } from '../src/protocol/sync-parse.ts';
+import { crc32 } from './checksum.ts';
+import { hashing } from './hashing.ts';
+import { packer } from './pack.ts';
 import { RunnerError } from './runner-error.ts';
-import { errorCode, hashFile, look, readTarget, toFailure } from './sync-disk.ts';
+import { errorCode, hashFile, hashWhole, look, readTarget, toFailure } from './sync-disk.ts';
 import { loadState, type Placed } from './sync-state.ts';
+import { createYoungGarbage } from './young-garbage.ts';
 
 interface Listing {
   readonly items: PullItem[];
@@ -33,7 +40,8 @@ export async function sendOutputs(call: Call, machine: { readonly root: string; 
     for (const items of inParts(listing.items)) await call.event({ type: 'listing', items } satisfies PullSay);
     const { missing, skipped, unreadable } = listing;
     await call.event({ type: 'listing-end', missing, skipped: skipped.slice(0, mostSaid), unreadable: unreadable.slice(0, mostSaid) } satisfies PullSay);
-    for (const want of await receiveWants(call, listing.items.length)) await answer(call, want, listing);
+    const packing = packingFor(parseFields(call.params)['unpacks']);
+    await answer(call, await receiveWants(call, listing.items.length), listing, packing);
     return {};
   } catch (error) {
     throw error instanceof FrameError ? new RunnerError('protocol', error.message) : toFailure(error);
@@ -112,6 +120,16 @@ function isDenied(error: unknown): boolean {
   return errorCode(error) === 'EACCES' || errorCode(error) === 'EPERM';
 }
 
+/** Of the whole. null: it isn't that file any more. */
+async function sha256Of(absolute: string, signal: AbortSignal): Promise<string | null> {
+  try {
+    return (await hashWhole(absolute, signal))?.sha256 ?? null;
+  } catch (error) {
+    if (isGone(error) || isDenied(error) || errorCode(error) === 'EISDIR') return null;
+    throw error;
+  }
+}
+
 /** null: it isn't that file any more. */
 async function identify(absolute: string, signal: AbortSignal): ReturnType<typeof hashFile> {
   try {
@@ -185,43 +203,36 @@ async function receiveWants(call: Call, items: number): Promise<Want[]> {
   throw new FrameError('the pull ended before it said what it wants');
 }
 
-async function answer(call: Call, { index, have }: Want, listing: Listing): Promise<void> {
-  const absolute = listing.absolute[index] ?? '';
-  call.signal.throwIfAborted();
-  if (have !== null && (await identify(absolute, call.signal))?.sha256 === have) await call.event({ type: 'same', index } satisfies PullSay);
-  else await sendContent(call, index, () => openSource(absolute));
+function packingFor(wanted: unknown): Packing | null {
+  const way = packer(wanted);
+  return way === null ? null : { packer: way, pace: createPackPace(), crc32, garbage: createYoungGarbage() };
 }
 
-function openSource(absolute: string): ContentSource | null {
-  let fd: number;
-  try {
-    fd = openSync(absolute, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch (error) {
-    if (isGone(error) || isDenied(error) || errorCode(error) === 'ELOOP') return null;
-    throw error;
-  }
-  const stats = fstatSync(fd);
-  if (!stats.isFile()) {
-    closeSync(fd);
-    return null;
-  }
-  const { size } = stats;
-  const hash = createHash('sha256');
-  let at = 0;
-  return {
-    stamp: () => {
-      const { ino, size: length, mtimeNs, ctimeNs } = fstatSync(fd, { bigint: true });
-      return `${ino}:${length}:${mtimeNs}:${ctimeNs}`;
-    },
-    read: () => {
-      const buffer = Buffer.allocUnsafe(Math.min(blockBytes, size - at));
-      const read = buffer.length === 0 ? 0 : readSync(fd, buffer, 0, buffer.length, at);
-      if (read === 0) return null;
-      at += read;
-      hash.update(buffer.subarray(0, read));
-      return buffer.subarray(0, read);
-    },
-    sha256: () => hash.digest('hex'),
-    close: () => closeSync(fd),
+interface Output extends FileToSend {
+  readonly absolute: string;
+}
+
+const reading = createFileReading(fs, ['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'EPERM']);
+
+const outputFiles: ContentDisk<Output> = {
+  hashing,
+  readSmall: ({ absolute }, into) => reading.readSmall(absolute, null, into),
+  open: ({ absolute }) => reading.open(absolute),
+  chunks: null,
+  pause: async () => {},
+};
+
+/** `have`: what the laptop has already of the files that are named here. */
+async function answer(call: Call, wants: readonly Want[], { items, absolute }: Listing, packing: Packing | null): Promise<void> {
+  const have = new Map(wants.map((want) => [want.index, want.have]));
+  const files = wants.map(({ index }): Output => {
+    const item = items[index];
+    return { index, size: item?.kind === 'file' ? item.size : 0, announced: null, absolute: absolute[index] ?? '' };
+  });
+  const isSame = async ({ index, absolute: path }: Output) => {
+    call.signal.throwIfAborted();
+    const sha256 = have.get(index) ?? null;
+    return sha256 !== null && (await sha256Of(path, call.signal)) === sha256;
   };
+  await sendFiles(call, files, outputFiles, { packing, isSame });
 }

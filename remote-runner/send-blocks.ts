@@ -1,9 +1,9 @@
 /** Sends blocks of a log one behind the other: one is read and packed while the one before it is on its way. */
 import type { Call } from '../src/protocol/call-state.ts';
 import { blockBytes } from '../src/protocol/frame.ts';
+import { createPackPace } from '../src/protocol/pack-pace.ts';
 import { crc32 } from './checksum.ts';
 import { packer } from './pack.ts';
-import { createPackPace } from './pack-pace.ts';
 import { createYoungGarbage } from './young-garbage.ts';
 
 export interface BlockSender {

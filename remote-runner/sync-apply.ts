@@ -21,12 +21,14 @@ export interface Applying {
   readonly leftAlone: string[];
   /** Folders whose content changed. */
   readonly touched: Set<string>;
+  /** Folders that were looked at a moment ago, with all above them: they lead where they seem to lead, and can be written to. */
+  readonly sure: Set<string>;
   /** Read-only folders that were opened for writing, with the mode to give back. */
   readonly opened: Map<string, number>;
 }
 
 export function beginApplying(workdir: Workdir, source: string, outputs: readonly string[], aside: string): Applying {
-  return { workdir, outputs, aside, temporary: `${temporaryPrefix}${source}`, kept: [], leftAlone: [], touched: new Set(), opened: new Map() };
+  return { workdir, outputs, aside, temporary: `${temporaryPrefix}${source}`, kept: [], leftAlone: [], touched: new Set(), sure: new Set(), opened: new Map() };
 }
 
 /** First what goes, then the folders: afterwards every file has a place to be written to. */
@@ -56,8 +58,8 @@ function placeFolder({ entry, replaces }: Placement, applying: Applying): void {
   mkdirSync(absolute, { mode: 0o700 }); // its own mode comes last: it may be read-only
 }
 
-/** Puts a finished file or a link in its place. False: the machine has an output there, which stays. */
-export function placeOver({ entry, replaces }: Placement, temporary: string, applying: Applying): boolean {
+/** Puts a link in its place. False: the machine has an output there, which stays. */
+function placeOver({ entry, replaces }: Placement, temporary: string, applying: Applying): boolean {
   const free = makeWay(entry.path, replaces, applying);
   if (free) renameSync(temporary, applying.workdir.absolute(entry.path));
   else unlinkSync(temporary);
@@ -76,10 +78,18 @@ export function placeLink(placement: Placement, applying: Applying): boolean {
 /** Where a file is written before it gets its name: in its own folder, made if need be, so that renaming it is atomic. */
 export function temporaryFor(path: string, applying: Applying): string {
   const folder = parentOf(path);
-  makeParents(folder, applying);
-  refuseDetours(path, applying);
-  openForWriting(folder, applying);
+  if (!applying.sure.has(folder)) {
+    makeParents(folder, applying);
+    refuseDetours(path, applying);
+    openForWriting(folder, applying);
+    applying.sure.add(folder);
+  }
   return join(applying.workdir.absolute(folder), applying.temporary);
+}
+
+/** To be called after each pause: the machine may have changed anything meanwhile. */
+export function trustNothing(applying: Applying): void {
+  applying.sure.clear();
 }
 
 /** A link that was put in a folder's place during the push would lead out of the workdir. */
@@ -95,8 +105,8 @@ function makeParents(folder: string, applying: Applying): void {
   mkdirSync(applying.workdir.absolute(folder), { mode: 0o755 });
 }
 
-/** Renaming over it is safe: nothing is there, or what may be replaced. */
-function makeWay(path: string, replaces: string | null, applying: Applying): boolean {
+/** Makes the place free: renaming to it is safe then, nothing is there, or what may be replaced. False: the machine has an output there, which stays. */
+export function makeWay(path: string, replaces: string | null, applying: Applying): boolean {
   const absolute = applying.workdir.absolute(path);
   const seen = look(absolute);
   if (seen === null) return true;

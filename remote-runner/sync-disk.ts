@@ -2,11 +2,14 @@
  * How the receiving side looks at its own disk: never through links, times to the nanosecond, content by SHA-256.
  * May import protocol and `node:`.
  */
-import { createHash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import { ChunkListBuilder, createChunkReader } from '../src/protocol/chunk-list.ts';
+import { createChunker } from '../src/protocol/chunker.ts';
+import { smallFileBytes } from '../src/protocol/content-id.ts';
 import { fileId, parentOf } from '../src/protocol/sync.ts';
+import { hashing } from './hashing.ts';
 import { RunnerError } from './runner-error.ts';
 
 export interface Seen {
@@ -20,9 +23,10 @@ export interface Seen {
 /** null: nothing is there. */
 export function look(absolute: string): Seen | null {
   try {
-    return toSeen(lstatSync(absolute, { bigint: true }));
+    const stats = lstatSync(absolute, { bigint: true, throwIfNoEntry: false }); // an exception would cost ten times as much
+    return stats === undefined ? null : toSeen(stats);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
+    if (errorCode(error) === 'ENOTDIR') return null;
     throw error;
   }
 }
@@ -56,10 +60,30 @@ export function openWorkdir(top: string): Workdir {
   return { top, absolute: (path) => join(top, path), reaches: (path) => isFolder(parentOf(path)) };
 }
 
-const hashChunk = 1024 * 1024;
+const yieldEvery = 1024 * 1024;
 
-/** Hashes in steps, so that other calls go on in between. null: it changed or vanished meanwhile. */
-export async function hashFile(absolute: string, signal: AbortSignal): Promise<{ readonly id: string; readonly sha256: string; readonly seen: Seen } | null> {
+/** By what its content is called (see content-id.ts). Reads in steps, so that other calls go on in between. null: it changed or vanished meanwhile. */
+export async function hashFile(absolute: string, signal: AbortSignal): Promise<{ readonly id: string; readonly seen: Seen } | null> {
+  const read = await readThrough(absolute, signal, (fd, size) => (size > smallFileBytes ? chunksOf(fd) : bytesOf(fd, size)));
+  return read === null ? null : { id: fileId(read.seen.size, read.sha256), seen: read.seen };
+}
+
+/** The SHA-256 of the whole, in the same way. */
+export async function hashWhole(absolute: string, signal: AbortSignal): Promise<{ readonly sha256: string; readonly seen: Seen } | null> {
+  return readThrough(absolute, signal, bytesOf);
+}
+
+/** `more` takes some more; 0: that was all. */
+interface Taking {
+  readonly more: () => number;
+  readonly sha256: () => string;
+}
+
+async function readThrough(
+  absolute: string,
+  signal: AbortSignal,
+  begin: (fd: number, size: number) => Taking,
+): Promise<{ readonly sha256: string; readonly seen: Seen } | null> {
   let fd: number;
   try {
     fd = openSync(absolute, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -69,23 +93,47 @@ export async function hashFile(absolute: string, signal: AbortSignal): Promise<{
   }
   try {
     const before = toSeen(fstatSync(fd, { bigint: true }));
-    const hash = createHash('sha256');
-    const buffer = Buffer.allocUnsafe(Math.min(hashChunk, Math.max(1, before.size)));
-    let size = 0;
-    for (let read = readSync(fd, buffer); read > 0; read = readSync(fd, buffer)) {
-      hash.update(buffer.subarray(0, read));
+    const { more, sha256 } = begin(fd, before.size);
+    let [size, unseen] = [0, 0];
+    for (let read = more(); read > 0; read = more()) {
       size += read;
-      if (size % hashChunk !== 0) continue;
+      unseen += read;
+      if (unseen < yieldEvery) continue;
+      unseen = 0;
       await yieldToOthers();
       signal.throwIfAborted();
     }
     const after = toSeen(fstatSync(fd, { bigint: true }));
-    if (after.fingerprint !== before.fingerprint || size !== before.size) return null;
-    const sha256 = hash.digest('hex');
-    return { id: fileId(size, sha256), sha256, seen: before };
+    return after.fingerprint === before.fingerprint && size === before.size ? { sha256: sha256(), seen: before } : null;
   } finally {
     closeSync(fd);
   }
+}
+
+function bytesOf(fd: number, size: number): Taking {
+  const hash = hashing.start();
+  const buffer = Buffer.allocUnsafe(Math.min(yieldEvery, Math.max(1, size)));
+  return {
+    more: () => {
+      const read = readSync(fd, buffer);
+      hash.update(buffer.subarray(0, read));
+      return read;
+    },
+    sha256: () => hash.hex(),
+  };
+}
+
+function chunksOf(fd: number): Taking {
+  const next = createChunkReader((into) => readSync(fd, into), createChunker());
+  const list = new ChunkListBuilder();
+  return {
+    more: () => {
+      const chunk = next();
+      if (chunk !== null) list.add(chunk.length, hashing.raw(chunk));
+      return chunk?.length ?? 0;
+    },
+    sha256: () => list.id(hashing),
+  };
 }
 
 /** null: it is no link any more, or its target isn't text. */

@@ -21,11 +21,13 @@ import {
   type PushResult,
   parentOf,
 } from '../src/protocol/sync.ts';
+import { receiveFiles } from '../src/protocol/sync-content.ts';
 import { parseEntry, parseFields, parseList, parsePushParams, TreeCheck } from '../src/protocol/sync-parse.ts';
+import { unpacks } from './pack.ts';
 import { RunnerError } from './runner-error.ts';
-import { type Applying, beginApplying, closeFolders, finishFolders, makeRoom, placeLink, placeOver, setTimes, temporaryFor } from './sync-apply.ts';
+import { type Applying, beginApplying, closeFolders, finishFolders, makeRoom, placeLink, setTimes, trustNothing } from './sync-apply.ts';
 import { look, openWorkdir, toFailure, type Workdir } from './sync-disk.ts';
-import { receiveFile } from './sync-incoming.ts';
+import { createIncoming, type PlacementDue } from './sync-incoming.ts';
 import { takeLock } from './sync-lock.ts';
 import { isUntouched, type Placement, type PushPlan, placedAs, planPush } from './sync-plan.ts';
 import { loadState, type Placed, type SyncState, saveState } from './sync-state.ts';
@@ -57,7 +59,7 @@ async function receive(call: Call, params: PushParams, machine: { readonly root:
     if (untouched && looked) saveState(stateFile, state);
     if (untouched) return { unchanged: true, kept: [], keptCount: 0, keptIn: '', keptBefore: [], leftAlone: [], leftAloneCount: 0 };
   }
-  await call.event({ type: 'manifest' } satisfies PushAsk);
+  await call.event({ type: 'manifest', unpacks } satisfies PushAsk);
   const parts = call.parts()[Symbol.asyncIterator]();
   const entries = await receiveManifest(parts, params.digest);
   const applying = beginApplying(
@@ -208,19 +210,25 @@ async function placeAll(
 ): Promise<{ placed: Map<string, Placed>; exact: boolean }> {
   const placed = new Map(plan.present);
   let exact = true;
-  for (const placement of files) {
-    const { entry, index } = placement;
-    const temporary = temporaryFor(entry.path, applying);
-    const received = await receiveFile(parts, index, entry, temporary);
-    exact &&= received !== null && !received.torn && received.sha256 === entry.sha256;
-    if (received === null) {
+  const due = files.map(
+    (placement): PlacementDue => ({ placement, index: placement.index, announced: placement.entry.sha256, most: Number.POSITIVE_INFINITY }),
+  );
+  const landing = createIncoming(applying, {
+    placed: ({ placement: { entry } }, { size, id, torn }, fingerprint) => {
+      exact &&= !torn && id === entry.sha256;
+      placed.set(entry.path, { ...placedAs(entry, true, fingerprint), ours: [fileId(size, id)] });
+    },
+    leftAlone: ({ announced }, { id, torn }) => {
+      exact &&= !torn && id === announced;
+    },
+    gone: ({ placement: { entry } }) => {
+      exact = false;
       const before = begun.placed.get(entry.path);
       if (before !== undefined) placed.set(entry.path, before);
-    } else if (placeOver(placement, temporary, applying)) {
-      const seen = look(applying.workdir.absolute(entry.path));
-      placed.set(entry.path, { ...placedAs(entry, true, seen?.fingerprint ?? null), ours: [fileId(received.size, received.sha256)] });
-    }
-  }
+    },
+  });
+  await receiveFiles(parts, due, landing);
+  trustNothing(applying);
   for (const placement of plan.place) {
     if (placement.entry.kind !== 'link' || !placeLink(placement, applying)) continue;
     placed.set(placement.entry.path, placedAs(placement.entry, true, look(applying.workdir.absolute(placement.entry.path))?.fingerprint ?? null));

@@ -20,6 +20,11 @@ export interface PackedBytes {
 /** What was packed. Never makes more than `length` bytes. @throws when that is not what comes out */
 export type Unpack = (codec: Codec, bytes: Uint8Array, length: number) => Uint8Array;
 
+export interface Packer {
+  readonly codec: Codec;
+  pack(bytes: Uint8Array): Uint8Array;
+}
+
 export function codecNumber(codec: Codec): number {
   return codecs.indexOf(codec) + 1;
 }

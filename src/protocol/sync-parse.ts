@@ -1,17 +1,6 @@
 /** Checks what the other side sent before anybody acts on it. Imports its own folder only. */
 import { FrameError } from './frame.ts';
-import {
-  type DirEntry,
-  type Entry,
-  type FileEntry,
-  type FileSay,
-  type LinkEntry,
-  type PullItem,
-  type PushParams,
-  pathProblem,
-  targetProblem,
-  type Want,
-} from './sync.ts';
+import { type DirEntry, type Entry, type FileEntry, type LinkEntry, type PullItem, type PushParams, pathProblem, targetProblem, type Want } from './sync.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -76,22 +65,6 @@ export function parsePullItem(value: unknown): PullItem {
 export function parseWant(value: unknown): Want {
   const { index, have } = parseFields(value);
   return { index: parseNumber(index), have: have === null ? null : parseSha256(have) };
-}
-
-export function parseFileSay(value: unknown): FileSay {
-  const fields = parseFields(value);
-  if (fields['type'] === 'file') {
-    return {
-      type: 'file',
-      index: parseNumber(fields['index']),
-      size: parseNumber(fields['size']),
-      sha256: parseSha256(fields['sha256']),
-      torn: fields['torn'] === true,
-    };
-  }
-  const type = fields['type'];
-  if (type === 'again' || type === 'gone' || type === 'same') return { type, index: parseNumber(fields['index']) };
-  throw new FrameError('a sync message came where a file was due');
 }
 
 function parseFileFacts(fields: Fields): Omit<FileEntry, 'sha256'> {

@@ -5,18 +5,18 @@
  * exactly that, the call ends after one round trip. Else
  *   machine  {type: 'manifest'}                          laptop   {type: 'entries', entries}*  {type: 'entries-end'}
  *   machine  {type: 'need', indices}*  {type: 'need-end'}
- *   laptop   for each needed file, in that order: blocks, then {type: 'file', index, size, sha256};
- *            {type: 'again', index} throws away the blocks so far, {type: 'gone', index} gives the file up
+ *   laptop   the content of each needed file, in that order: see content-records.ts
  * and the call ends with `PushResult`. When something was moved aside the machine says so before it forgets it:
  *   machine  {type: 'result', result}                    laptop   {type: 'told'}
  *
  * `pull` brings outputs back:
  *   machine  {type: 'listing', items}*  {type: 'listing-end', problems...}
  *   laptop   {type: 'want', wants}*  {type: 'want-end'}
- *   machine  for each wanted file, in that order: {type: 'same', index}, or blocks and {type: 'file', ...}, with 'again' and 'gone' as above
+ *   machine  the content of each wanted file, in that order, or that it is the same
  *
  * All paths are relative to the workdir, with `/` between their parts. SHA-256 is written as 64 hex digits.
  */
+import type { Codec } from './packed.ts';
 
 export interface FileEntry {
   readonly kind: 'file';
@@ -57,25 +57,12 @@ export interface PushParams {
 }
 
 export type PushAsk =
-  | { readonly type: 'manifest' }
+  | { readonly type: 'manifest' /** How blocks may be packed, the best first. */; readonly unpacks: readonly Codec[] }
   | { readonly type: 'need'; readonly indices: readonly number[] }
   | { readonly type: 'need-end' }
   | { readonly type: 'result'; readonly result: PushResult };
 
-export type PushSay = { readonly type: 'entries'; readonly entries: readonly Entry[] } | { readonly type: 'entries-end' } | { readonly type: 'told' } | FileSay;
-
-/** What goes with a file's blocks, either way. */
-export type FileSay =
-  | {
-      readonly type: 'file';
-      readonly index: number;
-      readonly size: number;
-      readonly sha256: string /** It kept changing while it was read. */;
-      readonly torn: boolean;
-    }
-  | { readonly type: 'again'; readonly index: number }
-  | { readonly type: 'gone'; readonly index: number }
-  | { readonly type: 'same'; readonly index: number };
+export type PushSay = { readonly type: 'entries'; readonly entries: readonly Entry[] } | { readonly type: 'entries-end' } | { readonly type: 'told' };
 
 export interface PushResult {
   /** True: the machine had everything already, and nothing was compared but its own records. */
@@ -96,6 +83,8 @@ export interface PullParams {
   readonly paths: readonly string[];
   /** Also what a push placed there and nobody changed. Absent: that is no output. */
   readonly pushedToo?: boolean;
+  /** How blocks may be packed, the best first; absent: not at all. */
+  readonly unpacks?: readonly Codec[];
 }
 
 /** With what the sources of checkpoints begin that are brought to the machine, one a folder. There, they are outputs like those that it makes itself. */
@@ -116,11 +105,7 @@ export interface ListingEnd {
   readonly unreadable: readonly string[];
 }
 
-export type PullSay =
-  | { readonly type: 'listing'; readonly items: readonly PullItem[] }
-  | ListingEnd
-  | { readonly type: 'same'; readonly index: number }
-  | FileSay;
+export type PullSay = { readonly type: 'listing'; readonly items: readonly PullItem[] } | ListingEnd;
 
 export interface Want {
   readonly index: number;

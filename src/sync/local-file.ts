@@ -1,69 +1,117 @@
-/** Reading this computer's files: hashes that belong to one state of a file, and content to send. May import core, protocol and `node:`. */
-import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+/** Reading this computer's files: what belongs to one state of a file, and content to send. May import core, protocol and `node:`. */
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import { join } from 'node:path';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
-import { systemErrorCode } from '../core/errors.ts';
-import { blockBytes } from '../protocol/frame.ts';
-import type { ContentSource } from '../protocol/sync-content.ts';
-import { stampOf } from './scan.ts';
+import { ChunkListBuilder, createChunkReader } from '../protocol/chunk-list.ts';
+import { createChunkStore } from '../protocol/chunk-store.ts';
+import { createChunker } from '../protocol/chunker.ts';
+import { smallFileBytes } from '../protocol/content-id.ts';
+import { createFileReading } from '../protocol/read-file.ts';
+import type { ChunkMemory, ContentDisk, ContentSource, FileToSend } from '../protocol/send-records.ts';
+import { hashing } from './hashing.ts';
 
-/** null: it isn't there any more, or something else is. @throws the system's error when it can't be read */
-export function openLocalFile(absolute: string): ContentSource | null {
-  let fd: number;
-  try {
-    fd = openSync(absolute, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemErrorCode(error) ?? '')) return null;
-    throw error;
-  }
-  const stats = fstatSync(fd);
-  if (!stats.isFile()) {
-    closeSync(fd);
-    return null;
-  }
-  const hash = createHash('sha256');
-  let at = 0;
+export const reading = createFileReading(fs, ['ENOENT', 'ENOTDIR', 'ELOOP']);
+
+export interface LocalFile extends FileToSend {
+  readonly absolute: string;
+  /** As it was when `announced` was its content; null: unknown. */
+  readonly stamp: string | null;
+}
+
+/** To be sent to a machine. */
+export function localFiles(cacheFolder: string, signal: AbortSignal): ContentDisk<LocalFile> {
   return {
-    stamp: () => stampOf(fstatSync(fd, { bigint: true })),
-    read: () => {
-      const buffer = Buffer.allocUnsafe(Math.min(blockBytes, stats.size - at));
-      const read = buffer.length === 0 ? 0 : readSync(fd, buffer, 0, buffer.length, at);
-      if (read === 0) return null;
-      at += read;
-      hash.update(buffer.subarray(0, read));
-      return buffer.subarray(0, read);
-    },
-    sha256: () => hash.digest('hex'),
-    close: () => closeSync(fd),
+    hashing,
+    readSmall: ({ absolute, stamp }, into) => reading.readSmall(absolute, stamp, into),
+    open: ({ absolute }) => reading.open(absolute),
+    chunks: { memory: chunkMemory(cacheFolder), createChunker },
+    pause: () => pause(signal),
   };
 }
 
+/** Lists of chunks of large files that were sent or identified. */
+function chunkMemory(cacheFolder: string): ChunkMemory {
+  return createChunkStore(fs, join(cacheFolder, 'chunks'), randomBytes(6).toString('hex'), hashing);
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  await yieldToOthers();
+  signal.throwIfAborted();
+}
+
 export interface Identified {
+  /** What was asked for: the content's name, or the SHA-256 of the whole. */
   readonly sha256: string;
   readonly size: number;
   readonly stamp: string;
 }
 
+/** What the content is called: see content-id.ts. Null, and changes meanwhile: as with `sha256Of`. */
+export async function identify(absolute: string, signal: AbortSignal): Promise<Identified | null> {
+  return readThrough(absolute, signal, (source) => (source.size > smallFileBytes ? chunksOf(source) : bytesOf(source)));
+}
+
+/** SHA-256 of the whole. Reads until the file stood still for one reading; of one that never does, the last reading. null: it isn't there any more. */
+export async function sha256Of(absolute: string, signal: AbortSignal): Promise<Identified | null> {
+  return readThrough(absolute, signal, bytesOf);
+}
+
+/** Takes some more; 0: that was all. */
+interface Taking {
+  readonly more: () => number;
+  readonly id: () => string;
+}
+
 const attempts = 3;
 const yieldEvery = 8 * 1024 * 1024;
+const pieceBytes = 256 * 1024;
 
-/** Reads until the file stood still for one reading; of one that never does, the last reading. null: it isn't there any more. */
-export async function identify(absolute: string, signal: AbortSignal): Promise<Identified | null> {
+async function readThrough(absolute: string, signal: AbortSignal, begin: (source: ContentSource) => Taking): Promise<Identified | null> {
   for (let attempt = 1; ; attempt += 1) {
-    const source = openLocalFile(absolute);
+    const source = reading.open(absolute);
     if (source === null) return null;
     try {
       const stamp = source.stamp();
+      const { more, id } = begin(source);
       let size = 0;
-      for (let bytes = source.read(); bytes !== null; bytes = source.read()) {
-        size += bytes.length;
-        if (size % yieldEvery !== 0) continue;
-        await yieldToOthers();
-        signal.throwIfAborted();
+      let unseen = 0;
+      for (let read = more(); read > 0; read = more()) {
+        size += read;
+        unseen += read;
+        if (unseen < yieldEvery) continue;
+        unseen = 0;
+        await pause(signal);
       }
-      if (attempt === attempts || source.stamp() === stamp) return { sha256: source.sha256(), size, stamp };
+      if (attempt === attempts || source.stamp() === stamp) return { sha256: id(), size, stamp };
     } finally {
       source.close();
     }
   }
+}
+
+function bytesOf(source: ContentSource): Taking {
+  const piece = Buffer.allocUnsafe(Math.min(pieceBytes, source.size));
+  const hash = hashing.start();
+  return {
+    more: () => {
+      const read = source.read(piece);
+      hash.update(piece.subarray(0, read));
+      return read;
+    },
+    id: () => hash.hex(),
+  };
+}
+
+function chunksOf(source: ContentSource): Taking {
+  const next = createChunkReader(source.read, createChunker());
+  const list = new ChunkListBuilder();
+  return {
+    more: () => {
+      const chunk = next();
+      if (chunk !== null) list.add(chunk.length, hashing.raw(chunk));
+      return chunk?.length ?? 0;
+    },
+    id: () => list.id(hashing),
+  };
 }

@@ -3,8 +3,10 @@ import { lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { GpuRunError } from '../core/errors.ts';
 import { toMtime } from '../protocol/sync.ts';
-import { identify, openLocalFile } from './local-file.ts';
+import { identify, reading } from './local-file.ts';
 import { type LocalFolder, openLocalFolder } from './pull-place.ts';
+
+const pieceBytes = 256 * 1024;
 
 /** `path`: of the folder that was copied, relative to `snapshot` and to `into`. @throws GpuRunError `sync` */
 export async function placeSnapshot(snapshot: string, path: string, into: string, signal: AbortSignal): Promise<void> {
@@ -23,11 +25,12 @@ async function placeOne(from: string, path: string, folder: LocalFolder, signal:
   }
   const here = folder.existingFile(path, Number(stats.size));
   if (here !== null && (await identify(here, signal))?.sha256 === (await identify(from, signal))?.sha256) return;
-  const source = openLocalFile(from);
+  const source = reading.open(from);
   if (source === null) return;
   const file = folder.openFile({ path, mode: Number(stats.mode & 0o777n), mtime: toMtime(stats.mtimeNs) });
   try {
-    for (let bytes = source.read(); bytes !== null; bytes = source.read()) file.sink.write(bytes);
+    const piece = Buffer.allocUnsafe(Math.min(pieceBytes, source.size));
+    for (let read = source.read(piece); read > 0; read = source.read(piece)) file.write(piece.subarray(0, read));
     file.place();
   } finally {
     source.close();

@@ -1,28 +1,14 @@
 /** Writes the outputs that were asked for into one local folder, and never through a link that leaves them. May import core, protocol and `node:`. */
-import { createHash, randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  ftruncateSync,
-  futimesSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeSync,
-} from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { closeSync, constants, futimesSync, lstatSync, mkdirSync, openSync, realpathSync, renameSync, rmSync, symlinkSync, writeSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import { isWithin, parentOf, temporaryPrefix } from '../protocol/sync.ts';
-import type { ContentSink } from '../protocol/sync-content.ts';
 import { gitFolderIn } from './pull-git-names.ts';
 
 export interface OpenFile {
   /** Opens a hidden file beside the place when the first byte comes. */
-  readonly sink: ContentSink;
+  write(bytes: Uint8Array): void;
   /** Gives the written content its name, at once and whole. */
   place(): void;
   /** In any case: removes what was not placed. */
@@ -148,7 +134,6 @@ function openFile(absolute: string, { mode, mtime }: { readonly mode: number; re
   const temporary = temporaryBeside(absolute);
   let fd: number | null = null;
   let unplaced = false;
-  let hash = createHash('sha256');
   let size = 0;
   const opened = (): number => {
     // Who may read it is decided here, by the umask; only whether it can be executed comes from the machine.
@@ -161,18 +146,9 @@ function openFile(absolute: string, { mode, mtime }: { readonly mode: number; re
     fd = null;
   };
   return {
-    sink: {
-      write: (bytes) => {
-        for (let at = 0; at < bytes.length; ) at += writeSync(opened(), bytes, at, bytes.length - at, size + at);
-        hash.update(bytes);
-        size += bytes.length;
-      },
-      restart: () => {
-        ftruncateSync(opened());
-        hash = createHash('sha256');
-        size = 0;
-      },
-      sha256: () => hash.digest('hex'),
+    write: (bytes) => {
+      for (let at = 0; at < bytes.length; ) at += writeSync(opened(), bytes, at, bytes.length - at, size + at);
+      size += bytes.length;
     },
     place: () => {
       futimesSync(opened(), new Date(), mtime / 1e6);

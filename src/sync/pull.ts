@@ -6,15 +6,17 @@ import { realpathSync, statfsSync, statSync } from 'node:fs';
 import { GpuRunError } from '../core/errors.ts';
 import { formatSize } from '../core/size.ts';
 import { FrameError } from '../protocol/frame.ts';
+import { codecs } from '../protocol/packed.ts';
 import type { OpenCall, Part } from '../protocol/peer.ts';
 import { inParts, isWithin, type ListingEnd, outermost, type PullAsk, type PullItem, type PullParams, type Want } from '../protocol/sync.ts';
-import { receiveContent } from '../protocol/sync-content.ts';
+import { type FileDue, type Landing, type OpenLanding, receiveFiles } from '../protocol/sync-content.ts';
 import { parseFields, parseList, parsePullItem, parseText, TreeCheck } from '../protocol/sync-parse.ts';
-import { identify } from './local-file.ts';
+import { hashing } from './hashing.ts';
+import { sha256Of } from './local-file.ts';
 import { refuseNameClashes } from './name-clash.ts';
 import { workdirPath } from './plan.ts';
 import { gitFolderIn } from './pull-git-names.ts';
-import { type LocalFolder, type OpenFile, openLocalFolder } from './pull-place.ts';
+import { type LocalFolder, openLocalFolder } from './pull-place.ts';
 import { inCall, type Open } from './transfer.ts';
 
 export interface PulledFile {
@@ -49,6 +51,7 @@ type FileItem = Extract<PullItem, { kind: 'file' }>;
 /** An item and its place in the machine's listing. */
 type Listed = { readonly index: number; readonly item: PullItem };
 type WantedFile = Want & { readonly item: FileItem };
+type FileWanted = WantedFile & FileDue;
 
 /**
  * All files below `paths` that the machine made or changed, those that were here already included; what a push placed there
@@ -79,7 +82,7 @@ export async function pullOutputs(options: PullOptions): Promise<readonly Pulled
     for (const { item } of items) if (item.kind === 'dir') folder.makeFolder(item.path);
     for (const wants of inParts(wanted.map(({ index, have }) => ({ index, have })))) await call.event({ type: 'want', wants } satisfies PullAsk);
     await call.event({ type: 'want-end' } satisfies PullAsk);
-    const pulled = await receiveFiles(call, parts, wanted, folder, options);
+    const pulled = await receiveWanted(call, parts, wanted, folder, options);
     for (const { item } of items)
       if (item.kind === 'link' && !folder.placeLink(item.path, item.target))
         onWarning(`not pulled: the link ${item.path} -> ${item.target} leads out of the output, or to git's own files`);
@@ -101,7 +104,7 @@ export async function listOutputs(options: Pick<PullOptions, 'open' | 'paths' | 
 }
 
 function paramsOf(paths: readonly string[], { pushedToo = false }: Pick<PullOptions, 'pushedToo'>): PullParams {
-  return pushedToo ? { paths, pushedToo } : { paths };
+  return pushedToo ? { paths, pushedToo, unpacks: codecs } : { paths, unpacks: codecs };
 }
 
 async function receiveListing(parts: AsyncIterator<Part>, paths: readonly string[]): Promise<{ items: Listed[]; end: Omit<ListingEnd, 'type'> }> {
@@ -135,7 +138,7 @@ async function choose(items: readonly Listed[], folder: LocalFolder, signal: Abo
   for (const { index, item } of items) {
     if (item.kind !== 'file') continue;
     const local = folder.existingFile(item.path, item.size);
-    const have = local === null ? null : await identify(local, signal);
+    const have = local === null ? null : await sha256Of(local, signal);
     wanted.push({ index, item, have: have?.size === item.size ? have.sha256 : null });
   }
   return wanted;
@@ -151,7 +154,7 @@ function refuseIfFull(wanted: readonly WantedFile[], top: string): void {
   });
 }
 
-async function receiveFiles(
+async function receiveWanted(
   call: OpenCall,
   parts: AsyncIterator<Part>,
   wanted: readonly WantedFile[],
@@ -162,33 +165,53 @@ async function receiveFiles(
   const pulled: PulledFile[] = [];
   const total = wanted.reduce((sum, { item }) => sum + item.size, 0);
   let done = 0;
-  onProgress(0, total);
-  for (const { index, item, have } of wanted) {
-    const file = folder.openFile(item);
-    try {
-      const outcome = await receiveContent(parts, index, counted(file.sink, onReceived), mostOf(item.size));
-      if (outcome === 'gone') onWarning(`${item.path} vanished on the machine before it could be pulled`);
-      else if (outcome !== 'same') pulled.push(placed(item, outcome, file, onWarning));
-      else if (item.mtime >= toldSince) pulled.push(kept(item, have));
-    } finally {
-      file.close();
-    }
+  const over = ({ item }: FileWanted) => {
     done += item.size;
     onProgress(done, total);
-  }
+  };
+  onProgress(0, total);
+  const open = (due: FileWanted): OpenLanding => {
+    const file = folder.openFile(due.item);
+    return {
+      write: (bytes) => {
+        onReceived(bytes.length);
+        file.write(bytes);
+      },
+      place: ({ size, id, torn }) => {
+        file.place();
+        if (torn) onWarning(`${due.item.path} was being written to while it was pulled: it may have parts of different ages`);
+        pulled.push({ path: due.item.path, bytes: size, sha256: id });
+        over(due);
+      },
+      close: file.close,
+    };
+  };
+  const landing: Landing<FileWanted> = {
+    hashing,
+    begin: () => {},
+    pause: async () => {},
+    open,
+    whole: (due, bytes, told) => {
+      const file = open(due);
+      try {
+        file.write(bytes);
+        file.place(told, null);
+      } finally {
+        file.close();
+      }
+    },
+    absent: (due, why) => {
+      const { item, have } = due;
+      if (why === 'gone') onWarning(`${item.path} vanished on the machine before it could be pulled`);
+      else if (item.mtime >= toldSince) pulled.push(kept(item, have));
+      over(due);
+    },
+  };
+  const due = wanted.map((want): FileWanted => ({ ...want, announced: null, most: mostOf(want.item.size) }));
+  await receiveFiles(parts, due, landing);
   await call.end();
   await call.result;
   return pulled;
-}
-
-function counted(sink: OpenFile['sink'], onReceived: (bytes: number) => void): OpenFile['sink'] {
-  return {
-    ...sink,
-    write: (bytes) => {
-      onReceived(bytes.length);
-      sink.write(bytes);
-    },
-  };
 }
 
 /** A log may grow between its listing and its turn; a machine that lies about a size doesn't fill the disk here. */
@@ -199,12 +222,6 @@ function mostOf(listed: number): number {
 function kept(item: FileItem, have: string | null): PulledFile {
   if (have === null) throw new FrameError(`${item.path} is not here, and the machine did not send it`);
   return { path: item.path, bytes: item.size, sha256: have };
-}
-
-function placed(item: FileItem, content: { size: number; sha256: string; torn: boolean }, file: OpenFile, onWarning: (text: string) => void): PulledFile {
-  file.place();
-  if (content.torn) onWarning(`${item.path} was being written to while it was pulled: it may have parts of different ages`);
-  return { path: item.path, bytes: content.size, sha256: content.sha256 };
 }
 
 function unreadableError(paths: readonly string[]): GpuRunError {

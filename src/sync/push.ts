@@ -22,7 +22,7 @@ export interface PushTotals {
   readonly warnings: readonly string[];
 }
 
-export interface PushOptions extends Partial<Omit<TransferOptions, 'onNeeded'>> {
+export interface PushOptions extends Partial<Omit<TransferOptions, 'onNeeded' | 'cacheFolder'>> {
   readonly open: Open;
   /** Where hashes are remembered on this computer. */
   readonly cacheFolder: string;
@@ -93,6 +93,7 @@ async function pushAll(specs: readonly TreeSpec[], options: PushOptions): Promis
     const params = paramsOf(spec, manifest.digest, outputs);
     const sent = await transfer(options.open, params, manifest, {
       signal,
+      cacheFolder: options.cacheFolder,
       onProgress: (done, total) => options.onProgress?.(before + done, before + total),
       onNeeded: (files) => tellSurprises(spec, files, options),
     });

@@ -1,12 +1,14 @@
 /** The laptop's end of `push`: says what there is, sends what the machine asks for. May import core, protocol and `node:`. */
 
+import type { Packing } from '../protocol/block-writer.ts';
 import { PeerClosedError } from '../protocol/call-state.ts';
 import { FrameError } from '../protocol/frame.ts';
 import type { OpenCall, Part } from '../protocol/peer.ts';
 import { type FileEntry, inParts, type PushParams, type PushResult, type PushSay } from '../protocol/sync.ts';
-import { sendContent } from '../protocol/sync-content.ts';
+import { sendFiles } from '../protocol/sync-content-send.ts';
 import { parseFields, parseList, parseNumber, parseText } from '../protocol/sync-parse.ts';
-import { openLocalFile } from './local-file.ts';
+import { type LocalFile, localFiles } from './local-file.ts';
+import { packingFor } from './packing.ts';
 import type { Manifest } from './plan.ts';
 import { toSyncError } from './sync-error.ts';
 
@@ -14,6 +16,8 @@ import { toSyncError } from './sync-error.ts';
 export type Open = (op: string, params: unknown) => OpenCall;
 
 export interface TransferOptions {
+  /** Where it is remembered of what large files are made. */
+  readonly cacheFolder: string;
   readonly signal: AbortSignal;
   /** Bytes of content. */
   readonly onProgress: (done: number, total: number) => void;
@@ -34,11 +38,12 @@ export async function transfer(open: Open, params: PushParams, manifest: Manifes
     const parts = call.parts()[Symbol.asyncIterator]();
     const ask = await parts.next();
     if (ask.done === true) return { result: parseResult(await call.result), sentBytes: 0, torn: [], gone: [] };
+    const packing = ask.value.kind === 'event' ? packingFor(parseFields(ask.value.value)['unpacks']) : null;
     for (const entries of inParts(manifest.entries)) await call.event({ type: 'entries', entries } satisfies PushSay);
     await call.event({ type: 'entries-end' } satisfies PushSay);
     const needed = await receiveNeeds(parts);
     options.onNeeded?.(filesOf(needed, manifest));
-    const sent = await sendFiles(call, needed, manifest, options);
+    const sent = await sendNeeded(call, needed, manifest, packing, options);
     const told = await parts.next();
     if (told.done === true) return { result: parseResult(await call.result), ...sent };
     if (told.value.kind !== 'event') throw new FrameError('the machine sends content during a push');
@@ -100,28 +105,39 @@ function filesOf(needed: readonly number[], { entries }: Manifest): readonly Fil
   });
 }
 
-async function sendFiles(call: OpenCall, needed: readonly number[], manifest: Manifest, { onProgress }: TransferOptions) {
-  const { entries, absolute } = manifest;
+async function sendNeeded(
+  call: OpenCall,
+  needed: readonly number[],
+  manifest: Manifest,
+  packing: Packing | null,
+  { onProgress, cacheFolder, signal }: TransferOptions,
+) {
   const torn: string[] = [];
   const gone: string[] = [];
-  const total = filesOf(needed, manifest).reduce((sum, { size }) => sum + size, 0);
-  let sentBytes = 0;
+  const files = filesOf(needed, manifest).map(
+    ({ size, sha256 }, nth): LocalFile => ({
+      index: needed[nth] ?? 0,
+      size,
+      announced: sha256,
+      absolute: manifest.absolute.get(needed[nth] ?? 0) ?? '',
+      stamp: null,
+    }),
+  );
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  let [sentBytes, done] = [0, 0];
   onProgress(0, total);
-  for (const index of needed) {
-    const path = entries[index]?.path ?? '';
-    const file = absolute.get(index) ?? '';
-    const content = await sendContent(
-      call,
-      index,
-      () => openLocalFile(file),
-      (bytes) => {
-        sentBytes += bytes;
-        onProgress(Math.min(sentBytes, total), total);
-      },
-    );
-    if (content === null) gone.push(path);
-    else if (content.torn) torn.push(path);
-  }
+  await sendFiles(call, files, localFiles(cacheFolder, signal), {
+    packing,
+    onBytes: (sent, saved) => {
+      sentBytes += sent;
+      done += sent + saved;
+      onProgress(Math.min(done, total), total);
+    },
+    onSent: ({ index }, sent) => {
+      if (sent === null) gone.push(manifest.entries[index]?.path ?? '');
+      else if (sent.torn) torn.push(manifest.entries[index]?.path ?? '');
+    },
+  });
   return { sentBytes, torn, gone };
 }
 

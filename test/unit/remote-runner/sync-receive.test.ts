@@ -8,6 +8,7 @@ import { look } from '../../../remote-runner/sync-disk.ts';
 import { type Entry, manifestLine, type PushParams } from '../../../src/protocol/sync.ts';
 import { readTree, temporaryFolder, writeTree } from '../../support/tree.ts';
 import { beforeBlocks, joinPeers, type Lab, makeLab } from '../sync/joined.ts';
+import * as record from '../sync/records.ts';
 
 let lab: Lab;
 beforeEach(() => {
@@ -18,6 +19,7 @@ afterEach(() => lab.remove());
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 const file = (path: string, text = 'x') => ({ kind: 'file' as const, path, mode: 0o644, mtime: 0, size: text.length, sha256: sha256(text) });
 const target = () => readTree(lab.machine.workdir);
+const told = (text: string, size = text.length) => ({ size, id: sha256(text), torn: false });
 
 interface Script {
   readonly entries: readonly object[];
@@ -88,21 +90,25 @@ describe('a push that lies', () => {
   });
 
   it.each([
-    ['another hash', [Buffer.from('x')], { size: 1, sha256: sha256('y') }],
-    ['another size', [Buffer.from('x')], { size: 2, sha256: sha256('x') }],
-    ['another file', [], { size: 1, sha256: sha256('x'), index: 1 }],
-    ['nothing', [], { type: 'same' }],
-  ])('about content, with %s, leaves nothing behind', async (_, blocks, say) => {
+    ['another hash', [record.whole(0, told('y'), 'x')]],
+    ['what was announced, and is not', [record.whole(0, told('x'), 'y', sha256('x'))]],
+    ['another size', [record.begin(0), record.data('x'), record.end(told('x', 2))]],
+    ['another file', [record.whole(1, told('x'), 'x')]],
+    ['nothing', [record.same(0)]],
+    ['two files at once', [record.begin(0), record.begin(0)]],
+    ['a message in it', [], { type: 'told' }],
+  ])('about content, with %s, leaves nothing behind', async (_, records, message: object | null = null) => {
     const content: Script['content'] = async (call) => {
-      for (const block of blocks) await call.block(0, block);
-      await call.event({ type: 'file', index: 0, torn: false, ...say });
+      await (message === null ? call.block(0, Buffer.concat(records)) : call.event(message));
     };
     await expect(pushRaw({ entries: [file('a')], content })).rejects.toMatchObject({ code: 'protocol' });
     expect(target()).toEqual({});
   });
 
   it('can not leave holes', async () => {
-    await expect(pushRaw({ entries: [file('a')], content: (call) => call.block(1, Buffer.from('x')) })).rejects.toMatchObject({ code: 'protocol' });
+    await expect(pushRaw({ entries: [file('a')], content: (call) => call.block(1, record.whole(0, told('x'), 'x')) })).rejects.toMatchObject({
+      code: 'protocol',
+    });
     expect(target()).toEqual({});
   });
 

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { syncCalls } from '../../../remote-runner/sync-calls.ts';
 import { PeerClosedError } from '../../../src/protocol/call-state.ts';
-import { Peer } from '../../../src/protocol/peer.ts';
+import type { PackedBytes } from '../../../src/protocol/packed.ts';
+import { type OpenCall, type Part, Peer } from '../../../src/protocol/peer.ts';
+import { unpack } from '../../../src/runner/unpack.ts';
 import { type PulledFile, pullOutputs } from '../../../src/sync/pull.ts';
 import { type PushOptions, type PushTotals, pushTree } from '../../../src/sync/push.ts';
 import type { Open } from '../../../src/sync/transfer.ts';
@@ -50,14 +52,16 @@ export function joinPeers(machine: { root: string; workdir: string }, cutAfter =
       return run;
     },
     crc32,
+    unpack,
   );
   const laptop: Peer = new Peer(
     carry('up', () => remote),
     null,
     crc32,
+    unpack,
   );
   return {
-    open: (op, params) => laptop.open(op, params),
+    open: cutAfter === Number.POSITIVE_INFINITY ? (op, params) => laptop.open(op, params) : (op, params) => unpacked(laptop, op, params),
     traffic,
     idle: async () => {
       await Promise.allSettled([...running]);
@@ -65,15 +69,29 @@ export function joinPeers(machine: { root: string; workdir: string }, cutAfter =
   };
 }
 
+/** Nothing is packed: where the wire is to be cut after so many bytes, they are to be those of the files. */
+function unpacked(laptop: Peer, op: string, params: unknown): OpenCall {
+  const call = laptop.open(op, { ...(params as object), unpacks: [] });
+  const parts = call.parts();
+  async function* plain(): AsyncGenerator<Part> {
+    for await (const part of parts) yield part.kind === 'block' ? part : { kind: 'event', value: { ...(part.value as object), unpacks: [] } };
+  }
+  return Object.assign(call, { parts: plain });
+}
+
 /** Runs something each time the laptop is about to send a block. */
 export function beforeBlocks(wire: Wire, happen: (offset: number) => void): Wire {
   const open: Open = (op, params) => {
     const call = wire.open(op, params);
-    const block = call.block.bind(call);
+    const { block, packed } = { block: call.block.bind(call), packed: call.packed.bind(call) };
     return Object.assign(call, {
       block: (offset: number, bytes: Uint8Array) => {
         happen(offset);
         return block(offset, bytes);
+      },
+      packed: (offset: number, bytes: PackedBytes) => {
+        happen(offset);
+        return packed(offset, bytes);
       },
     });
   };

@@ -9,6 +9,7 @@ import { findClashes, refuseNameClashes } from '../../../src/sync/name-clash.ts'
 import { pullOutputs } from '../../../src/sync/pull.ts';
 import { readTree, type Tree, writeTree } from '../../support/tree.ts';
 import { joinPeers, type Lab, makeLab } from './joined.ts';
+import * as record from './records.ts';
 
 let lab: Lab;
 beforeEach(() => {
@@ -145,7 +146,7 @@ describe('pullOutputs', () => {
 
   it('goes on where a cut connection left it', async () => {
     there({ 'runs/a': 'a'.repeat(300_000), 'runs/b': 'b'.repeat(300_000) });
-    const wire = joinPeers(lab.machine, 400_000);
+    const wire = joinPeers(lab.machine, 590_000);
     await expect(pullOutputs({ open: wire.open, paths: ['runs'], into: lab.source })).rejects.toMatchObject({ code: 'connection' });
     expect(Object.keys(readTree(lab.source))).toEqual(['runs/', 'runs/a']);
     await lab.pull(['runs']);
@@ -226,23 +227,34 @@ describe('a hostile machine', () => {
 
   it('that says one size and hash and sends another is found out, and nothing stays', async () => {
     const send =
-      (blocks: string[], say: object): Reply =>
+      (...records: Buffer[]): Reply =>
       async (call) => {
         await listing([file('runs/a', 3)])(call);
-        let offset = 0;
-        for (const block of blocks) {
-          await call.block(offset, Buffer.from(block));
-          offset += block.length;
-        }
-        await call.event({ type: 'file', index: 0, torn: false, ...say });
+        await call.block(0, Buffer.concat(records));
         return {};
       };
-    await expect(pullFrom(send(['abc'], { size: 3, sha256: sha256('abd') }))).rejects.toMatchObject({ code: 'protocol' });
-    await expect(pullFrom(send(['abc'], { size: 2, sha256: sha256('abc') }))).rejects.toMatchObject({ code: 'protocol' });
-    await expect(pullFrom(send(['abc'], { size: 3, sha256: sha256('abc'), index: 7 }))).rejects.toMatchObject({ code: 'protocol' });
-    await expect(pullFrom(send([], { type: 'same' }))).rejects.toMatchObject({ code: 'protocol' });
+    const told = (text: string, size = text.length) => ({ size, id: sha256(text), torn: false });
+    const lies = [
+      [record.whole(0, told('abd'), 'abc')],
+      [record.whole(0, told('abc', 2), 'ab')],
+      [record.whole(7, told('abc'), 'abc')],
+      [record.whole(0, told('abc'), 'abc', sha256('abc'))], // of which nobody was told
+      [record.begin(0), record.data('abc'), record.end(told('abd'))],
+      [record.begin(0), record.data('abc'), record.end(told('abc', 2))],
+      [record.begin(0), record.data('ab'), record.end(told('abc'))],
+      [record.begin(0), record.data('ab'), record.again(), record.data('c'), record.end(told('abc'))],
+      [record.begin(0), record.data('abc'), record.whole(0, told('abc'), 'abc')],
+      [record.data('abc'), record.end(told('abc'))],
+      [record.same(0)],
+      [Buffer.of(99)],
+    ];
+    for (const records of lies) await expect(pullFrom(send(...records))).rejects.toMatchObject({ code: 'protocol' });
     expect(readTree(lab.source)).toEqual({ 'runs/': 'dir 755' });
-    await pullFrom(send(['abc'], { size: 3, sha256: sha256('abc') }));
+    await pullFrom(send(record.begin(0), record.data('x'), record.again(), record.begin(0), record.data('a'), record.data('bc'), record.end(told('abc'))));
+    expect(readTree(lab.source)).toEqual({ 'runs/': 'dir 755', 'runs/a': 'file 644 abc' });
+    await expect(pullFrom(send(record.whole(0, told('abc'), 'abc'), record.whole(1, told('abc'), 'abc')))).rejects.toMatchObject({ code: 'protocol' });
+    rmSync(join(lab.source, 'runs/a'));
+    await pullFrom(send(record.whole(0, told('abc'), 'abc')));
     expect(readTree(lab.source)).toEqual({ 'runs/': 'dir 755', 'runs/a': 'file 644 abc' });
   });
 
@@ -251,11 +263,13 @@ describe('a hostile machine', () => {
   });
 
   it('can not fill the disk by sending more than it announced', async () => {
-    const block = new Uint8Array(256 * 1024);
+    const block = record.data('x'.repeat(256 * 1024 - 10));
     let sent = 0;
     const endless: Reply = async (call) => {
       await listing([file('runs/a', 1)])(call);
-      for (; sent < 128 * 1024 * 1024; sent += block.length) await call.block(sent, block);
+      const begin = record.begin(0);
+      await call.block(0, begin);
+      for (; sent < 128 * 1024 * 1024; sent += block.length) await call.block(begin.length + sent, block);
       return {};
     };
     await expect(pullFrom(endless)).rejects.toMatchObject({ code: 'protocol' });

@@ -83,7 +83,7 @@ describe('pushTree when things happen meanwhile', () => {
   });
 
   it('a growing file arrives as it was at some moment, or with a warning', async () => {
-    writeTree(lab.source, { log: 'start\n' });
+    writeTree(lab.source, { log: 'start\n'.repeat(200_000) });
     const wire = beforeBlocks(joinPeers(lab.machine), () => appendFileSync(local('log'), 'more\n'));
     const { warnings } = await lab.push({ wire });
     expect(warnings).toEqual([expect.stringContaining('log was being written to')]);
@@ -93,14 +93,15 @@ describe('pushTree when things happen meanwhile', () => {
   });
 
   it('reads a file again that changed once while it was read', async () => {
-    writeTree(lab.source, { log: 'start\n' });
+    const start = 'start\n'.repeat(200_000);
+    writeTree(lab.source, { log: start });
     let changes = 0;
     const wire = beforeBlocks(joinPeers(lab.machine), () => {
       if (changes === 0) appendFileSync(local('log'), 'more\n');
       changes += 1;
     });
     expect((await lab.push({ wire })).warnings).toEqual([]);
-    expect(readFileSync(remote('log'), 'utf8')).toBe('start\nmore\n');
+    expect(readFileSync(remote('log'), 'utf8')).toBe(`${start}more\n`);
   });
 
   it('a file that vanishes between the scan and its turn is only a warning', async () => {
@@ -122,7 +123,7 @@ describe('pushTree when things happen meanwhile', () => {
     const wire = joinPeers(lab.machine);
     const open: typeof wire.open = (op, params) => {
       const call = wire.open(op, params);
-      return Object.assign(call, { block: async () => abort.abort() });
+      return Object.assign(call, { block: async () => abort.abort(), packed: async () => abort.abort() });
     };
     await expect(lab.push({ wire: { ...wire, open }, signal: abort.signal })).rejects.toMatchObject({ code: 'interrupted' });
     await lab.push();

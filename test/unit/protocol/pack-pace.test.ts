@@ -1,7 +1,7 @@
 /** When packing pays: on links and computers of many kinds, by a clock of the test's own. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createPackPace } from '../../../remote-runner/pack-pace.ts';
+import { createPackPace } from '../../../src/protocol/pack-pace.ts';
 
 const block = 256 * 1024;
 
