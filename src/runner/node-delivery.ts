@@ -4,6 +4,7 @@
  */
 import { GpuRunError } from '../core/errors.ts';
 import type { Transport } from '../transport/transport.ts';
+import { NoRunnerError } from './no-runner.ts';
 import { npmBun, npmNode, ownNode, type ProgramArchive } from './node-archive.ts';
 import { downloadNode } from './node-download.ts';
 import type { LinuxArch } from './node-pin.ts';
@@ -103,7 +104,7 @@ function oldLibrary({ libc }: Probe): string {
 function noRoom({ small }: Probe, said: string | null): GpuRunError {
   const free = small.map(({ path, freeKiB }) => `${Math.round(freeKiB / 1024)} MiB at ${path}`).join(', ');
   const there = said === null ? ` (free: ${free})` : ` (${said})`;
-  return new GpuRunError('disk-full', `The machine has no Node, and no room for one: it takes ${Math.round(neededKiB / 1024)} MiB${there}.`, {
+  return new NoRunnerError('disk-full', `The machine has no Node, and no room for one: it takes ${Math.round(neededKiB / 1024)} MiB${there}.`, {
     hints: ['Free space in the home folder on the machine, or install Node 20 or later there.'],
   });
 }
@@ -112,7 +113,7 @@ function unfit({ nodes }: Probe, why: string, more: readonly string[] = []): Gpu
   const [one] = nodes;
   const isOld = one !== undefined && Number.parseInt(one.version, 10) < 20;
   const has = one === undefined ? 'no Node' : isOld ? `only Node ${one.version} (${one.path})` : `a Node ${one.version} (${one.path}) that does not work`;
-  return new GpuRunError('unfit', `The runner needs Node 20 or later on the machine. It has ${has}, and ${why}.`, {
+  return new NoRunnerError('unfit', `The runner needs Node 20 or later on the machine. It has ${has}, and ${why}.`, {
     hints: [
       ...more,
       'Install Node 20 or later on the machine, or put it on the PATH of its non-interactive shells, and try again: without root by conda (conda install -c conda-forge nodejs), or, where there are environment modules, by module load in ~/.bashrc.',

@@ -2,6 +2,7 @@
 import { GpuRunError } from '../core/errors.ts';
 import { koffiVersion } from '../protocol/native.ts';
 import type { Transport } from '../transport/transport.ts';
+import { NoRunnerError } from './no-runner.ts';
 import { probeScript } from './probe-script.ts';
 import { type Ran, runRemote } from './run-remote.ts';
 import { firstWordWithinMs, silentMachine } from './silence.ts';
@@ -56,9 +57,13 @@ export async function probeMachine(transport: Transport, version: string, signal
   if (problem !== null) throw noFolder(problem);
   const home = last('home');
   if (last('end') === null || home === null || !home.startsWith('/')) {
-    throw new GpuRunError('protocol', `The machine's shell did not answer as a shell does (exit code ${code}): ${`${stderr}\n${stdout}`.trim().slice(-1000)}`, {
-      hints: ['gpu-run needs a POSIX shell `sh` and a home folder on the machine.'],
-    });
+    throw new NoRunnerError(
+      'protocol',
+      `The machine's shell did not answer as a shell does (exit code ${code}): ${`${stderr}\n${stdout}`.trim().slice(-1000)}`,
+      {
+        hints: ['gpu-run needs a POSIX shell `sh` and a home folder on the machine.'],
+      },
+    );
   }
   return {
     home,

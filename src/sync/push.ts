@@ -134,7 +134,8 @@ export async function prepare(spec: TreeSpec, cacheFolder: string, signal: Abort
   }
 }
 
-function sourceName(to: string): string {
+/** What the source of a push is called, by its target. */
+export function sourceName(to: string): string {
   return to === '' ? 'code' : `data-${createHash('sha256').update(to).digest('hex').slice(0, 16)}`;
 }
 

@@ -8,7 +8,7 @@ import { GpuRunError } from '../core/errors.ts';
 import { readRemoteFile, writeRemoteFile } from './copy.ts';
 import { openForward, type RemoteAddress } from './forward.ts';
 import { lazyProcess, type StartedCommand } from './lazy-process.ts';
-import type { ExitStatus, Forward, LocalTerminal, Transport } from './transport.ts';
+import type { ExitStatus, Forward, LocalTerminal, Transport, UsersSsh } from './transport.ts';
 
 /** What an SSH implementation has to offer. Everything rejects with GpuRunError. */
 export interface Connector {
@@ -18,6 +18,7 @@ export interface Connector {
   terminal(argv: readonly string[] | null, terminal: LocalTerminal): Promise<ExitStatus>;
   /** A byte stream to an address as seen from the machine. */
   dial(remote: RemoteAddress): Promise<Duplex>;
+  usersSsh?(signal: AbortSignal): Promise<UsersSsh>;
   /** Ends the connection and what goes through it. */
   close(): Promise<void>;
 }
@@ -58,6 +59,7 @@ export function lazyTransport(load: () => Promise<Connector>): Transport {
         },
       };
     },
+    usersSsh: async (signal) => (await (await connector()).usersSsh?.(signal)) ?? null,
     close: async () => {
       closing ??= closeAll();
       await closing;

@@ -126,6 +126,14 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
       const used = await route();
       return streamOf(track(spawnPiped([...used.argv, '-T', '-W', addressOf(remote), used.ssh.host])));
     },
+    usersSsh: async (signal) => {
+      const used = await orInterrupted(route(), signal);
+      return {
+        argv: ['ssh', ...used.argv, '-T'],
+        host: used.ssh.host,
+        subsystem: (name) => streamOf(track(spawnPiped([...used.argv, '-T', '-s', used.ssh.host, name]))),
+      };
+    },
     close: async () => {
       closing.abort();
       const last = await current?.catch(() => null);

@@ -49,6 +49,16 @@ export interface Forward {
   close(): Promise<void>;
 }
 
+/** The user's own `ssh`, for programs that bring bytes over it by themselves. */
+export interface UsersSsh {
+  /** Argument vector with all options, without the host. Goes over the connection that is there, and asks nobody anything. */
+  readonly argv: readonly string[];
+  /** As it is given to `ssh`. */
+  readonly host: string;
+  /** A subsystem of the server, such as `sftp`. Ends when the transport is closed. */
+  subsystem(name: string): Duplex;
+}
+
 export interface Transport {
   /** Connects now instead of at the first use. Rejects like `exit`. Safe to call again. */
   connect(signal?: AbortSignal): Promise<void>;
@@ -71,6 +81,9 @@ export interface Transport {
 
   /** Listens on 127.0.0.1:`localPort` (0: any free port) and connects each client to `remote` as seen from the machine. */
   forward(localPort: number, remote: { readonly host: string; readonly port: number }): Promise<Forward>;
+
+  /** Connects, if need be. null, or absent: it isn't the system's `ssh` that makes the connection. */
+  usersSsh?(signal: AbortSignal): Promise<UsersSsh | null>;
 
   /** Ends the connection and everything of this transport on this computer. Idempotent. */
   close(): Promise<void>;
