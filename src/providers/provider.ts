@@ -3,7 +3,7 @@
  * and the published fake, to what stands here.
  */
 import type { Duplex } from 'node:stream';
-import type { Labels, MachineRef, MachineStatus, Termination } from '../core/machine.ts';
+import type { Access, Labels, MachineRef, MachineStatus, Termination } from '../core/machine.ts';
 import type { Offer, ResourceNeed } from '../core/offer.ts';
 
 export interface ProviderTraits {
@@ -85,6 +85,8 @@ export interface Provider {
   readonly letIn?: (ref: MachineRef, signal: AbortSignal) => Promise<boolean>;
   /** Moves the deadline of a machine that runs, and what its label says about it. Absent: it can't be moved. @throws GpuRunError `not-found` */
   readonly extend?: (ref: MachineRef, deadline: number, signal?: AbortSignal) => Promise<void>;
+  /** How the host is reached that these options name, where nothing has to be ordered for that; null: they name none. @throws GpuRunError `bad-input` */
+  readonly ownHost?: (providerOptions: Readonly<Record<string, unknown>>) => Access | null;
   readonly console?: ConsoleLog;
   readonly tunnel?: Tunnel;
 }

@@ -38,57 +38,81 @@ export interface PlainPlanInput {
   readonly others: readonly string[];
 }
 
-export function planPlainPush({ found, seen, record, outputs, others }: PlainPlanInput): PlainPlan {
+export function planPlainPush(input: PlainPlanInput): PlainPlan {
+  const { found, record } = input;
+  const draft: Draft = {
+    ...input,
+    removed: new Set(),
+    absent: new Set(),
+    blocked: new Set(),
+    changes: [],
+    send: [],
+    leftAlone: [],
+    moved: [],
+    after: new Map(),
+  };
+  planRemovals(draft);
+  for (const entry of found) planEntry(entry, draft);
+  const aside = withoutInner(draft.moved);
+  const during = new Map(record);
+  for (const [path, facts] of draft.after) during.set(path, [...(record.get(path) ?? []), ...facts]);
+  const { send, leftAlone, after } = draft;
+  return { changes: [...draft.changes, ...aside.map((path): PlainChange => ({ op: 'aside', path }))], send, leftAlone, aside, during, after };
+}
+
+interface Draft extends PlainPlanInput {
+  readonly removed: Set<string>;
+  /** Folders in which nothing is: they come, or replace something else. */
+  readonly absent: Set<string>;
+  /** Left alone, or below something that is. */
+  readonly blocked: Set<string>;
+  readonly changes: PlainChange[];
+  readonly send: Found[];
+  readonly leftAlone: string[];
+  readonly moved: string[];
+  readonly after: Map<string, readonly PlainFact[]>;
+}
+
+/** Deepest first. */
+function planRemovals({ found, seen, record, outputs, others, removed, changes, moved }: Draft): void {
   const wanted = new Set(found.map(({ path }) => path));
-  const removed = new Set<string>();
-  const removals: PlainChange[] = [];
-  const aside: string[] = [];
   const mayStay = [...outputs, ...others];
   for (const path of [...record.keys()].sort().reverse()) {
     const here = seen.get(path);
     if (wanted.has(path) || here === undefined) continue;
     if (isOurs(path, here, record)) {
-      removals.push({ op: here.kind === 'dir' ? 'rmdir' : 'remove', path });
+      changes.push({ op: here.kind === 'dir' ? 'rmdir' : 'remove', path });
       removed.add(path);
-    } else if (here.kind !== 'dir' && !mayStay.some((folder) => isWithin(path, folder))) aside.push(path);
+    } else if (here.kind !== 'dir' && !mayStay.some((folder) => isWithin(path, folder))) moved.push(path);
   }
+}
 
-  const absent = new Set<string>();
-  const blocked = new Set<string>();
-  const send: Found[] = [];
-  const leftAlone: string[] = [];
-  const folders: PlainChange[] = [];
-  const kept = new Map<string, readonly PlainFact[]>();
-  for (const entry of found) {
-    const { path } = entry;
-    if (blocked.has(parentOf(path))) {
-      blocked.add(path);
-      continue;
-    }
-    const here = absent.has(parentOf(path)) ? undefined : seen.get(path);
-    const fact = factOf(entry);
-    if (here !== undefined && isSame(entry, here, record)) {
-      const before = record.get(path);
-      if (before !== undefined) kept.set(path, [fact]);
-      continue;
-    }
-    if (here !== undefined && !isOurs(path, here, record) && outputs.some((output) => isWithin(path, output))) {
-      leftAlone.push(path);
-      blocked.add(path);
-      continue;
-    }
-    if (here !== undefined && here.kind === 'dir' && [...seen.keys()].every((each) => parentOf(each) !== path || removed.has(each)))
-      folders.push({ op: 'rmdir', path });
-    else if (here !== undefined && (here.kind === 'dir' || entry.kind === 'dir' || !isOurs(path, here, record))) aside.push(path);
-    if (entry.kind === 'dir') absent.add(path);
-    send.push(entry);
-    kept.set(path, [fact]);
+function planEntry(entry: Found, draft: Draft): void {
+  const { seen, record, outputs, absent, blocked, after } = draft;
+  const { path } = entry;
+  if (blocked.has(parentOf(path))) return void blocked.add(path);
+  const here = absent.has(parentOf(path)) ? undefined : seen.get(path);
+  if (here !== undefined && isSame(entry, here, record)) {
+    if (record.has(path)) after.set(path, [factOf(entry)]);
+    return;
   }
-  const during = new Map(record);
-  for (const [path, facts] of kept) during.set(path, [...(record.get(path) ?? []), ...facts]);
-  const moved = withoutInner(aside);
-  const changes = [...removals, ...folders, ...moved.map((path): PlainChange => ({ op: 'aside', path }))];
-  return { changes, send, leftAlone, aside: moved, during, after: kept };
+  if (here !== undefined && !isOurs(path, here, record) && outputs.some((output) => isWithin(path, output))) {
+    draft.leftAlone.push(path);
+    blocked.add(path);
+    return;
+  }
+  if (here !== undefined) makeRoom(entry, here, draft);
+  if (entry.kind === 'dir') absent.add(path);
+  draft.send.push(entry);
+  after.set(path, [factOf(entry)]);
+}
+
+/** A file or link of ours is replaced by renaming; all else has to go before. */
+function makeRoom({ path, kind }: Found, here: PlainSeen, { seen, record, removed, changes, moved }: Draft): void {
+  const isEmptied = here.kind === 'dir' && [...seen.keys()].every((each) => parentOf(each) !== path || removed.has(each));
+  if (isEmptied) changes.push({ op: 'rmdir', path });
+  else if (here.kind === 'dir' || !isOurs(path, here, record)) moved.push(path);
+  else if (kind === 'dir') changes.push({ op: 'remove', path });
 }
 
 /** Without what lies below another one. */

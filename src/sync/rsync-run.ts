@@ -1,5 +1,5 @@
 /** This computer's rsync, started for one transfer over the user's own `ssh`. May import core and `node:`. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { GpuRunError } from '../core/errors.ts';
 
 export interface RsyncRun {
@@ -8,6 +8,19 @@ export interface RsyncRun {
   readonly input: Buffer | null;
   readonly onLine: (line: string) => void;
   readonly signal: AbortSignal;
+}
+
+/** What a version of rsync says of itself first. Older ones, and others of that name (macOS has one), don't know all that is needed here. */
+export function isFitRsync(said: string): boolean {
+  return Number(/^rsync\s+version (\d+)\.\d+/.exec(said)?.[1] ?? 0) >= 3;
+}
+
+/** Whether this computer has one that is fit. */
+export async function hasRsync(): Promise<boolean> {
+  if (process.platform === 'win32') return false;
+  return await new Promise((resolve) => {
+    execFile('rsync', ['--version'], (error, stdout) => resolve(error === null && isFitRsync(stdout)));
+  });
 }
 
 /** What the user's environment says of rsync is for calls by hand. */

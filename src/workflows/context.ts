@@ -14,7 +14,7 @@ export interface RunContext {
   readonly providers: ProviderRegistry;
   readonly ledger: Ledger;
   /** A transport to a machine; not connected yet. The caller closes it. */
-  readonly connect: (machine: MachineEntry) => Transport;
+  connect(machine: Pick<MachineEntry, 'id' | 'name' | 'provider' | 'access'>): Transport;
   readonly runner: RunnerPackage;
   /** The words that start this gpu-run from anywhere, absolute: for programs that call it back. */
   readonly program: readonly string[];

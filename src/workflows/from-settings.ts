@@ -25,8 +25,14 @@ export function upInput(settings: Settings, forOneJob: boolean, unprotected = fa
 }
 
 /** What of the machine's is a job's own: the outputs, and where it resumes from. */
-export function pushInput({ name, sync, outputs, retry }: Settings, sizeMeant: boolean): PushInput {
-  return { name, sync, outputs: [...outputs, ...(retry.resumeFrom === null ? [] : [retry.resumeFrom])], sizeMeant };
+export function pushInput(settings: Settings, sizeMeant: boolean): PushInput {
+  const { name, sync, outputs, retry } = settings;
+  return { name, sync, outputs: [...outputs, ...(retry.resumeFrom === null ? [] : [retry.resumeFrom])], sizeMeant, hosts: hostsOf(settings) };
+}
+
+/** Of the providers that are to be used. */
+export function hostsOf({ providers, need }: Settings): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(need.providerOptions).filter(([id]) => providers.includes(id)));
 }
 
 /** What a caller decides at each `train`, beside the settings. */

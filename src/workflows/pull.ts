@@ -5,8 +5,8 @@ import { isMetricsFile } from '../protocol/metric-files.ts';
 import { type PulledFile, pullOutputs } from '../sync/pull.ts';
 import type { RunContext } from './context.ts';
 import { countPulled } from './cost-egress.ts';
-import { findMachine } from './find.ts';
-import { type ReachedMachine, reachOrLose } from './reach-machine.ts';
+import { type PlainMachine, reachOrPlain } from './plain-machine.ts';
+import type { ReachedMachine } from './reach-machine.ts';
 
 export interface PullInput {
   readonly name: string;
@@ -16,17 +16,38 @@ export interface PullInput {
   readonly into: string;
   /** A path at which nothing was found is an error: somebody named it by hand. */
   readonly strict: boolean;
+  /** As in `PushInput`. */
+  readonly hosts?: Readonly<Record<string, unknown>>;
 }
 
 export async function pull(input: PullInput, context: RunContext): Promise<readonly PulledFile[]> {
-  await using reached = await reachOrLose(findMachine(input.name, context), context);
-  const files = await pullInto(reached, input.paths, input.into, context);
+  const files = await reachOrPlain(
+    input,
+    context,
+    (reached) => pullInto(reached, input.paths, input.into, context),
+    (plain) => pullPlain(plain, input, context),
+  );
   const clean = (path: string) => path.replace(/^(\.\/)+/, '').replace(/\/+$/, '');
   const missing = input.paths.filter((path) => !files.some((file) => file.path === clean(path) || file.path.startsWith(`${clean(path)}/`)));
   if (!input.strict || missing.length === 0) return files;
   throw new GpuRunError('not-found', `Nothing was found to pull at ${missing.join(', ')}: it is not there, or as it was sent.`, {
     hints: [`gpu-run ssh ${input.name}   to look; paths are relative to the workdir`],
   });
+}
+
+async function pullPlain(plain: PlainMachine, { paths, into }: PullInput, { reporter, signal }: RunContext): Promise<readonly PulledFile[]> {
+  reporter.report({ type: 'phase', phase: 'outputs', status: 'begin', text: `Pulling outputs by ${plain.peer.method}` });
+  const { pullPlainly } = await import('../sync/plain-pull.ts');
+  const files = await pullPlainly({
+    ...plain,
+    paths,
+    into,
+    signal,
+    onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'outputs', done, total, unit: 'bytes' }),
+    onWarning: (text) => reporter.report({ type: 'note', level: 'warn', text }),
+  });
+  reporter.report({ type: 'phase', phase: 'outputs', status: 'end', text: `Pulled ${files.length} ${files.length === 1 ? 'file' : 'files'}` });
+  return files;
 }
 
 /** `job`: whose outputs they are: those of jobs before it that lie there too are not told; null: nobody's, all are told. */

@@ -4,10 +4,10 @@ import { jobIdOf } from '../core/job.ts';
 import { checkpointFolder } from '../protocol/checkpoint-folder.ts';
 import { globalExcludesFile, hasTracked } from '../sync/git.ts';
 import { type ProjectSpec, pushProject } from '../sync/push.ts';
-import { surpriseText } from '../sync/surprise.ts';
+import { type Surprise, surpriseText } from '../sync/surprise.ts';
 import type { RunContext } from './context.ts';
-import { findMachine } from './find.ts';
-import { type ReachedMachine, reachOrLose } from './reach-machine.ts';
+import { type PlainMachine, reachOrPlain } from './plain-machine.ts';
+import type { ReachedMachine } from './reach-machine.ts';
 import { besideRecovery } from './recover.ts';
 
 /** As `gpu-run report --html` names them where nobody names them. */
@@ -26,6 +26,8 @@ export interface PushInput {
   readonly sync: SyncSettings;
   /** Relative to the workdir; a push neither sends them nor touches what is there. Nor does it touch what a job has written to its checkpoints. */
   readonly outputs: readonly string[];
+  /** What the config says of hosts of the user's own, by provider. Absent: nothing. */
+  readonly hosts?: Readonly<Record<string, unknown>>;
   /** However much it is: nobody has to be warned. Absent: false. */
   readonly sizeMeant?: boolean;
 }
@@ -35,8 +37,36 @@ export async function push(input: PushInput, context: RunContext): Promise<SyncT
 }
 
 async function pushTo(input: PushInput, context: RunContext): Promise<SyncTotals> {
-  await using reached = await reachOrLose(findMachine(input.name, context), context);
-  return await pushAll(reached, input, context);
+  return await reachOrPlain(
+    input,
+    context,
+    (reached) => pushAll(reached, input, context),
+    (plain) => pushPlain(plain, input, context),
+  );
+}
+
+async function pushPlain(plain: PlainMachine, input: PushInput, context: RunContext): Promise<SyncTotals> {
+  const { reporter, signal } = context;
+  reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: `Syncing to '${plain.name}' by ${plain.peer.method}` });
+  const { pushPlainly } = await import('../sync/plain-push.ts');
+  const { warnings, ...totals } = await pushPlainly(projectOf(input, context), {
+    ...plain,
+    outputs: outputsOf(input),
+    signal,
+    onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' }),
+    onSurprise: (surprise) => warnOf(surprise, input, context),
+  });
+  return told(totals, warnings, context);
+}
+
+function warnOf(surprise: Surprise, { sizeMeant }: Pick<PushInput, 'sizeMeant'>, { reporter }: RunContext): void {
+  if (sizeMeant !== true) reporter.report({ type: 'note', level: 'warn', text: surpriseText(surprise, 'is sent now') });
+}
+
+function told(totals: SyncTotals, warnings: readonly string[], { reporter }: RunContext): SyncTotals {
+  for (const text of warnings) reporter.report({ type: 'note', level: 'warn', text });
+  reporter.report({ type: 'phase', phase: 'sync', status: 'end', text: `Synced ${totals.files} ${totals.files === 1 ? 'file' : 'files'}` });
+  return totals;
 }
 
 /** @throws GpuRunError `bad-input`, `sync`, `disk-full`, `conflict`, `connection`; what could not be read is named before anything is sent */
@@ -49,12 +79,9 @@ export async function pushAll(reached: ReachedMachine, input: Omit<PushInput, 'n
     outputs: outputsOf(input),
     signal,
     onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' }),
-    onSurprise: (surprise) => {
-      if (input.sizeMeant !== true) reporter.report({ type: 'note', level: 'warn', text: surpriseText(surprise, 'is sent now') });
-    },
+    onSurprise: (surprise) => warnOf(surprise, input, context),
   });
-  for (const text of warnings) reporter.report({ type: 'note', level: 'warn', text });
-  reporter.report({ type: 'phase', phase: 'sync', status: 'end', text: `Synced ${totals.files} ${totals.files === 1 ? 'file' : 'files'}` });
+  told(totals, warnings, context);
   if (totals.sentBytes > 0) await tellOfOthers(reached, context);
   return totals;
 }

@@ -8,7 +8,10 @@ import type { RunContext } from './context.ts';
 import { findMachine } from './find.ts';
 
 /** Opens a stream to the machine's SSH port; null: the machine is dialled at its address. */
-export function dialThrough(machine: MachineEntry, providers: ProviderRegistry): ((signal: AbortSignal) => Promise<Duplex>) | null {
+export function dialThrough(
+  machine: Pick<MachineEntry, 'name' | 'provider' | 'access'>,
+  providers: ProviderRegistry,
+): ((signal: AbortSignal) => Promise<Duplex>) | null {
   const { access } = machine;
   if (access?.kind !== 'own' || access.tunnel === undefined) return null;
   const to = access.tunnel;

@@ -23,10 +23,10 @@ Without paths: the outputs: of gpu-run.yaml.`;
         hints: [`gpu-run pull ${settings.name} PATH   fetches one`],
       });
     }
-    const { pull } = await import('../../workflows/pull.ts');
+    const [{ pull }, { hostsOf }] = await Promise.all([import('../../workflows/pull.ts'), import('../../workflows/from-settings.ts')]);
     const { folder } = settings;
     const outputs = await this.withContext({ folder }, (context) =>
-      pull({ name: settings.name, paths: wanted, into: folder, strict: paths.length > 0 }, context),
+      pull({ name: settings.name, paths: wanted, into: folder, strict: paths.length > 0, hosts: hostsOf(settings) }, context),
     );
     const bytes = outputs.reduce((sum, file) => sum + file.bytes, 0);
     return this.finish({ outputs }, `${plural(outputs.length, 'file')}, ${formatSize(bytes)}`);

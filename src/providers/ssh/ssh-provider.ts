@@ -44,6 +44,11 @@ export function createSshProvider({ clock }: { readonly clock: Clock }): Provide
       return { state: 'running', access, detail: null, deadline: null };
     },
 
+    ownHost: (providerOptions) => {
+      const options = readSshOptions(providerOptions);
+      return options === null ? null : accessOf(options);
+    },
+
     /** Nothing of the host is ours to end: our jobs and files are removed through the runner beforehand. */
     async terminate(_ref, signal) {
       signal?.throwIfAborted();
