@@ -16,7 +16,10 @@ while IFS=' ' read -r op coded; do
     mkdir) mkdir -p "$path" || exit 1 ;;
     remove) rm -f "$path" || exit 1 ;;
     rmdir) rmdir "$path" 2>/dev/null ;;
-    aside) to=$aside/\${path#./}; mkdir -p "\${to%/*}" && mv "$path" "$to" || exit 1 ;;
+    aside)
+      to=$aside/\${path#./}
+      while [ -e "$to" ] || [ -L "$to" ]; do to=$to~; done
+      mkdir -p "\${to%/*}" && mv "$path" "$to" || exit 1 ;;
   esac
 done
 exit 0

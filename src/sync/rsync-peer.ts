@@ -46,7 +46,7 @@ export function rsyncPeer({ ssh, host, root, run, staging }: RsyncParts): PlainP
         const found = parseListLine(line);
         if (found !== null) seen.set(found.path, found.seen);
       };
-      await runRsync(ssh, { argv: ['--list-only', '-r', ...always, at(`${workdir}/`)], input: null, onLine, signal });
+      await runRsync(ssh, { argv: ['--list-only', '-rpt', '--no-links', '--no-h', '--timeout=300', at(`${workdir}/`)], input: null, onLine, signal });
       return withoutOrphans(seen);
     },
     send: async ({ from, to }, entries, { signal, onBytes }) => {

@@ -97,8 +97,9 @@ async function apply(client: SftpClient, { op, path }: PlainChange, workdir: str
   if (op === 'remove') return await client.remove(absolute);
   if (op === 'rmdir') return void (await client.rmdir(absolute));
   if (op === 'mkdir') return await makeFolders(client, absolute);
-  const to = `${aside}/${path}`;
+  let to = `${aside}/${path}`;
   await makeFolders(client, posix.dirname(to));
+  while ((await client.lstat(to)) !== null) to = `${to}~`;
   await client.rename(absolute, to);
 }
 
