@@ -67,7 +67,8 @@ export async function pushPlainly(project: ProjectSpec, options: PlainPushOption
   }
 }
 
-function scanWhole(spec: TreeSpec): Scan {
+/** @throws GpuRunError when a push of it can't be */
+export function scanWhole(spec: TreeSpec): Scan {
   const scanned = scan(spec);
   refuseUnreadable(scanned.unreadable);
   if (spec.to === '') refuseOverlap(scanned.found, spec.others);

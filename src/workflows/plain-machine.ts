@@ -46,6 +46,12 @@ export async function reachOrPlain<T>(
   return await without(plain);
 }
 
+/** Whether there is anybody to ask: a machine that is up, or a host without a runner. A host that can't be asked is nobody. */
+export async function isThere(wanted: Wanted, context: RunContext): Promise<boolean> {
+  if (context.ledger.list({ name: wanted.name, live: true }).length > 0) return true;
+  return (await refusedHost(wanted, context).catch(() => null)) !== null;
+}
+
 async function reachOne(wanted: Wanted, context: RunContext): Promise<ReachedMachine | { readonly host: Host; readonly why: NoRunnerError }> {
   const isUp = context.ledger.list({ name: wanted.name, live: true }).length > 0;
   const refused = isUp ? null : await refusedHost(wanted, context);

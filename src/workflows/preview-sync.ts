@@ -3,8 +3,9 @@ import { previewProject, type SourcePreview } from '../sync/dry-run.ts';
 import type { SkipReason } from '../sync/skipped.ts';
 import { findSurprises, ignoreLine, type Surprise, surpriseText } from '../sync/surprise.ts';
 import type { RunContext } from './context.ts';
+import { isThere, reachOrPlain } from './plain-machine.ts';
 import { outputsOf, ownExcludes, type PushInput, projectOf, type SyncTotals } from './push.ts';
-import { reachOrLose } from './reach-machine.ts';
+import type { ReachedMachine } from './reach-machine.ts';
 
 export interface SyncPreview {
   /** Whom it was compared with; null: no machine of that name is up, so that all of it would be sent. */
@@ -17,29 +18,37 @@ export interface SyncPreview {
 
 /** Asks a machine that is up; its files stay as they are. @throws GpuRunError as `push` */
 export async function previewSync(input: PushInput, context: RunContext): Promise<SyncPreview> {
-  const machine = context.ledger.list({ name: input.name, live: true })[0] ?? null;
-  if (machine === null) return await previewWith(input, null, context);
-  await using reached = await reachOrLose(machine, context);
-  return await previewWith(input, reached, context);
+  if (!(await isThere(input, context))) return tell(input, null, await localPreview(input, null, context), context);
+  return await reachOrPlain(
+    input,
+    context,
+    async (reached) => tell(input, reached.machine.name, await localPreview(input, reached, context), context),
+    async (plain) => {
+      const { previewPlainly } = await import('../sync/plain-preview.ts');
+      const sources = await previewPlainly(projectOf(input, context), { ...plain, outputs: outputsOf(input), signal: context.signal });
+      return tell(input, plain.name, sources, context);
+    },
+  );
 }
 
 /** How much there is. Reads no content and asks nobody. @throws GpuRunError `bad-input`, `sync` */
 export async function measureSync(input: PushInput, context: RunContext): Promise<Pick<SyncTotals, 'files' | 'bytes'>> {
-  const { sources } = await previewWith(input, null, context, false);
+  const { sources } = tell(input, null, await localPreview(input, null, context, false), context);
   const sum = (key: 'files' | 'bytes') => sources.reduce((total, source) => total + source[key], 0);
   return { files: sum('files'), bytes: sum('bytes') };
 }
 
-type Reached = Awaited<ReturnType<typeof reachOrLose>>;
-
-async function previewWith(input: PushInput, reached: Reached | null, context: RunContext, listSkipped = true): Promise<SyncPreview> {
-  const sources = await previewProject(projectOf(input, context), {
+async function localPreview(input: PushInput, reached: ReachedMachine | null, context: RunContext, listSkipped = true): Promise<readonly SourcePreview[]> {
+  return await previewProject(projectOf(input, context), {
     open: reached === null ? null : (op, params) => reached.runner.open(op, params),
     cacheFolder: context.home.sync,
     outputs: outputsOf(input),
     listSkipped,
     signal: context.signal,
   });
+}
+
+function tell(input: PushInput, machine: string | null, sources: readonly SourcePreview[], { reporter }: RunContext): SyncPreview {
   const nameReason = reasonNamer(input);
   const named = sources.map((source) => ({ ...source, skipped: source.skipped.map((each) => ({ ...each, reason: nameReason(each.reason) })) }));
   const surprises = findSurprises(codeToSend(sources)).map((surprise) => ({ ...surprise, ignoreLine: ignoreLine(surprise) }));
@@ -47,8 +56,8 @@ async function previewWith(input: PushInput, reached: Reached | null, context: R
     ...sources.flatMap(({ warnings }) => warnings),
     ...(input.sizeMeant === true ? [] : surprises.map((each) => surpriseText(each, 'would be sent'))),
   ];
-  for (const text of texts) context.reporter.report({ type: 'note', level: 'warn', text });
-  return { machine: reached?.machine.name ?? null, sources: named, surprises };
+  for (const text of texts) reporter.report({ type: 'note', level: 'warn', text });
+  return { machine, sources: named, surprises };
 }
 
 function* codeToSend(sources: readonly SourcePreview[]): Generator<{ readonly path: string; readonly size: number }> {

@@ -19,6 +19,8 @@ export interface SyncTotals {
   /** File content that travelled. */
   readonly sentBytes: number;
   readonly ms: number;
+  /** Absent: by the runner. */
+  readonly via?: PlainMachine['peer']['method'];
 }
 
 export interface PushInput {
@@ -56,7 +58,7 @@ async function pushPlain(plain: PlainMachine, input: PushInput, context: RunCont
     onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' }),
     onSurprise: (surprise) => warnOf(surprise, input, context),
   });
-  return told(totals, warnings, context);
+  return told({ ...totals, via: plain.peer.method }, warnings, context);
 }
 
 function warnOf(surprise: Surprise, { sizeMeant }: Pick<PushInput, 'sizeMeant'>, { reporter }: RunContext): void {

@@ -49,7 +49,7 @@ export function renderTemplates(templates: readonly TemplateInfo[], { style, wid
   return renderTable(columns, rows, style, width);
 }
 
-/** `12 files, 3.4MB; sent 1.2MB in 0.8s`. */
-export function renderSync({ files, bytes, sentBytes, ms }: SyncTotals): string {
-  return `${plural(files, 'file')}, ${formatSize(bytes)}; sent ${formatSize(sentBytes)} in ${(ms / 1000).toFixed(1)}s`;
+/** `12 files, 3.4MB; sent 1.2MB in 0.8s`, and behind it `by rsync` where there is no runner. */
+export function renderSync({ files, bytes, sentBytes, ms, via }: SyncTotals): string {
+  return `${plural(files, 'file')}, ${formatSize(bytes)}; sent ${formatSize(sentBytes)} in ${(ms / 1000).toFixed(1)}s${via === undefined ? '' : ` by ${via}`}`;
 }
