@@ -27,69 +27,92 @@ interface Wanted {
   readonly hosts?: Readonly<Record<string, unknown>>;
 }
 
+/** What is done with whom. */
+export interface Uses<T> {
+  readonly withRunner: (reached: ReachedMachine) => Promise<T>;
+  readonly without: (plain: PlainMachine) => Promise<T>;
+  /** No machine of that name is up, and no host can be asked instead. Absent: that is an error. */
+  readonly withNobody?: () => Promise<T>;
+}
+
+/** A host that answers, and where no runner can live. */
+interface Refused {
+  readonly host: Host;
+  readonly why: NoRunnerError;
+  /** Connected. */
+  readonly transport: Transport;
+}
+
 /**
  * Uses the machine of that name with its runner; without, where none can live there. That may also be a host of the config that `up`
  * refuses for this reason. @throws GpuRunError as `findMachine` and `reachOrLose`
  */
-export async function reachOrPlain<T>(
-  wanted: Wanted,
-  context: RunContext,
-  withRunner: (reached: ReachedMachine) => Promise<T>,
-  without: (plain: PlainMachine) => Promise<T>,
-): Promise<T> {
-  const found = await reachOne(wanted, context);
+export async function reachOrPlain<T>(wanted: Wanted, context: RunContext, { withRunner, without, withNobody }: Uses<T>): Promise<T> {
+  const found = await reachOne(wanted, withNobody ?? null, context);
+  if (typeof found === 'function') return await found();
   if ('runner' in found) {
     await using reached = found;
     return await withRunner(reached);
   }
-  await using plain = await openPlain(found.host, found.why, context);
+  await using plain = await openPlain(found, context);
   return await without(plain);
 }
 
-/** Whether there is anybody to ask: a machine that is up, or a host without a runner. A host that can't be asked is nobody. */
-export async function isThere(wanted: Wanted, context: RunContext): Promise<boolean> {
-  if (context.ledger.list({ name: wanted.name, live: true }).length > 0) return true;
-  return (await refusedHost(wanted, context).catch(() => null)) !== null;
-}
-
-async function reachOne(wanted: Wanted, context: RunContext): Promise<ReachedMachine | { readonly host: Host; readonly why: NoRunnerError }> {
+/** `nobody`: what there is instead of an error; null: nothing. */
+async function reachOne<Nobody>(wanted: Wanted, nobody: Nobody | null, context: RunContext): Promise<ReachedMachine | Refused | Nobody> {
   const isUp = context.ledger.list({ name: wanted.name, live: true }).length > 0;
-  const refused = isUp ? null : await refusedHost(wanted, context);
+  const refused = isUp ? null : await refusedHost(wanted, context).catch(nullIf(nobody !== null));
   if (refused !== null) return refused;
+  if (!isUp && nobody !== null) return nobody;
   const machine = findMachine(wanted.name, context);
   try {
     return await reachOrLose(machine, context);
   } catch (error) {
     if (!(error instanceof NoRunnerError) || machine.access?.kind !== 'openssh') throw error;
-    return { host: machine, why: error };
+    const transport = context.connect(machine);
+    return { host: machine, why: error, transport };
   }
 }
 
+function nullIf(tolerated: boolean): (error: unknown) => null {
+  return (error) => {
+    if (tolerated) return null;
+    throw error;
+  };
+}
+
 /** null: the config names no host, or a runner could live there, so that it only has to be `up`. */
-async function refusedHost({ name, hosts = {} }: Wanted, context: RunContext): Promise<{ readonly host: Host; readonly why: NoRunnerError } | null> {
+async function refusedHost({ name, hosts = {} }: Wanted, context: RunContext): Promise<Refused | null> {
   for (const provider of Object.keys(hosts)) {
     const access = (await context.providers.get(provider)).ownHost?.(hosts) ?? null;
     if (access === null) continue;
     const host: Host = { id: `host-${name}`, name, provider, access };
     const transport = context.connect(host);
-    try {
-      await transport.connect(context.signal);
-      const probe = await probeMachine(transport, context.runner.version, context.signal);
-      if (probe.node === null) fittingProgram(probe);
-    } catch (error) {
-      if (error instanceof NoRunnerError) return { host, why: error };
-      throw error;
-    } finally {
+    const why = await refusalOf(transport, context).catch(async (error: unknown) => {
       await transport.close();
-    }
+      throw error;
+    });
+    if (why !== null) return { host, why, transport };
+    await transport.close();
   }
   return null;
 }
 
-async function openPlain(host: Host, why: NoRunnerError, context: RunContext): Promise<PlainMachine> {
-  const transport = context.connect(host);
+async function refusalOf(transport: Transport, { runner, signal }: RunContext): Promise<NoRunnerError | null> {
   try {
-    await transport.connect(context.signal);
+    await transport.connect(signal);
+    const probe = await probeMachine(transport, runner.version, signal);
+    if (probe.node === null) fittingProgram(probe);
+    return null;
+  } catch (error) {
+    if (error instanceof NoRunnerError) return error;
+    throw error;
+  }
+}
+
+/** The transport is the plain machine's from here on. */
+async function openPlain({ host, why, transport }: Refused, context: RunContext): Promise<PlainMachine> {
+  try {
     const ssh = (await transport.usersSsh?.(context.signal)) ?? null;
     if (ssh === null) throw why;
     const { peer, because } = await openPeer(host, transport, ssh, context);

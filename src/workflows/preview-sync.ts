@@ -3,7 +3,7 @@ import { previewProject, type SourcePreview } from '../sync/dry-run.ts';
 import type { SkipReason } from '../sync/skipped.ts';
 import { findSurprises, ignoreLine, type Surprise, surpriseText } from '../sync/surprise.ts';
 import type { RunContext } from './context.ts';
-import { isThere, reachOrPlain } from './plain-machine.ts';
+import { reachOrPlain } from './plain-machine.ts';
 import { outputsOf, ownExcludes, type PushInput, projectOf, type SyncTotals } from './push.ts';
 import type { ReachedMachine } from './reach-machine.ts';
 
@@ -18,17 +18,15 @@ export interface SyncPreview {
 
 /** Asks a machine that is up; its files stay as they are. @throws GpuRunError as `push` */
 export async function previewSync(input: PushInput, context: RunContext): Promise<SyncPreview> {
-  if (!(await isThere(input, context))) return tell(input, null, await localPreview(input, null, context), context);
-  return await reachOrPlain(
-    input,
-    context,
-    async (reached) => tell(input, reached.machine.name, await localPreview(input, reached, context), context),
-    async (plain) => {
+  return await reachOrPlain(input, context, {
+    withNobody: async () => tell(input, null, await localPreview(input, null, context), context),
+    withRunner: async (reached) => tell(input, reached.machine.name, await localPreview(input, reached, context), context),
+    without: async (plain) => {
       const { previewPlainly } = await import('../sync/plain-preview.ts');
       const sources = await previewPlainly(projectOf(input, context), { ...plain, outputs: outputsOf(input), signal: context.signal });
       return tell(input, plain.name, sources, context);
     },
-  );
+  });
 }
 
 /** How much there is. Reads no content and asks nobody. @throws GpuRunError `bad-input`, `sync` */

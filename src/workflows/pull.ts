@@ -21,12 +21,10 @@ export interface PullInput {
 }
 
 export async function pull(input: PullInput, context: RunContext): Promise<readonly PulledFile[]> {
-  const files = await reachOrPlain(
-    input,
-    context,
-    (reached) => pullInto(reached, input.paths, input.into, context),
-    (plain) => pullPlain(plain, input, context),
-  );
+  const files = await reachOrPlain(input, context, {
+    withRunner: (reached) => pullInto(reached, input.paths, input.into, context),
+    without: (plain) => pullPlain(plain, input, context),
+  });
   const clean = (path: string) => path.replace(/^(\.\/)+/, '').replace(/\/+$/, '');
   const missing = input.paths.filter((path) => !files.some((file) => file.path === clean(path) || file.path.startsWith(`${clean(path)}/`)));
   if (!input.strict || missing.length === 0) return files;

@@ -39,12 +39,10 @@ export async function push(input: PushInput, context: RunContext): Promise<SyncT
 }
 
 async function pushTo(input: PushInput, context: RunContext): Promise<SyncTotals> {
-  return await reachOrPlain(
-    input,
-    context,
-    (reached) => pushAll(reached, input, context),
-    (plain) => pushPlain(plain, input, context),
-  );
+  return await reachOrPlain(input, context, {
+    withRunner: (reached) => pushAll(reached, input, context),
+    without: (plain) => pushPlain(plain, input, context),
+  });
 }
 
 async function pushPlain(plain: PlainMachine, input: PushInput, context: RunContext): Promise<SyncTotals> {
