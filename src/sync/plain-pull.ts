@@ -1,8 +1,9 @@
 /** `pull` from a machine where no runner can live: by rsync or SFTP. Trusts the machine with nothing. May import core, protocol and `node:`. */
+import { createHash, type Hash } from 'node:crypto';
 import { realpathSync, statSync } from 'node:fs';
 import { GpuRunError } from '../core/errors.ts';
 import { isWithin, outermost } from '../protocol/sync.ts';
-import { identify } from './local-file.ts';
+import { sha256Of } from './local-file.ts';
 import { refuseNameClashes } from './name-clash.ts';
 import type { PlainPeer, PlainSeen } from './plain-peer.ts';
 import { isOurs } from './plain-plan.ts';
@@ -82,20 +83,21 @@ async function fetchAll(files: readonly Item[], folder: LocalFolder, { peer, sig
   const total = missing.reduce((sum, { size }) => sum + size, 0);
   let done = 0;
   onProgress(0, total);
-  let current: { readonly item: Item; readonly file: OpenFile; bytes: number } | null = null;
+  let current: { readonly item: Item; readonly file: OpenFile; readonly hash: Hash; bytes: number } | null = null;
   const take = (path: string, bytes: Buffer | null) => {
     const item = byPath.get(path);
     if (item === undefined) throw new GpuRunError('internal', `${path} came and was not asked for.`);
-    current ??= { item, file: folder.openFile({ path, mode: item.executable ? 0o755 : 0o644, mtime: item.mtime * 1e6 }), bytes: 0 };
+    current ??= { item, file: folder.openFile({ path, mode: item.executable ? 0o755 : 0o644, mtime: item.mtime * 1e6 }), hash: createHash('sha256'), bytes: 0 };
     if (bytes !== null) {
       current.bytes += bytes.length;
       if (current.bytes > mostOf(item.size)) throw new GpuRunError('protocol', `The machine sends ${path} without end: it was listed with ${item.size} bytes.`);
-      current.file.sink.write(bytes);
+      current.file.write(bytes);
+      current.hash.update(bytes);
       done += bytes.length;
       return onProgress(Math.min(done, total), total);
     }
     current.file.place();
-    pulled.push({ path, bytes: current.bytes, sha256: current.file.sink.sha256() });
+    pulled.push({ path, bytes: current.bytes, sha256: current.hash.digest('hex') });
     byPath.delete(path);
     current = null;
   };
@@ -117,6 +119,6 @@ function mostOf(listed: number): number {
 async function sameHere({ path, size, mtime }: Item, folder: LocalFolder, signal: AbortSignal): Promise<PulledFile | null> {
   const local = folder.existingFile(path, size);
   if (local === null || Math.floor(statSync(local).mtimeMs / 1000) !== mtime) return null;
-  const read = await identify(local, signal);
+  const read = await sha256Of(local, signal);
   return read === null ? null : { path, bytes: read.size, sha256: read.sha256 };
 }

@@ -1,7 +1,7 @@
 /** A machine's workdir by SFTP: works where nothing can be run. May import core, protocol and `node:`. */
 import { posix } from 'node:path';
 import { pathProblem } from '../protocol/sync.ts';
-import { openLocalFile } from './local-file.ts';
+import { reading } from './local-file.ts';
 import type { PlainChange, PlainOptions, PlainPeer, PlainSeen, PlainSent } from './plain-peer.ts';
 import type { Found, FoundFile } from './scan.ts';
 import type { SftpClient } from './sftp-client.ts';
@@ -11,6 +11,7 @@ import type { SftpAttrs } from './sftp-packet.ts';
 const atOnce = 16;
 /** A file that changes while it is read is read again so often. */
 const attempts = 3;
+const pieceBytes = 256 * 1024;
 
 /** `root`: absolute, on the machine; its parents are made. */
 export function sftpPeer(client: SftpClient, root: string): PlainPeer {
@@ -136,19 +137,20 @@ async function sendAll(
 
 /** null: it isn't there any more. */
 async function sendFile(client: SftpClient, file: FoundFile, temporary: string, options: PlainOptions): Promise<{ bytes: number; torn: boolean } | null> {
+  const piece = Buffer.allocUnsafe(Math.min(pieceBytes, file.size + 1));
   for (let attempt = 1; ; attempt += 1) {
     options.signal.throwIfAborted();
-    const source = openLocalFile(file.absolute);
+    const source = reading.open(file.absolute);
     if (source === null) return null;
     try {
       const stamp = source.stamp();
       let bytes = 0;
       const next = () => {
         options.signal.throwIfAborted();
-        const piece = source.read();
-        bytes += piece?.length ?? 0;
-        options.onBytes(piece?.length ?? 0);
-        return piece === null ? null : Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
+        const read = source.read(piece);
+        bytes += read;
+        options.onBytes(read);
+        return read === 0 ? null : piece.subarray(0, read);
       };
       await client.write(temporary, () => ({ mode: file.mode, mtime: mtimeOf(source.stamp()) }), next);
       const torn = source.stamp() !== stamp;
