@@ -14,10 +14,14 @@ export interface Contender {
   clear(): Promise<void>;
   /** Whatever it needs before the first `run` after `clear`. Not timed. */
   prepare(): Promise<void>;
+  /** Just before each `run`; not timed. */
+  ready?(round: number): Promise<void>;
   /** What is timed. */
   run(): Promise<void>;
   /** Where the folder arrives: equal to the source after each run. */
   place(): string;
+  /** Its own source, which it edits by itself; absent: everybody's. */
+  readonly ownSource?: string;
 }
 
 /** `cold`: a process and a connection of its own each time. `warm`: a process, over a connection that is there. `live`: neither is made. */

@@ -2,31 +2,37 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Contender, type Form, runProgram, type Scene } from './contender.ts';
 import { type Session, startSession } from './session.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
-const launcher = join(repository, 'bin', 'run.js');
+export const launcher = join(repository, 'bin', 'run.js');
 
-export type OursName = 'cold' | 'warm' | 'live' | 'ssh2';
+export type OursName = 'cold' | 'warm' | 'live' | 'ssh2' | 'watch';
 
-/** Whether this gpu-run has the process that keeps a connection warm between commands. */
-export function knowsLink(): boolean {
-  return existsSync(join(repository, 'src', 'link'));
+/** What this gpu-run can do: `warm` wants the process that keeps a connection between commands, `watch` wants `sync --watch`. */
+export function isKnown(name: OursName): boolean {
+  const file = { warm: 'link/serve-link.ts', watch: 'workflows/watch-sync.ts' }[name as string];
+  return file === undefined || existsSync(join(repository, 'src', file));
 }
 
 /** A machine of gpu-run's at the other end, with a state folder of its own here. */
-interface Machine {
+export interface Machine {
   readonly home: string;
+  /** Where gpu-run.yaml is. */
+  readonly project: string;
+  readonly env: Readonly<Record<string, string>>;
   gpuRun(...words: string[]): Promise<string>;
   /** As its folder there is called; made by `up`. */
   id(): string;
+  workdir(): string;
   up(): Promise<void>;
   /** Nothing of it is left, here or there. */
   down(): Promise<void>;
 }
 
-function createMachine(name: OursName, { network, source, room, signal }: Scene): Machine {
+export function createMachine(name: OursName, { network, source, room, signal }: Scene): Machine {
   const home = join(room, name, 'home');
   const project = join(room, name, 'project');
   mkdirSync(project, { recursive: true });
@@ -41,8 +47,11 @@ function createMachine(name: OursName, { network, source, room, signal }: Scene)
   let id = '';
   return {
     home,
+    project,
+    env,
     gpuRun,
     id: () => id,
+    workdir: () => join(machines, id, 'workdir'),
     up: async () => {
       const before = list();
       await gpuRun('up', '--quiet');
@@ -56,23 +65,39 @@ function createMachine(name: OursName, { network, source, room, signal }: Scene)
   };
 }
 
-const titles: Readonly<Record<OursName, { readonly title: string; readonly form: Form | null; readonly connects: boolean }>> = {
+/** The link that `up` has started, and the runner that waits in it. */
+async function linked(home: string): Promise<void> {
+  const folder = join(home, 'link');
+  for (let look = 0; !existsSync(folder) || readdirSync(folder).length === 0; look += 1) {
+    if (look === 300) throw new Error('up has started no link');
+    await sleep(100);
+  }
+  await sleep(1500);
+}
+
+type Plain = Exclude<OursName, 'watch'>;
+
+const titles: Readonly<Record<Plain, { readonly title: string; readonly form: Form | null; readonly connects: boolean }>> = {
   cold: { title: 'gpu-run sync', form: 'cold', connects: true },
   warm: { title: 'gpu-run sync, warm connection', form: 'warm', connects: false },
   live: { title: 'gpu-run, open connection in a process that runs', form: 'live', connects: false },
   ssh2: { title: 'gpu-run over ssh2, new connection in a process that runs', form: null, connects: true },
 };
 
-/** Those that `close` have to be closed. */
-export function createOurs(name: OursName, scene: Scene): Contender & { close(): Promise<void> } {
+/** To be closed at the end. */
+export interface Ours extends Contender {
+  close(): Promise<void>;
+}
+
+export function createOurs(name: Plain, scene: Scene): Ours {
   const machine = createMachine(name, scene);
-  const { network, signal } = scene;
+  const { signal } = scene;
   let session: Session | null = null;
   const closeSession = async () => {
     await session?.close();
     session = null;
   };
-  const runs: Record<OursName, () => Promise<void>> = {
+  const runs: Record<Plain, () => Promise<void>> = {
     cold: async () => void (await machine.gpuRun('sync', '--quiet')),
     warm: async () => void (await machine.gpuRun('sync', '--quiet')),
     live: async () => void (await session?.ask('push')),
@@ -92,12 +117,13 @@ export function createOurs(name: OursName, scene: Scene): Contender & { close():
     clear,
     prepare: async () => {
       await machine.up();
+      if (name === 'warm') await linked(machine.home);
       if (name === 'cold' || name === 'warm') return;
       session = await startSession({ how: name === 'live' ? 'openssh' : 'ssh2', scene, home: machine.home, machine: machine.id() });
       if (name === 'live') await session.ask('connect');
     },
     run: runs[name],
-    place: () => join(network.farHome, '.gpu-run', 'machines', machine.id(), 'workdir'),
+    place: machine.workdir,
     close: async () => {
       if (!signal.aborted) return await clear();
       await closeSession();

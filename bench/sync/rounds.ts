@@ -4,6 +4,7 @@ import type { Contender, Form } from './contender.ts';
 import type { Network } from './network.ts';
 import type { ProcessorTime } from './processor-time.ts';
 import { assertSameTree } from './same-tree.ts';
+import type { Edit } from './workloads.ts';
 
 export interface Sample {
   readonly seconds: number;
@@ -27,7 +28,7 @@ export interface Rounds {
   readonly rounds: number;
   readonly source: string;
   /** Absent: each run is a first one, into nothing. */
-  readonly edit?: ((folder: string, round: number) => void) | undefined;
+  readonly edit?: Edit | undefined;
   readonly network: Pick<Network, 'wireBytes'>;
   readonly cpu: Pick<ProcessorTime, 'now'>;
   readonly onStep: (text: string) => void;
@@ -36,20 +37,22 @@ export interface Rounds {
 /** @throws Error when a run fails, or leaves another tree than the source there: its time says nothing */
 export async function takeRounds({ contenders, rounds, source, edit, network, cpu, onStep }: Rounds): Promise<readonly Taken[]> {
   const taken = contenders.map((contender) => ({ contender, samples: [] as Sample[] }));
-  const check = (contender: Contender) => assertSameTree(source, contender.place());
+  const check = (contender: Contender) => assertSameTree(contender.ownSource ?? source, contender.place());
   if (edit !== undefined) {
     for (const { contender } of taken) {
       onStep(`${contender.name}: everything for the first time`);
       await contender.prepare();
+      await contender.ready?.(0);
       await contender.run();
       check(contender);
     }
   }
   for (let round = 1; round <= rounds; round += 1) {
-    edit?.(source, round);
+    edit?.(source, round)();
     for (const { contender, samples } of taken) {
       onStep(`${contender.name}: round ${round} of ${rounds}`);
       if (edit === undefined) await contender.prepare();
+      await contender.ready?.(round);
       samples.push(await measure(contender, network, cpu));
       check(contender);
       if (edit === undefined) await contender.clear();

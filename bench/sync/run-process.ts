@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { parseChosen } from './arguments.ts';
 import { judge } from './judge.ts';
 import { type LinkName, lineProblem, links, type Network, openNetwork, ownNamespace } from './network.ts';
-import { createOurs, knowsLink } from './ours.ts';
+import { createOurs, isKnown, type OursName } from './ours.ts';
 import { createPeer, type OpenConnection, openMaster } from './peers.ts';
 import { openProcessorTime, type ProcessorTime } from './processor-time.ts';
 import { printSummary, printWorkload, type Result } from './report.ts';
 import { takeRounds } from './rounds.ts';
+import { createWatch } from './watch.ts';
 import { type Workload, type WorkloadName, workloads } from './workloads.ts';
 
 const chosen = parseChosen(process.argv.slice(2), process.env);
@@ -61,12 +62,14 @@ async function runOne(name: WorkloadName, link: LinkName, { network, cpu, master
   const room = mkdtempSync(join(root, `${name}-`));
   const scene = { network, source: join(room, 'tree'), room, farRoom: join(room, 'far'), signal };
   step(`${workload.title}: making the folder`);
+  const make = (folder: string) => workload.make(folder, chosen.scale);
   mkdirSync(scene.source);
-  workload.make(scene.source, chosen.scale);
+  make(scene.source);
   const contentBytes = sizeOf(scene.source);
   const hasLine = network.link.line !== null;
   const peers = workload.peers.filter((each) => !hasLine || !workload.tooSlow?.includes(each)).map((each) => createPeer(each, scene, master));
-  const ours = workload.ours.filter((each) => each !== 'warm' || knowsLink()).map((each) => createOurs(each, scene));
+  const create = (each: OursName) => (each === 'watch' ? createWatch(scene, make, workload.edit ?? (() => () => {})) : createOurs(each, scene));
+  const ours = workload.ours.filter(isKnown).map(create);
   try {
     const rounds = chosen.rounds ?? workload.rounds[hasLine ? 1 : 0];
     const options = {

@@ -40,11 +40,12 @@ function makeText(random: Random, words: readonly string[], size: number): strin
   return lines.join('\n').slice(0, size);
 }
 
-/** A word more in one file, another one each time. */
-export function editOneSource(folder: string, round: number): void {
+/** A line more in one file, another one each time. Looks for it now, and writes when it is called. */
+export function editOneSource(folder: string, round: number): () => void {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && entry.name.endsWith('.js'));
   const file = files.map((entry) => join(entry.parentPath, entry.name)).sort()[(round * 37) % files.length] ?? '';
-  writeFileSync(file, `// edit ${round}\n${readFileSync(file, 'utf8')}`);
+  const text = `// edit ${round}\n${readFileSync(file, 'utf8')}`;
+  return () => writeFileSync(file, text);
 }
 
 /** Files of 15 to 45 KB in 100 folders, like small images. */

@@ -10,12 +10,14 @@ export type WorkloadName = 'a' | 'b' | 'c' | 'd' | 'd2' | 'e' | 'f' | 'g' | 'h';
 /** At most so much of the best rsync's time; or at least so much of what the line carries. */
 export type Wanted = { readonly ratio: number } | { readonly line: number };
 
+export type Edit = (folder: string, round: number) => () => void;
+
 export interface Workload {
   readonly title: string;
   /** `scale`: 1 is the size in the title. What means little when it is small does not shrink as much, or not at all. */
   readonly make: (folder: string, scale: number) => void;
-  /** What the folder's owner does before each round; absent: each run is a first one, into nothing. */
-  readonly edit?: (folder: string, round: number) => void;
+  /** What the folder's owner does before each round, prepared; absent: each run is a first one, into nothing. */
+  readonly edit?: Edit;
   readonly links: readonly LinkName[];
   readonly peers: readonly PeerName[];
   /** Peers that take too long on the line: minutes for what others do in seconds. */
@@ -51,14 +53,14 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
     edit: editOneSource,
     links: both,
     peers: everyRsync,
-    ours: ['cold', 'warm', 'live'],
+    ours: ['watch', 'cold', 'warm', 'live'],
     wanted: { loopback: { live: { ratio: 0.1 } }, wan: { live: { ratio: 0.1 } } },
     rounds: [9, 7],
   },
   c: {
     title: 'c. 50,000 source files in 3,300 folders: nothing has changed',
     make: (folder, scale) => makeSources(folder, 50_000 * Math.max(0.1, scale), 3300 * Math.max(0.1, scale), 'c'),
-    edit: () => {},
+    edit: () => () => {},
     links: both,
     peers: everyRsync,
     ours: ['cold', 'warm', 'live'],
@@ -96,7 +98,7 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
   f: {
     title: 'f. 2 GB: 1 MB changed inside, 10 bytes put in front',
     make: (folder, scale) => makeNoiseFile(folder, Math.ceil(2 * giga * scale)),
-    edit: editInside,
+    edit: (folder, round) => () => editInside(folder, round),
     links: both,
     peers: ['rsync', 'rsync-open'],
     ours: ['cold', 'warm'],
@@ -106,7 +108,7 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
   g: {
     title: 'g. 1 GB: moved into a new folder, under another name',
     make: (folder, scale) => makeNoiseFile(folder, Math.ceil(giga * scale)),
-    edit: moveIt,
+    edit: (folder, round) => () => moveIt(folder, round),
     links: both,
     peers: ['rsync', 'rsync-open'],
     ours: ['cold', 'warm'],

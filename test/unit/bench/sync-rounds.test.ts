@@ -52,7 +52,7 @@ test('a first push starts from nothing in each round, and everybody takes turns'
 test('an edit comes once a round, after everybody has everything; a first run does not count', async () => {
   writeTree(inside('source'), { 'a.txt': 'a' });
   const order: string[] = [];
-  const edit = (_: string, round: number) => {
+  const edit = (_: string, round: number) => () => {
     order.push(`edit ${round}`);
     writeFileSync(inside('source', 'a.txt'), `edit ${round}`);
   };
@@ -60,6 +60,19 @@ test('an edit comes once a round, after everybody has everything; a first run do
   const round = ['one run', 'two run'];
   expect(order).toEqual(['one prepare', 'one run', 'two prepare', 'two run', 'edit 1', ...round, 'edit 2', ...round, 'one clear', 'two clear']);
   expect(taken.map(({ samples }) => samples.length)).toEqual([2, 2]);
+});
+
+test('who edits a folder of its own is compared with that', async () => {
+  writeTree(inside('source'), { 'a.txt': 'a' });
+  const rounds: number[] = [];
+  const own = copier('own', [], (_, to) => cpSync(inside('other'), to, { recursive: true }));
+  const ready = async (round: number) => {
+    rounds.push(round);
+    writeTree(inside('other'), { 'b.txt': `edit ${round}` });
+  };
+  const contenders = [{ ...own, ready, ownSource: inside('other') }];
+  await takeRounds({ ...still, contenders, rounds: 2, source: inside('source'), edit: () => () => {} });
+  expect(rounds).toEqual([0, 1, 2]);
 });
 
 test('who leaves another tree there than the source is no result', async () => {
@@ -100,7 +113,7 @@ test('the folders are the same in every run', () => {
   for (const name of ['one', 'again']) {
     makeSources(inside(name), 40, 7, 'seed');
     makeNoiseFile(inside(name, 'noise'), 100_000);
-    for (const round of [1, 2]) editOneSource(inside(name), round);
+    for (const round of [1, 2]) editOneSource(inside(name), round)();
     for (const round of [1, 2]) editInside(inside(name, 'noise'), round);
   }
   expect(readTree(inside('one'))).toEqual(readTree(inside('again')));
