@@ -17,7 +17,15 @@ const longest = [
 ];
 
 /** Tests that try something at random many times, or in many ways: a part of the rounds in `npm test`, all in the lab. */
-const inRounds = ['providers/local-launch', 'sync/push-model', 'sync/pull-snapshot', 'remote-runner/side-by-side'].map((name) => `test/unit/${name}.test.ts`);
+const inRounds = [
+  'providers/local-launch',
+  'sync/push-model',
+  'sync/push-reuse',
+  'sync/push-changes',
+  'sync/source-tree',
+  'sync/pull-snapshot',
+  'remote-runner/side-by-side',
+].map((name) => `test/unit/${name}.test.ts`);
 
 /** What needs only Node, but takes long and repeats with other faults what `npm test` shows once: the lab runs it, several files at a time. */
 const inLab = [

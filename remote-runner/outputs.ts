@@ -15,7 +15,8 @@ import { hashing } from './hashing.ts';
 import { packer } from './pack.ts';
 import { RunnerError } from './runner-error.ts';
 import { errorCode, hashFile, hashWhole, look, readTarget, toFailure } from './sync-disk.ts';
-import { loadState, type Placed } from './sync-state.ts';
+import type { Records } from './sync-records.ts';
+import { loadState, stateSuffix } from './sync-state.ts';
 import { createYoungGarbage } from './young-garbage.ts';
 
 interface Listing {
@@ -30,12 +31,12 @@ interface Listing {
 /** Nobody reads more than that, and a message has an end. */
 const mostSaid = 1000;
 
-type Pushed = ReadonlyMap<string, Placed>;
+type Pushed = readonly Records[];
 
 export async function sendOutputs(call: Call, machine: { readonly root: string; readonly workdir: string }): Promise<Record<string, never>> {
   try {
     const paths = outermost(parseList(parseFields(call.params)['paths'], parseFolder));
-    const pushed: Pushed = parseFields(call.params)['pushedToo'] === true ? new Map() : readPushed(join(machine.root, 'sync'));
+    const pushed: Pushed = parseFields(call.params)['pushedToo'] === true ? [] : readPushed(join(machine.root, 'sync'));
     const listing = await list(paths, machine.workdir, pushed, call.signal);
     for (const items of inParts(listing.items)) await call.event({ type: 'listing', items } satisfies PullSay);
     const { missing, skipped, unreadable } = listing;
@@ -52,11 +53,11 @@ export async function sendOutputs(call: Call, machine: { readonly root: string; 
 function readPushed(records: string): Pushed {
   let names: string[];
   try {
-    names = readdirSync(records).filter((name) => name.endsWith('.json') && !name.startsWith(checkpointSource));
+    names = readdirSync(records).filter((name) => name.endsWith(stateSuffix) && !name.startsWith(checkpointSource));
   } catch {
-    return new Map(); // nothing was ever pushed
+    return []; // nothing was ever pushed
   }
-  return new Map(names.flatMap((name) => [...loadState(join(records, name)).placed]));
+  return names.map((name) => loadState(join(records, name)).placed);
 }
 
 async function list(paths: readonly string[], workdir: string, pushed: Pushed, signal: AbortSignal): Promise<Listing> {
@@ -160,7 +161,7 @@ function mtimeOf(absolute: string): number {
 
 /** A source file that a push placed and nobody changed is no output. */
 async function isPushed(path: string, absolute: string, walk: Walk): Promise<boolean> {
-  const placed = walk.pushed.get(path);
+  const placed = walk.pushed.map((records) => records.get(path)).findLast((known) => known !== undefined);
   if (placed === undefined || placed.ours.length === 0 || look(absolute)?.fingerprint !== placed.fingerprint) return false;
   if (placed.settled) return true;
   const target = readTarget(absolute);

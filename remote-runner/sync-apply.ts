@@ -58,8 +58,8 @@ function placeFolder({ entry, replaces }: Placement, applying: Applying): void {
   mkdirSync(absolute, { mode: 0o700 }); // its own mode comes last: it may be read-only
 }
 
-/** Puts a link in its place. False: the machine has an output there, which stays. */
-function placeOver({ entry, replaces }: Placement, temporary: string, applying: Applying): boolean {
+/** Puts a finished file or a link in its place. False: the machine has an output there, which stays. */
+export function placeOver({ entry, replaces }: Placement, temporary: string, applying: Applying): boolean {
   const free = makeWay(entry.path, replaces, applying);
   if (free) renameSync(temporary, applying.workdir.absolute(entry.path));
   else unlinkSync(temporary);
@@ -140,7 +140,8 @@ function removeIfEmpty(absolute: string): boolean {
 
 const ownerMayWrite = 0o700;
 
-function openForWriting(folder: string, applying: Applying): void {
+/** A folder whose content is about to change; a read-only one is opened, and closed again by `finishFolders` or `closeFolders`. */
+export function openForWriting(folder: string, applying: Applying): void {
   if (applying.touched.has(folder)) return;
   const absolute = applying.workdir.absolute(folder);
   const mode = look(absolute)?.mode;

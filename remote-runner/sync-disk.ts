@@ -1,13 +1,14 @@
 /**
- * How the receiving side looks at its own disk: never through links, times to the nanosecond, content by SHA-256.
+ * How the receiving side looks at its own disk: never through links, content by SHA-256.
  * May import protocol and `node:`.
  */
-import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { ChunkListBuilder, createChunkReader } from '../src/protocol/chunk-list.ts';
 import { createChunker } from '../src/protocol/chunker.ts';
 import { smallFileBytes } from '../src/protocol/content-id.ts';
+import { type Look, noLook } from '../src/protocol/packed-folder.ts';
 import { fileId, parentOf } from '../src/protocol/sync.ts';
 import { hashing } from './hashing.ts';
 import { RunnerError } from './runner-error.ts';
@@ -22,30 +23,53 @@ export interface Seen {
 
 /** null: nothing is there. */
 export function look(absolute: string): Seen | null {
+  const stats = statsOf(absolute);
+  return stats === null ? null : toSeen(stats);
+}
+
+/** null: nothing is there. */
+export function statsOf(absolute: string): Stats | null {
   try {
-    const stats = lstatSync(absolute, { bigint: true, throwIfNoEntry: false }); // an exception would cost ten times as much
-    return stats === undefined ? null : toSeen(stats);
+    return lstatSync(absolute, { throwIfNoEntry: false }) ?? null; // an exception would cost ten times as much
   } catch (error) {
     if (errorCode(error) === 'ENOTDIR') return null;
     throw error;
   }
 }
 
-function toSeen(stats: BigIntStats): Seen {
+function toSeen(stats: Stats): Seen {
   const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'dir' : stats.isSymbolicLink() ? 'link' : 'other';
-  const mode = Number(stats.mode & 0o777n);
-  // What a folder holds is looked at piece by piece: its own times say nothing.
-  const fingerprint = kind === 'dir' ? `dir:${mode}` : `${kind}:${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}:${mode}`;
-  return { kind, size: Number(stats.size), mode, fingerprint };
+  return { kind, size: stats.size, mode: stats.mode & 0o777, fingerprint: fingerprintOf(kind, stats) };
 }
 
-/** A file's times can stand still for so long while its content changes: the clock's tick, or what a coarse file system keeps. */
-export function isSettled(fingerprint: string, nowNs: bigint): boolean {
-  const ctimeNs = fingerprint.split(':')[4];
-  if (ctimeNs === undefined) return true; // a folder
-  const coarse = BigInt(ctimeNs) % 1_000_000_000n === 0n;
-  return BigInt(ctimeNs) < nowNs - (coarse ? 2_000_000_000n : 100_000_000n);
+/** What a folder holds is looked at piece by piece: its own times say nothing. */
+export function fingerprintOf(kind: Seen['kind'], { ino, size, mtimeMs, ctimeMs, mode }: Look): string {
+  return kind === 'dir' ? `dir:${mode & 0o777}` : `${kind}:${ino}:${size}:${mtimeMs}:${ctimeMs}:${mode & 0o777}`;
 }
+
+export function lookOf(fingerprint: string): Look {
+  const [kind, ...numbers] = fingerprint.split(':');
+  if (kind === 'dir') return { ...noLook, mode: Number(numbers[0]) };
+  const [ino = 0, size = 0, mtimeMs = 0, ctimeMs = 0, mode = 0] = numbers.map(Number);
+  return { ino, size, mtimeMs, ctimeMs, mode };
+}
+
+/** To read so much again takes time. */
+const largeBytes = 1024 * 1024;
+
+/**
+ * A file's times can stand still for so long while its content changes: the clock's tick, or what a coarse file system keeps. A large file whose time
+ * was set to long ago has settled at once: who writes to it gives it a new one.
+ */
+export function isSettled(fingerprint: string, nowMs: number): boolean {
+  if (fingerprint.startsWith('dir:')) return true;
+  const { size, mtimeMs, ctimeMs } = lookOf(fingerprint);
+  if (size >= largeBytes && mtimeMs < ctimeMs - coarseMs && ctimeMs <= nowMs) return true;
+  return ctimeMs < nowMs - (ctimeMs % 1000 === 0 ? coarseMs : tickMs);
+}
+
+const coarseMs = 2000;
+const tickMs = 100;
 
 /** Where a workdir-relative path lies, and whether the way there is made of folders only. */
 export interface Workdir {
@@ -92,7 +116,7 @@ async function readThrough(
     throw error;
   }
   try {
-    const before = toSeen(fstatSync(fd, { bigint: true }));
+    const before = toSeen(fstatSync(fd));
     const { more, sha256 } = begin(fd, before.size);
     let [size, unseen] = [0, 0];
     for (let read = more(); read > 0; read = more()) {
@@ -103,7 +127,7 @@ async function readThrough(
       await yieldToOthers();
       signal.throwIfAborted();
     }
-    const after = toSeen(fstatSync(fd, { bigint: true }));
+    const after = toSeen(fstatSync(fd));
     return after.fingerprint === before.fingerprint && size === before.size ? { sha256: sha256(), seen: before } : null;
   } finally {
     closeSync(fd);

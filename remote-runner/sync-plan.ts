@@ -4,8 +4,10 @@
  */
 import { contentId, type Entry, isWithin, type PushParams, parentOf } from '../src/protocol/sync.ts';
 import { RunnerError } from './runner-error.ts';
+import type { Wanted } from './sync-changes.ts';
 import { hashFile, look, readTarget, type Seen, type Workdir } from './sync-disk.ts';
-import type { Placed, SyncState } from './sync-state.ts';
+import { type Placed, Records } from './sync-records.ts';
+import type { SyncState } from './sync-state.ts';
 
 /** An entry to be put there. */
 export interface Placement {
@@ -23,6 +25,8 @@ export interface Placement {
 export interface Removal {
   readonly path: string;
   readonly replaces: string;
+  /** Its content. */
+  readonly id: string;
 }
 
 export interface PushPlan {
@@ -35,7 +39,7 @@ export interface PushPlan {
   readonly aside: readonly string[];
   readonly leftAlone: readonly string[];
   /** What is there already. */
-  readonly present: ReadonlyMap<string, Placed>;
+  readonly present: Records;
 }
 
 interface Identified {
@@ -54,17 +58,29 @@ interface Draft {
   readonly place: Placement[];
   readonly touch: Entry[];
   readonly leftAlone: string[];
-  readonly present: Map<string, Placed>;
+  readonly present: Records;
 }
 
-export async function planPush(entries: readonly Entry[], params: PushParams, state: SyncState, workdir: Workdir, signal: AbortSignal): Promise<PushPlan> {
-  const draft: Draft = { params, workdir, folders: new Map([['', 'there']]), place: [], touch: [], leftAlone: [], present: new Map() };
+export async function planPush(
+  { entries, gone, stays }: Wanted,
+  params: PushParams,
+  state: Pick<SyncState, 'placed'>,
+  workdir: Workdir,
+  signal: AbortSignal,
+): Promise<PushPlan> {
+  const draft: Draft = { params, workdir, folders: new Map([['', 'there']]), place: [], touch: [], leftAlone: [], present: stays };
   for (const [index, entry] of entries.entries()) {
     refuseOthers(entry, params.others);
     const folder = await planEntry(index, entry, state.placed.get(entry.path), draft, signal);
     if (entry.kind === 'dir') draft.folders.set(entry.path, folder);
   }
-  return { ...draft, ...(await planRemovals(new Set(entries.map(({ path }) => path)), params, state, workdir, signal)) };
+  return { ...draft, ...(await planRemovals(gone, params, workdir, signal)) };
+}
+
+/** A whole manifest. */
+export function wantWhole(entries: readonly Entry[], { placed }: Pick<SyncState, 'placed'>): Wanted {
+  const wanted = new Set(entries.map(({ path }) => path));
+  return { entries, gone: [...placed].filter(([path]) => !wanted.has(path)), stays: new Records() };
 }
 
 /** What becomes of the entry, in the words for a folder. */
@@ -104,25 +120,12 @@ function looksAsWanted(entry: Entry, seen: Seen, prior: Placed | undefined, fing
 
 export function placedAs(entry: Entry, ours: boolean, fingerprint: string | null): Placed {
   const id = contentId(entry);
-  return { ours: ours ? [id] : [], found: ours ? null : id, fingerprint, settled: false, mtime: entry.kind === 'link' ? 0 : entry.mtime };
-}
-
-/** True when everything that the last push left here still looks the same; entries that had to be read are settled then. */
-export async function isUntouched(state: SyncState, workdir: Workdir, signal: AbortSignal): Promise<{ readonly untouched: boolean; readonly looked: boolean }> {
-  let looked = false;
-  for (const [path, placed] of state.placed) {
-    const seen = look(workdir.absolute(path));
-    if (seen === null || seen.fingerprint !== placed.fingerprint) return { untouched: false, looked };
-    if (placed.settled) continue;
-    looked = true;
-    const { id } = await identify(workdir.absolute(path), seen, placed, '', signal);
-    if (id === null || (id !== placed.found && !placed.ours.includes(id))) return { untouched: false, looked };
-  }
-  return { untouched: true, looked };
+  const { mode, mtime } = entry.kind === 'link' ? { mode: 0, mtime: 0 } : entry;
+  return { ours: ours ? [id] : [], found: ours ? null : id, fingerprint, settled: false, mtime, mode };
 }
 
 /** Hashes only where the size leaves the content open. */
-async function identify(absolute: string, seen: Seen, prior: Placed | undefined, wanted: string, signal: AbortSignal): Promise<Identified> {
+export async function identify(absolute: string, seen: Seen, prior: Placed | undefined, wanted: string, signal: AbortSignal): Promise<Identified> {
   const { fingerprint } = seen;
   if (seen.kind === 'dir') return { id: 'dir', fingerprint };
   if (seen.kind === 'other') return { id: null, fingerprint };
@@ -157,24 +160,18 @@ function folderState(path: string, draft: Draft): FolderState {
   return state;
 }
 
-async function planRemovals(
-  wanted: ReadonlySet<string>,
-  params: PushParams,
-  state: SyncState,
-  workdir: Workdir,
-  signal: AbortSignal,
-): Promise<{ remove: Removal[]; aside: string[] }> {
+/** Deepest first. */
+async function planRemovals(gone: Wanted['gone'], params: PushParams, workdir: Workdir, signal: AbortSignal): Promise<{ remove: Removal[]; aside: string[] }> {
   const remove: Removal[] = [];
   const aside: string[] = [];
   const mayStay = [...params.outputs, ...params.others];
-  for (const path of [...state.placed.keys()].sort().reverse()) {
-    const prior = state.placed.get(path);
-    if (wanted.has(path) || prior === undefined || prior.ours.length === 0) continue;
+  for (const [path, prior] of [...gone].sort(([one], [other]) => (one < other ? 1 : -1))) {
+    if (prior.ours.length === 0) continue;
     if (!workdir.reaches(path)) continue;
     const seen = look(workdir.absolute(path));
     if (seen === null) continue;
     const { id, fingerprint } = await identify(workdir.absolute(path), seen, prior, '', signal);
-    if (id !== null && prior.ours.includes(id)) remove.push({ path, replaces: fingerprint });
+    if (id !== null && prior.ours.includes(id)) remove.push({ path, replaces: fingerprint, id });
     else if (seen.kind !== 'dir' && !mayStay.some((folder) => isWithin(path, folder))) aside.push(path);
   }
   return { remove, aside };

@@ -8,19 +8,20 @@ import { parsePushParams } from '../src/protocol/sync-parse.ts';
 import type { GoneHow, PreviewHow, PreviewResult, PreviewSay } from '../src/protocol/sync-preview.ts';
 import { RunnerError } from './runner-error.ts';
 import { look, openWorkdir, toFailure, type Workdir } from './sync-disk.ts';
-import { isUntouched, type Placement, type PushPlan, planPush } from './sync-plan.ts';
-import { receiveManifest } from './sync-receive.ts';
-import { loadState } from './sync-state.ts';
+import { type Placement, type PushPlan, planPush, wantWhole } from './sync-plan.ts';
+import { loadState, stateSuffix } from './sync-state.ts';
+import { lookAtAll } from './sync-untouched.ts';
+import { receiveManifest } from './sync-wanted.ts';
 
 export async function previewPush(call: Call, machine: { readonly root: string; readonly workdir: string }): Promise<PreviewResult> {
   try {
     const params = parsePushParams(call.params);
-    const state = loadState(join(machine.root, 'sync', `${params.source}.json`));
+    const state = loadState(join(machine.root, 'sync', `${params.source}${stateSuffix}`));
     const workdir = openWorkdir(machine.workdir);
-    if (state.digest === params.digest && (await isUntouched(state, workdir, call.signal)).untouched) return { unchanged: true };
+    if (state.digest === params.digest && (await lookAtAll(state.placed, workdir, call.signal)) !== null) return { unchanged: true };
     await call.event({ type: 'manifest' } satisfies PreviewSay);
     const entries = await receiveManifest(call.parts()[Symbol.asyncIterator](), params.digest);
-    const plan = await planPush(entries, params, state, workdir, call.signal);
+    const plan = await planPush(wantWhole(entries, state), params, state, workdir, call.signal);
     for (const items of inParts(placesOf(plan, entries))) await call.event({ type: 'place', items } satisfies PreviewSay);
     for (const items of inParts(goneOf(plan, workdir))) await call.event({ type: 'gone', items } satisfies PreviewSay);
     return { unchanged: false };

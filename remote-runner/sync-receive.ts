@@ -3,34 +3,25 @@
  * lock, records of what may get placed, removals and folders, files, links, times and modes, records of what is there.
  * May import protocol and `node:`.
  */
-import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { FrameError } from '../src/protocol/frame.ts';
+import { PackedFolder } from '../src/protocol/packed-folder.ts';
 import type { Call, Part } from '../src/protocol/peer.ts';
-import {
-  contentId,
-  type DirEntry,
-  type Entry,
-  type FileEntry,
-  fileId,
-  inParts,
-  manifestLine,
-  type PushAsk,
-  type PushParams,
-  type PushResult,
-  parentOf,
-} from '../src/protocol/sync.ts';
+import { contentId, type DirEntry, type Entry, fileId, inParts, type PushAsk, type PushParams, type PushResult, parentOf } from '../src/protocol/sync.ts';
 import { receiveFiles } from '../src/protocol/sync-content.ts';
-import { parseEntry, parseFields, parseList, parsePushParams, TreeCheck } from '../src/protocol/sync-parse.ts';
-import { unpacks } from './pack.ts';
+import { parseFields, parsePushParams } from '../src/protocol/sync-parse.ts';
 import { RunnerError } from './runner-error.ts';
 import { type Applying, beginApplying, closeFolders, finishFolders, makeRoom, placeLink, setTimes, trustNothing } from './sync-apply.ts';
 import { look, openWorkdir, toFailure, type Workdir } from './sync-disk.ts';
 import { createIncoming, type PlacementDue } from './sync-incoming.ts';
 import { takeLock } from './sync-lock.ts';
-import { isUntouched, type Placement, type PushPlan, placedAs, planPush } from './sync-plan.ts';
-import { loadState, type Placed, type SyncState, saveState } from './sync-state.ts';
+import { type Placement, type PushPlan, placedAs, planPush } from './sync-plan.ts';
+import { type Placed, type Records, toPlaced } from './sync-records.ts';
+import { clearWaiting, type FilePlacement, findContent, isFile, placeWaiting, putContentBy } from './sync-reuse.ts';
+import { loadState, type SyncState, saveState, stateSuffix } from './sync-state.ts';
+import { lookAtAll } from './sync-untouched.ts';
+import { receiveWanted } from './sync-wanted.ts';
 
 /** How long a push waits for another one of the same source. */
 const lockWaitMs = 10_000;
@@ -41,7 +32,7 @@ export async function receivePush(call: Call, machine: { readonly root: string; 
     const records = join(machine.root, 'sync');
     const lock = await takeLock(join(records, `${params.source}.lock`), lockWaitMs, call.signal);
     try {
-      return await receive(call, params, machine, join(records, `${params.source}.json`));
+      return await receive(call, params, machine, join(records, `${params.source}${stateSuffix}`));
     } finally {
       lock.release();
     }
@@ -54,14 +45,12 @@ async function receive(call: Call, params: PushParams, machine: { readonly root:
   mkdirSync(machine.workdir, { recursive: true, mode: 0o700 });
   const workdir = openWorkdir(machine.workdir);
   const state = loadState(stateFile);
-  if (state.digest === params.digest && state.untold.length === 0) {
-    const { untouched, looked } = await isUntouched(state, workdir, call.signal);
-    if (untouched && looked) saveState(stateFile, state);
-    if (untouched) return { unchanged: true, kept: [], keptCount: 0, keptIn: '', keptBefore: [], leftAlone: [], leftAloneCount: 0 };
-  }
-  await call.event({ type: 'manifest', unpacks } satisfies PushAsk);
+  const isTold = state.digest !== null && state.untold.length === 0;
+  const isUntouched = isTold && (state.digest === params.digest || state.digest === params.base) && (await isAsItWas(state, workdir, stateFile, call.signal));
+  if (isUntouched && state.digest === params.digest)
+    return { unchanged: true, kept: [], keptCount: 0, keptIn: '', keptBefore: [], leftAlone: [], leftAloneCount: 0 };
   const parts = call.parts()[Symbol.asyncIterator]();
-  const entries = await receiveManifest(parts, params.digest);
+  const wanted = await receiveWanted(call, parts, params, isUntouched, state);
   const applying = beginApplying(
     workdir,
     params.source,
@@ -69,26 +58,38 @@ async function receive(call: Call, params: PushParams, machine: { readonly root:
     join(machine.root, 'kept', `${new Date().toISOString().replaceAll(':', '-')}-${params.source}`),
   );
   if (state.digest === null) removeTemporaries(state, applying);
-  const plan = await planPush(entries, params, state, workdir, call.signal);
-  refuseIfFull(plan, workdir);
-  const begun = recordIntent(plan, state, applying);
-  saveState(stateFile, begun);
+  const plan = await planPush(wanted, params, state, workdir, call.signal);
+  const sources = findContent(plan, recordsFor(state, stateFile), applying);
+  refuseIfFull(plan, new Set(sources.filter(({ move }) => move !== null).map(({ placement }) => placement)), workdir);
+  const begun = saveState(stateFile, recordIntent(plan, state, applying));
   try {
+    const waiting = await putContentBy(sources, applying, call.signal);
     makeRoom(plan, applying);
-    const files = plan.place.filter((placement): placement is Placement & { entry: FileEntry } => placement.entry.kind === 'file');
-    for (const indices of inParts(files.map(({ index }) => index))) await call.event({ type: 'need', indices } satisfies PushAsk);
+    const files = plan.place.filter(isFile);
+    const missing = files.filter(({ index }) => !waiting.has(index));
+    for (const indices of inParts(missing.map(({ index }) => index))) await call.event({ type: 'need', indices } satisfies PushAsk);
     await call.event({ type: 'need-end' } satisfies PushAsk);
-    const { placed, exact } = await placeAll(files, plan, parts, begun, applying);
-    finishTouches(entries, plan, placed, applying);
+    const placed = placeOwn(files, waiting, plan, applying);
+    const exact = await placeAll(missing, placed, parts, begun, applying);
+    placeLinks(plan, placed, applying);
+    clearWaiting(applying);
+    finishTouches(wanted.entries, plan, placed, applying);
     const result = resultOf(plan, state, applying);
-    const after: SyncState = { digest: exact && result.leftAloneCount === 0 ? params.digest : null, placed, untold: [] };
+    const isWhole = exact && result.leftAloneCount === 0 && placed.digest === params.digest;
     const untold = begun.untold.filter(isThere);
-    saveState(stateFile, { ...after, untold });
-    if (untold.length > 0 && (await tell(result, call, parts))) saveState(stateFile, after);
+    const after = saveState(stateFile, { ...begun, digest: isWhole ? params.digest : null, placed, untold });
+    if (untold.length > 0 && (await tell(result, call, parts))) saveState(stateFile, { ...after, untold: [] });
     return result;
   } finally {
     closeFolders(applying);
   }
+}
+
+/** Everything that the last push left is as it was left. */
+async function isAsItWas(state: SyncState, workdir: Workdir, stateFile: string, signal: AbortSignal): Promise<boolean> {
+  const looked = await lookAtAll(state.placed, workdir, signal);
+  if (looked !== null && looked.read > 0) saveState(stateFile, state);
+  return looked !== null;
 }
 
 /** A result is one message, whatever the number of files. */
@@ -129,40 +130,29 @@ function isThere(absolute: string): boolean {
   return look(absolute) !== null;
 }
 
-/** @throws RunnerError `protocol` when it is not the one that was announced */
-export async function receiveManifest(parts: AsyncIterator<Part>, digest: string): Promise<Entry[]> {
-  const entries: Entry[] = [];
-  const check = new TreeCheck();
-  const hash = createHash('sha256');
-  for (;;) {
-    const { value: part, done } = await parts.next();
-    if (done === true || part.kind !== 'event') throw new RunnerError('protocol', 'the push ended before its manifest');
-    const fields = parseFields(part.value);
-    if (fields['type'] === 'entries-end') break;
-    for (const entry of parseList(fields['entries'], parseEntry)) {
-      check.add(entry);
-      hash.update(manifestLine(entry));
-      entries.push(entry);
-    }
-  }
-  if (hash.digest('hex') !== digest) throw new RunnerError('protocol', 'the manifest is not the one that was announced');
-  return entries;
-}
-
 /** Only the one unfinished file that a killed push leaves, in a folder where it wrote. */
 function removeTemporaries(state: SyncState, applying: Applying): void {
-  for (const folder of new Set(['', ...[...state.placed.keys()].map(parentOf)])) {
+  for (const folder of ['', ...state.placed.folders.keys()]) {
     const temporary = folder === '' ? applying.temporary : `${folder}/${applying.temporary}`;
     if (applying.workdir.reaches(temporary)) rmSync(applying.workdir.absolute(temporary), { force: true });
   }
 }
 
-/** New files stand beside the old ones until they are renamed. */
-function refuseIfFull(plan: PushPlan, workdir: Workdir): void {
+/** This source's own, then those of the others. */
+function* recordsFor(state: SyncState, stateFile: string): Generator<Iterable<readonly [string, Placed]>> {
+  yield state.placed;
+  const folder = dirname(stateFile);
+  for (const name of existsSync(folder) ? readdirSync(folder) : [])
+    if (name.endsWith(stateSuffix) && name !== basename(stateFile)) yield loadState(join(folder, name)).placed;
+}
+
+/** New files stand beside the old ones until they are renamed; what is only `moved` needs no room. */
+function refuseIfFull(plan: PushPlan, moved: ReadonlySet<Placement>, workdir: Workdir): void {
   let bytes = 0;
   let peak = 0;
-  for (const { entry, frees } of plan.place) {
-    if (entry.kind !== 'file') continue;
+  for (const placement of plan.place) {
+    const { entry, frees } = placement;
+    if (entry.kind !== 'file' || moved.has(placement)) continue;
     bytes += entry.size;
     peak = Math.max(peak, bytes);
     bytes -= frees;
@@ -187,28 +177,34 @@ function megabytes(bytes: number): string {
 
 /** What this push may place counts as ours from now on, beside what was ours before: a cut push leaves some of both. */
 function recordIntent(plan: PushPlan, state: SyncState, applying: Applying): SyncState {
-  const placed = new Map<string, Placed>([...state.placed, ...plan.present]);
-  for (const { entry } of plan.place) {
-    const prior = state.placed.get(entry.path);
-    placed.set(entry.path, {
-      ours: [...new Set([...(prior?.ours ?? []), contentId(entry)])],
-      found: prior?.found ?? null,
-      fingerprint: null,
-      settled: false,
-      mtime: 0,
-    });
+  const placed = state.placed.copy();
+  for (const [folder, bytes] of plan.present.folders) {
+    if (state.placed.folders.get(folder) === bytes) continue;
+    for (const row of new PackedFolder(bytes).rows()) placed.set(folder === '' ? row.name : `${folder}/${row.name}`, toPlaced(row));
   }
-  return { digest: null, placed, untold: [...state.untold.filter(isThere), applying.aside] };
+  for (const { entry } of plan.place) {
+    const prior = placed.get(entry.path);
+    const ours = [...new Set([...(prior?.ours ?? []), contentId(entry)])];
+    placed.set(entry.path, { ours, found: prior?.found ?? null, fingerprint: null, settled: false, mtime: 0, mode: 0 });
+  }
+  return { ...state, digest: null, placed, untold: [...state.untold.filter(isThere), applying.aside] };
 }
 
-async function placeAll(
-  files: readonly (Placement & { entry: FileEntry })[],
-  plan: PushPlan,
-  parts: AsyncIterator<Part>,
-  begun: SyncState,
-  applying: Applying,
-): Promise<{ placed: Map<string, Placed>; exact: boolean }> {
-  const placed = new Map(plan.present);
+/** What the machine had itself. Gives the new records, and in them what was there. */
+function placeOwn(files: readonly FilePlacement[], waiting: ReadonlyMap<number, string>, plan: PushPlan, applying: Applying): Records {
+  const placed = plan.present.copy();
+  trustNothing(applying);
+  for (const placement of files) {
+    const from = waiting.get(placement.index);
+    if (from === undefined || !placeWaiting(placement, from, applying)) continue;
+    const { entry } = placement;
+    placed.set(entry.path, placedAs(entry, true, look(applying.workdir.absolute(entry.path))?.fingerprint ?? null));
+  }
+  return placed;
+}
+
+/** What the laptop sends. False: something else than the manifest says came. */
+async function placeAll(files: readonly FilePlacement[], placed: Records, parts: AsyncIterator<Part>, begun: SyncState, applying: Applying): Promise<boolean> {
   let exact = true;
   const due = files.map(
     (placement): PlacementDue => ({ placement, index: placement.index, announced: placement.entry.sha256, most: Number.POSITIVE_INFINITY }),
@@ -229,14 +225,17 @@ async function placeAll(
   });
   await receiveFiles(parts, due, landing);
   trustNothing(applying);
+  return exact;
+}
+
+function placeLinks(plan: PushPlan, placed: Records, applying: Applying): void {
   for (const placement of plan.place) {
     if (placement.entry.kind !== 'link' || !placeLink(placement, applying)) continue;
     placed.set(placement.entry.path, placedAs(placement.entry, true, look(applying.workdir.absolute(placement.entry.path))?.fingerprint ?? null));
   }
-  return { placed, exact };
 }
 
-function finishTouches(entries: readonly Entry[], plan: PushPlan, placed: Map<string, Placed>, applying: Applying): void {
+function finishTouches(entries: readonly Entry[], plan: PushPlan, placed: Records, applying: Applying): void {
   for (const entry of plan.touch) {
     const absolute = applying.workdir.absolute(entry.path);
     const before = placed.get(entry.path);

@@ -3,65 +3,103 @@
  *
  * Saved twice a push: before anything is touched with all that may get placed (so that what a cut push left behind is
  * known as ours), and at the end with what is there. A lost or damaged state costs re-hashing and deletes nothing.
+ * What changed is written behind what is there; once too much of the file doesn't count any more, it is written anew.
  */
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { isSettled } from './sync-disk.ts';
+import { planLog, readLog, writeLog } from '../src/protocol/folder-log.ts';
+import { crc32 } from './checksum.ts';
+import { Records } from './sync-records.ts';
 import { writeAll } from './write-all.ts';
-
-export interface Placed {
-  /** Content ids that we may have put there: one, or the old and the new of a push that was cut. */
-  readonly ours: readonly string[];
-  /** Content that was there already, equal to the source's. Never deleted by us. */
-  readonly found: string | null;
-  /** How it looked when its content was last known to be `ours[0]` or `found`; null: never seen so. */
-  readonly fingerprint: string | null;
-  /** False: it had changed so recently that the same fingerprint could hide a later change (git's racy rule). */
-  readonly settled: boolean;
-  /** As in the entry; for links 0. */
-  readonly mtime: number;
-}
 
 export interface SyncState {
   /** Of the manifest that is completely there; null: the last push was cut, or left something out. */
   readonly digest: string | null;
-  readonly placed: ReadonlyMap<string, Placed>;
+  readonly placed: Records;
   /** Folders to which pushes may have moved the machine's own files, and that no laptop has heard of yet. Absolute. */
   readonly untold: readonly string[];
+  /** As it stands in its file. */
+  readonly saved: Saved;
 }
 
-const version = 2;
-const empty: SyncState = { digest: null, placed: new Map(), untold: [] };
+interface Saved {
+  readonly folders: ReadonlyMap<string, Uint8Array>;
+  readonly soundBytes: number;
+}
+
+const version = 3;
+const unsaved: Saved = { folders: new Map(), soundBytes: 0 };
+
+/** Names of the files end so. */
+export const stateSuffix = '.state';
 
 export function loadState(file: string): SyncState {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(file, 'utf8');
+    bytes = readFileSync(file);
   } catch {
-    return empty;
+    return { digest: null, placed: new Records(), untold: [], saved: unsaved };
   }
-  try {
-    const saved = JSON.parse(text) as { version: number; digest: string | null; placed: [string, Placed][]; untold: SyncState['untold'] };
-    return saved.version === version ? { digest: saved.digest, placed: new Map(saved.placed), untold: saved.untold } : empty;
-  } catch {
-    return empty;
-  }
+  const { folders, about, soundBytes } = readLog(bytes, crc32);
+  const { version: found, digest, untold } = (about ?? {}) as { version?: unknown; digest?: unknown; untold?: unknown };
+  if (found !== version || !Array.isArray(untold)) return { digest: null, placed: new Records(), untold: [], saved: unsaved };
+  return {
+    digest: typeof digest === 'string' ? digest : null,
+    placed: new Records(folders),
+    untold: untold.map(String),
+    saved: { folders, soundBytes },
+  };
 }
 
-export function saveState(file: string, state: SyncState): void {
+/** Gives the state as it stands in its file now. Nothing of `state.placed` may be changed afterwards. */
+export function saveState(file: string, state: SyncState): SyncState {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  const temporary = `${file}.new`;
-  const fd = openSync(temporary, 'w', 0o600);
+  const { saved, placed, digest, untold } = state;
+  placed.settle(clockBeside(file), saved.folders);
+  const { anew, changes } = planLog(saved, placed.folders);
+  const target = anew ? `${file}.new` : file;
+  const fd = openSync(target, anew ? 'w' : 'r+', 0o600);
+  let end = anew ? 0 : saved.soundBytes;
   try {
-    writeAll(fd, Buffer.from(' ')); // the file's own change time is what the file system's clock says now
-    const now = fstatSync(fd, { bigint: true }).ctimeNs;
-    const placed = [...state.placed].map(([path, entry]) => [path, { ...entry, settled: entry.fingerprint !== null && isSettled(entry.fingerprint, now) }]);
-    writeAll(fd, Buffer.from(JSON.stringify({ version, digest: state.digest, placed, untold: state.untold })));
+    ftruncateSync(fd, end);
+    for (const piece of inPieces(writeLog(changes, { version, digest, untold }, anew, crc32))) {
+      writeAll(fd, piece, end);
+      end += piece.length;
+    }
   } catch (error) {
-    rmSync(temporary, { force: true });
+    if (anew) rmSync(target, { force: true });
     throw error;
   } finally {
     closeSync(fd);
   }
-  renameSync(temporary, file);
+  if (anew) renameSync(target, file);
+  return { ...state, saved: { folders: new Map(placed.folders), soundBytes: end } };
+}
+
+/** A file's own change time is what the file system's clock says now. Milliseconds. */
+function clockBeside(file: string): number {
+  const probe = `${file}.now`;
+  const fd = openSync(probe, 'w', 0o600);
+  try {
+    return fstatSync(fd).ctimeMs;
+  } finally {
+    closeSync(fd);
+    rmSync(probe, { force: true });
+  }
+}
+
+const pieceBytes = 1024 * 1024;
+
+function* inPieces(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+  let list: Uint8Array[] = [];
+  let length = 0;
+  for (const piece of pieces) {
+    list.push(piece);
+    length += piece.length;
+    if (length < pieceBytes) continue;
+    yield Buffer.concat(list);
+    list = [];
+    length = 0;
+  }
+  if (length > 0) yield Buffer.concat(list);
 }

@@ -1,6 +1,18 @@
 /** Checks what the other side sent before anybody acts on it. Imports its own folder only. */
 import { FrameError } from './frame.ts';
-import { type DirEntry, type Entry, type FileEntry, type LinkEntry, type PullItem, type PushParams, pathProblem, targetProblem, type Want } from './sync.ts';
+import {
+  type DirEntry,
+  type Entry,
+  type FileEntry,
+  type FolderChange,
+  type LinkEntry,
+  type PullItem,
+  type PushParams,
+  parentOf,
+  pathProblem,
+  targetProblem,
+  type Want,
+} from './sync.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -41,10 +53,16 @@ export function parseSha256(value: unknown): string {
 }
 
 export function parsePushParams(value: unknown): PushParams {
-  const { source, digest, others, outputs } = parseFields(value);
+  const { source, digest, base, others, outputs } = parseFields(value);
   const name = parseText(source);
   if (!/^[a-z0-9-]{1,80}$/.test(name)) throw new FrameError('a push has an impossible source name');
-  return { source: name, digest: parseSha256(digest), others: parseList(others, parsePath), outputs: parseList(outputs, parseFolder) };
+  return {
+    source: name,
+    digest: parseSha256(digest),
+    base: base === null ? null : parseSha256(base),
+    others: parseList(others, parsePath),
+    outputs: parseList(outputs, parseFolder),
+  };
 }
 
 /** Like a path, or empty: the workdir itself. */
@@ -55,6 +73,16 @@ export function parseFolder(value: unknown): string {
 export function parseEntry(value: unknown): Entry {
   const fields = parseFields(value);
   return fields['kind'] === 'file' ? { ...parseFileFacts(fields), sha256: parseSha256(fields['sha256']) } : parseOther(fields);
+}
+
+export function parseFolderChange(value: unknown): FolderChange {
+  const fields = parseFields(value);
+  const path = parseFolder(fields['path']);
+  const gone = parseList(fields['gone'], parsePath);
+  const set = parseList(fields['set'], parseEntry);
+  if (set.some((entry) => parentOf(entry.path) !== path) || gone.some((name) => name.includes('/')))
+    throw new FrameError(`the changes of the folder ${JSON.stringify(path)} lie elsewhere`);
+  return { path, whole: fields['whole'] === true, set, gone };
 }
 
 export function parsePullItem(value: unknown): PullItem {

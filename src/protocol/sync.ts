@@ -2,7 +2,11 @@
  * Push and pull: what the two ends say to each other. Imports its own folder only.
  *
  * `push` brings one source to the machine. The opening params carry the manifest's digest: when the machine still has
- * exactly that, the call ends after one round trip. Else
+ * exactly that, the call ends after one round trip. When the laptop knows which manifest the machine had (`base`), it says right
+ * behind the opening what differs:
+ *   laptop   {type: 'changes', changes}*  {type: 'changes-end'}
+ *   machine  {type: 'taken'}
+ * when the machine still has exactly the base; it goes on with what it needs, and indices count the entries that the folders get. Else
  *   machine  {type: 'manifest'}                          laptop   {type: 'entries', entries}*  {type: 'entries-end'}
  *   machine  {type: 'need', indices}*  {type: 'need-end'}
  *   laptop   the content of each needed file, in that order: see content-records.ts
@@ -48,21 +52,39 @@ export type Entry = FileEntry | DirEntry | LinkEntry;
 export interface PushParams {
   /** Which source this is: `code`, or `data-...` by its target. A push deletes only what an earlier push of the same source placed. */
   readonly source: string;
-  /** SHA-256 over `manifestLine` of every entry in order. */
+  /** Of the whole manifest: see tree-digest.ts. */
   readonly digest: string;
+  /** Digest of the manifest that changes start from, which follow. null: none follow. */
+  readonly base: string | null;
   /** Targets of the other sources: this push places nothing there, and only removes what it placed there before. */
   readonly others: readonly string[];
   /** What the machine made or changed at or below these is neither replaced, moved nor deleted. */
   readonly outputs: readonly string[];
 }
 
+/** How the entries of one folder differ from those in the base; a folder comes after the one that it is in. */
+export interface FolderChange {
+  readonly path: string;
+  /** `set` is all that it holds. */
+  readonly whole: boolean;
+  /** Whole paths. */
+  readonly set: readonly Entry[];
+  /** Names, with all that was below them. */
+  readonly gone: readonly string[];
+}
+
 export type PushAsk =
-  | { readonly type: 'manifest' /** How blocks may be packed, the best first. */; readonly unpacks: readonly Codec[] }
+  | { readonly type: 'manifest' | 'taken' /** How blocks may be packed, the best first. */; readonly unpacks: readonly Codec[] }
   | { readonly type: 'need'; readonly indices: readonly number[] }
   | { readonly type: 'need-end' }
   | { readonly type: 'result'; readonly result: PushResult };
 
-export type PushSay = { readonly type: 'entries'; readonly entries: readonly Entry[] } | { readonly type: 'entries-end' } | { readonly type: 'told' };
+export type PushSay =
+  | { readonly type: 'entries'; readonly entries: readonly Entry[] }
+  | { readonly type: 'entries-end' }
+  | { readonly type: 'changes'; readonly changes: readonly FolderChange[] }
+  | { readonly type: 'changes-end' }
+  | { readonly type: 'told' };
 
 export interface PushResult {
   /** True: the machine had everything already, and nothing was compared but its own records. */
@@ -127,7 +149,7 @@ export const temporaryPrefix = '.gpu-run-tmp-';
 export const partChars = 256 * 1024;
 
 /** Cuts a list so that no part's JSON gets long. An empty list has no parts. */
-export function* inParts<T>(list: readonly T[]): Generator<readonly T[]> {
+export function* inParts<T>(list: Iterable<T>): Generator<readonly T[]> {
   let part: T[] = [];
   let chars = 0;
   for (const item of list) {

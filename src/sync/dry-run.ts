@@ -71,11 +71,11 @@ function firstPush(spec: TreeSpec): Answer {
 }
 
 async function askMachine(spec: TreeSpec, open: Open, { cacheFolder, outputs, signal }: PreviewOptions): Promise<Answer> {
-  const { manifest, warnings } = await prepare(spec, cacheFolder, signal);
-  const { entries } = manifest;
+  const { tree, warnings } = await prepare(spec, cacheFolder, signal);
+  const entries = [...tree.entries()];
   const planned: Planned[] = [];
   const gone: { path: string; how: GoneHow }[] = [];
-  await inCall(open('preview', paramsOf(spec, manifest.digest, outputs)), signal, async (call) => {
+  await inCall(open('preview', paramsOf(spec, tree.digest, outputs)), signal, async (call) => {
     for await (const part of call.parts()) {
       if (part.kind !== 'event') throw new FrameError('the machine sends content where none was asked for');
       const fields = parseFields(part.value);

@@ -4,12 +4,15 @@
  */
 import { createHash } from 'node:crypto';
 import type { PushParams, PushResult } from '../protocol/sync.ts';
-import { openHashCache } from './hash-cache.ts';
-import { buildManifest, type Manifest, refuseNestedTargets, refuseOverlap, workdirPath } from './plan.ts';
-import { type ScanOptions, scan } from './scan.ts';
+import { loadBase, saveBase } from './base.ts';
+import { changesSince } from './changes.ts';
+import { type HeldFolders, heldFile, loadHeld, saveHeld } from './held.ts';
+import { refuseNestedTargets, refuseOverlap, refuseUnreadable, workdirPath } from './plan.ts';
+import type { ScanNotes, ScanOptions } from './scan.ts';
 import { findSurprises, type Outgoing, type Surprise } from './surprise.ts';
 import { toSyncError } from './sync-error.ts';
 import { type Open, type TransferOptions, type Transferred, transfer } from './transfer.ts';
+import { readTree, type Tree } from './tree.ts';
 
 export interface PushTotals {
   /** In all sources, whether they travelled or not. */
@@ -26,6 +29,8 @@ export interface PushOptions extends Partial<Omit<TransferOptions, 'onNeeded' | 
   readonly open: Open;
   /** Where hashes are remembered on this computer. */
   readonly cacheFolder: string;
+  /** Which machine it is: then what it was left with is remembered. */
+  readonly machine?: string;
   /** Relative to the workdir: what the machine makes or changes there is left alone. */
   readonly outputs: readonly string[];
   /** What of the code is surprisingly big; told before its content is sent. */
@@ -53,7 +58,9 @@ export interface ProjectSpec {
 
 interface Prepared {
   readonly spec: TreeSpec;
-  readonly manifest: Manifest;
+  readonly tree: Tree;
+  /** What was held of it before it was read. */
+  readonly before: HeldFolders;
   readonly warnings: readonly string[];
 }
 
@@ -88,20 +95,31 @@ async function pushAll(specs: readonly TreeSpec[], options: PushOptions): Promis
   for (const spec of specs) prepared.push(await prepare(spec, options.cacheFolder, signal));
   const warnings: string[] = [];
   let sentBytes = 0;
-  for (const { spec, manifest, warnings: fromScan } of prepared) {
-    const before = sentBytes;
-    const params = paramsOf(spec, manifest.digest, outputs);
-    const sent = await transfer(options.open, params, manifest, {
+  for (const each of prepared) {
+    const already = sentBytes;
+    const sent = await send(each, outputs, options, {
       signal,
       cacheFolder: options.cacheFolder,
-      onProgress: (done, total) => options.onProgress?.(before + done, before + total),
-      onNeeded: (files) => tellSurprises(spec, files, options),
+      onProgress: (done, total) => options.onProgress?.(already + done, already + total),
+      onNeeded: (files) => tellSurprises(each.spec, files, options),
     });
     sentBytes += sent.sentBytes;
-    warnings.push(...fromScan, ...warningsOf(sent), ...warningsOfMachine(sent.result));
+    warnings.push(...each.warnings, ...warningsOf(sent), ...warningsOfMachine(sent.result));
   }
-  const sum = (key: 'files' | 'bytes') => prepared.reduce((total, { manifest }) => total + manifest[key], 0);
+  const sum = (key: 'files' | 'bytes') => prepared.reduce((total, { tree }) => total + tree[key], 0);
   return { files: sum('files'), bytes: sum('bytes'), sentBytes, ms: performance.now() - began, warnings };
+}
+
+/** By what changed since the machine was left, where that is known. */
+async function send({ spec, tree, before }: Prepared, outputs: readonly string[], options: PushOptions, how: TransferOptions): Promise<Transferred> {
+  const { open, cacheFolder, machine } = options;
+  const file = machine === undefined ? null : heldFile(cacheFolder, `${spec.from}\0${spec.to}\0${machine}`);
+  const base = file === null ? null : loadBase(file);
+  const changes = base === null || base.digest === tree.digest ? null : changesSince(base, tree.folders, before);
+  const params = { ...paramsOf(spec, tree.digest, outputs), base: changes === null ? null : (base?.digest ?? null) };
+  const sent = await transfer(open, params, { tree, changes }, how);
+  if (file !== null && isExact(sent) && base?.digest !== tree.digest) saveBase(file, tree.digest, tree.folders);
+  return sent;
 }
 
 /** Data that somebody has named in the config is meant. */
@@ -117,21 +135,28 @@ export function outputPaths(outputs: readonly string[]): readonly string[] {
 
 /** `outputs`: as `outputPaths` gives them. */
 export function paramsOf(spec: TreeSpec, digest: string, outputs: readonly string[]): PushParams {
-  return { source: spec.source ?? sourceName(spec.to), digest, others: spec.others, outputs };
+  return { source: spec.source ?? sourceName(spec.to), digest, base: null, others: spec.others, outputs };
 }
 
 /** Reads this computer's side. @throws GpuRunError as `pushTree` */
 export async function prepare(spec: TreeSpec, cacheFolder: string, signal: AbortSignal): Promise<Prepared> {
-  const cache = openHashCache(cacheFolder, `${spec.from}\0${spec.to}`);
+  const file = heldFile(cacheFolder, `${spec.from}\0${spec.to}`);
+  const notes: ScanNotes = { unreadable: [], warnings: [] };
   try {
-    const scanned = scan(spec);
-    const manifest = await buildManifest(scanned, cache, signal);
-    if (spec.to === '') refuseOverlap(manifest.entries, spec.others);
-    cache.save();
-    return { spec, manifest, warnings: scanned.warnings };
+    const held = loadHeld(file);
+    const tree = await readTree(spec, held.folders, notes, signal);
+    refuseUnreadable(notes.unreadable);
+    if (spec.to === '') refuseOverlap(tree.entries(), spec.others);
+    saveHeld(file, held, tree.folders);
+    return { spec, tree, before: held.folders, warnings: notes.warnings };
   } catch (error) {
     throw toSyncError(error, signal);
   }
+}
+
+/** What was announced is what the machine has now. */
+function isExact({ result, torn, gone }: Transferred): boolean {
+  return torn.length === 0 && gone.length === 0 && result.leftAloneCount === 0;
 }
 
 /** What the source of a push is called, by its target. */

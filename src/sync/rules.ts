@@ -25,6 +25,8 @@ export interface FolderRules {
   readonly onlyTracked: boolean;
 }
 
+const ignoreFiles = ['.gpurunignore', '.gitignore'];
+
 /** Rules of the synced folder itself. `warn` hears when git could not be asked. */
 export function openRules(folder: string, options: IgnoreOptions, warn: (text: string) => void): FolderRules {
   const repository = findRepository(folder);
@@ -38,7 +40,7 @@ export function openRules(folder: string, options: IgnoreOptions, warn: (text: s
     onlyTracked: false,
   };
   const exclude = parsePatterns(options.exclude.join('\n'), rules.prefix);
-  return withOwnFiles({ ...rules, own: [exclude] }, folder);
+  return withOwnFiles({ ...rules, own: [exclude] }, folder, ignoreFiles);
 }
 
 /** null when the repository ignores the whole folder, as a home folder kept in git does: its rules then say nothing about what is inside. */
@@ -78,26 +80,31 @@ function withGitignore(rules: FolderRules, folder: string): FolderRules {
 }
 
 /** The config's `exclude` stays the first of the own lists. */
-function withOwnFiles(rules: FolderRules, folder: string): FolderRules {
-  const list = readPatterns(join(folder, '.gpurunignore'), rules.prefix, true);
+function withOwnFiles(rules: FolderRules, folder: string, names: readonly string[]): FolderRules {
+  const list = names.includes('.gpurunignore') ? readPatterns(join(folder, '.gpurunignore'), rules.prefix, true) : null;
   const [exclude, ...rest] = rules.own;
   const own = list === null || exclude === undefined ? rules.own : [exclude, list, ...rest];
-  return withGitignore({ ...rules, own }, folder);
+  return names.includes('.gitignore') ? withGitignore({ ...rules, own }, folder) : { ...rules, own };
 }
 
-/** Rules inside a folder below. A repository of its own in there starts its own git rules, as in git. */
+/** Rules inside a folder below, with these `names` in it. A repository of its own in there starts its own git rules, as in git. */
 export function enterFolder(
   rules: FolderRules,
   name: string,
   absolute: string,
-  isRepository: boolean,
+  names: readonly string[],
   globalExcludes: string | null,
   warn: (text: string) => void,
 ): FolderRules {
   const prefix = `${rules.prefix}${name}/`;
   const onlyTracked = verdict(rules, name, true) === 'only-tracked';
-  if (!isRepository) return withOwnFiles({ ...rules, prefix, onlyTracked }, absolute);
-  return withOwnFiles({ ...repositoryRules(readRepository(absolute), prefix, globalExcludes, warn), own: rules.own }, absolute);
+  if (!names.includes('.git')) return withOwnFiles({ ...rules, prefix, onlyTracked }, absolute, names);
+  return withOwnFiles({ ...repositoryRules(readRepository(absolute), prefix, globalExcludes, warn), own: rules.own }, absolute, names);
+}
+
+/** Nothing in the folder can be left out. */
+export function takesAll({ own, git, onlyTracked }: FolderRules): boolean {
+  return !onlyTracked && own.every(({ patterns }) => patterns.length === 0) && git.every(({ patterns }) => patterns.length === 0);
 }
 
 /** What to do with one name in the folder. `only-tracked`: an ignored folder with tracked files in it. */

@@ -1,18 +1,18 @@
 /**
  * Lists what is to be synced: one synchronous walk, which is the fastest way through a warm tree. Never follows links, reads no
- * content. May import core, protocol and `node:`.
+ * content. A folder in which nothing has changed since it was held is not looked at entry by entry. May import core, protocol and `node:`.
  */
-import { type BigIntStats, lstatSync, readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
-import { basename, join, posix } from 'node:path';
+import { lstatSync, readdirSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { basename, join, posix, sep } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
-import { type DirEntry, type FileEntry, type LinkEntry, pathProblem, targetProblem, temporaryPrefix, toMtime } from '../protocol/sync.ts';
-import { enterFolder, type FolderRules, type IgnoreOptions, openRules, verdict } from './rules.ts';
+import { type Look, noLook, PackedFolder, type Row } from '../protocol/packed-folder.ts';
+import { type DirEntry, type FileEntry, type LinkEntry, parentOf, pathProblem, targetProblem, temporaryPrefix } from '../protocol/sync.ts';
+import { entryOfRow, type HeldFolders, heldFlags } from './held.ts';
+import { enterFolder, type FolderRules, type IgnoreOptions, openRules, takesAll, verdict } from './rules.ts';
 
 /** A file that was found; its content is identified later. */
 export interface FoundFile extends Omit<FileEntry, 'sha256'> {
   readonly absolute: string;
-  /** Changes with everything that could have changed the content; only compared on this computer. */
-  readonly stamp: string;
 }
 
 export type Found = FoundFile | DirEntry | LinkEntry;
@@ -36,30 +36,76 @@ export interface Scan {
   readonly warnings: readonly string[];
 }
 
-interface Walk {
-  readonly options: ScanOptions;
-  readonly never: ReadonlySet<string>;
-  readonly found: Found[];
+/** One folder that holds something, as it was found. Parents come before what is in them. */
+export interface ScannedFolder {
+  /** Relative to the workdir. */
+  readonly path: string;
+  /** By name. A file's hash is there when it was held and the file still looks the same. null: all of it is as it was held. */
+  readonly rows: readonly Row[] | null;
+}
+
+/** What a walk has to say beside what it finds; whole at its end. */
+export interface ScanNotes {
   readonly unreadable: string[];
   readonly warnings: string[];
+}
+
+interface Walk extends ScanNotes {
+  readonly options: ScanOptions;
+  readonly held: HeldFolders;
+  readonly never: ReadonlySet<string>;
   readonly leavingLinks: string[];
 }
 
 /** @throws GpuRunError `bad-input` when the source doesn't exist or is the wrong thing */
 export function scan(options: ScanOptions): Scan {
-  const top = resolveSource(options);
-  const walk: Walk = { options, never: new Set(options.never.map(realOrSame)), found: [], unreadable: [], warnings: [], leavingLinks: [] };
-  if (!lstatSync(top).isDirectory()) takeFile(top, options.to, statOf(top), walk);
-  else {
-    if (options.to !== '') walk.found.push(folderEntry(options.to, statOf(top)));
-    const rules = options.ignore === null ? null : openRules(top, options.ignore, (text) => walk.warnings.push(text));
-    walkFolder(top, '', rules, walk);
-  }
-  if (walk.leavingLinks.length > 0) walk.warnings.push(leavingLinksWarning(walk.leavingLinks));
-  return walk;
+  const notes: ScanNotes = { unreadable: [], warnings: [] };
+  const top = sourceTop(options);
+  const found = new Map<string, readonly Row[]>();
+  for (const { path, rows } of walkSource(options, new Map(), notes)) found.set(path, rows ?? []);
+  const list = (folder: string): Found[] =>
+    (found.get(folder) ?? []).flatMap((row) => {
+      const entry = entryOfRow(folder, row);
+      if (entry.kind === 'dir') return [entry, ...list(entry.path)];
+      if (entry.kind === 'link') return [entry];
+      const { sha256, ...facts } = entry;
+      return [{ ...facts, absolute: absoluteOf(entry.path, top, options) }];
+    });
+  return { ...notes, found: list(topOf(options)) };
 }
 
-function resolveSource({ from, to, ignore }: ScanOptions): string {
+/** The folder that the source's first entries lie in, relative to the workdir: data has a name of its own there. */
+function topOf({ to }: ScanOptions): string {
+  return to === '' ? '' : parentOf(to);
+}
+
+/** Where an entry lies on this computer. `top`: as `sourceTop` gives it. */
+export function absoluteOf(path: string, top: string, { to }: ScanOptions): string {
+  if (path === to) return top;
+  return `${top}${sep}${to === '' ? path : path.slice(to.length + 1)}`;
+}
+
+/** `held`: of an earlier walk of the same source. @throws GpuRunError `bad-input` as `scan` */
+export function* walkSource(options: ScanOptions, held: HeldFolders, notes: ScanNotes): Generator<ScannedFolder> {
+  const top = sourceTop(options);
+  const walk: Walk = { ...notes, options, held, never: new Set(options.never.map(realOrSame)), leavingLinks: [] };
+  const stats = lstatSync(top);
+  if (options.to !== '') yield topFolder(stats, walk);
+  if (stats.isDirectory()) {
+    const rules = options.ignore === null ? null : openRules(top, options.ignore, (text) => notes.warnings.push(text));
+    yield* walkFolder(top, '', rules, namesIn(top, '', walk), walk);
+  }
+  if (walk.leavingLinks.length > 0) notes.warnings.push(leavingLinksWarning(walk.leavingLinks));
+}
+
+function topFolder(stats: Stats, { options, held }: Walk): ScannedFolder {
+  const path = topOf(options);
+  const name = options.to.slice(path === '' ? 0 : path.length + 1);
+  return { path, rows: [rowOf(name, stats, rowsByName(held.get(path)).get(name))] };
+}
+
+/** What a source really is. @throws GpuRunError `bad-input` as `scan` */
+export function sourceTop({ from, to, ignore }: ScanOptions): string {
   const stats = statSync(from, { throwIfNoEntry: false });
   if (stats === undefined)
     throw new GpuRunError('bad-input', `There is nothing to sync at ${from}.`, { hints: ['Check `sync` in gpu-run.yaml: paths are relative to that file.'] });
@@ -81,45 +127,125 @@ function realOrSame(path: string): string {
   }
 }
 
-function walkFolder(absolute: string, inside: string, rules: FolderRules | null, walk: Walk): void {
-  for (const name of namesIn(absolute, inside, walk)) {
-    const child = join(absolute, name);
-    if (name === '.git' || name.startsWith(temporaryPrefix) || walk.never.has(child)) continue;
-    const stats = lstatSync(child, { bigint: true, throwIfNoEntry: false });
-    if (stats === undefined) continue; // deleted since it was listed
-    if (rules !== null && verdict(rules, name, stats.isDirectory()) === 'leave') continue;
-    const path = inside === '' ? name : `${inside}/${name}`;
-    if (take(child, path, stats, walk)) walkInto(child, path, rules, walk);
+function* walkFolder(absolute: string, inside: string, rules: FolderRules | null, names: readonly string[], walk: Walk): Generator<ScannedFolder> {
+  const path = inside === '' ? walk.options.to : pathIn(walk.options.to, inside);
+  const folders: string[] = [];
+  let rows: readonly Row[] | null;
+  try {
+    rows = lookInto(absolute, inside, rules, names, walk, folders);
+  } catch (error) {
+    if (!isRefused(error)) throw error;
+    walk.unreadable.push(inside === '' ? basename(absolute) : inside);
+    return;
   }
+  if (rows === null || rows.length > 0) yield { path, rows };
+  for (const name of folders) yield* walkInto(`${absolute}${sep}${name}`, pathIn(inside, name), rules, walk);
 }
 
-function walkInto(absolute: string, path: string, rules: FolderRules | null, walk: Walk): void {
+function pathIn(folder: string, name: string): string {
+  return folder === '' ? name : `${folder}/${name}`;
+}
+
+/** Its entries; null: they are as they were held. `folders` gets the ones to walk into. */
+function lookInto(absolute: string, inside: string, rules: FolderRules | null, names: readonly string[], walk: Walk, folders: string[]): readonly Row[] | null {
+  const compared = compareFolder(walk.held.get(inside === '' ? walk.options.to : pathIn(walk.options.to, inside)));
+  const filter = rules === null || takesAll(rules) ? null : rules;
+  for (const name of names) {
+    const child = `${absolute}${sep}${name}`;
+    const stats = wantedStats(child, name, filter, walk);
+    if (stats === null) continue;
+    const same = compared.same(name, stats);
+    if (same === null) {
+      const row = take(child, pathIn(inside, name), name, stats, compared.known(name), walk);
+      if (row === null) continue;
+      compared.add(row);
+    } else if (stats.isSymbolicLink()) noteLink(pathIn(inside, name), String(same.row().extra), walk);
+    if (stats.isDirectory()) folders.push(name);
+  }
+  return compared.rows();
+}
+
+/** null: it isn't wanted, or was deleted since it was listed. */
+function wantedStats(child: string, name: string, rules: FolderRules | null, { never }: Walk): Stats | null {
+  if (name === '.git' || name.startsWith(temporaryPrefix) || (never.size > 0 && never.has(child))) return null;
+  const stats = lstatSync(child, { throwIfNoEntry: false });
+  if (stats === undefined || (rules !== null && verdict(rules, name, stats.isDirectory()) === 'leave')) return null;
+  return stats;
+}
+
+interface Comparison {
+  /** The next entry is as it was held, and all before it were. */
+  same(name: string, stats: Stats): { row(): Row } | null;
+  /** What was held of an entry that is not, or that comes behind such a one. */
+  known(name: string): Row | undefined;
+  add(row: Row): void;
+  /** null: all is as it was held. */
+  rows(): readonly Row[] | null;
+}
+
+function compareFolder(bytes: Uint8Array | undefined): Comparison {
+  const held = bytes === undefined ? null : new PackedFolder(bytes);
+  const names = held?.names ?? [];
+  let same = 0;
+  let rows: Row[] | null = held === null ? [] : null;
+  let known: ReadonlyMap<string, Row> | null = null;
+  const first = (count: number) => (held === null ? [] : Array.from({ length: count }, (_, row) => held.row(row)));
+  return {
+    same: (name, stats) => {
+      if (rows !== null || held === null || names[same] !== name || !isSame(held, same, stats)) return null;
+      const at = same;
+      same += 1;
+      return { row: () => held.row(at) };
+    },
+    known: (name) => {
+      known ??= rowsByName(bytes);
+      return known.get(name);
+    },
+    add: (row) => {
+      rows ??= first(same);
+      rows.push(row);
+    },
+    rows: () => (rows === null && held !== null && same < held.count ? first(same) : rows),
+  };
+}
+
+function rowsByName(bytes: Uint8Array | undefined): ReadonlyMap<string, Row> {
+  return new Map(bytes === undefined ? [] : [...new PackedFolder(bytes).rows()].map((row) => [row.name, row]));
+}
+
+/** A file counts only with a hash that may be trusted. */
+function isSame(held: PackedFolder, row: number, stats: Stats): boolean {
+  const flags = held.flags(row);
+  if (stats.isFile()) return (flags & heldFlags.file) !== 0 && (flags & heldFlags.known) !== 0 && held.looksLike(row, stats);
+  if (stats.isDirectory()) return (flags & heldFlags.dir) !== 0 && held.looksLike(row, folderLook(stats));
+  return stats.isSymbolicLink() && (flags & heldFlags.link) !== 0 && held.looksLike(row, stats);
+}
+
+function* walkInto(absolute: string, path: string, rules: FolderRules | null, walk: Walk): Generator<ScannedFolder> {
+  const names = namesIn(absolute, path, walk);
   let inside: FolderRules | null;
   try {
-    inside = rules === null ? null : rulesInside(rules, absolute, walk);
+    inside = rules === null || names.length === 0 ? rules : rulesInside(rules, absolute, names, walk);
   } catch (error) {
     if (!isRefused(error)) throw error;
     walk.unreadable.push(path);
     return;
   }
-  walkFolder(absolute, path, inside, walk);
+  yield* walkFolder(absolute, path, inside, names, walk);
 }
 
-/** True for a folder to walk into. */
-function take(absolute: string, path: string, stats: BigIntStats, walk: Walk): boolean {
-  const entryPath = walk.options.to === '' ? path : `${walk.options.to}/${path}`;
-  const problem = pathProblem(entryPath);
+/** null: it can't be synced, and that is noted. */
+function take(absolute: string, path: string, name: string, stats: Stats, known: Row | undefined, walk: Walk): Row | null {
+  const problem = known === undefined ? pathProblem(pathIn(walk.options.to, path)) : null;
   if (problem !== null) walk.warnings.push(`${path} was skipped: ${problem}`);
-  else if (stats.isDirectory()) walk.found.push(folderEntry(entryPath, stats));
-  else if (stats.isSymbolicLink()) takeLink(absolute, path, entryPath, walk);
-  else if (stats.isFile()) takeFile(absolute, entryPath, stats, walk);
+  else if (stats.isSymbolicLink()) return takeLink(absolute, path, name, stats, walk);
+  else if (stats.isFile() || stats.isDirectory()) return rowOf(name, stats, known);
   else walk.warnings.push(`${path} was skipped: it is neither a file, a folder nor a link`);
-  return problem === null && stats.isDirectory();
+  return null;
 }
 
-function rulesInside(rules: FolderRules, absolute: string, walk: Walk): FolderRules {
-  const isRepository = lstatSync(join(absolute, '.git'), { throwIfNoEntry: false }) !== undefined;
-  return enterFolder(rules, basename(absolute), absolute, isRepository, walk.options.ignore?.globalExcludes ?? null, (text) => walk.warnings.push(text));
+function rulesInside(rules: FolderRules, absolute: string, names: readonly string[], walk: Walk): FolderRules {
+  return enterFolder(rules, basename(absolute), absolute, names, walk.options.ignore?.globalExcludes ?? null, (text) => walk.warnings.push(text));
 }
 
 function namesIn(absolute: string, inside: string, walk: Walk): string[] {
@@ -149,48 +275,49 @@ function readableNames(absolute: string, inside: string, walk: Walk): string[] {
   return names;
 }
 
-function takeFile(absolute: string, path: string, stats: BigIntStats, walk: Walk): void {
-  walk.found.push({ kind: 'file', path, mode: modeOf(stats), mtime: mtimeOf(stats), size: Number(stats.size), absolute, stamp: stampOf(stats) });
+/** A folder's own times and number say nothing of what is in it. */
+function rowOf(name: string, stats: Stats, known: Row | undefined): Row {
+  const { ino, size, mtimeMs, ctimeMs } = stats;
+  const mode = stats.mode & 0o777;
+  const mtime = toMicroseconds(mtimeMs);
+  if (stats.isDirectory()) return { name, flags: heldFlags.dir, mode, mtime, look: folderLook(stats), sha256: null };
+  const isKnown = known !== undefined && (known.flags & heldFlags.known) !== 0 && looksLike(known, stats);
+  const flags = heldFlags.file | (isKnown ? heldFlags.known : 0);
+  return { name, flags, mode, mtime, look: { ino, size, mtimeMs, ctimeMs, mode }, sha256: isKnown ? known.sha256 : null };
 }
 
-function takeLink(absolute: string, path: string, entryPath: string, walk: Walk): void {
+function folderLook({ mtimeMs, mode }: Stats): Look {
+  return { ...noLook, mtimeMs, mode: mode & 0o777 };
+}
+
+/** But for its mode, which is no content. */
+function looksLike({ look }: Row, { ino, size, mtimeMs, ctimeMs }: Stats): boolean {
+  return look.ino === ino && look.size === size && look.mtimeMs === mtimeMs && look.ctimeMs === ctimeMs;
+}
+
+/** Whole microseconds, at most what is exact in JSON (the year 2255): a file from the future is a file all the same. */
+export function toMicroseconds(ms: number): number {
+  return Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.floor(ms * 1000)));
+}
+
+function takeLink(absolute: string, path: string, name: string, stats: Stats, walk: Walk): Row | null {
   const bytes = readlinkSync(absolute, 'buffer');
   const target = bytes.toString('utf8');
   if (!Buffer.from(target, 'utf8').equals(bytes) || targetProblem(target) !== null) {
     walk.warnings.push(`${path} was skipped: its target isn't UTF-8, or too long`);
-    return;
+    return null;
   }
-  if (leadsOut(path, target)) walk.leavingLinks.push(`${path} -> ${target}`);
-  walk.found.push({ kind: 'link', path: entryPath, target });
+  noteLink(path, target, walk);
+  const { ino, size, mtimeMs, ctimeMs, mode } = stats;
+  return { name, flags: heldFlags.link, mode: 0, mtime: 0, look: { ino, size, mtimeMs, ctimeMs, mode }, sha256: null, extra: target };
 }
 
 /** By its text alone; what lies behind it doesn't matter. */
-function leadsOut(path: string, target: string): boolean {
-  return posix.isAbsolute(target) || posix.join(posix.dirname(path), target).split('/')[0] === '..';
+function noteLink(path: string, target: string, { leavingLinks }: Walk): void {
+  if (posix.isAbsolute(target) || posix.join(posix.dirname(path), target).split('/')[0] === '..') leavingLinks.push(`${path} -> ${target}`);
 }
 
 function leavingLinksWarning(links: readonly string[]): string {
   const many = links.length === 1 ? '1 link leads' : `${links.length} links lead`;
   return `${many} out of the synced folder and may lead nowhere on the machine: ${links.slice(0, 3).join(', ')}${links.length > 3 ? ', ...' : ''}`;
-}
-
-function folderEntry(path: string, stats: BigIntStats): DirEntry {
-  return { kind: 'dir', path, mode: modeOf(stats), mtime: mtimeOf(stats) };
-}
-
-function statOf(absolute: string): BigIntStats {
-  return lstatSync(absolute, { bigint: true });
-}
-
-function modeOf(stats: BigIntStats): number {
-  return Number(stats.mode & 0o777n);
-}
-
-function mtimeOf(stats: BigIntStats): number {
-  return toMtime(stats.mtimeNs);
-}
-
-/** `ino:size:mtime:ctime`, times in nanoseconds. */
-export function stampOf(stats: BigIntStats): string {
-  return `${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`;
 }

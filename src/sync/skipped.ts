@@ -71,15 +71,15 @@ async function decideOn(child: string, path: string, entry: Dirent, rules: Folde
   const said = verdict(rules, entry.name, entry.isDirectory());
   if (said === 'leave') return await skip(child, path, entry, reasonFor(rules, entry, above), walk);
   if (!entry.isDirectory()) return;
-  const isRepository = lstatSync(join(child, '.git'), { throwIfNoEntry: false }) !== undefined;
-  const inner = enterUnlessRefused(rules, child, isRepository, walk);
+  const inner = enterUnlessRefused(rules, child, walk);
   if (inner !== null) await walkFolder(child, path, inner, said === 'only-tracked' ? reasonFor(rules, entry, above) : null, walk);
 }
 
 /** null: its ignore file can't be read, which `scan` has said. */
-function enterUnlessRefused(rules: FolderRules, absolute: string, isRepository: boolean, { options }: Walk): FolderRules | null {
+function enterUnlessRefused(rules: FolderRules, absolute: string, { options }: Walk): FolderRules | null {
   try {
-    return enterFolder(rules, basename(absolute), absolute, isRepository, options.ignore?.globalExcludes ?? null, () => {});
+    const names = entriesIn(absolute).map(({ name }) => name);
+    return enterFolder(rules, basename(absolute), absolute, names, options.ignore?.globalExcludes ?? null, () => {});
   } catch (error) {
     if (!isRefused(error)) throw error;
     return null;

@@ -4,13 +4,13 @@ import type { Packing } from '../protocol/block-writer.ts';
 import { PeerClosedError } from '../protocol/call-state.ts';
 import { FrameError } from '../protocol/frame.ts';
 import type { OpenCall, Part } from '../protocol/peer.ts';
-import { type FileEntry, inParts, type PushParams, type PushResult, type PushSay } from '../protocol/sync.ts';
+import { type FileEntry, type FolderChange, inParts, type PushParams, type PushResult, type PushSay } from '../protocol/sync.ts';
 import { sendFiles } from '../protocol/sync-content-send.ts';
 import { parseFields, parseList, parseNumber, parseText } from '../protocol/sync-parse.ts';
 import { type LocalFile, localFiles } from './local-file.ts';
 import { packingFor } from './packing.ts';
-import type { Manifest } from './plan.ts';
 import { toSyncError } from './sync-error.ts';
+import { pickFiles, type Tree } from './tree.ts';
 
 /** Opens a call on the machine's runner. */
 export type Open = (op: string, params: unknown) => OpenCall;
@@ -33,23 +33,59 @@ export interface Transferred {
   readonly gone: readonly string[];
 }
 
-export async function transfer(open: Open, params: PushParams, manifest: Manifest, options: TransferOptions): Promise<Transferred> {
+/** What is to be there. `changes`: since the base that the params name; null where they name none. */
+export interface Outgoing {
+  readonly tree: Tree;
+  readonly changes: readonly FolderChange[] | null;
+}
+
+export async function transfer(open: Open, params: PushParams, { tree, changes }: Outgoing, options: TransferOptions): Promise<Transferred> {
   return inCall(open('push', params), options.signal, async (call) => {
+    if (changes !== null) await sayChanges(call, changes);
     const parts = call.parts()[Symbol.asyncIterator]();
     const ask = await parts.next();
     if (ask.done === true) return { result: parseResult(await call.result), sentBytes: 0, torn: [], gone: [] };
-    const packing = ask.value.kind === 'event' ? packingFor(parseFields(ask.value.value)['unpacks']) : null;
-    for (const entries of inParts(manifest.entries)) await call.event({ type: 'entries', entries } satisfies PushSay);
-    await call.event({ type: 'entries-end' } satisfies PushSay);
+    const answer = ask.value.kind === 'event' ? parseFields(ask.value.value) : {};
+    const isWhole = answer['type'] === 'manifest';
+    if (isWhole) await sayAll(call, tree);
     const needed = await receiveNeeds(parts);
-    options.onNeeded?.(filesOf(needed, manifest));
-    const sent = await sendNeeded(call, needed, manifest, packing, options);
+    const files = filesOf(needed, isWhole ? pickFiles(tree, needed) : filesIn(changes ?? []));
+    options.onNeeded?.(files.map(({ entry }) => entry));
+    const sent = await sendNeeded(call, files, tree, packingFor(answer['unpacks']), options);
     const told = await parts.next();
     if (told.done === true) return { result: parseResult(await call.result), ...sent };
     if (told.value.kind !== 'event') throw new FrameError('the machine sends content during a push');
     const result = parseResult(parseFields(told.value.value)['result']);
     await confirm(call);
     return { result, ...sent };
+  });
+}
+
+async function sayChanges(call: OpenCall, changes: readonly FolderChange[]): Promise<void> {
+  for (const part of inParts(changes)) await call.event({ type: 'changes', changes: part } satisfies PushSay);
+  await call.event({ type: 'changes-end' } satisfies PushSay);
+}
+
+async function sayAll(call: OpenCall, tree: Tree): Promise<void> {
+  for (const entries of inParts(tree.entries())) await call.event({ type: 'entries', entries } satisfies PushSay);
+  await call.event({ type: 'entries-end' } satisfies PushSay);
+}
+
+function filesIn(changes: readonly FolderChange[]): ReadonlyMap<number, FileEntry> {
+  const entries = changes.flatMap(({ set }) => set);
+  return new Map([...entries.entries()].filter((numbered): numbered is [number, FileEntry] => numbered[1].kind === 'file'));
+}
+
+interface Needed {
+  readonly index: number;
+  readonly entry: FileEntry;
+}
+
+function filesOf(needed: readonly number[], known: ReadonlyMap<number, FileEntry>): readonly Needed[] {
+  return needed.map((index) => {
+    const entry = known.get(index);
+    if (entry === undefined) throw new FrameError('the machine asks for a file that is not in the manifest');
+    return { index, entry };
   });
 }
 
@@ -97,31 +133,18 @@ async function receiveNeeds(parts: AsyncIterator<Part>): Promise<number[]> {
   }
 }
 
-function filesOf(needed: readonly number[], { entries }: Manifest): readonly FileEntry[] {
-  return needed.map((index) => {
-    const entry = entries[index];
-    if (entry?.kind !== 'file') throw new FrameError('the machine asks for a file that is not in the manifest');
-    return entry;
-  });
-}
-
 async function sendNeeded(
   call: OpenCall,
-  needed: readonly number[],
-  manifest: Manifest,
+  needed: readonly Needed[],
+  tree: Tree,
   packing: Packing | null,
   { onProgress, cacheFolder, signal }: TransferOptions,
 ) {
   const torn: string[] = [];
   const gone: string[] = [];
-  const files = filesOf(needed, manifest).map(
-    ({ size, sha256 }, nth): LocalFile => ({
-      index: needed[nth] ?? 0,
-      size,
-      announced: sha256,
-      absolute: manifest.absolute.get(needed[nth] ?? 0) ?? '',
-      stamp: null,
-    }),
+  const paths = new Map(needed.map(({ index, entry }) => [index, entry.path]));
+  const files = needed.map(
+    ({ index, entry: { path, size, sha256 } }): LocalFile => ({ index, size, announced: sha256, absolute: tree.absolute(path), stamp: null }),
   );
   const total = files.reduce((sum, { size }) => sum + size, 0);
   let [sentBytes, done] = [0, 0];
@@ -134,8 +157,8 @@ async function sendNeeded(
       onProgress(Math.min(done, total), total);
     },
     onSent: ({ index }, sent) => {
-      if (sent === null) gone.push(manifest.entries[index]?.path ?? '');
-      else if (sent.torn) torn.push(manifest.entries[index]?.path ?? '');
+      if (sent === null) gone.push(paths.get(index) ?? '');
+      else if (sent.torn) torn.push(paths.get(index) ?? '');
     },
   });
   return { sentBytes, torn, gone };

@@ -76,6 +76,7 @@ export async function pushAll(reached: ReachedMachine, input: Omit<PushInput, 'n
   const { warnings, ...totals } = await pushProject(projectOf(input, context), {
     open: (op, params) => reached.runner.open(op, params),
     cacheFolder: home.sync,
+    machine: reached.machine.id,
     outputs: outputsOf(input),
     signal,
     onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' }),

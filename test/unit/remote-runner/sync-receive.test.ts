@@ -5,7 +5,9 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, syml
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { look } from '../../../remote-runner/sync-disk.ts';
-import { type Entry, manifestLine, type PushParams } from '../../../src/protocol/sync.ts';
+import { loadState, saveState } from '../../../remote-runner/sync-state.ts';
+import type { Entry, PushParams } from '../../../src/protocol/sync.ts';
+import { digestOf } from '../../../src/protocol/tree-digest.ts';
 import { readTree, temporaryFolder, writeTree } from '../../support/tree.ts';
 import { beforeBlocks, joinPeers, type Lab, makeLab } from '../sync/joined.ts';
 import * as record from '../sync/records.ts';
@@ -31,8 +33,8 @@ interface Script {
 /** A laptop that says what the test wants. */
 async function pushRaw({ entries, params = {}, content = async () => {} }: Script): Promise<unknown> {
   const wire = joinPeers(lab.machine);
-  const digest = entries.reduce((hash: ReturnType<typeof createHash>, entry) => hash.update(manifestLine(entry as Entry)), createHash('sha256')).digest('hex');
-  const call = wire.open('push', { source: 'code', digest, others: [], outputs: [], ...params });
+  const digest = digestOf(entries as Entry[], (text) => createHash('sha256').update(text).digest());
+  const call = wire.open('push', { source: 'code', digest, base: null, others: [], outputs: [], ...params });
   const parts = call.parts()[Symbol.asyncIterator]();
   try {
     if ((await parts.next()).done !== true) {
@@ -146,10 +148,11 @@ describe('a machine in a difficult state', () => {
     await lab.push();
     const place = join(lab.machine.workdir, 'a');
     writeFileSync(place, 'two');
-    const file = join(lab.machine.root, 'sync', 'code.json');
-    const saved = JSON.parse(readFileSync(file, 'utf8')) as { placed: [string, { fingerprint: string; settled: boolean }][] };
-    Object.assign(saved.placed[0]![1], { fingerprint: look(place)!.fingerprint, settled: false });
-    writeFileSync(file, JSON.stringify(saved));
+    const file = join(lab.machine.root, 'sync', 'code.state');
+    const saved = loadState(file);
+    saved.placed.set('a', { ...saved.placed.get('a')!, fingerprint: look(place)!.fingerprint });
+    saveState(file, saved);
+    expect(loadState(file).placed.get('a')).toMatchObject({ fingerprint: look(place)!.fingerprint, settled: false });
     expect((await lab.push()).sentBytes).toBe(3);
     expect(readFileSync(place, 'utf8')).toBe('one');
   });

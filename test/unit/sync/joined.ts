@@ -122,6 +122,8 @@ export function makeLab(name: string) {
         others?: string[];
         never?: string[];
         exclude?: string[];
+        /** Nothing is remembered of the machine. */
+        isStranger?: boolean;
         signal?: AbortSignal;
         onSurprise?: PushOptions['onSurprise'];
       } = {},
@@ -133,6 +135,7 @@ export function makeLab(name: string) {
         const totals = await pushTree(spec, {
           open: wire.open,
           cacheFolder,
+          ...(options.isStranger === true ? {} : { machine: 'machine' }),
           outputs: options.outputs ?? [],
           ...(options.signal === undefined ? {} : { signal: options.signal }),
           ...(options.onSurprise === undefined ? {} : { onSurprise: options.onSurprise }),

@@ -10,7 +10,6 @@ const file = (path: string, size = 1, second = 100): Found => ({
   mtime: second * 1e6 + 999_999,
   size,
   absolute: `/${path}`,
-  stamp: '',
 });
 const dir = (path: string): Found => ({ kind: 'dir', path, mode: 0o755, mtime: 0 });
 const link = (path: string, target: string): Found => ({ kind: 'link', path, target });

@@ -19,7 +19,7 @@ describe('pushTree when things happen meanwhile', () => {
   it('a lost or damaged state deletes nothing and sends nothing again', async () => {
     writeTree(lab.source, { a: 'a', b: 'b' });
     await lab.push();
-    writeFileSync(join(lab.machine.root, 'sync', 'code.json'), '{"version":1,"digest":');
+    writeFileSync(join(lab.machine.root, 'sync', 'code.state'), 'gpurunF1{"version":1,"digest":');
     rmSync(local('b'));
     const { sentBytes } = await lab.push();
     expect(sentBytes).toBe(0);
