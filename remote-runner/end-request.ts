@@ -10,6 +10,8 @@ export interface EndRequest {
   readonly graceMs: number;
   /** Absent: somebody has cancelled it, or ends the machine. */
   readonly why?: 'preempted' | 'deadline' | 'budget' | 'stalled';
+  /** The job has had its signal from whoever asks: it ended on this request, also where the serving process learns of that later. */
+  readonly signalled?: boolean;
 }
 
 /** null: nobody wants it to end. */
@@ -18,10 +20,11 @@ export function endRequest(job: JobFolder): EndRequest | null {
 }
 
 /** The first reason stays; the newest grace counts. */
-export function requestEnd(machine: MachineFolder, job: JobFolder, { graceMs, why }: EndRequest): void {
+export function requestEnd(machine: MachineFolder, job: JobFolder, { graceMs, why, signalled = false }: EndRequest): void {
   const before = endRequest(job);
   const reason = before === null ? why : before.why;
-  writeWithBallast(machine, () => writeDurably(job.cancel, JSON.stringify({ graceMs, ...(reason === undefined ? {} : { why: reason }) })));
+  const request: EndRequest = { graceMs, ...(reason === undefined ? {} : { why: reason }), ...(signalled ? { signalled } : {}) };
+  writeWithBallast(machine, () => writeDurably(job.cancel, JSON.stringify(request)));
 }
 
 /** Whoever cancels a job does not want it back: a preemption, after which it may be started again, is no reason any more. */

@@ -27,7 +27,8 @@ export async function submit(params: Calls['submit']['params'], machine: Machine
   const over = overOf(machine);
   if (over !== null && over.jobs === null) {
     const why = { deadline: 'its time is over', budget: 'its budget is used up', idle: 'nobody has used it', stalled: 'its job had stalled' }[over.why];
-    throw new RunnerError('conflict', `This machine is ending, as ${why}: it takes no more jobs.`);
+    const code = over.why === 'deadline' || over.why === 'budget' ? over.why : 'conflict';
+    throw new RunnerError(code, `This machine is ending, as ${why}: it takes no more jobs.`);
   }
   if (spec.gpus !== null) await checkGpus(spec.gpus);
   const job = createJob(machine, spec);

@@ -265,7 +265,8 @@ async function endLeftovers(course: Course): Promise<ProcessRow[]> {
 
 /** Why its end was begun, by us or by a runner before us; null: it was not. */
 function requestOf({ ending, job, journal }: Course): EndRequest | null {
-  return ending === null && journal.facts.state !== 'cancelling' ? null : (endRequest(job) ?? { graceMs: 0 });
+  const request = endRequest(job);
+  return ending === null && journal.facts.state !== 'cancelling' && request?.signalled !== true ? null : (request ?? { graceMs: 0 });
 }
 
 async function note({ machine, job, journal }: Course, ...records: readonly NewRecord[]): Promise<void> {

@@ -1,6 +1,6 @@
 /** What the watchdog does once it has begun to end jobs and perhaps the machine: it sees to it that the serving process does its part, or does it. */
 import { clientIsHere } from './busy.ts';
-import { endRequest } from './end-request.ts';
+import { type EndRequest, endRequest, requestEnd } from './end-request.ts';
 import { queueEntries } from './job-files.ts';
 import { endJobProcesses, jobProcesses } from './job-processes.ts';
 import { jobFolder, type MachineFolder } from './machine-folder.ts';
@@ -57,9 +57,19 @@ export function queuedIds(machine: MachineFolder): string[] | null {
 }
 
 /** The serving process is deaf, or can't be had: the jobs get their signal and the rest of their grace from us. */
-async function endUntold(machine: MachineFolder, jobs: readonly string[], { at, graceMs }: Over): Promise<void> {
+async function endUntold(machine: MachineFolder, jobs: readonly string[], { at, graceMs, why }: Over): Promise<void> {
   const untold = jobs.filter((id) => !wasTold(machine, id));
+  for (const id of untold) tell(machine, id, { graceMs, signalled: true, ...(why === 'idle' ? {} : { why }) });
   await endAll(untold, () => graceMs - passedMs(at, thisMoment()));
+}
+
+/** Whoever serves next says then why it ended. A full or damaged disk keeps no job alive. */
+function tell(machine: MachineFolder, id: string, request: EndRequest): void {
+  try {
+    requestEnd(machine, jobFolder(machine, id), request);
+  } catch {
+    // It ends all the same.
+  }
 }
 
 function wasTold(machine: MachineFolder, id: string): boolean {

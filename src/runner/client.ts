@@ -212,13 +212,21 @@ const runnerCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'unfit',
   'interrupted',
   'preempted',
+  'deadline',
+  'budget',
 ]);
+
+const hintsByCode: Readonly<Partial<Record<ErrorCode, string>>> = {
+  'disk-full': 'Free space on the machine, or take one with a larger disk.',
+  deadline: 'Give more time with --max-time, or to one that is up with gpu-run extend.',
+  budget: 'Give more with --budget.',
+};
 
 function toClientError(error: unknown): unknown {
   if (error instanceof RemoteError) {
     const code = runnerCodes.has(error.code) ? (error.code as ErrorCode) : 'internal';
-    const hints = code === 'disk-full' ? ['Free space on the machine, or take one with a larger disk.'] : [];
-    return new GpuRunError(code, error.message, { cause: error, hints });
+    const hint = hintsByCode[code];
+    return new GpuRunError(code, error.message, { cause: error, hints: hint === undefined ? [] : [hint] });
   }
   if (error instanceof PeerClosedError)
     return new GpuRunError('connection', `The connection to the runner ended: ${error.message}.`, { cause: error, retry: 'same' });

@@ -71,7 +71,7 @@ test('at the deadline, with nobody connected, jobs save their work and are gone;
   await until(async () => (await summaryOf(client, id)).state === 'ended', 'the record');
   expect((await summaryOf(client, id)).end).toMatchObject({ code: 0, reason: 'deadline', detail: "the machine's time is over" });
   expect(existsSync(join(machine.workdir, 'saved'))).toBe(true);
-  await expect(client.call('submit', { spec: specOf('true') })).rejects.toMatchObject({ code: 'conflict' });
+  await expect(client.call('submit', { spec: specOf('true') })).rejects.toMatchObject({ code: 'deadline', hints: [expect.stringContaining('--max-time')] });
   expect(switchedOff()).toBe('');
   await client.call('arm', orderOf(3_600_000)); // extended
   const spec = specOf('true');
@@ -107,6 +107,9 @@ test('jobs end even when the serving process can not be had', async () => {
   await until(() => left(id).length === 0, 'the end of the job');
   expect(existsSync(join(machine.workdir, 'saved'))).toBe(true); // it has had its signal, and its time
   kill(server, 'SIGCONT');
+  client = await machine.connect();
+  await until(async () => (await summaryOf(client, id)).state === 'ended', 'the record');
+  expect((await summaryOf(client, id)).end).toMatchObject({ reason: 'deadline' });
 });
 
 test('what is damaged on the machine keeps it from nothing', async () => {
