@@ -3,12 +3,13 @@
  * while a job runs are kept.
  */
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import type { JobEntry } from '../core/job.ts';
 import { formatSize } from '../core/size.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
+import { type PullItem, parentOf } from '../protocol/sync.ts';
 import { placeSnapshot } from '../sync/place-snapshot.ts';
-import { pullOutputs } from '../sync/pull.ts';
+import { listOutputs, pullOutputs } from '../sync/pull.ts';
 import { checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
 import { countPulled } from './cost-egress.ts';
@@ -51,27 +52,35 @@ async function pullLast(job: JobEntry, input: TrainInput, { machine, runner }: R
   mkdirSync(store.last, { recursive: true, mode: 0o700 });
   const newest = store.newest();
   if (newest !== null && existsSync(join(newest, folder))) await placeSnapshot(newest, folder, store.last, signal);
+  const asked = { open: (op: string, params: unknown) => runner.open(op, params), paths: [folder], pushedToo: true, signal };
+  keepOnly(store.last, await listOutputs(asked));
   const files = await pullOutputs({
-    open: (op, params) => runner.open(op, params),
-    paths: [folder],
-    pushedToo: true,
+    ...asked,
     into: store.last,
-    signal,
     onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'outputs', done, total, unit: 'bytes' }),
     onReceived: counted.add,
     onWarning: (text) => reporter.report({ type: 'note', level: 'warn', text }),
   });
-  keepOnly(store.last, new Set(files.map(({ path }) => path)));
   if (files.length > 0) store.keepLast();
   else store.drop(store.last);
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   reporter.report({ type: 'phase', phase: 'outputs', status: 'end', text: `Pulled checkpoints (${formatSize(bytes)})` });
 }
 
-/** What lay there before, and is no more, was thrown away by the job. */
-function keepOnly(folder: string, paths: ReadonlySet<string>): void {
-  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
-    const file = join(entry.parentPath, entry.name);
-    if (entry.isFile() && !paths.has(relative(folder, file))) rmSync(file, { force: true });
+/** What lay there before, and is no more, was thrown away by the job; a folder that is a file by now would be in its way. No link is followed: what it leads to is looked at where it lies. */
+function keepOnly(top: string, items: readonly PullItem[]): void {
+  const kinds = new Map<string, PullItem['kind']>();
+  for (const { path, kind } of items) {
+    kinds.set(path, kind);
+    for (let above = parentOf(path); above !== ''; above = parentOf(above)) kinds.set(above, 'dir');
   }
+  const clear = (below: string) => {
+    for (const entry of readdirSync(join(top, below), { withFileTypes: true })) {
+      const path = below === '' ? entry.name : `${below}/${entry.name}`;
+      const kind = entry.isDirectory() ? 'dir' : entry.isSymbolicLink() ? 'link' : 'file';
+      if (kinds.get(path) !== kind) rmSync(join(top, path), { recursive: true, force: true, maxRetries: 3 });
+      else if (kind === 'dir') clear(path);
+    }
+  };
+  clear('');
 }

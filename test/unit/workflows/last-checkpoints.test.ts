@@ -44,6 +44,31 @@ test('what was fetched while the job ran, and thrown away by it since, is no par
   expect(readdirSync(join(storeOf(context), number, 'checkpoints'))).toEqual(['step-2']);
 });
 
+test('what a link among them leads to is not thrown away', async () => {
+  const { context, inputOf } = await prepare();
+  const command = 'mkdir -p "$GPU_RUN_CHECKPOINT_DIR/step-2"; cd "$GPU_RUN_CHECKPOINT_DIR"; echo 2 > step-2/model; ln -s step-2 latest; ln -s . all';
+  await train(inputOf(command, { retry: { on: [], attempts: 1, resumeFrom: null } }), context, async () => {});
+  const folder = join(storeOf(context), '1', 'checkpoints');
+  expect(['step-2', 'latest', 'all/latest'].map((name) => readFileSync(join(folder, name, 'model'), 'utf8'))).toEqual(['2\n', '2\n', '2\n']);
+});
+
+test('a folder that was fetched while the job ran, and is a link by now, is not in its way', async () => {
+  const { context, inputOf } = await prepare();
+  const fetched = () => existsSync(join(storeOf(context), '1', 'checkpoints', 'best', 'model'));
+  const go = join(context.home.scratch, 'go');
+  const command =
+    'mkdir -p "$GPU_RUN_CHECKPOINT_DIR/best"; cd "$GPU_RUN_CHECKPOINT_DIR"; echo 1 > best/model; until [ -e "$GO" ]; do sleep 0.02; done; ' +
+    'rm -r best; mkdir step-2; echo 2 > step-2/model; ln -s step-2 best';
+  const training = train(inputOf(command, { env: { GO: go } }), context, async () => {});
+  training.catch(() => {}); // awaited below
+  await until(() => existsSync(context.home.jobs) && readdirSync(context.home.jobs).length > 0 && fetched(), 'the first checkpoint');
+  mkdirSync(context.home.scratch, { recursive: true });
+  writeFileSync(go, '');
+  expect(await training).toMatchObject({ machineDown: true });
+  const [number = ''] = readdirSync(storeOf(context));
+  expect(readFileSync(join(storeOf(context), number, 'checkpoints', 'best', 'model'), 'utf8')).toBe('2\n');
+});
+
 test('when they can not be fetched the machine stays, and the error says how to try again', async () => {
   const { context, inputOf, provider } = await prepare();
   const report = (what: Report) => {
