@@ -24,6 +24,10 @@ export async function cancel({ jobId, graceMs, onAsked }: CancelInput, context: 
   return await besideRecovery(context, async () => {
     for (let job = known; ; ) {
       const { job: present, isNew } = noteWish(job, context);
+      if (isNextOf(present, job)) {
+        job = present;
+        continue;
+      }
       if (present.state === 'ended') return present;
       const heard = await cancelAttempt(present, isNew, { graceMs, ...(onAsked === undefined ? {} : { onAsked }) }, context);
       if (!isNextOf(heard, present)) return heard;
@@ -84,7 +88,7 @@ async function askUntilHeard(job: JobEntry, graceMs: number | null, on: { asked(
 }
 
 /**
- * In one step, of whichever attempt there is: should its machine be lost, or turn out to be gone, nobody starts it again. Between two attempts nothing
+ * In one step: should its machine be lost, or turn out to be gone, nobody starts it again. Between two attempts nothing
  * runs: the next one is not made, also when its train does not know of the end yet. Where it has just been made, that one is returned.
  * `isNew`: nobody has wished so before.
  */
@@ -93,6 +97,7 @@ function noteWish(job: JobEntry, { ledger }: RunContext): { readonly job: JobEnt
   const now = ledger.changeJob(job.id, (entry) => {
     if (entry === null) return null;
     if (entry.state === 'ended') return isToGoOn(entry) ? asCancelled(entry) : null;
+    if (isNextOf(entry, job)) return null; // it is asked by itself
     isNew = entry.cancelAsked !== true;
     return isNew ? { ...entry, cancelAsked: true } : null;
   });

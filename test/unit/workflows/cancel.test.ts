@@ -106,3 +106,15 @@ test('a next attempt that has begun before anybody answers is nobody’s to end'
   expect(known()).toMatchObject({ attempts: 2 });
   expect(known()?.cancelAsked).toBeUndefined();
 });
+
+test('a next attempt that has begun before its machine turns out to be gone hears nothing either: nobody has wished its end', async () => {
+  cats.put('job-1');
+  cats.connect = async () => {
+    if (known()?.attempts !== 1) return await silent();
+    cats.put('job-1', { attempts: 2 });
+    throw new GpuRunError('lost', 'It is gone.');
+  };
+  await expect(cancelJob1()).rejects.toMatchObject({ code: 'connection' });
+  expect(known()).toMatchObject({ attempts: 2 });
+  expect(known()?.cancelAsked).toBeUndefined();
+});
