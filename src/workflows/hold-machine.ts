@@ -3,7 +3,7 @@
  * such a machine down behind a job of his own looks here first. Only processes with this state folder see each other: a `train` on another
  * computer is not seen before its job runs.
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { mayBeAlive } from '../core/process-identity.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { RunContext } from './context.ts';
@@ -46,8 +46,16 @@ export async function holdMachine(machine: Machine, context: Pick<RunContext, 'h
 
 /** By a process that lives. */
 export function isHeld({ id }: Machine, { home }: Pick<RunContext, 'home'>): boolean {
-  const names = existsSync(home.scratch) ? readdirSync(home.scratch) : [];
-  return names.some((name) => name.startsWith(prefixOf(id)) && isLocked(home.scratch, name));
+  return namesIn(home.scratch).some((name) => name.startsWith(prefixOf(id)) && isLocked(home.scratch, name));
+}
+
+/** Where nothing can be read nobody can have written. */
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 /** Names that the dead have left are used again. Where nothing can be written nothing is held. */

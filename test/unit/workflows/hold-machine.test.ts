@@ -60,3 +60,10 @@ test('whoever has not seen that, and is about to end it, is waited for: it is he
   await fake.clock.advance(1_000);
   expect([held, stays()]).toEqual([[null], null]);
 });
+
+test('where no folder can be read nothing is held, and nobody fails at it', () => {
+  const { entry } = readyMachine();
+  const { context } = fake;
+  const home = { ...context.home, scratch: context.home.ledger }; // a file
+  expect(whoCame(null, entry, { teardown: 'auto' }, { ...context, home })).toBeNull();
+});
