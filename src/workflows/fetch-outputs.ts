@@ -1,4 +1,5 @@
 /** What a job has made, at its end. */
+import { formatDuration } from '../core/duration.ts';
 import { toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
@@ -50,12 +51,17 @@ export async function bringHome<T>({ what, paths, pull }: Made<T>, job: JobEntry
         cause: error,
         hints: [
           ...failure.hints,
-          `${['gpu-run pull', machine.name, ...paths].join(' ')}   tries again; '${machine.name}' stays up until its deadline`,
+          `${['gpu-run pull', machine.name, ...paths].join(' ')}   tries again; '${machine.name}' stays up until ${untilWhen(machine)}`,
           `gpu-run down ${machine.name}   ends it without them`,
         ],
       },
     );
   }
+}
+
+/** Whoever comes back too late for it has lost what it holds. */
+function untilWhen({ idleSeconds }: MachineEntry): string {
+  return idleSeconds === null ? 'its deadline' : `it was idle for ${formatDuration(idleSeconds)}, or its deadline`;
 }
 
 async function bringNow<T>(pull: Made<T>['pull'], machine: MachineEntry, context: RunContext): Promise<T> {

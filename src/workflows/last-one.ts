@@ -67,7 +67,7 @@ export function whoCame(
 
 /** null: it was so from the beginning. */
 function keptText({ name, forOneJob }: MachineEntry): string | null {
-  return forOneJob ? `'${name}' stays up: gpu-run up, or train --keep, has asked for it meanwhile` : null;
+  return forOneJob ? `'${name}' stays up: gpu-run up, or train --keep, has asked for it meanwhile, or what a job has made is still there` : null;
 }
 
 function doubtText({ id }: JobEntry, doubt: GpuRunError, machine: MachineEntry): string {

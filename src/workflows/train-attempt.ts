@@ -2,7 +2,7 @@
 import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import { explainWhatStays, keepsFor, madeNothing, reachedDeadline } from './after-job.ts';
+import { explainWhatStays, keepsFor, madeNothing, OutputsNotPulled, reachedDeadline } from './after-job.ts';
 import { costOfAttempts } from './attempts-cost.ts';
 import { noteAgain, noteLeft, noteNotAgain, throwIfCancelled } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
@@ -76,6 +76,8 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
     const known = submitted ?? ordered;
     let isUnwound = false;
     let unsure: JobEntry | null = null;
+    // What it has made is still there: no other job takes it down either.
+    if (error instanceof OutputsNotPulled && takeDown) context.ledger.note(machine.id, { fact: 'kept' });
     hold?.[Symbol.dispose](); // of two that give up at the same time each would leave the machine to the other
     try {
       unsure = await unwind(error, { job: submitted, ordered, before, takeDown, input, machine, watched }, context);

@@ -64,6 +64,28 @@ test('a train that is still preparing when the only job ends: the machine stays 
   expect(provider.machines).toHaveLength(1);
 });
 
+test('a job whose outputs nobody waited for: no other job takes down the machine that still has them', async () => {
+  const { context, inputOf, project, provider } = await prepare();
+  const [go, goSecond] = ['go', 'go-second'].map((name) => join(mkdtempSync(join(dirname(project), 'go-')), name));
+  const waits = (file: string | undefined) => `until [ -e '${file}' ]; do sleep 0.02; done`;
+  const abort = new AbortController();
+  const report = (what: Report) => {
+    if ('text' in what && what.text.startsWith('Pulling outputs')) abort.abort();
+  };
+  const input = inputOf(`${waits(go)}; mkdir runs; echo precious > runs/result`, { outputs: ['runs/'] });
+  const first = train(input, { ...context, signal: abort.signal, reporter: { report } }, async () => {});
+  first.catch(() => {});
+  await until(() => context.ledger.listJobs().length === 1, 'the first job');
+  const second = train(inputOf(waits(goSecond)), context, async () => {});
+  second.catch(() => {});
+  await until(() => context.ledger.listJobs().length === 2, 'the second job');
+  writeFileSync(go ?? '', '');
+  await expect(first).rejects.toMatchObject({ code: 'still-billing' });
+  writeFileSync(goSecond ?? '', '');
+  expect(await second).toMatchObject({ machineDown: false });
+  expect(provider.machines[0]?.goneAt).toBeNull();
+});
+
 test('what jobs before it have made on a machine that stays is not told as that of a job', async () => {
   const { context, inputOf } = await prepare();
   const made = async (command: string) => {
