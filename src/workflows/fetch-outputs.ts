@@ -44,6 +44,7 @@ export async function bringHome<T>({ what, paths, pull }: Made<T>, job: JobEntry
     // Its provider may go on calling it up for a minute after it is dead.
     if (job.end?.reason === 'preempted') throw goneError(machine, preemptedReason, context, error);
     const bills = machine.offer.price.perHour > 0 && machine.forOneJob;
+    if (machine.forOneJob) context.ledger.note(machine.id, { fact: 'kept' }); // no other job takes it down either
     throw new OutputsNotPulled(
       bills ? 'still-billing' : failure.code,
       `${job.id} ended with exit code ${job.end?.code ?? 'unknown'}, but its ${what} could not be pulled: ${failure.message}`,

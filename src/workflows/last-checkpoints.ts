@@ -17,6 +17,9 @@ import { bringHome, type Made, rescue } from './fetch-outputs.ts';
 import type { ReachedMachine } from './reach-machine.ts';
 import { checkpointsOf, hasCheckpoints } from './resume-job.ts';
 import type { TrainInput } from './train-input.ts';
+import type { Watched } from './watch-events.ts';
+
+type Saving = Pick<Watched, 'hasSaved'>;
 
 /** An explicit `retry.resume-from` says that they are for that alone. Of a job that was cancelled, or whose machine stays or is taken back, none are fetched. */
 export function bringsCheckpoints(input: TrainInput, { end }: Pick<JobEntry, 'end'>, { forOneJob }: Pick<MachineEntry, 'forOneJob'>): boolean {
@@ -26,17 +29,17 @@ export function bringsCheckpoints(input: TrainInput, { end }: Pick<JobEntry, 'en
 }
 
 /** Nothing, where there are none to be brought. @throws as `fetchOutputs` */
-export async function fetchLastCheckpoints(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
-  if (isDue(job, input, machine, context)) await bringHome(lastOf(job, input), job, machine, context);
+export async function fetchLastCheckpoints(job: JobEntry, input: TrainInput, machine: MachineEntry, watched: Saving, context: RunContext): Promise<void> {
+  if (isDue(job, input, machine, watched, context)) await bringHome(lastOf(job, input), job, machine, context);
 }
 
 /** Of a job that was interrupted: as far as it goes. */
-export async function rescueLastCheckpoints(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): Promise<void> {
-  if (isDue(job, input, machine, context)) await rescue(lastOf(job, input), machine, context);
+export async function rescueLastCheckpoints(job: JobEntry, input: TrainInput, machine: MachineEntry, watched: Saving, context: RunContext): Promise<void> {
+  if (isDue(job, input, machine, watched, context)) await rescue(lastOf(job, input), machine, context);
 }
 
-function isDue(job: JobEntry, input: TrainInput, machine: MachineEntry, context: RunContext): boolean {
-  return bringsCheckpoints(input, job, machine) && hasCheckpoints(job, context);
+function isDue(job: JobEntry, input: TrainInput, machine: MachineEntry, watched: Saving, context: RunContext): boolean {
+  return bringsCheckpoints(input, job, machine) && (watched.hasSaved() || hasCheckpoints(job, context));
 }
 
 function lastOf(job: JobEntry, input: TrainInput): Made<void> {

@@ -2,7 +2,7 @@
 import { type GpuRunError, toGpuRunError } from '../core/errors.ts';
 import type { JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
-import { explainWhatStays, keepsFor, madeNothing, OutputsNotPulled, reachedDeadline } from './after-job.ts';
+import { explainWhatStays, keepsFor, madeNothing, reachedDeadline } from './after-job.ts';
 import { costOfAttempts } from './attempts-cost.ts';
 import { noteAgain, noteLeft, noteNotAgain, throwIfCancelled } from './between-attempts.ts';
 import type { RunContext } from './context.ts';
@@ -76,8 +76,6 @@ export async function runAttempt(plan: AttemptPlan, context: RunContext): Promis
     const known = submitted ?? ordered;
     let isUnwound = false;
     let unsure: JobEntry | null = null;
-    // What it has made is still there: no other job takes it down either.
-    if (error instanceof OutputsNotPulled && takeDown) context.ledger.note(machine.id, { fact: 'kept' });
     hold?.[Symbol.dispose](); // of two that give up at the same time each would leave the machine to the other
     try {
       unsure = await unwind(error, { job: submitted, ordered, before, takeDown, input, machine, watched }, context);
@@ -161,7 +159,7 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   const preempted = job.end?.reason === 'preempted';
   const goesOn = !preempted && ending.mayGoOn(job);
   const outputs = await fetchOutputs(job, input, machine, context);
-  if (!goesOn) await fetchLastCheckpoints(job, input, machine, context);
+  if (!goesOn) await fetchLastCheckpoints(job, input, machine, watched, context);
   noteUnawaited(job, context);
   if (!ending.mayGoOn(job)) noteNotAgain(job, context); // first, as whoever else is at its end there waits for neither
   let stays = preempted || goesOn ? null : (keepsFor(input, job, machine) ?? (await othersOn(job, machine, input, context)));

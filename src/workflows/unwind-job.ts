@@ -41,7 +41,7 @@ function mayHaveArrived(error: unknown): boolean {
 /** A job that may run unasked: nobody knows whether it has arrived on the machine, which stays. null: there is none. */
 export async function unwind(error: unknown, unfinished: Unfinished, context: RunContext): Promise<JobEntry | null> {
   if (context.signal.reason instanceof LeaveRunning || error instanceof OutputsNotPulled) return null;
-  const { job, ordered, before, takeDown, input, machine } = unfinished;
+  const { job, ordered, before, takeDown, input, machine, watched } = unfinished;
   const { code, message: reason } = toGpuRunError(error);
   if (code !== 'interrupted' && !isGone(error) && job !== null) return null; // the job goes on without us, and its machine with it
   const calm = uninterrupted(context);
@@ -49,7 +49,7 @@ export async function unwind(error: unknown, unfinished: Unfinished, context: Ru
   if (job !== null && code === 'interrupted') {
     answers = await cancelAndShow(job, unfinished, calm);
     await rescueOutputs(job, input, machine, calm);
-    await rescueLastCheckpoints(context.ledger.getJob(job.id) ?? job, input, machine, calm);
+    await rescueLastCheckpoints(context.ledger.getJob(job.id) ?? job, input, machine, watched, calm);
   }
   if (isGone(error)) {
     if (takeDown) await endClaimed(machine, reason, calm);

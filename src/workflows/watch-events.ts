@@ -5,16 +5,21 @@ export interface Watched {
   readonly last: Record<string, number>;
   /** How far the logs were shown. */
   readonly logEnds: { readonly out: number; readonly err: number };
+  /** Whether it has saved checkpoints: also where nothing of that could be kept on this computer. */
+  readonly hasSaved: () => boolean;
   readonly onEvent: OnJobEvent;
 }
 
 export function watchEvents(onEvent: OnJobEvent): Watched {
   const last: Record<string, number> = {};
   const logEnds = { out: 0, err: 0 };
+  let hasSaved = false;
   return {
     last,
     logEnds,
+    hasSaved: () => hasSaved,
     onEvent: (event) => {
+      if (event.type === 'checkpoint') hasSaved = true;
       if (event.type === 'log') logEnds[event.stream ?? 'out'] = event.offset + event.bytes.length;
       if (event.type === 'metric') {
         Object.assign(last, event.values);

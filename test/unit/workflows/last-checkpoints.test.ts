@@ -1,5 +1,5 @@
 /** Checkpoints that no outputs bring, behind a job whose machine goes down with it. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
@@ -81,8 +81,18 @@ test('when they can not be fetched the machine stays, and the error says how to 
   );
   expect([failure.code, provider.machines[0]?.goneAt]).toEqual(['still-billing', null]);
   expect(failure.message).toContain('its checkpoints could not be pulled');
-  expect(failure.hints).toContainEqual(expect.stringMatching(/^gpu-run pull cats checkpoints {3}tries again; 'cats' stays up until (its|it was idle for .*, or its) deadline$/));
+  expect(failure.hints).toContainEqual(
+    expect.stringMatching(/^gpu-run pull cats checkpoints {3}tries again; 'cats' stays up until (its|it was idle for .*, or its) deadline$/),
+  );
   expect(context.ledger.listJobs()).toMatchObject([{ state: 'ended', end: { code: 0 }, awaitedBy: null }]);
+});
+
+test('where nothing of the job could be kept on this computer they are not forgotten: the machine stays', async () => {
+  const { context, inputOf, provider } = await prepare();
+  rmSync(context.home.jobs, { recursive: true, force: true });
+  writeFileSync(context.home.jobs, ''); // no folder can be made there
+  await expect(train(inputOf(saves), context, async () => {})).rejects.toMatchObject({ code: 'still-billing' });
+  expect(provider.machines[0]?.goneAt).toBeNull();
 });
 
 test.each([
