@@ -3,6 +3,7 @@ import type { GpuRunError } from '../core/errors.ts';
 import type { JobEnd, JobEntry } from '../core/job.ts';
 import type { LogStream } from '../protocol/log.ts';
 import type { RunContext } from './context.ts';
+import { isCutShort } from './end-reason.ts';
 import type { FollowInput } from './follow-input.ts';
 import type { OnJobEvent } from './job-event.ts';
 import { showCopy } from './replay-copy.ts';
@@ -11,26 +12,27 @@ export interface WatchedShow {
   readonly onEvent: OnJobEvent;
   /** Where the next byte is that was not shown yet; absent: none was. */
   readonly ends: Readonly<Partial<Record<LogStream, number>>>;
-  readonly hasBegun: () => boolean;
+  /** How many records were shown, but for ends. */
+  readonly records: () => number;
   readonly hasEnded: () => boolean;
 }
 
 export function watchShown(onEvent: OnJobEvent): WatchedShow {
   const ends: Partial<Record<LogStream, number>> = {};
-  let hasBegun = false;
+  let records = 0;
   let hasEnded = false;
   const note = (stream: LogStream, end: number) => {
     ends[stream] = Math.max(ends[stream] ?? 0, end);
   };
   return {
     ends,
-    hasBegun: () => hasBegun,
+    records: () => records,
     hasEnded: () => hasEnded,
     onEvent: (event) => {
-      hasBegun = true;
       if (event.type === 'log') note(event.stream ?? 'out', event.offset + event.bytes.length);
       if (event.type === 'gap') note(event.stream ?? 'out', event.to);
       if (event.type === 'state' && event.state === 'ended') hasEnded = true;
+      else if (event.type !== 'log' && event.type !== 'gap') records += 1;
       return onEvent(event);
     },
   };
@@ -41,10 +43,11 @@ export async function showLost(job: JobEntry, why: GpuRunError, shown: WatchedSh
   const known = context.ledger.getJob(job.id) ?? job;
   const next = known.earlier?.[job.attempts - 1]; // it has gone on elsewhere since
   const until = next === undefined ? {} : { out: next.logBytes, err: next.errBytes };
-  const lastRecord = shown.hasBegun() ? 0 : (next?.records ?? Number.POSITIVE_INFINITY);
-  await showCopy(job.id, input, context, shown.onEvent, { lastRecord, from: shown.ends, until });
-  for (const [index, text] of [why.message, ...why.hints].entries()) context.reporter.report({ type: 'note', level: index === 0 ? 'warn' : 'info', text });
+  const lastRecord = next?.records ?? Number.POSITIVE_INFINITY;
+  await showCopy(job.id, input, context, shown.onEvent, { skippedRecords: shown.records(), lastRecord, from: shown.ends, until });
   const ended = endedAs(job, known, why, context);
+  const texts = isCutShort(ended) ? [why.message, ...why.hints] : []; // else its train has seen it end, and took the machine down
+  for (const [index, text] of texts.entries()) context.reporter.report({ type: 'note', level: index === 0 ? 'warn' : 'info', text });
   if (!shown.hasEnded()) await shown.onEvent({ type: 'state', at: ended.endedAt ?? ended.asOf, state: 'ended', end: ended.end });
   return ended;
 }

@@ -2,13 +2,12 @@
  * Checkpoints of a job whose machine goes down behind it, where no outputs are named that would bring them: fetched at its end, to where those that come
  * while a job runs are kept.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobEntry } from '../core/job.ts';
 import { formatSize } from '../core/size.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { type PullItem, parentOf } from '../protocol/sync.ts';
-import { placeSnapshot } from '../sync/place-snapshot.ts';
 import { listOutputs, pullOutputs } from '../sync/pull.ts';
 import { checkpointStore } from './checkpoint-store.ts';
 import type { RunContext } from './context.ts';
@@ -21,16 +20,18 @@ import type { Watched } from './watch-events.ts';
 
 type Saving = Pick<Watched, 'hasSaved'>;
 
-/** An explicit `retry.resume-from` says that they are for that alone. Of a job that was cancelled, or whose machine stays or is taken back, none are fetched. */
+/** An explicit `retry.resume-from` says that they are for that alone. Of a job that was cancelled, or whose machine stays, none are fetched. */
 export function bringsCheckpoints(input: TrainInput, { end }: Pick<JobEntry, 'end'>, { forOneJob }: Pick<MachineEntry, 'forOneJob'>): boolean {
   if (input.outputs.length > 0 || input.retry.resumeFrom !== null || input.teardown !== 'auto' || !forOneJob) return false;
-  if (end === null || end.reason === 'cancelled' || end.reason === 'preempted') return false;
+  if (end === null || end.reason === 'cancelled') return false;
   return end.code === 0 || !input.keepOnFailure;
 }
 
-/** Nothing, where there are none to be brought. @throws as `fetchOutputs` */
+/** Nothing, where there are none to be brought; from a machine that is taken back as far as it goes. @throws as `fetchOutputs` */
 export async function fetchLastCheckpoints(job: JobEntry, input: TrainInput, machine: MachineEntry, watched: Saving, context: RunContext): Promise<void> {
-  if (isDue(job, input, machine, watched, context)) await bringHome(lastOf(job, input), job, machine, context);
+  if (!isDue(job, input, machine, watched, context)) return;
+  if (job.end?.reason === 'preempted') await rescue(lastOf(job, input), machine, context);
+  else await bringHome(lastOf(job, input), job, machine, context);
 }
 
 /** Of a job that was interrupted: as far as it goes. */
@@ -54,7 +55,7 @@ async function pullLast(job: JobEntry, input: TrainInput, { machine, runner }: R
   reporter.report({ type: 'phase', phase: 'outputs', status: 'begin', text: 'Pulling checkpoints, which no outputs bring' });
   mkdirSync(store.last, { recursive: true, mode: 0o700 });
   const newest = store.newest();
-  if (newest !== null && existsSync(join(newest, folder))) await placeSnapshot(newest, folder, store.last, signal);
+  if (newest !== null && existsSync(join(newest, folder))) linkTree(join(newest, folder), join(store.last, folder));
   const asked = { open: (op: string, params: unknown) => runner.open(op, params), paths: [folder], pushedToo: true, signal };
   keepOnly(store.last, await listOutputs(asked));
   const files = await pullOutputs({
@@ -68,6 +69,20 @@ async function pullLast(job: JobEntry, input: TrainInput, { machine, runner }: R
   else store.drop(store.last);
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   reporter.report({ type: 'phase', phase: 'outputs', status: 'end', text: `Pulled checkpoints (${formatSize(bytes)})` });
+}
+
+/** Files are replaced by renaming, never written to: a second name costs neither time nor room. What can't have one travels again. */
+function linkTree(from: string, to: string): void {
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [old, own] = [join(from, entry.name), join(to, entry.name)];
+    try {
+      mkdirSync(to, { recursive: true, mode: 0o700 });
+      if (entry.isFile()) linkSync(old, own);
+      else if (entry.isDirectory()) linkTree(old, own);
+    } catch {
+      // It was there, or something else is in its place.
+    }
+  }
 }
 
 /** What lay there before, and is no more, was thrown away by the job; a folder that is a file by now would be in its way. No link is followed: what it leads to is looked at where it lies. */

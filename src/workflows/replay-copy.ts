@@ -22,6 +22,8 @@ export async function replayCopy(job: JobEntry, input: FollowInput, context: Run
 
 /** Which part of a copy: by its records, and by the bytes of each stream where that is not told by what is wanted, or is not all. */
 export interface CopyPart {
+  /** How many of the first ones are not shown, not counting ends. */
+  readonly skippedRecords?: number;
   readonly lastRecord?: number;
   readonly from?: Readonly<Partial<Record<LogStream, number>>>;
   readonly until?: Readonly<Partial<Record<LogStream, number>>>;
@@ -33,16 +35,20 @@ export async function showCopy(
   input: FollowInput,
   { home }: Pick<RunContext, 'home'>,
   onEvent: OnJobEvent,
-  { lastRecord = Number.POSITIVE_INFINITY, from = {}, until = {} }: CopyPart = {},
+  { skippedRecords = 0, lastRecord = Number.POSITIVE_INFINITY, from = {}, until = {} }: CopyPart = {},
 ): Promise<void> {
   const folder = home.jobs;
   if (input.streams === 'err' && !isSplit(id, folder)) refuseJoined(id, input);
   using out = openReplay(id, 'out', input, folder, from.out);
   using err = openReplay(id, 'err', input, folder, from.err);
+  let toSkip = skippedRecords;
   for (const record of copiedRecords(folder, id)) {
     if (record.n > lastRecord) break;
+    if (record.type === 'state' && record.state === 'ended') continue;
+    toSkip -= 1;
+    if (toSkip >= 0) continue;
     if (record.type !== 'state') await onEvent(toEvent(record));
-    else if (record.state !== 'ended') {
+    else {
       await out.showUpTo(record.logOffset, onEvent);
       await err.showUpTo(record.errOffset ?? 0, onEvent);
       await onEvent(toEvent(record));

@@ -159,7 +159,7 @@ async function finish(job: JobEntry, ending: AttemptPlan & { totals: SyncTotals;
   const preempted = job.end?.reason === 'preempted';
   const goesOn = !preempted && ending.mayGoOn(job);
   const outputs = await fetchOutputs(job, input, machine, context);
-  if (!goesOn) await fetchLastCheckpoints(job, input, machine, watched, context);
+  if (!ending.mayGoOn(job)) await fetchLastCheckpoints(job, input, machine, watched, context);
   noteUnawaited(job, context);
   if (!ending.mayGoOn(job)) noteNotAgain(job, context); // first, as whoever else is at its end there waits for neither
   let stays = preempted || goesOn ? null : (keepsFor(input, job, machine) ?? (await othersOn(job, machine, input, context)));

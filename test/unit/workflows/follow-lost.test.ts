@@ -32,12 +32,20 @@ function vanishAfterOne(whenGone = async () => {}): void {
   };
 }
 
-async function show(more: Partial<FollowInput> = {}): Promise<{ readonly job: JobEntry; readonly log: string; readonly states: readonly string[] }> {
+interface Seen {
+  readonly job: JobEntry;
+  readonly log: string;
+  readonly metrics: number;
+  readonly states: readonly string[];
+}
+
+async function show(more: Partial<FollowInput> = {}): Promise<Seen> {
   const events: JobEvent[] = [];
   const input = { jobId: 'job-1', after: 0, tailLines: null, follow: true, ...more };
   const job = await cats.whileTimePasses(() => follow(input, cats.context, (event) => void events.push(event)));
   const log = events.map((event) => (event.type === 'log' ? Buffer.from(event.bytes).toString() : '')).join('');
-  return { job, log, states: events.flatMap((event) => (event.type === 'state' ? [event.state] : [])) };
+  const metrics = events.filter(({ type }) => type === 'metric').length;
+  return { job, log, metrics, states: events.flatMap((event) => (event.type === 'state' ? [event.state] : [])) };
 }
 
 test('lost under whoever follows it, or before: it has ended, nothing failed, and why is said', async () => {
@@ -65,6 +73,22 @@ test('what somebody else has heard of its log is shown; of its next attempt noth
     }
   )(cats.provider.takeBack);
   expect(await show()).toMatchObject({ job: { attempts: 1, state: 'ended', end: { detail: 'it burned' } }, log: 'one\ntwo\n' });
+});
+
+test('it did its work, and its train took the machine down before all was shown: no warning, and what was told meanwhile comes too', async () => {
+  const metric: JobRecord = { type: 'metric', n: 2, t: 6, at: 4, values: { loss: 1 }, step: 1, epoch: null, source: 'json' };
+  vanishAfterOne(async () => {
+    await until(() => copiedBytes(cats.context.home.jobs, 'job-1', 'out') === 4, 'the first line', 5_000, 1);
+    const copy = openCopy('job-1', cats.context);
+    copy.keep((files) => files.writeLog('out', 4, Buffer.from('two\n')));
+    copy.keep((files) => files.writeRecords([metric]));
+    copy.close();
+    cats.put('job-1', { state: 'ended', end: { code: 0, signal: null, reason: 'exit', detail: null }, endedAt: 9 });
+  });
+  const seen = await show();
+  expect(seen).toMatchObject({ job: { end: { code: 0 } }, log: 'one\ntwo\n', metrics: 1, states: ['running', 'ended'] });
+  expect(cats.fake.reports.filter((report) => report.type === 'note')).toEqual([]);
+  expect(await show()).toEqual(seen);
 });
 
 test('in the second attempt: what the first has written and told comes once', async () => {
