@@ -24,7 +24,7 @@ type Saving = Pick<Watched, 'hasSaved'>;
 export function bringsCheckpoints(input: TrainInput, { end }: Pick<JobEntry, 'end'>, { forOneJob }: Pick<MachineEntry, 'forOneJob'>): boolean {
   if (input.outputs.length > 0 || input.retry.resumeFrom !== null || input.teardown !== 'auto' || !forOneJob) return false;
   if (end === null || end.reason === 'cancelled') return false;
-  return end.code === 0 || !input.keepOnFailure;
+  return end.code === 0 || end.reason === 'preempted' || !input.keepOnFailure;
 }
 
 /** Nothing, where there are none to be brought; from a machine that is taken back as far as it goes. @throws as `fetchOutputs` */

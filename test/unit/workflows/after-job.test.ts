@@ -32,9 +32,10 @@ test('a machine that was rented for a job stays behind one that failed where tha
 test('checkpoints that nobody has named as outputs are brought, unless it was said what becomes of them or of the machine', () => {
   const none = { ...input, outputs: [], retry: { on: [], attempts: 1, resumeFrom: null } } as TrainInput;
   const brings = (changes: Partial<TrainInput>, job = jobEntry({ code: 0 }), machine = rented) => bringsCheckpoints({ ...none, ...changes }, job, machine);
-  expect([brings({}), brings({}, jobEntry({ code: 1 })), brings({ keepOnFailure: true })]).toEqual([true, true, true]);
+  const preempted = brings({ keepOnFailure: true }, jobEntry({ code: 143, reason: 'preempted' }));
+  expect([brings({}), brings({}, jobEntry({ code: 1 })), brings({ keepOnFailure: true }), preempted]).toEqual([true, true, true, true]);
   const others = [brings({ outputs: ['runs/'] }), brings({ retry: { ...none.retry, resumeFrom: 'state' } }), brings({ teardown: 'down' })];
-  const ends = [jobEntry({ code: 0, reason: 'cancelled' }), jobEntry({ code: 0, reason: 'preempted' })].map((job) => brings({}, job));
+  const ends = [brings({}, jobEntry({ code: 0, reason: 'cancelled' }))];
   const stays = [brings({ teardown: 'keep' }), brings({}, jobEntry({ code: 0 }), machineEntry()), brings({ keepOnFailure: true }, jobEntry({ code: 1 }))];
   expect([...others, ...ends, ...stays].some(Boolean)).toBe(false);
 });
