@@ -5,10 +5,12 @@ import { reading } from './local-file.ts';
 import type { PlainChange, PlainOptions, PlainPeer, PlainSeen, PlainSent } from './plain-peer.ts';
 import type { Found, FoundFile } from './scan.ts';
 import type { SftpClient } from './sftp-client.ts';
-import type { SftpAttrs } from './sftp-packet.ts';
+import { notSftp, type SftpAttrs } from './sftp-packet.ts';
 
 /** So many files, or folders, are worked on at once: each takes several round trips. */
 const atOnce = 16;
+/** More than any workdir holds: a machine that lists folders in folders without end fills no memory here. */
+const mostListed = 5_000_000;
 /** A file that changes while it is read is read again so often. */
 const attempts = 3;
 const pieceBytes = 256 * 1024;
@@ -69,6 +71,7 @@ async function listAll(client: SftpClient, workdir: string, signal: AbortSignal)
         if (path === null) continue;
         const here = seenOf(found);
         seen.set(path, here);
+        if (seen.size > mostListed) throw notSftp('folders without end');
         if (here.kind === 'dir') next.push(path);
       }
     });

@@ -7,6 +7,7 @@ import type { MachineRef, MachineStatus } from '../core/machine.ts';
 import type { ResourceNeed } from '../core/offer.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { Provider } from '../providers/provider.ts';
+import { NoRunnerError } from '../runner/no-runner.ts';
 import { checkGpus, type GpuLimits, gpuLimits } from './check-gpus.ts';
 import { withConsole } from './console-tail.ts';
 import type { RunContext } from './context.ts';
@@ -147,7 +148,7 @@ async function firstReach(machine: MachineEntry, provider: Provider, context: Ru
       return await reachMachine(at, context);
     } catch (error) {
       const failure = toGpuRunError(error);
-      if (provider.traits.borrowed || machine.ref === null || !mayPass(failure)) throw failure;
+      if (provider.traits.borrowed || machine.ref === null || !mayPass(failure)) throw withFilesOnly(failure, machine);
       const now = context.clock.now();
       if (failure.code === 'not-allowed') {
         refusedAt ??= now;
@@ -160,6 +161,13 @@ async function firstReach(machine: MachineEntry, provider: Provider, context: Ru
       await context.clock.sleep(pause, context.signal);
     }
   }
+}
+
+/** Says what still works on a host of the user's own where no runner can live. */
+function withFilesOnly(failure: GpuRunError, { name, access }: MachineEntry): GpuRunError {
+  if (!(failure instanceof NoRunnerError) || access?.kind !== 'openssh') return failure;
+  const { code, message, hints, cause } = failure;
+  return new NoRunnerError(code, message, { hints: [...hints, `gpu-run sync ${name}   brings files there all the same, for jobs by hand`], cause });
 }
 
 /** Unless whoever failed says that only another machine will do. */

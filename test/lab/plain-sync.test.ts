@@ -70,6 +70,7 @@ describe.each([
 
     const up = await project.run(['up']);
     expect([up.code, up.stderr], up.stderr).toEqual([because === 'nothing can be run there' ? 76 : 78, expect.stringMatching(/FreeBSD|sftp connections only/)]);
+    expect(up.stderr).toContain(`gpu-run sync ${project.name}   brings files there all the same`);
     const dry = await project.json(['sync', '--dry-run']);
     expect(dry.document.sources[0].send.map(({ path }: { path: string }) => path)).toContain('train.py');
 
