@@ -7,12 +7,14 @@ import { benchRunnerLoad } from './runner-load.ts';
 import { benchStartUp } from './start-up.ts';
 import { benchStream } from './stream.ts';
 import { benchSync } from './sync.ts';
+import { benchSyncMemory } from './sync-memory.ts';
 import { benchWarmTrain } from './warm-train.ts';
 
 const benches: Readonly<Record<string, (words: readonly string[], isOneOfAll: boolean) => void | Promise<void>>> = {
   'start-up': benchStartUp,
   'warm-train': benchWarmTrain,
   sync: benchSync,
+  'sync-memory': benchSyncMemory,
   stream: benchStream,
   follow: benchFollow,
   'runner-load': benchRunnerLoad,
