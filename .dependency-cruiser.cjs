@@ -6,9 +6,9 @@ const ours = '^(src|remote-runner|test|scripts|bench)/';
 const packages = ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-bundled', 'npm-no-pkg', 'npm-unknown'];
 
 /** Interfaces: what the layers above are written against. */
-const interfaces = ['^src/providers/(provider|registry)[.]ts$', '^src/transport/transport[.]ts$', '^src/ledger/ledger[.]ts$'];
+const interfaces = ['^src/providers/(provider|registry)[.]ts$', '^src/transport/(transport|connector)[.]ts$', '^src/ledger/ledger[.]ts$'];
 /** What only compose may see: the concrete providers, transports and ledger. */
-const concrete = '^src/(providers/[^/]+/|transport/(ssh2|openssh|connect|lazy)|ledger/sqlite)';
+const concrete = '^src/(providers/[^/]+/|transport/(ssh2|openssh|connect[.]|lazy)|ledger/sqlite)';
 const domain = ['^src/core/', '^src/protocol/'];
 
 const rows = [

@@ -2,12 +2,8 @@
 import { createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
+import type { RemoteAddress } from './connector.ts';
 import type { Forward } from './transport.ts';
-
-export interface RemoteAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** Port 0 takes any free one. Each client gets a stream of its own; one whose stream can't be opened is disconnected. */
 export async function openForward(localPort: number, remote: RemoteAddress, dial: (remote: RemoteAddress) => Promise<Duplex>): Promise<Forward> {

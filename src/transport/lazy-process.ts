@@ -4,17 +4,8 @@
  */
 import { Readable, Writable } from 'node:stream';
 import { GpuRunError } from '../core/errors.ts';
+import type { StartedCommand } from './connector.ts';
 import type { ExitStatus, RemoteProcess } from './transport.ts';
-
-/** A command that has been started. Streams and `exit` end in any case when the connection does. */
-export interface StartedCommand {
-  readonly stdin: Writable;
-  readonly stdout: Readable;
-  readonly stderr: Readable;
-  /** Settles when nothing more comes; rejects with GpuRunError when no exit status came. */
-  readonly exit: Promise<ExitStatus>;
-  kill(signal: NodeJS.Signals): void;
-}
 
 type Start = (signal: AbortSignal) => Promise<StartedCommand>;
 

@@ -3,25 +3,12 @@
  *
  * The implementation is loaded and its connection made at the first use; files and forwards are the same for all.
  */
-import type { Duplex } from 'node:stream';
 import { GpuRunError } from '../core/errors.ts';
+import type { Connector } from './connector.ts';
 import { readRemoteFile, writeRemoteFile } from './copy.ts';
-import { openForward, type RemoteAddress } from './forward.ts';
-import { lazyProcess, type StartedCommand } from './lazy-process.ts';
-import type { ExitStatus, Forward, LocalTerminal, Transport, UsersSsh } from './transport.ts';
-
-/** What an SSH implementation has to offer. Everything rejects with GpuRunError. */
-export interface Connector {
-  /** Makes the connection, if there is none that is alive. */
-  connect(signal?: AbortSignal): Promise<void>;
-  start(argv: readonly string[], signal: AbortSignal): Promise<StartedCommand>;
-  terminal(argv: readonly string[] | null, terminal: LocalTerminal): Promise<ExitStatus>;
-  /** A byte stream to an address as seen from the machine. */
-  dial(remote: RemoteAddress): Promise<Duplex>;
-  usersSsh?(signal: AbortSignal): Promise<UsersSsh>;
-  /** Ends the connection and what goes through it. */
-  close(): Promise<void>;
-}
+import { openForward } from './forward.ts';
+import { lazyProcess } from './lazy-process.ts';
+import type { Forward, Transport } from './transport.ts';
 
 export function lazyTransport(load: () => Promise<Connector>): Transport {
   let loading: Promise<Connector> | null = null;

@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type Readable, Transform, type Writable } from 'node:stream';
 import { GpuRunError } from '../core/errors.ts';
+import type { StartedCommand } from './connector.ts';
 import { statusFromShell } from './exit-status.ts';
-import type { StartedCommand } from './lazy-process.ts';
 import { quoteArgv } from './quote.ts';
 import type { ExitStatus } from './transport.ts';
 

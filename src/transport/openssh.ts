@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { GpuRunError } from '../core/errors.ts';
+import type { Connector, RemoteAddress } from './connector.ts';
 import { statusFromShell } from './exit-status.ts';
-import type { RemoteAddress } from './forward.ts';
-import { type Connector, lazyTransport } from './lazy-transport.ts';
+import { lazyTransport } from './lazy-transport.ts';
 import { answers, guardFolder, outcomeOf } from './openssh-check.ts';
 import { exitCode, opensshCommand, type PipedSsh, reportingCommand } from './openssh-command.ts';
 import { diagnoseOpenssh } from './openssh-diagnose.ts';
@@ -42,6 +42,7 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
   let folder: Promise<string> | null = null;
   let guarded = false;
   let current: Promise<Route> | null = null;
+  let made: Route | null = null;
 
   const track = <T extends ChildProcess>(child: T): T => {
     children.add(child);
@@ -69,10 +70,11 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
   /** All callers share one attempt; a dead connection, or an attempt that failed, is followed by a new one. */
   const route = async (): Promise<Route> => {
     const attempt = current;
-    const made = await attempt?.catch(() => null);
-    if (made && made.master?.alive() !== false) return made;
+    const before = await attempt?.catch(() => null);
+    if (before && before.master?.alive() !== false) return before;
     if (current === attempt) current = open(true);
-    return await (current as Promise<Route>);
+    made = await (current as Promise<Route>);
+    return made;
   };
 
   /** A connection of our own instead of one of the user's that hangs. */
@@ -105,6 +107,7 @@ export function createOpensshConnector(options: ConnectOptions): Connector {
       if (outcome === 'timeout' && process.platform !== 'win32') await orInterrupted(replace(used), signal);
       else if (outcome !== 'done') throw diagnoseOpenssh(await readFile(used.log, 'utf8').catch(() => ''), options);
     },
+    alive: () => made !== null && made.master?.alive() !== false,
     start: async (argv, signal) => {
       const { line, mark } = reportingCommand(argv);
       const used = await orInterrupted(route(), signal);

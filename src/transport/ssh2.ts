@@ -2,10 +2,9 @@
 import type { Duplex } from 'node:stream';
 import type { ClientChannel } from 'ssh2';
 import { GpuRunError } from '../core/errors.ts';
+import type { Connector, RemoteAddress, StartedCommand } from './connector.ts';
 import { diedOf } from './exit-status.ts';
-import type { RemoteAddress } from './forward.ts';
-import type { StartedCommand } from './lazy-process.ts';
-import { type Connector, lazyTransport } from './lazy-transport.ts';
+import { lazyTransport } from './lazy-transport.ts';
 import { orInterrupted } from './or-interrupted.ts';
 import { quoteArgv } from './quote.ts';
 import { type OwnAccess, openSsh2, type Ssh2Connection } from './ssh2-connection.ts';
@@ -62,6 +61,7 @@ export function createSsh2Connector(options: ConnectOptions): Connector {
     connect: async (signal) => {
       await orInterrupted(connection(), signal);
     },
+    alive: () => [...connections].some((each) => each.alive()),
     start: async (argv, signal) => {
       const line = commandLine(argv);
       return await orInterrupted(

@@ -2,7 +2,8 @@ import { PassThrough, Readable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GpuRunError } from '../../../src/core/errors.ts';
-import { lazyProcess, type StartedCommand } from '../../../src/transport/lazy-process.ts';
+import type { StartedCommand } from '../../../src/transport/connector.ts';
+import { lazyProcess } from '../../../src/transport/lazy-process.ts';
 import { markFilter } from '../../../src/transport/openssh-command.ts';
 
 function command(over: Partial<StartedCommand> = {}): StartedCommand {
