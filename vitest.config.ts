@@ -28,7 +28,7 @@ const inRounds = [
 /** What needs only Node, but takes long and repeats with other faults what `npm test` shows once: the lab runs it, several files at a time. */
 const inLab = [
   ...['api-failures', 'crash-matrix', 'gcp-main-job', 'local-hard-times', 'survival'].map((name) => `test/lab/${name}.test.ts`),
-  ...['killers', 'unprotected', 'rebuild', 'budget', 'gcp-access', 'gcp-commands', 'gcp-hard-times'].map((name) => `test/e2e/${name}.test.ts`),
+  ...['killers', 'link', 'unprotected', 'rebuild', 'budget', 'gcp-access', 'gcp-commands', 'gcp-hard-times'].map((name) => `test/e2e/${name}.test.ts`),
   ...['full-disk', 'leftovers', 'survival', 'watchdog'].map((name) => `test/unit/remote-runner/${name}.test.ts`),
   ...['failures-unknown', 'failures-wait', 'failures-once', 'failures-refused', 'failures-stock', 'host-keys'].map(
     (name) => `test/unit/providers/gcp/up-${name}.test.ts`,
@@ -68,7 +68,7 @@ const atLength = { env: { TEST_ROUNDS: 'all' }, testTimeout: 300_000, hookTimeou
 
 export default defineConfig({
   test: {
-    env: { METADATA_SERVER_DETECTION: 'none' },
+    env: { METADATA_SERVER_DETECTION: 'none', GPU_RUN_LINK: '0' },
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // One more than the cores of a small computer: much of the time, a test waits for other processes.

@@ -1,5 +1,6 @@
 /** Whether anybody or anything uses the machine, as far as an ordinary user can see. What can't be seen counts as use. */
 import { existsSync, readdirSync } from 'node:fs';
+import { isOnStandby } from '../src/protocol/standby.ts';
 import { boundedRun } from './bounded-run.ts';
 import { toolEnv } from './driver-tool.ts';
 import { readText } from './durable.ts';
@@ -44,17 +45,35 @@ export function useOf(uses: GpuUses, indexes: readonly number[] | null): GpuUse 
   return some.includes('unknown') ? 'unknown' : 'idle';
 }
 
-/** Command lines of all processes, as far as they can be read; null: this system does not tell. */
-export function commandLines(): readonly string[] | null {
+export interface SeenProcess {
+  readonly pid: string;
+  /** Of the one that has started it. */
+  readonly parent: string;
+  /** Its words, apart by spaces. */
+  readonly line: string;
+}
+
+/** All processes, as far as they can be read; null: this system does not tell. */
+export function seenProcesses(): readonly SeenProcess[] | null {
   if (!existsSync('/proc/self/cmdline')) return null;
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
+  return readdirSync('/proc').flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return [];
     try {
-      return [readText(`/proc/${name}/cmdline`)?.replaceAll('\0', ' ').trim() ?? ''];
+      const line = readText(`/proc/${pid}/cmdline`)?.replaceAll('\0', ' ').trim() ?? '';
+      return [{ pid, parent: parentIn(readText(`/proc/${pid}/stat`) ?? ''), line }];
     } catch {
       return []; // it has just ended, or belongs to somebody else on a system that hides that
     }
   });
+}
+
+export function commandLines(): readonly string[] | null {
+  return seenProcesses()?.map(({ line }) => line) ?? null;
+}
+
+/** proc(5): the second field, the command's name, may hold spaces and brackets. */
+function parentIn(stat: string): string {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? '';
 }
 
 /** A connection of ours to this machine's folder. */
@@ -67,10 +86,19 @@ export function isSshSession(line: string): boolean {
   return /^sshd(-session)?: [^@[\]]+@/.test(line);
 }
 
+/** Our client, or somebody in by SSH. An SSH session that runs nothing but connections on standby is a link's: that is nobody. */
+export function isUsed(processes: readonly SeenProcess[], root: string): boolean {
+  return processes.some(({ pid, line }) => {
+    if (!isSshSession(line)) return isClient(line, root);
+    const runs = processes.filter(({ parent }) => parent === pid);
+    return runs.length === 0 || !runs.every((child) => isOnStandby(child.line));
+  });
+}
+
 /** Our client, or somebody in by SSH or at a terminal. */
 export async function somebodyIsHere(root: string, env: NodeJS.ProcessEnv = process.env): Promise<boolean> {
-  const lines = commandLines();
-  if (lines === null || lines.some((line) => isClient(line, root) || isSshSession(line))) return true;
+  const processes = seenProcesses();
+  if (processes === null || isUsed(processes, root)) return true;
   const who = await boundedRun('who', [], { env, withinMs: whoWithinMs });
   if (who.kind === 'not-found') return false;
   return who.kind !== 'ended' || who.code !== 0 || who.stdout.trim() !== '';

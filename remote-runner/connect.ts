@@ -33,12 +33,14 @@ export interface Connection {
   /** The runner's own file, and its version. */
   readonly script: string;
   readonly version: string;
+  /** Told when a call is opened where none was open, and when the last one has ended. */
+  readonly onWork?: (works: boolean) => void;
 }
 
 const ensureEveryMs = 1_000;
 
 /** Resolves when the client is gone. */
-export async function connect(machine: MachineFolder, { input, output, outputFd, script, version }: Connection): Promise<void> {
+export async function connect(machine: MachineFolder, { input, output, outputFd, script, version, onWork = () => {} }: Connection): Promise<void> {
   let prepared = false;
   const serving = createStarter(machine, 'serve', script, version);
   const watching = createStarter(machine, 'watch', script, version);
@@ -64,7 +66,7 @@ export async function connect(machine: MachineFolder, { input, output, outputFd,
       throw explainSystemError(error);
     }
   };
-  const peer = new Peer(writerTo(output, outputFd ?? null), answerCall, crc32, unpack);
+  const peer = new Peer(writerTo(output, outputFd ?? null), tellingOfWork(answerCall, onWork), crc32, unpack);
   const presence = watchPresence(beatEveryMs);
   const ensuring = setInterval(() => attempt(() => prepared && ensure()), ensureEveryMs);
   try {
@@ -85,6 +87,20 @@ function attempt(work: () => unknown): void {
   } catch {
     // The next call, or the next second, tries it again.
   }
+}
+
+function tellingOfWork(answer: CallHandler, onWork: (works: boolean) => void): CallHandler {
+  let open = 0;
+  return async (call) => {
+    open += 1;
+    if (open === 1) onWork(true);
+    try {
+      return await answer(call);
+    } finally {
+      open -= 1;
+      if (open === 0) onWork(false);
+    }
+  };
 }
 
 type Answer = (call: Call) => Promise<unknown>;

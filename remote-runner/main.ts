@@ -3,7 +3,7 @@
  * own modules, nothing else.
  *
  *   runner.mjs version              says which it is: shows that this Node can run it
- *   runner.mjs connect --root DIR   one connection, on stdin and stdout
+ *   runner.mjs connect --root DIR   one connection, on stdin and stdout; with --standby behind it one that may wait for hours
  *   runner.mjs serve --root DIR     the queue and its jobs
  *   runner.mjs watch --root DIR     the watchdog
  *   runner.mjs nvml FILE MS WHAT    readings of the GPUs, for one of the others
@@ -12,7 +12,9 @@ import { Socket } from 'node:net';
 import { basename, dirname, isAbsolute } from 'node:path';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { standbyWord } from '../src/protocol/standby.ts';
 import { connect } from './connect.ts';
+import { readText } from './durable.ts';
 import { machineFolder } from './machine-folder.ts';
 import { watchNvml } from './nvml-watch.ts';
 import { serve } from './serve.ts';
@@ -23,7 +25,7 @@ const script = fileURLToPath(import.meta.url);
 const version = basename(dirname(script));
 
 async function main(argv: readonly string[]): Promise<number> {
-  const [command, flag, root] = argv;
+  const [command, flag, root, last] = argv;
   if (command === 'version') {
     process.stdout.write(`${version} node ${process.versions.node}\n`);
     return 0;
@@ -33,15 +35,34 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   if ((command !== 'serve' && command !== 'connect' && command !== 'watch') || flag !== '--root' || root === undefined || !isAbsolute(root)) {
-    process.stderr.write('usage: runner.mjs version | connect --root /DIR | serve --root /DIR | watch --root /DIR\n');
+    process.stderr.write('usage: runner.mjs version | connect --root /DIR [--standby] | serve --root /DIR | watch --root /DIR\n');
     return 64;
   }
   const machine = machineFolder(root);
   const complain = (text: string) => void process.stderr.write(text);
   if (command === 'serve') await serve(machine, script, version, complain);
   else if (command === 'watch') await watch(machine, script, version, complain);
-  else await connect(machine, { input: process.stdin, ...openOutput(), script, version });
+  else {
+    const onWork = last === standbyWord ? showingWork(root) : () => {};
+    if (onWork === null) return 64;
+    await connect(machine, { input: process.stdin, ...openOutput(), script, version, onWork });
+  }
   return 0;
+}
+
+/**
+ * Whoever looks at the machine's processes tells from the command line who waits and who works. It can't become longer than it was, so the
+ * folders of its first words go. null: it can't be changed (Bun), and who works would pass for one who waits.
+ */
+function showingWork(root: string): ((works: boolean) => void) | null {
+  const working = `${basename(script)} connect --root ${root}`;
+  const show = (works: boolean) => {
+    process.title = works ? working : `${working} ${standbyWord}`;
+  };
+  show(true);
+  const isShown = readText('/proc/self/cmdline')?.startsWith(`${working}\0`) ?? true;
+  show(false);
+  return isShown ? show : null;
 }
 
 async function lookAtGpus([koffiFile = '', everyMs = '', what = '']: readonly string[]): Promise<void> {

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { connectByLink, mayLink, openPastLinks } from './compose-links.ts';
 import { gitBranch } from './config/git-branch.ts';
 import { gitCommit } from './config/git-commit.ts';
 import { homePaths, prepareHome } from './config/home.ts';
@@ -12,11 +13,14 @@ import { type Clock, systemClock } from './core/clock.ts';
 import { GpuRunError } from './core/errors.ts';
 import { ownIdentity } from './core/process-identity.ts';
 import type { Reporter } from './core/reporter.ts';
+import type { MachineEntry } from './ledger/ledger.ts';
 import { openSqliteLedger } from './ledger/sqlite-ledger.ts';
+import { linkPlace } from './link/place.ts';
 import { createRegistry, type ProviderRegistry } from './providers/registry.ts';
 import type { RunnerPackage } from './runner/install.ts';
 import { parseMirror } from './runner/node-download.ts';
 import { connectTransport } from './transport/connect.ts';
+import type { ConnectOptions } from './transport/transport.ts';
 import type { RunContext } from './workflows/context.ts';
 import { dialThrough } from './workflows/tunnel.ts';
 
@@ -53,15 +57,11 @@ export function openContext(options: ContextOptions): OpenContext {
     providers: options.providers ?? openProviders(options),
     ledger,
     connect: (machine) => {
-      if (machine.access === null) throw new GpuRunError('conflict', `The machine '${machine.name}' isn't ready yet.`);
-      const dial = dialThrough(machine, context.providers);
-      return connectTransport({
-        access: machine.access,
-        ...(dial === null ? {} : { dial }),
-        identityFile: machine.access.kind === 'own' ? join(home.keys, machine.id) : null,
-        scratch: home.scratch,
-      });
+      const options = connectOptions(machine, context);
+      const place = context.links === undefined ? null : linkPlace(home.links, machine.id);
+      return place === null ? connectTransport(options) : connectByLink(place, context.runner, options);
     },
+    ...(mayLink(options.env) ? { links: { open: (machine) => openPastLinks(connectOptions(machine, context)) } } : {}),
     program: [process.execPath, join(built, '..', 'bin', 'run.js')],
     runner: runnerPackage(join(built, 'runner.mjs'), home.cache, parseMirror(options.env['GPU_RUN_NODE_MIRROR'])),
     reporter: options.reporter,
@@ -76,6 +76,16 @@ export function openContext(options: ContextOptions): OpenContext {
     commit: gitCommit(options.folder, options.env),
   };
   return { context, close: () => ledger.close() };
+}
+
+function connectOptions(
+  machine: Pick<MachineEntry, 'id' | 'name' | 'provider' | 'access'>,
+  { home, providers }: Pick<RunContext, 'home' | 'providers'>,
+): ConnectOptions {
+  const { access } = machine;
+  if (access === null) throw new GpuRunError('conflict', `The machine '${machine.name}' isn't ready yet.`);
+  const dial = dialThrough(machine, providers);
+  return { access, ...(dial === null ? {} : { dial }), identityFile: access.kind === 'own' ? join(home.keys, machine.id) : null, scratch: home.scratch };
 }
 
 /** One for many contexts of a process, so that what a provider has loaded and asked once serves all of them. */

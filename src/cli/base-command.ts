@@ -26,6 +26,8 @@ export interface ContextChoices {
   readonly folder?: string;
   /** The machine that costs money when the work is left in its middle. */
   readonly atStake?: string;
+  /** The machine that is likely to be used again soon. */
+  readonly linkTo?: string;
   /** Said at the first Ctrl-C; null: nothing. */
   readonly onInterrupt?: string | null;
   /** Without a reader of stdout there is nothing left to do (`logs --follow | head`). */
@@ -101,7 +103,9 @@ export abstract class BaseCommand extends Command {
     const logged = screen.mode.verbose ? { log } : {};
     opened = openContext({ home: await homeFolder(process.env), env: process.env, reporter: progress, signal: interrupts.signal, folder, ...logged });
     try {
-      return await work(opened.context, progress);
+      const result = await work(opened.context, progress);
+      if (choices.linkTo !== undefined && opened.context.links !== undefined) (await import('../workflows/links.ts')).startLink(choices.linkTo, opened.context);
+      return result;
     } finally {
       progress.clear();
       opened.close();

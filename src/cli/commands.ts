@@ -6,6 +6,7 @@ import Down from './commands/down.ts';
 import Extend from './commands/extend.ts';
 import Forward from './commands/forward.ts';
 import Init from './commands/init.ts';
+import Link from './commands/link.ts';
 import Logs from './commands/logs.ts';
 import Offers from './commands/offers.ts';
 import Pull from './commands/pull.ts';
@@ -29,6 +30,7 @@ export const commands = {
   extend: Extend,
   forward: Forward,
   init: Init,
+  link: Link,
   logs: Logs,
   offers: Offers,
   pull: Pull,

@@ -18,6 +18,8 @@ export interface HomePaths {
   readonly cache: string;
   /** Sockets and known_hosts files of running commands. */
   readonly scratch: string;
+  /** Sockets of links, in a folder that is looked at before each use. */
+  readonly links: string;
   /** The generated SSH config, one `Host` block per machine. */
   readonly sshConfig: string;
 }
@@ -32,6 +34,7 @@ export function homePaths(root: string): HomePaths {
     sync: join(root, 'sync'),
     cache: join(root, 'cache'),
     scratch: join(root, 'scratch'),
+    links: join(root, 'link'),
     sshConfig: join(root, 'ssh_config'),
   };
 }

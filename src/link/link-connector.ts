@@ -105,6 +105,7 @@ export function linkedConnector({ place, version, direct }: LinkedOptions): Conn
       ),
     // The user's keys go straight to the machine.
     terminal: async (argv, terminal) => await (await past()).terminal(argv, terminal),
+    usersSsh: async (signal) => (await (await past()).usersSsh?.(signal)) ?? null,
     dial: (remote) =>
       either(
         (peer) => openedStream(peer.open('dial', { host: remote.host, port: remote.port }), remote),

@@ -27,7 +27,8 @@ export interface Connector {
   terminal(argv: readonly string[] | null, terminal: LocalTerminal): Promise<ExitStatus>;
   /** A byte stream to an address as seen from the machine. */
   dial(remote: RemoteAddress): Promise<Duplex>;
-  usersSsh?(signal: AbortSignal): Promise<UsersSsh>;
+  /** null, or absent: it isn't the system's `ssh` that makes the connection. */
+  usersSsh?(signal: AbortSignal): Promise<UsersSsh | null>;
   /** Ends the connection and what goes through it. */
   close(): Promise<void>;
 }

@@ -85,6 +85,12 @@ export interface Transport {
   /** Connects, if need be. null, or absent: it isn't the system's `ssh` that makes the connection. */
   usersSsh?(signal: AbortSignal): Promise<UsersSsh | null>;
 
+  /**
+   * Where a runner of our version is known to stand and to run, as `runner/install.ts` finds it: through a link. Asked once the
+   * connection stands. Absent or null: that has to be looked up.
+   */
+  standingRunner?(): { readonly argv: readonly string[]; readonly root: string } | null;
+
   /** Ends the connection and everything of this transport on this computer. Idempotent. */
   close(): Promise<void>;
 }

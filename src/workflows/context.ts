@@ -8,6 +8,7 @@ import type { Reporter } from '../core/reporter.ts';
 import type { Ledger, MachineEntry } from '../ledger/ledger.ts';
 import type { ProviderRegistry } from '../providers/registry.ts';
 import type { RunnerPackage } from '../runner/install.ts';
+import type { Connector } from '../transport/connector.ts';
 import type { Transport } from '../transport/transport.ts';
 
 export interface RunContext {
@@ -15,6 +16,8 @@ export interface RunContext {
   readonly ledger: Ledger;
   /** A transport to a machine; not connected yet. The caller closes it. */
   connect(machine: Pick<MachineEntry, 'id' | 'name' | 'provider' | 'access'>): Transport;
+  /** Absent: there are none, and every command connects by itself. */
+  readonly links?: Links;
   readonly runner: RunnerPackage;
   /** The words that start this gpu-run from anywhere, absolute: for programs that call it back. */
   readonly program: readonly string[];
@@ -34,6 +37,12 @@ export interface RunContext {
   readonly commit?: string | null;
   /** Where the metrics of followed jobs go as well; absent or null: nowhere. */
   readonly mlflow?: MlflowTarget | null;
+}
+
+/** What a link is made of. */
+export interface Links {
+  /** Past any link. The caller closes the connector; the transport is another way to use it. */
+  readonly open: (machine: MachineEntry) => Promise<{ readonly connector: Connector; readonly transport: Transport }>;
 }
 
 /** The same, for what has to be done to its end, whoever interrupts. */

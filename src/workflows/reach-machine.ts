@@ -6,7 +6,7 @@ import type { MachineRef } from '../core/machine.ts';
 import { formatUsd } from '../core/money.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import { openRunner, type RunnerClient } from '../runner/client.ts';
-import { installRunner } from '../runner/install.ts';
+import { type InstalledRunner, installRunner } from '../runner/install.ts';
 import type { Transport } from '../transport/transport.ts';
 import { isBought } from './budget-deadline.ts';
 import type { RunContext } from './context.ts';
@@ -57,10 +57,7 @@ function noKey({ name, adopted }: MachineEntry, here: string | null): GpuRunErro
 export async function reachMachine(machine: MachineEntry, context: RunContext, signal: AbortSignal = context.signal): Promise<ReachedMachine> {
   const transport = await connectMachine(machine, context, signal);
   try {
-    const installed = await installRunner(transport, context.runner, machine.id, {
-      signal,
-      onProgress: (done, total) => context.reporter.report({ type: 'progress', phase: 'runner', done, total, unit: 'bytes' }),
-    });
+    const installed = transport.standingRunner?.() ?? (await install(transport, machine, context, signal));
     const runner = await openRunner(transport, installed, { signal });
     await rearmWatchdog(machine.id, runner, context);
     return {
@@ -77,6 +74,11 @@ export async function reachMachine(machine: MachineEntry, context: RunContext, s
     await transport.close();
     throw error;
   }
+}
+
+async function install(transport: Transport, { id }: MachineEntry, { runner, reporter }: RunContext, signal: AbortSignal): Promise<InstalledRunner> {
+  const onProgress = (done: number, total: number) => reporter.report({ type: 'progress', phase: 'runner', done, total, unit: 'bytes' });
+  return await installRunner(transport, runner, id, { signal, onProgress });
 }
 
 /** Like `reachMachine`, but a machine that can't be reached because it no longer exists is noted as gone. @throws as `goneError` */

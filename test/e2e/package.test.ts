@@ -108,6 +108,6 @@ function npm(folder: string, ...words: string[]): void {
 
 /** stdout; a failure shows all that was said. */
 function run(folder: string, command: string, ...words: string[]): string {
-  const env = { PATH: process.env['PATH'], HOME: root, GPU_RUN_HOME: join(root, 'home'), NO_COLOR: '1', NODE_NO_WARNINGS: '1' };
+  const env = { PATH: process.env['PATH'], HOME: root, GPU_RUN_HOME: join(root, 'home'), GPU_RUN_LINK: '0', NO_COLOR: '1', NODE_NO_WARNINGS: '1' };
   return execFileSync(command, words, { cwd: folder, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }

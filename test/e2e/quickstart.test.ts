@@ -16,7 +16,7 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 test('trains Iris through local over SSH, shows losses and cost, pulls outputs, leaves no process and nothing outside the state folder', async () => {
   const home = join(root, 'state');
-  const env = { PATH: process.env['PATH'], HOME: root, GPU_RUN_HOME: home, METADATA_SERVER_DETECTION: 'none' };
+  const env = { PATH: process.env['PATH'], HOME: root, GPU_RUN_HOME: home, GPU_RUN_LINK: '0', METADATA_SERVER_DETECTION: 'none' };
   const script = fileURLToPath(new URL('../../scripts/quickstart.ts', import.meta.url));
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [script], { env, maxBuffer: 2 ** 24 });
   const said = stdout + stderr;

@@ -39,7 +39,7 @@ beforeAll(async () => {
       job: { id: job },
     },
   } = await project.json(['train', '--detach', '--', 'sh', '-c', script]));
-  const words = Object.entries({ ...env, GPU_RUN_HOME: project.home, METADATA_SERVER_DETECTION: 'none', LANG: 'C.UTF-8', PS1: '$ ' }).map(
+  const words = Object.entries({ ...env, GPU_RUN_HOME: project.home, GPU_RUN_LINK: '0', METADATA_SERVER_DETECTION: 'none', LANG: 'C.UTF-8', PS1: '$ ' }).map(
     ([name, value]) => `${name}=${value}`,
   );
   tmux('-f', '/dev/null', 'new-session', '-d', '-x', '80', '-y', '24', '-c', project.folder, 'env', ...words, 'bash', '--norc', '-i');

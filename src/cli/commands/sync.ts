@@ -25,7 +25,7 @@ export default class Sync extends BaseCommand {
       return this.finish(syncPreviewDocument(preview), renderSyncPreview(name, preview, this.view));
     }
     const { push } = await import('../../workflows/push.ts');
-    const totals = await this.withContext({ folder }, (context) => push(input, context));
+    const totals = await this.withContext({ folder, linkTo: name }, (context) => push(input, context));
     return this.finish({ sync: totals }, renderSync(totals));
   }
 }

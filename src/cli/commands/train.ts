@@ -67,7 +67,7 @@ Sends what changed, runs, streams the log, pulls the outputs. The exit code is t
     }
     const input = trainInput(settings, { command: job, secrets, ...choices });
     const result = await this.withContext(
-      { folder, atStake: name, onOutputLost: 'For the job that changes nothing; `gpu-run logs` shows all of it.' },
+      { folder, atStake: name, linkTo: name, onOutputLost: 'For the job that changes nothing; `gpu-run logs` shows all of it.' },
       async (context, progress) => {
         const output = createJobOutput(this.screen, progress, { states: true, timestamps: choices.stamped, fold: flags.fold });
         const done = await train(input, { ...context, mlflow }, output.onEvent);

@@ -24,7 +24,7 @@ It ends at its deadline or after its idle limit, whatever happens to this comput
       const plan = await this.withContext({ folder }, (context) => planUp(input, context));
       return this.finish(planDocument(plan), renderPlan(name, plan, this.view));
     }
-    const result = await this.withContext({ folder, atStake: name }, (context) => up(input, context));
+    const result = await this.withContext({ folder, atStake: name, linkTo: name }, (context) => up(input, context));
     const { machine, reused, attempts, protection } = result;
     return this.finish({ machine: { ...machineDocument(machine), protection }, reused, attempts }, renderUp(result, this.view));
   }

@@ -40,7 +40,7 @@ async function serve(folder: string, order: MachineOrder, clock: Clock, signal: 
   const watched = {
     idleSeconds: order.idleSeconds,
     deadline: () => deadlineOf(folder, order),
-    isBusy: () => server.connections() > 0 || findProcesses(order.id).some(({ inJob }) => inJob),
+    isBusy: () => server.users() > 0 || findProcesses(order.id).some(({ inJob }) => inJob),
     exists: () => existsSync(join(folder, 'machine.json')),
   };
   const why = await watchMachine(watched, clock, signal).catch((error: unknown) => {

@@ -1,8 +1,10 @@
 /** Commands and shells on the channels of the `local` SSH server, with and without a terminal. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import type { Connection, PseudoTtyInfo, ServerChannel, Session } from 'ssh2';
+import { isOnStandby } from '../../protocol/standby.ts';
 import type { CommandHome, PipedChild } from './ssh-server-child.ts';
 import { hasPty, ptyProcesses, resizePty, spawnOnPty } from './ssh-server-pty.ts';
 
@@ -10,6 +12,8 @@ export interface CommandServer {
   serve(session: Session, connection: Connection): void;
   /** Kills what still runs on open channels, with its process groups. */
   killAll(): void;
+  /** It runs something, and all of that are connections of the runner that wait. */
+  isOnStandby(connection: Connection): boolean;
 }
 
 /** Those that SSH has names for (RFC 4254, 6.10). */
@@ -18,7 +22,7 @@ const namedSignals = new Set<string>(
 );
 
 export function serveCommands(home: CommandHome): CommandServer {
-  const running = new Map<ChildProcess, { readonly onPty: boolean }>();
+  const running = new Map<ChildProcess, { readonly onPty: boolean; readonly connection: Connection }>();
 
   const run = (session: Session, connection: Connection, channel: ServerChannel, command: string | null, pty: PseudoTtyInfo | null) => {
     if (pty !== null && !hasPty()) {
@@ -26,7 +30,7 @@ export function serveCommands(home: CommandHome): CommandServer {
       return;
     }
     const child = pty === null ? spawnPlain(home, command) : spawnOnPty(home, command, pty);
-    running.set(child, { onPty: pty !== null });
+    running.set(child, { onPty: pty !== null, connection });
     child.once('close', () => running.delete(child));
     connectStreams(channel, child);
     session.on('signal', (_accept, _reject, { name }) => signalGroups(child, pty !== null, `SIG${name}` as NodeJS.Signals));
@@ -62,7 +66,20 @@ export function serveCommands(home: CommandHome): CommandServer {
         child.kill('SIGKILL');
       }
     },
+    isOnStandby: (connection) => {
+      const runs = [...running].filter(([, run]) => run.connection === connection);
+      return runs.length > 0 && runs.every(([{ pid }, { onPty }]) => !onPty && isOnStandby(commandLine(pid)));
+    },
   };
+}
+
+/** Empty where this system does not tell. */
+function commandLine(pid: number | undefined): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
+  } catch {
+    return '';
+  }
 }
 
 /** As sshd does it: a process group of its own, the shell's -c for a command, a login shell for none. */

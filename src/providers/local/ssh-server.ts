@@ -32,6 +32,8 @@ export interface SshServer {
   readonly port: number;
   /** Authenticated connections that are open now. */
   connections(): number;
+  /** Those of them that are somebody: not such as run nothing but runners on standby, which wait for a link's next caller. */
+  users(): number;
   /** Ends all connections and kills the commands that run on them. Idempotent. */
   close(): Promise<void>;
 }
@@ -105,7 +107,8 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     commands.killAll();
     await closed;
   };
-  return { port: (listener.address() as AddressInfo).port, connections: () => authenticated.size, close };
+  const users = () => [...authenticated].filter((connection) => !commands.isOnStandby(connection)).length;
+  return { port: (listener.address() as AddressInfo).port, connections: () => authenticated.size, users, close };
 }
 
 function publicKeyCheck({ authorizedKey, user }: SshServerOptions): (context: AuthContext) => boolean {

@@ -68,6 +68,7 @@ export function createProject(target: Target, yaml = '', name = `probe-${Math.ra
     HOME: join(root, 'user'),
     LANG: 'C.UTF-8',
     GPU_RUN_HOME: home,
+    GPU_RUN_LINK: '0',
     METADATA_SERVER_DETECTION: 'none',
     GPU_RUN_NODE_MIRROR: 'off',
     ...target.env,

@@ -37,7 +37,7 @@ export function createPlace(): Place {
   mkdirSync(folder);
   const running = new Set<ChildProcess>();
   const start: Place['start'] = (argv, extra = {}, nodeFlags = []) => {
-    const env = { PATH: process.env['PATH'], HOME: root, GPU_RUN_HOME: home, NODE_COMPILE_CACHE: compiled, ...extra };
+    const env = { PATH: process.env['PATH'], HOME: root, GPU_RUN_HOME: home, GPU_RUN_LINK: '0', NODE_COMPILE_CACHE: compiled, ...extra };
     const { STDERR: elsewhere } = extra; // a file for it
     const err = elsewhere === undefined ? null : openSync(elsewhere, 'w');
     const child = spawn(process.execPath, [...nodeFlags, entry, ...argv], { cwd: folder, env, stdio: ['ignore', 'pipe', err ?? 'pipe'] });
