@@ -26,7 +26,11 @@ const rows = [
   { name: 'provider-islands', from: '^src/providers/([^/]+)/', may: [...domain, '^src/providers/provider[.]ts$', '^src/providers/$1/'] },
   { name: 'workflows', from: '^src/workflows/', may: [...domain, '^src/(workflows|providers|transport|ledger|sync|link|runner|config)/'] },
   { name: 'testing', from: '^src/testing/', may: [...domain, '^src/(testing|providers|transport|ledger|sync|link|runner|config)/'] },
-  { name: 'compose', from: '^src/compose(-links)?[.]ts$', may: [...domain, '^src/compose-links[.]ts$', '^src/(workflows|providers|transport|ledger|sync|link|runner|config)/'] },
+  {
+    name: 'compose',
+    from: '^src/compose(-links)?[.]ts$',
+    may: [...domain, '^src/compose-links[.]ts$', '^src/(workflows|providers|transport|ledger|sync|link|runner|config)/'],
+  },
   { name: 'sdk', from: '^src/(sdk/|index[.]ts$)', may: [...domain, '^src/(sdk|workflows|ledger|sync|runner|config)/', '^src/compose[.]ts$'] },
   { name: 'cli', from: '^src/cli/', may: [...domain, '^src/(cli|workflows|ledger|sync|runner|config)/', '^src/compose[.]ts$'] },
   { name: 'remote-runner', from: '^remote-runner/', may: ['^remote-runner/', '^src/protocol/'] },
