@@ -26,6 +26,7 @@ const promised: Readonly<Record<string, readonly string[]>> = {
   forward: ['config'],
   top: ['once', 'config'],
   tunnel: [],
+  link: [],
 };
 
 test('every command that is promised is there, and no other', () => {
