@@ -228,7 +228,7 @@ async function answer(call: Call, wants: readonly Want[], { items, absolute }: L
   const have = new Map(wants.map((want) => [want.index, want.have]));
   const files = wants.map(({ index }): Output => {
     const item = items[index];
-    return { index, size: item?.kind === 'file' ? item.size : 0, announced: null, absolute: absolute[index] ?? '' };
+    return { index, size: item?.kind === 'file' ? item.size : 0, announced: null, base: null, part: null, absolute: absolute[index] ?? '' };
   });
   const isSame = async ({ index, absolute: path }: Output) => {
     call.signal.throwIfAborted();

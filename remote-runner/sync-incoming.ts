@@ -2,8 +2,9 @@
  * Where the content of a push goes: to a hidden name beside its place, and from there, whole and verified, to its own. May import
  * protocol and `node:`.
  */
-import { chmodSync, closeSync, constants, fchmodSync, futimesSync, openSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, constants, fchmodSync, ftruncateSync, futimesSync, openSync, renameSync, rmSync } from 'node:fs';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import type { ChunkListBuilder } from '../src/protocol/chunk-list.ts';
 import type { Told } from '../src/protocol/content-records.ts';
 import { FrameError } from '../src/protocol/frame.ts';
 import type { FileEntry } from '../src/protocol/sync.ts';
@@ -11,11 +12,22 @@ import type { FileDue, Landing, OpenLanding } from '../src/protocol/sync-content
 import { hashing } from './hashing.ts';
 import { type Applying, makeWay, temporaryFor, trustNothing } from './sync-apply.ts';
 import { errorCode, look } from './sync-disk.ts';
+import { keepsPart, type Large, openBase, partFor } from './sync-large.ts';
 import type { Placement } from './sync-plan.ts';
 import { writeAll } from './write-all.ts';
 
 export interface PlacementDue extends FileDue {
   readonly placement: Placement & { readonly entry: FileEntry };
+}
+
+export function dueOf(placement: PlacementDue['placement']): PlacementDue {
+  const { index, entry } = placement;
+  return { placement, index, announced: entry.sha256, most: mostOf(entry.size) };
+}
+
+/** A file may grow while it is sent; a laptop that says one size and sends another does not fill the disk. */
+function mostOf(told: number): number {
+  return Math.max(2 * told, told + 64 * 1024 * 1024);
 }
 
 export interface Incoming {
@@ -27,9 +39,11 @@ export interface Incoming {
   gone(due: PlacementDue): void;
 }
 
-export function createIncoming(applying: Applying, incoming: Incoming): Landing<PlacementDue> {
+export function createIncoming(applying: Applying, large: Large, incoming: Incoming): Landing<PlacementDue> {
   /** Modes that a file does not get by being made with them: the umask, or a default ACL. */
   const cut = new Set<number>();
+  /** It can be gone on with once: then its list says no more what is there. */
+  let part = large.part;
   const settle = (due: PlacementDue, temporary: string, told: Told) => {
     const { entry, replaces } = due.placement;
     if (!makeWay(entry.path, replaces, applying)) {
@@ -58,27 +72,52 @@ export function createIncoming(applying: Applying, incoming: Incoming): Landing<
   };
   const open = (due: PlacementDue): OpenLanding => {
     const { entry } = due.placement;
-    const temporary = temporaryFor(entry.path, applying);
-    let fd: number | null = makeFile(temporary, entry.mode);
-    let [size, isPlaced] = [0, false];
-    return {
-      write: (bytes) => {
+    const isPart = keepsPart(entry.size);
+    const known = large.bases.get(due.index);
+    const kept = isPart && part?.path === entry.path ? part.list : null;
+    if (kept !== null) part = null;
+    const hidden = temporaryFor(entry.path, applying);
+    const temporary = isPart ? partFor(entry.path, applying) : hidden;
+    if (isPart) large.notePart(entry.path);
+    const base = known === undefined ? null : openBase(known);
+    let fd: number | null = kept === null ? makeFile(temporary, isPart ? 0o600 : entry.mode) : openSync(temporary, constants.O_WRONLY | constants.O_NOFOLLOW);
+    let [size, isLeft, isPlaced] = [0, isPart, false];
+    const write = (bytes: Uint8Array) => {
+      try {
+        if (size === 0 && kept !== null) ftruncateSync(fd as number); // the laptop does not go on behind it
         writeAll(fd as number, bytes, size);
-        size += bytes.length;
-      },
-      place: (told) => {
+      } catch (error) {
+        isLeft = false; // a disk that is full
+        throw error;
+      }
+      size += bytes.length;
+    };
+    const keep = (list: ChunkListBuilder) => {
+      ftruncateSync(fd as number, list.size);
+      size = list.size;
+      return list;
+    };
+    return {
+      write,
+      ...(base === null ? {} : { base }),
+      ...(kept === null ? {} : { keep: () => keep(kept) }),
+      place: (told, chunks) => {
         const open = fd as number;
-        if (cut.has(entry.mode)) fchmodSync(open, entry.mode);
+        if (isPart || cut.has(entry.mode)) fchmodSync(open, entry.mode);
         futimesSync(open, Date.now() / 1000, entry.mtime / 1e6);
         fd = null;
         closeSync(open);
         settle(due, temporary, told);
         isPlaced = true;
+        if (isPart) large.forgetPart();
+        if (chunks !== null) large.memory.keep(told.id, chunks.bytes);
       },
       close: () => {
+        const isOpen = fd !== null;
         if (fd !== null) closeSync(fd);
         fd = null;
-        if (!isPlaced) rmSync(temporary, { force: true });
+        base?.close();
+        if (!isPlaced && !(isOpen && isLeft && size > 0)) rmSync(temporary, { force: true });
       },
     };
   };

@@ -14,7 +14,8 @@ import { parseFields, parsePushParams } from '../src/protocol/sync-parse.ts';
 import { RunnerError } from './runner-error.ts';
 import { type Applying, beginApplying, closeFolders, finishFolders, makeRoom, placeLink, setTimes, trustNothing } from './sync-apply.ts';
 import { look, openWorkdir, toFailure, type Workdir } from './sync-disk.ts';
-import { createIncoming, type PlacementDue } from './sync-incoming.ts';
+import { createIncoming, dueOf, type PlacementDue } from './sync-incoming.ts';
+import { findLarge, findPart, type Large, offersOf } from './sync-large.ts';
 import { takeLock } from './sync-lock.ts';
 import { type Placement, type PushPlan, placedAs, planPush } from './sync-plan.ts';
 import { type Placed, type Records, toPlaced } from './sync-records.ts';
@@ -59,18 +60,23 @@ async function receive(call: Call, params: PushParams, machine: { readonly root:
   );
   if (state.digest === null) removeTemporaries(state, applying);
   const plan = await planPush(wanted, params, state, workdir, call.signal);
+  const records = dirname(stateFile);
+  const part = findPart(records, params.source, plan.place, applying);
   const sources = findContent(plan, recordsFor(state, stateFile), applying);
-  refuseIfFull(plan, new Set(sources.filter(({ move }) => move !== null).map(({ placement }) => placement)), workdir);
+  refuseIfFull(plan, new Set(sources.filter(({ move }) => move !== null).map(({ placement }) => placement)), workdir, part?.size ?? 0);
   const begun = saveState(stateFile, recordIntent(plan, state, applying));
   try {
     const waiting = await putContentBy(sources, applying, call.signal);
     makeRoom(plan, applying);
     const files = plan.place.filter(isFile);
     const missing = files.filter(({ index }) => !waiting.has(index));
+    const due = missing.map(dueOf);
+    const large = await findLarge(due, state.placed, part, { records, source: params.source, applying, signal: call.signal });
     for (const indices of inParts(missing.map(({ index }) => index))) await call.event({ type: 'need', indices } satisfies PushAsk);
+    for (const offers of inParts(offersOf(due, large))) await call.event({ type: 'offer', offers } satisfies PushAsk);
     await call.event({ type: 'need-end' } satisfies PushAsk);
     const placed = placeOwn(files, waiting, plan, applying);
-    const exact = await placeAll(missing, placed, parts, begun, applying);
+    const exact = await placeAll(due, large, placed, parts, begun, applying);
     placeLinks(plan, placed, applying);
     clearWaiting(applying);
     finishTouches(wanted.entries, plan, placed, applying);
@@ -146,8 +152,8 @@ function* recordsFor(state: SyncState, stateFile: string): Generator<Iterable<re
     if (name.endsWith(stateSuffix) && name !== basename(stateFile)) yield loadState(join(folder, name)).placed;
 }
 
-/** New files stand beside the old ones until they are renamed; what is only `moved` needs no room. */
-function refuseIfFull(plan: PushPlan, moved: ReadonlySet<Placement>, workdir: Workdir): void {
+/** New files stand beside the old ones until they are renamed; what is only `moved` needs no room. `there`: bytes that have come already. */
+function refuseIfFull(plan: PushPlan, moved: ReadonlySet<Placement>, workdir: Workdir, there: number): void {
   let bytes = 0;
   let peak = 0;
   for (const placement of plan.place) {
@@ -159,7 +165,7 @@ function refuseIfFull(plan: PushPlan, moved: ReadonlySet<Placement>, workdir: Wo
   }
   const disk = statfsSync(workdir.top);
   const free = disk.bavail * disk.bsize;
-  if (disk.blocks > 0 && peak > free)
+  if (disk.blocks > 0 && peak - there > free)
     throw new RunnerError(
       'disk-full',
       `the push needs ${megabytes(peak)} on the machine and only ${megabytes(free)} are free there (${workdir.top}); nothing was sent`,
@@ -204,12 +210,16 @@ function placeOwn(files: readonly FilePlacement[], waiting: ReadonlyMap<number, 
 }
 
 /** What the laptop sends. False: something else than the manifest says came. */
-async function placeAll(files: readonly FilePlacement[], placed: Records, parts: AsyncIterator<Part>, begun: SyncState, applying: Applying): Promise<boolean> {
+async function placeAll(
+  due: readonly PlacementDue[],
+  large: Large,
+  placed: Records,
+  parts: AsyncIterator<Part>,
+  begun: SyncState,
+  applying: Applying,
+): Promise<boolean> {
   let exact = true;
-  const due = files.map(
-    (placement): PlacementDue => ({ placement, index: placement.index, announced: placement.entry.sha256, most: Number.POSITIVE_INFINITY }),
-  );
-  const landing = createIncoming(applying, {
+  const landing = createIncoming(applying, large, {
     placed: ({ placement: { entry } }, { size, id, torn }, fingerprint) => {
       exact &&= !torn && id === entry.sha256;
       placed.set(entry.path, { ...placedAs(entry, true, fingerprint), ours: [fileId(size, id)] });

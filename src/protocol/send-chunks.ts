@@ -25,14 +25,14 @@ export async function sendChunks<File extends FileToSend>(
   sending: Sending<File>,
   small: (file: File, sending: Sending<File>) => Promise<boolean>,
 ): Promise<void> {
-  const known = file.base === undefined ? null : chunks.memory.known(file.base);
+  const known = file.base === null ? null : chunks.memory.known(file.base);
   const find = known === null ? () => null : indexChunks(known);
-  let isPartTried = file.part === undefined;
+  let isPartTried = file.part === null;
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
     const source = sending.disk.open(file);
     if (source === null) break;
     try {
-      const outcome = await sendOnce(file, isPartTried ? undefined : file.part, attempt === attempts, source, find, chunks, sending);
+      const outcome = await sendOnce(file, isPartTried ? null : file.part, attempt === attempts, source, find, chunks, sending);
       if (outcome === 'sent') return;
       if (outcome === 'small' && (await small(file, sending))) return;
       if (outcome === 'other part') attempt -= 1;
@@ -58,9 +58,9 @@ async function sendOnce<File extends FileToSend>(
   sending.chunker ??= createChunker();
   const reading: Reading = { next: createChunkReader(source.read, sending.chunker), list: new ChunkListBuilder() };
   const stamp = source.stamp();
-  if (part !== undefined && !(await skipPart(part, reading, sending))) return 'other part';
+  if (part !== null && !(await skipPart(part, reading, sending))) return 'other part';
   await putPlain(recordKinds.begin, file, sending);
-  if (part !== undefined) await putBare(recordKinds.keep, sending);
+  if (part !== null) await putBare(recordKinds.keep, sending);
   await sendRest(reading, find, sending);
   const torn = source.stamp() !== stamp;
   const { size, bytes } = reading.list;

@@ -12,10 +12,10 @@ export interface FileToSend {
   readonly size: number;
   /** The content that the receiver was told of before; null: of none. */
   readonly announced: string | null;
-  /** What the receiver has in its place, a large file; absent: nothing of use. */
-  readonly base?: string;
-  /** What of it came in an earlier push, and is whole: so many bytes, and what their chunks are called. Absent: nothing. */
-  readonly part?: { readonly size: number; readonly id: string };
+  /** What the receiver has in its place, a large file; null: nothing of use. */
+  readonly base: string | null;
+  /** What of it came in an earlier push, and is whole: so many bytes, and what their chunks are called. null: nothing. */
+  readonly part: { readonly size: number; readonly id: string } | null;
 }
 
 /** A file opened for reading from its start to the size it had then. */

@@ -39,7 +39,12 @@ export interface OpenLanding {
   /** In any case, at the end: what was not placed counts for nothing, but for a later push. */
   close(): void;
   /** An older version that was offered; absent: none was. */
-  readonly base?: { readonly list: ChunkList; read(into: Uint8Array, offset: number): void };
+  readonly base?: {
+    readonly list: ChunkList;
+    read(into: Uint8Array, offset: number): void;
+    /** What it means that a chunk of it is not what the list says. */
+    spoiled(): Error;
+  };
   /** The beginning of the file, that came in an earlier push and was offered: what is written goes behind it now. Absent: none was. */
   readonly keep?: () => ChunkListBuilder;
 }
@@ -169,7 +174,7 @@ class Receiver<Due extends FileDue> {
       this.#grow(arriving, bytes.length);
       base.read(bytes, base.list.offset(nth));
       const digest = this.#landing.hashing.raw(bytes);
-      if (!base.list.isDigest(nth, digest)) throw new ChangedBaseError();
+      if (!base.list.isDigest(nth, digest)) throw base.spoiled();
       chunksOf(arriving).add(bytes.length, digest);
       arriving.landing.write(bytes);
       this.copied += bytes.length;
@@ -215,11 +220,6 @@ class Receiver<Due extends FileDue> {
     if (this.#arriving === null) throw new FrameError('a piece came of no file');
     return this.#arriving;
   }
-}
-
-/** What was offered as an older version is not that any more. */
-export class ChangedBaseError extends Error {
-  override readonly name = 'ChangedBaseError';
 }
 
 function chunksOf(arriving: Arriving<unknown>): ChunkListBuilder {

@@ -6,6 +6,7 @@ import {
   type FileEntry,
   type FolderChange,
   type LinkEntry,
+  type Offer,
   type PullItem,
   type PushParams,
   parentOf,
@@ -88,6 +89,15 @@ export function parseFolderChange(value: unknown): FolderChange {
 export function parsePullItem(value: unknown): PullItem {
   const fields = parseFields(value);
   return fields['kind'] === 'file' ? parseFileFacts(fields) : parseOther(fields);
+}
+
+export function parseOffer(value: unknown): Offer {
+  const { index, base, part } = parseFields(value);
+  return { index: parseNumber(index), base: base === null ? null : parseSha256(base), part: part === null ? null : parsePart(parseFields(part)) };
+}
+
+function parsePart({ size, id }: Fields): NonNullable<Offer['part']> {
+  return { size: parseNumber(size), id: parseSha256(id) };
 }
 
 export function parseWant(value: unknown): Want {

@@ -8,7 +8,7 @@
  *   machine  {type: 'taken'}
  * when the machine still has exactly the base; it goes on with what it needs, and indices count the entries that the folders get. Else
  *   machine  {type: 'manifest'}                          laptop   {type: 'entries', entries}*  {type: 'entries-end'}
- *   machine  {type: 'need', indices}*  {type: 'need-end'}
+ *   machine  {type: 'need', indices}*  {type: 'offer', offers}*  {type: 'need-end'}
  *   laptop   the content of each needed file, in that order: see content-records.ts
  * and the call ends with `PushResult`. When something was moved aside the machine says so before it forgets it:
  *   machine  {type: 'result', result}                    laptop   {type: 'told'}
@@ -73,9 +73,19 @@ export interface FolderChange {
   readonly gone: readonly string[];
 }
 
+/** What the machine has of a needed file, so that not all of it has to travel. */
+export interface Offer {
+  readonly index: number;
+  /** An older version of it, as a content is called; null: none. */
+  readonly base: string | null;
+  /** Its beginning: so many bytes, and what their chunks are called; null: nothing. */
+  readonly part: { readonly size: number; readonly id: string } | null;
+}
+
 export type PushAsk =
   | { readonly type: 'manifest' | 'taken' /** How blocks may be packed, the best first. */; readonly unpacks: readonly Codec[] }
   | { readonly type: 'need'; readonly indices: readonly number[] }
+  | { readonly type: 'offer'; readonly offers: readonly Offer[] }
   | { readonly type: 'need-end' }
   | { readonly type: 'result'; readonly result: PushResult };
 

@@ -4,9 +4,9 @@ import type { Packing } from '../protocol/block-writer.ts';
 import { PeerClosedError } from '../protocol/call-state.ts';
 import { FrameError } from '../protocol/frame.ts';
 import type { OpenCall, Part } from '../protocol/peer.ts';
-import { type FileEntry, type FolderChange, inParts, type PushParams, type PushResult, type PushSay } from '../protocol/sync.ts';
+import { type FileEntry, type FolderChange, inParts, type Offer, type PushParams, type PushResult, type PushSay } from '../protocol/sync.ts';
 import { sendFiles } from '../protocol/sync-content-send.ts';
-import { parseFields, parseList, parseNumber, parseText } from '../protocol/sync-parse.ts';
+import { parseFields, parseList, parseNumber, parseOffer, parseText } from '../protocol/sync-parse.ts';
 import { type LocalFile, localFiles } from './local-file.ts';
 import { packingFor } from './packing.ts';
 import { toSyncError } from './sync-error.ts';
@@ -48,10 +48,10 @@ export async function transfer(open: Open, params: PushParams, { tree, changes }
     const answer = ask.value.kind === 'event' ? parseFields(ask.value.value) : {};
     const isWhole = answer['type'] === 'manifest';
     if (isWhole) await sayAll(call, tree);
-    const needed = await receiveNeeds(parts);
-    const files = filesOf(needed, isWhole ? pickFiles(tree, needed) : filesIn(changes ?? []));
+    const { indices, offers } = await receiveNeeds(parts);
+    const files = filesOf(indices, isWhole ? pickFiles(tree, indices) : filesIn(changes ?? []));
     options.onNeeded?.(files.map(({ entry }) => entry));
-    const sent = await sendNeeded(call, files, tree, packingFor(answer['unpacks']), options);
+    const sent = await sendNeeded(call, files, offers, tree, packingFor(answer['unpacks']), options);
     const told = await parts.next();
     if (told.done === true) return { result: parseResult(await call.result), ...sent };
     if (told.value.kind !== 'event') throw new FrameError('the machine sends content during a push');
@@ -122,20 +122,29 @@ export async function inCall<T>(call: OpenCall, signal: AbortSignal, use: (call:
   }
 }
 
-async function receiveNeeds(parts: AsyncIterator<Part>): Promise<number[]> {
-  const needed: number[] = [];
+/** Indices, and what the machine has of some of these files already. */
+interface Needs {
+  readonly indices: readonly number[];
+  readonly offers: ReadonlyMap<number, Offer>;
+}
+
+async function receiveNeeds(parts: AsyncIterator<Part>): Promise<Needs> {
+  const indices: number[] = [];
+  const offers = new Map<number, Offer>();
   for (;;) {
     const { value: part, done } = await parts.next();
     if (done === true || part.kind !== 'event') throw new FrameError('the push ended before it said what it needs');
     const fields = parseFields(part.value);
-    if (fields['type'] === 'need-end') return needed;
-    needed.push(...parseList(fields['indices'], (index) => parseNumber(index)));
+    if (fields['type'] === 'need-end') return { indices, offers };
+    if (fields['type'] === 'offer') for (const offer of parseList(fields['offers'], parseOffer)) offers.set(offer.index, offer);
+    else indices.push(...parseList(fields['indices'], (index) => parseNumber(index)));
   }
 }
 
 async function sendNeeded(
   call: OpenCall,
   needed: readonly Needed[],
+  offers: ReadonlyMap<number, Offer>,
   tree: Tree,
   packing: Packing | null,
   { onProgress, cacheFolder, signal }: TransferOptions,
@@ -143,9 +152,10 @@ async function sendNeeded(
   const torn: string[] = [];
   const gone: string[] = [];
   const paths = new Map(needed.map(({ index, entry }) => [index, entry.path]));
-  const files = needed.map(
-    ({ index, entry: { path, size, sha256 } }): LocalFile => ({ index, size, announced: sha256, absolute: tree.absolute(path), stamp: null }),
-  );
+  const files = needed.map(({ index, entry: { path, size, sha256 } }): LocalFile => {
+    const { base = null, part = null } = offers.get(index) ?? {};
+    return { index, size, announced: sha256, base, part, absolute: tree.absolute(path), stamp: null };
+  });
   const total = files.reduce((sum, { size }) => sum + size, 0);
   let [sentBytes, done] = [0, 0];
   onProgress(0, total);

@@ -7,19 +7,7 @@ import { chunkerSource } from '../../../scripts/write-chunker.ts';
 import { ChunkListBuilder, chunkListOf, createChunkReader, indexChunks } from '../../../src/protocol/chunk-list.ts';
 import { type Chunker, createChunker, createPlainChunker, leastBytes, mostBytes, roomBytes } from '../../../src/protocol/chunker.ts';
 import { hashing } from '../../../src/sync/hashing.ts';
-
-/** Like the bytes of a photo: the same seed, the same noise. */
-function noise(size: number, seed: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  let state = (seed * 2654435761 + 1) >>> 0 || 1;
-  for (let at = 0; at < size; at += 1) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    bytes[at] = state & 0xff;
-  }
-  return bytes;
-}
+import { noise } from '../../support/noise.ts';
 
 /** Given in pieces of any size, as a disk might. */
 function lengthsOf(bytes: Uint8Array, chunker: Chunker, pieces: readonly number[] = [roomBytes]): number[] {

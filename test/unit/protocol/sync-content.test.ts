@@ -115,7 +115,7 @@ const samples = fc.array(sample, { maxLength: 40 }).map((all) =>
   all.map(({ size, seed, isAnnounced, becomes }, nth): Sample => {
     const bytes = bytesOf(size, seed);
     const now = becomes === 'same' ? bytes : becomes === 'gone' ? null : bytesOf(becomes, seed + 1);
-    return { index: nth * 7, size, announced: isAnnounced ? sha256(bytes) : null, bytes, now };
+    return { index: nth * 7, size, announced: isAnnounced ? sha256(bytes) : null, base: null, part: null, bytes, now };
   }),
 );
 const dueOf = (files: readonly Sample[]): FileDue[] => files.map(({ index, announced }) => ({ index, announced, most: 4 * smallFileBytes }));
@@ -136,7 +136,7 @@ describe('the content of many files', () => {
   it('takes few bytes beside the content itself', async () => {
     const files = Array.from({ length: 2000 }, (_, index): Sample => {
       const bytes = bytesOf(100, index);
-      return { index, size: 100, announced: sha256(bytes), bytes, now: bytes };
+      return { index, size: 100, announced: sha256(bytes), base: null, part: null, bytes, now: bytes };
     });
     const blocks = await blocksOf(files);
     expect(blocks.length).toBe(1);

@@ -99,6 +99,11 @@ describe('a push that lies', () => {
     ['nothing', [record.same(0)]],
     ['two files at once', [record.begin(0), record.begin(0)]],
     ['a message in it', [], { type: 'told' }],
+    ['a copy of nothing', [record.begin(0), record.copy(0, 1)]],
+    ['more of a part that was never offered', [record.begin(0), record.keep()]],
+    ['chunks of a small file', [record.begin(0), record.chunk('x'), record.end(told('x'))]],
+    ['chunks and plain pieces', [record.begin(0), record.chunk('x'), record.data('x')]],
+    ['more than was announced', [record.begin(0), ...Array.from({ length: 300 }, () => record.data('x'.repeat(250_000)))]],
   ])('about content, with %s, leaves nothing behind', async (_, records, message: object | null = null) => {
     const content: Script['content'] = async (call) => {
       await (message === null ? call.block(0, Buffer.concat(records)) : call.event(message));

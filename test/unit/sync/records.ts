@@ -1,5 +1,5 @@
 /** Records of content as a peer would write them, one at a time. */
-import { mostHeadBytes, recordKinds, type Told, writeBare, writeEnd, writePlain, writeWhole } from '../../../src/protocol/content-records.ts';
+import { mostHeadBytes, recordKinds, type Told, writeBare, writeCopy, writeEnd, writePlain, writeWhole } from '../../../src/protocol/content-records.ts';
 
 function record(write: (to: Uint8Array) => number, bytes = ''): Buffer {
   const head = Buffer.alloc(mostHeadBytes);
@@ -13,3 +13,6 @@ export const data = (bytes: string): Buffer => record((to) => writePlain(to, 0, 
 export const end = (told: Told, announced: string | null = null): Buffer => record((to) => writeEnd(to, 0, told, announced));
 export const again = (): Buffer => record((to) => writeBare(to, 0, recordKinds.again));
 export const same = (index: number): Buffer => record((to) => writePlain(to, 0, recordKinds.same, index));
+export const chunk = (bytes: string): Buffer => record((to) => writePlain(to, 0, recordKinds.chunk, bytes.length), bytes);
+export const copy = (first: number, count: number): Buffer => record((to) => writeCopy(to, 0, first, count));
+export const keep = (): Buffer => record((to) => writeBare(to, 0, recordKinds.keep));
