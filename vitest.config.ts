@@ -18,6 +18,7 @@ const longest = [
 const inRounds = [
   'providers/local-launch',
   'sync/push-model',
+  'sync/push-large',
   'sync/push-reuse',
   'sync/push-changes',
   'sync/source-tree',
