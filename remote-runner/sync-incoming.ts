@@ -7,28 +7,12 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { ChunkListBuilder } from '../src/protocol/chunk-list.ts';
 import type { Told } from '../src/protocol/content-records.ts';
 import { FrameError } from '../src/protocol/frame.ts';
-import type { FileEntry } from '../src/protocol/sync.ts';
-import type { FileDue, Landing, OpenLanding } from '../src/protocol/sync-content.ts';
+import type { Landing, OpenLanding } from '../src/protocol/sync-content.ts';
 import { hashing } from './hashing.ts';
 import { type Applying, makeWay, temporaryFor, trustNothing } from './sync-apply.ts';
 import { errorCode, look } from './sync-disk.ts';
-import { keepsPart, type Large, openBase, partFor } from './sync-large.ts';
-import type { Placement } from './sync-plan.ts';
+import { keepsPart, type Large, openBase, type PlacementDue, partFor } from './sync-large.ts';
 import { writeAll } from './write-all.ts';
-
-export interface PlacementDue extends FileDue {
-  readonly placement: Placement & { readonly entry: FileEntry };
-}
-
-export function dueOf(placement: PlacementDue['placement']): PlacementDue {
-  const { index, entry } = placement;
-  return { placement, index, announced: entry.sha256, most: mostOf(entry.size) };
-}
-
-/** A file may grow while it is sent; a laptop that says one size and sends another does not fill the disk. */
-function mostOf(told: number): number {
-  return Math.max(2 * told, told + 64 * 1024 * 1024);
-}
 
 export interface Incoming {
   /** It lies in its place, looking like that. */

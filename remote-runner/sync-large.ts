@@ -10,14 +10,28 @@ import { createChunkStore } from '../src/protocol/chunk-store.ts';
 import { createChunker } from '../src/protocol/chunker.ts';
 import { smallFileBytes } from '../src/protocol/content-id.ts';
 import type { ChunkMemory } from '../src/protocol/send-records.ts';
-import { fileId, type Offer, parentOf, pathProblem } from '../src/protocol/sync.ts';
+import { type FileEntry, fileId, type Offer, parentOf, pathProblem } from '../src/protocol/sync.ts';
+import type { FileDue } from '../src/protocol/sync-content.ts';
 import { hashing } from './hashing.ts';
 import { RunnerError } from './runner-error.ts';
 import { type Applying, temporaryFor } from './sync-apply.ts';
 import { errorCode, look } from './sync-disk.ts';
-import type { PlacementDue } from './sync-incoming.ts';
 import type { Placement } from './sync-plan.ts';
 import type { Placed } from './sync-records.ts';
+
+export interface PlacementDue extends FileDue {
+  readonly placement: Placement & { readonly entry: FileEntry };
+}
+
+export function dueOf(placement: PlacementDue['placement']): PlacementDue {
+  const { index, entry } = placement;
+  return { placement, index, announced: entry.sha256, most: mostOf(entry.size) };
+}
+
+/** A file may grow while it is sent; a laptop that says one size and sends another does not fill the disk. */
+function mostOf(told: number): number {
+  return Math.max(2 * told, told + 64 * 1024 * 1024);
+}
 
 /** Smaller files begin anew when a push is cut. */
 const partFromBytes = 4 * 1024 * 1024;
