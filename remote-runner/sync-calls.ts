@@ -1,5 +1,6 @@
 /** The calls of sync, for the runner's table. May import protocol and `node:`. */
 import type { Call } from '../src/protocol/peer.ts';
+import { fetchData } from './fetch.ts';
 import { sendOutputs } from './outputs.ts';
 import { previewPush } from './sync-preview.ts';
 import { receivePush } from './sync-receive.ts';
@@ -9,4 +10,5 @@ export const syncCalls: Record<string, (call: Call, machine: { root: string; wor
   push: receivePush,
   preview: previewPush,
   pull: sendOutputs,
+  fetch: (call, machine) => fetchData(call, machine),
 };
