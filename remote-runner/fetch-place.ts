@@ -9,7 +9,7 @@ import { fetchError } from './fetch-error.ts';
 import { readMark } from './fetch-part.ts';
 import { type Fetched, type FetchRecord, isUntouched, lookOf } from './fetch-record.ts';
 import { putAside } from './sync-aside.ts';
-import { errorCode, hashFile, look, type Workdir } from './sync-disk.ts';
+import { errorCode, hashWhole, look, type Workdir } from './sync-disk.ts';
 
 export interface Placing {
   readonly workdir: Workdir;
@@ -33,7 +33,7 @@ export async function lookAhead(path: string, sha256: string | null, { workdir, 
   const absolute = workdir.absolute(path);
   const seen = look(absolute);
   if (seen === null) return 'free';
-  if (sha256 !== null && seen.kind === 'file' && (await hashFile(absolute, signal))?.sha256 === sha256) return 'there';
+  if (sha256 !== null && seen.kind === 'file' && (await hashWhole(absolute, signal))?.sha256 === sha256) return 'there';
   return outputs.some((output) => isWithin(path, output)) ? 'output' : 'free';
 }
 

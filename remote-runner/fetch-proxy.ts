@@ -1,7 +1,5 @@
 /** Proxies, as the machine's environment names them: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`. May import `node:`. */
-import { request } from 'node:http';
-import type { Socket } from 'node:net';
-import { connect } from 'node:tls';
+import { isIP, type Socket } from 'node:net';
 import { isLoopbackName } from '../src/protocol/fetch.ts';
 import { fetchError, Interruption } from './fetch-error.ts';
 
@@ -33,11 +31,12 @@ function isExcepted({ hostname, port }: URL, list: string): boolean {
 }
 
 /** A way through the proxy to the address' server. @throws Interruption, or RunnerError `not-allowed` when the proxy refuses */
-export function tunnel(proxy: URL, to: URL, silenceMs: number, signal: AbortSignal): Promise<Socket> {
+export async function tunnel(proxy: URL, to: URL, silenceMs: number, signal: AbortSignal): Promise<Socket> {
   const target = `${to.hostname}:${to.port === '' ? 443 : to.port}`;
   const { username, password } = proxy;
   const pass = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  return new Promise((resolve, reject) => {
+  const { request } = await import('node:http');
+  return await new Promise((resolve, reject) => {
     const asked = request({
       method: 'CONNECT',
       hostname: proxy.hostname.replace(/^\[|\]$/g, ''),
@@ -68,7 +67,8 @@ export function tunnel(proxy: URL, to: URL, silenceMs: number, signal: AbortSign
 }
 
 /** TLS over a way that is there already. */
-export function secured(socket: Socket, to: URL, ca: string | undefined): Socket {
-  const servername = to.hostname.replace(/^\[|\]$/g, '');
-  return connect({ socket, servername, ...(ca === undefined ? {} : { ca }) });
+export async function secured(socket: Socket, to: URL, ca: string | undefined): Promise<Socket> {
+  const { connect } = await import('node:tls');
+  const host = to.hostname.replace(/^\[|\]$/g, '');
+  return connect({ socket, host, ...(isIP(host) === 0 ? { servername: host } : {}), ...(ca === undefined ? {} : { ca }) });
 }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { isCount, isFields, isListOf, isNullOr, isText } from '../src/protocol/shape.ts';
 import { pathProblem } from '../src/protocol/sync.ts';
 import { readChecked, writeDurably } from './durable.ts';
-import { errorCode, hashFile } from './sync-disk.ts';
+import { errorCode, hashWhole } from './sync-disk.ts';
 
 export interface Fetched {
   readonly sha256: string;
@@ -93,7 +93,7 @@ export async function isUntouched(absolute: string, fetched: Fetched, signal: Ab
   if (look === null) return false;
   if (fetched.look === look) return true;
   if (Number(look.split(':')[1]) !== fetched.size) return false;
-  return (await hashFile(absolute, signal))?.sha256 === fetched.sha256;
+  return (await hashWhole(absolute, signal))?.sha256 === fetched.sha256;
 }
 
 /** What all fetches have put into the workdir, by path: untouched it is no output of a job. */

@@ -1,8 +1,7 @@
 /**
  * One question to a web server: redirects, proxies and silence are dealt with here. May import protocol and `node:`.
  */
-import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
-import { Agent, request } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import { isLoopbackName, shownUrl } from '../src/protocol/fetch.ts';
 import { type AddressRules, addressRules, RefusedAddress, redirected } from './fetch-address.ts';
 import { fetchError, Interruption } from './fetch-error.ts';
@@ -34,17 +33,19 @@ export interface Web {
 
 const mostRedirects = 10;
 
-export function openWeb(options: WebOptions): Web {
+export async function openWeb(options: WebOptions): Promise<Web> {
+  // Only now: to import them costs the runner a third of what it takes to start.
+  const [plain, secure] = await Promise.all([import('node:http'), import('node:https')]);
   const silenceMs = options.silenceMs ?? 60_000;
   const reuse = { keepAlive: true, maxFreeSockets: 16 };
-  const agents = { https: new Agent({ ...reuse, ...(options.ca === undefined ? {} : { ca: options.ca }) }), http: new PlainAgent(reuse) };
+  const agents = { https: new secure.Agent({ ...reuse, ...(options.ca === undefined ? {} : { ca: options.ca }) }), http: new plain.Agent(reuse) };
 
   const askOne = async (url: URL, headers: Readonly<Record<string, string>>, rules: AddressRules, signal: AbortSignal): Promise<IncomingMessage> => {
     const proxy = url.protocol === 'https:' ? proxyFor(url, options.env) : null;
-    const through = proxy === null ? null : await tunnel(proxy, url, silenceMs, signal);
+    const through = proxy === null ? null : await secured(await tunnel(proxy, url, silenceMs, signal), url, options.ca);
     return new Promise((resolve, reject) => {
       const { protocol, hostname, port, pathname, search } = url;
-      const asked = (protocol === 'https:' ? request : plainRequest)(
+      const asked = (protocol === 'https:' ? secure : plain).request(
         {
           protocol,
           hostname: hostname.replace(/^\[|\]$/g, ''),
@@ -53,7 +54,7 @@ export function openWeb(options: WebOptions): Web {
           headers: { host: url.host, 'user-agent': 'gpu-run', accept: '*/*', 'accept-encoding': 'identity', ...headers },
           lookup: rules.lookup,
           signal,
-          ...(through === null ? { agent: protocol === 'https:' ? agents.https : agents.http } : { createConnection: () => secured(through, url, options.ca) }),
+          ...(through === null ? { agent: protocol === 'https:' ? agents.https : agents.http } : { createConnection: () => through }),
         },
         resolve,
       );

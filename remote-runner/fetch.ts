@@ -57,7 +57,7 @@ async function fetchAll(
   const warnings: string[] = [];
   const over = new AbortController();
   const signal = AbortSignal.any([call.signal, over.signal]);
-  const web = openWeb(seams);
+  const web = await openWeb(seams);
   const sourceAt = (to: string): PlacingSource => {
     const folder = fetchFolder(machine.root, to);
     const aside = join(machine.root, 'kept', `${new Date().toISOString().replaceAll(':', '-')}-fetch-${basename(folder)}`);

@@ -11,6 +11,7 @@ import { checkpointSource, inParts, outermost, type PullItem, type PullSay, path
 import { sendFiles } from '../src/protocol/sync-content-send.ts';
 import { parseFields, parseFolder, parseList, parseWant } from '../src/protocol/sync-parse.ts';
 import { crc32 } from './checksum.ts';
+import { type Fetched, lookOf, readFetched } from './fetch-record.ts';
 import { hashing } from './hashing.ts';
 import { packer } from './pack.ts';
 import { RunnerError } from './runner-error.ts';
@@ -36,8 +37,10 @@ type Pushed = readonly Records[];
 export async function sendOutputs(call: Call, machine: { readonly root: string; readonly workdir: string }): Promise<Record<string, never>> {
   try {
     const paths = outermost(parseList(parseFields(call.params)['paths'], parseFolder));
-    const pushed: Pushed = parseFields(call.params)['pushedToo'] === true ? [] : readPushed(join(machine.root, 'sync'));
-    const listing = await list(paths, machine.workdir, pushed, call.signal);
+    const pushedToo = parseFields(call.params)['pushedToo'] === true;
+    const pushed: Pushed = pushedToo ? [] : readPushed(join(machine.root, 'sync'));
+    const fetched = pushedToo ? new Map<string, Fetched>() : readFetched(machine.root);
+    const listing = await list(paths, machine.workdir, { pushed, fetched, signal: call.signal });
     for (const items of inParts(listing.items)) await call.event({ type: 'listing', items } satisfies PullSay);
     const { missing, skipped, unreadable } = listing;
     await call.event({ type: 'listing-end', missing, skipped: skipped.slice(0, mostSaid), unreadable: unreadable.slice(0, mostSaid) } satisfies PullSay);
@@ -60,7 +63,7 @@ function readPushed(records: string): Pushed {
   return names.map((name) => loadState(join(records, name)).placed);
 }
 
-async function list(paths: readonly string[], workdir: string, pushed: Pushed, signal: AbortSignal): Promise<Listing> {
+async function list(paths: readonly string[], workdir: string, what: Omit<Walk, 'listing' | 'seen'>): Promise<Listing> {
   const listing: Listing = { items: [], absolute: [], missing: [], skipped: [], unreadable: [] };
   const seen = new Set<string>();
   for (const path of paths) {
@@ -73,7 +76,7 @@ async function list(paths: readonly string[], workdir: string, pushed: Pushed, s
       else throw error;
       continue;
     }
-    await listBelow(top, path, { listing, pushed, seen, signal });
+    await listBelow(top, path, { ...what, listing, seen });
   }
   return listing;
 }
@@ -81,6 +84,8 @@ async function list(paths: readonly string[], workdir: string, pushed: Pushed, s
 interface Walk {
   readonly listing: Listing;
   readonly pushed: Pushed;
+  /** What the machine has fetched by itself. */
+  readonly fetched: ReadonlyMap<string, Fetched>;
   readonly seen: Set<string>;
   readonly signal: AbortSignal;
 }
@@ -159,8 +164,10 @@ function mtimeOf(absolute: string): number {
   return toMtime(lstatSync(absolute, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n);
 }
 
-/** A source file that a push placed and nobody changed is no output. */
+/** A source file that a push placed, or a fetch, and nobody changed is no output. */
 async function isPushed(path: string, absolute: string, walk: Walk): Promise<boolean> {
+  const fetched = walk.fetched.get(path);
+  if (fetched !== undefined && fetched.look === lookOf(absolute)) return true;
   const placed = walk.pushed.map((records) => records.get(path)).findLast((known) => known !== undefined);
   if (placed === undefined || placed.ours.length === 0 || look(absolute)?.fingerprint !== placed.fingerprint) return false;
   if (placed.settled) return true;

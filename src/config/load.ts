@@ -12,7 +12,7 @@ import { envLabel, type FlagValues, flagLabel, flagsFromEnv, readFlags } from '.
 import { firstOf, type Layer, type ProviderOptions } from './layer.ts';
 import { type Problem, throwProblems } from './problem.ts';
 import { alsoInEnv, explainAlsoInEnv } from './secrets.ts';
-import type { Settings } from './settings.ts';
+import type { Settings, SyncSettings } from './settings.ts';
 import { loadTemplate } from './template.ts';
 
 export type { FlagValues } from './flags.ts';
@@ -69,7 +69,6 @@ function settle(layers: readonly Layer[], found: Pick<Settings, 'folder' | 'conf
   if (clashes.length > 0) throwProblems([{ where: 'secrets', text: explainAlsoInEnv(clashes) }]);
   const need = needOf(layers, options);
   const said = firstOf(layers, 'providers') ?? ofBlocks(options);
-  const sync = firstOf(layers, 'sync');
   const idleSeconds = firstOf(layers, 'idleSeconds');
   const stallSeconds = firstOf(layers, 'stallSeconds');
   return {
@@ -78,7 +77,7 @@ function settle(layers: readonly Layer[], found: Pick<Settings, 'folder' | 'conf
     providers: said ?? defaultProviders(need),
     providersSaid: said !== undefined,
     need,
-    sync: { code: sync?.code ?? found.folder, exclude: sync?.exclude ?? [], data: sync?.data ?? [] },
+    sync: syncOf(firstOf(layers, 'sync'), found.folder),
     setup: firstOf(layers, 'setup') ?? null,
     train: firstOf(layers, 'train') ?? null,
     env,
@@ -96,6 +95,10 @@ function settle(layers: readonly Layer[], found: Pick<Settings, 'folder' | 'conf
     preemptSignal: firstOf(layers, 'preemptSignal') ?? null,
     retry: firstOf(layers, 'retry') ?? noRetry,
   };
+}
+
+function syncOf({ code, exclude = [], data = [], fetched }: Partial<SyncSettings> = {}, folder: string): SyncSettings {
+  return { code: code ?? folder, exclude, data, ...(fetched === undefined ? {} : { fetched }) };
 }
 
 /** A block of a provider's options says which provider is meant. */

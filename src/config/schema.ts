@@ -5,9 +5,10 @@ import { parseGpuNeed } from '../core/gpu-need.ts';
 import { checkMachineName } from '../core/run-id.ts';
 import { parseSize } from '../core/size.ts';
 import { preemptSignals } from '../protocol/job.ts';
+import { dataset, workdirPath } from './dataset.ts';
 import { checkEnvName } from './env-name.ts';
 import { block, command, existingPath, expected, listOf, mapOf, numberFrom, optional, type PathBase, parsed, text, wholeNumber, word } from './field.ts';
-import { findOverlap, insidePath } from './inside-path.ts';
+import { findOverlap } from './inside-path.ts';
 import { parseIdle, parseLogLimit } from './limit-text.ts';
 import { checkPattern } from './metric-pattern.ts';
 import { checkTrackingUri } from './mlflow.ts';
@@ -117,14 +118,7 @@ function env() {
 }
 
 function sync(base: PathBase | null) {
-  const dataset = block(
-    {
-      from: existingPath('file or folder', '../pets', base).meta({ description: 'A file or folder on this computer.' }),
-      to: workdirPath('data/pets').meta({ description: 'Where it goes, relative to the workdir.' }),
-    },
-    '{ from: ../pets, to: data/pets }',
-  );
-  const data = listOf(dataset, 'a list of data', '[{ from: ../pets, to: data/pets }]').check(({ value, issues }) => {
+  const data = listOf(dataset(base), 'a list of data', '[{ from: ../pets, to: data/pets }]').check(({ value, issues }) => {
     const clash = findOverlap(value.map(({ to }) => to));
     if (clash === null) return;
     issues.push({
@@ -140,7 +134,7 @@ function sync(base: PathBase | null) {
       listOf(text('a pattern', 'runs/'), 'a list of patterns', '[runs/]'),
       'Patterns as in .gitignore, on top of .gitignore and .gpurunignore.',
     ),
-    data: optional(data, 'Data beside the code. No ignore rules apply to it.'),
+    data: optional(data, 'Data beside the code: from this computer, or fetched by the machine itself. No ignore rules apply to it.'),
   };
   return block(shape, '{ code: . }');
 }
@@ -197,8 +191,4 @@ function retry() {
     'resume-from': optional(workdirPath('checkpoints/'), 'Folder with checkpoints: fetched while the job runs, and given to it from its second attempt on.'),
   };
   return block(shape, '{ on: [preempted] }');
-}
-
-function workdirPath(example: string) {
-  return parsed('a path below the workdir', example, insidePath);
 }

@@ -1,5 +1,6 @@
 /** What the user wants, after flags, environment, `gpu-run.yaml`, template and defaults have been merged in this order. */
 import type { ResourceNeed } from '../core/offer.ts';
+import type { FetchSource } from '../protocol/fetch.ts';
 import type { JobCommand, PreemptSignal } from '../protocol/job.ts';
 import type { MlflowSettings } from './mlflow.ts';
 
@@ -47,4 +48,6 @@ export interface SyncSettings {
   readonly exclude: readonly string[];
   /** `from` absolute (a folder or a file), `to` relative to the workdir. No ignore rules apply. */
   readonly data: readonly { readonly from: string; readonly to: string }[];
+  /** What the machine fetches by itself; absent: nothing. */
+  readonly fetched?: readonly FetchSource[];
 }

@@ -1,6 +1,6 @@
 /** How workflows tell what they are doing. They never print; the command line and the SDK's user decide what is shown. */
 
-export type Phase = 'offers' | 'launch' | 'connect' | 'runner' | 'preflight' | 'sync' | 'queue' | 'setup' | 'run' | 'outputs' | 'logs' | 'teardown';
+export type Phase = 'offers' | 'launch' | 'connect' | 'runner' | 'preflight' | 'sync' | 'fetch' | 'queue' | 'setup' | 'run' | 'outputs' | 'logs' | 'teardown';
 
 export type Report =
   /** Something began, went on (`detail` changes) or ended. `text` is a short sentence without a full stop. */

@@ -51,6 +51,8 @@ export interface ProjectSpec {
   readonly exclude: readonly string[];
   /** `from` absolute; `to` relative to the workdir. No ignore rules apply. */
   readonly data: readonly { readonly from: string; readonly to: string }[];
+  /** Relative to the workdir: places of data that the machine fetches by itself. */
+  readonly fetched?: readonly string[];
   readonly globalExcludes: string | null;
   /** Absolute paths that are never sent: gpu-run's own state. */
   readonly never: readonly string[];
@@ -73,7 +75,7 @@ export async function pushProject(project: ProjectSpec, options: PushOptions): P
 export function specsOf(project: ProjectSpec): readonly TreeSpec[] {
   const { never } = project;
   const data = project.data.map(({ from, to }) => ({ from, to: workdirPath(to, 'The data target') }));
-  const targets = data.map(({ to }) => to);
+  const targets = [...data.map(({ to }) => to), ...(project.fetched ?? []).map((to) => workdirPath(to, 'The data target'))];
   refuseNestedTargets(targets);
   const code: TreeSpec = { from: project.code, to: '', ignore: { exclude: project.exclude, globalExcludes: project.globalExcludes }, never, others: targets };
   return [code, ...data.map(({ from, to }): TreeSpec => ({ from, to, ignore: null, never, others: targets.filter((other) => other !== to) }))];

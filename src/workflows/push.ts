@@ -6,6 +6,7 @@ import { globalExcludesFile, hasTracked } from '../sync/git.ts';
 import { type ProjectSpec, pushProject } from '../sync/push.ts';
 import { type Surprise, surpriseText } from '../sync/surprise.ts';
 import type { RunContext } from './context.ts';
+import { fetchedPlaces, fetchWanted, refuseFetched, removeOldFetched } from './fetch-data.ts';
 import { type PlainMachine, reachOrPlain } from './plain-machine.ts';
 import type { ReachedMachine } from './reach-machine.ts';
 import { besideRecovery } from './recover.ts';
@@ -21,6 +22,8 @@ export interface SyncTotals {
   readonly ms: number;
   /** Absent: by the runner. */
   readonly via?: PlainMachine['peer']['method'];
+  /** What the machine has fetched by itself; absent: nothing was to be fetched. */
+  readonly fetchedBytes?: number;
 }
 
 export interface PushInput {
@@ -47,6 +50,7 @@ async function pushTo(input: PushInput, context: RunContext): Promise<SyncTotals
 
 async function pushPlain(plain: PlainMachine, input: PushInput, context: RunContext): Promise<SyncTotals> {
   const { reporter, signal } = context;
+  refuseFetched(input.sync, plain.name);
   reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: `Syncing to '${plain.name}' by ${plain.peer.method}` });
   const { pushPlainly } = await import('../sync/plain-push.ts');
   const { warnings, ...totals } = await pushPlainly(projectOf(input, context), {
@@ -73,18 +77,21 @@ function told(totals: SyncTotals, warnings: readonly string[], { reporter }: Run
 export async function pushAll(reached: ReachedMachine, input: Omit<PushInput, 'name'>, context: RunContext): Promise<SyncTotals> {
   const { reporter, signal, home } = context;
   reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: `Syncing to '${reached.machine.name}'` });
+  const outputs = outputsOf(input);
+  const removed = await removeOldFetched(reached, input.sync, outputs, context);
   const { warnings, ...totals } = await pushProject(projectOf(input, context), {
     open: (op, params) => reached.runner.open(op, params),
     cacheFolder: home.sync,
     machine: reached.machine.id,
-    outputs: outputsOf(input),
+    outputs,
     signal,
     onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' }),
     onSurprise: (surprise) => warnOf(surprise, input, context),
   });
-  told(totals, warnings, context);
-  if (totals.sentBytes > 0) await tellOfOthers(reached, context);
-  return totals;
+  told(totals, [...removed, ...warnings], context);
+  const fetchedBytes = await fetchWanted(reached, input.sync, outputs, context);
+  if (totals.sentBytes > 0 || (fetchedBytes ?? 0) > 0) await tellOfOthers(reached, context);
+  return fetchedBytes === null ? totals : { ...totals, fetchedBytes };
 }
 
 /** What a push leaves out beside what the user's ignore files and the config name. */
@@ -106,7 +113,7 @@ export function ownExcludes({ sync, outputs }: Pick<PushInput, 'sync' | 'outputs
 export function projectOf(input: Pick<PushInput, 'sync' | 'outputs'>, { home }: Pick<RunContext, 'home'>): ProjectSpec {
   const { sync } = input;
   const exclude = [...sync.exclude, ...ownExcludes(input).map(({ pattern }) => pattern)];
-  return { ...sync, exclude, globalExcludes: globalExcludesFile(sync.code), never: [home.root] };
+  return { ...sync, fetched: fetchedPlaces(sync), exclude, globalExcludes: globalExcludesFile(sync.code), never: [home.root] };
 }
 
 /** What a push leaves alone on the machine: what jobs have written there. */

@@ -43,6 +43,7 @@ export const phaseTexts: Readonly<Record<Phase, string>> = {
   runner: 'Installing the runner',
   preflight: 'Checking the GPUs',
   sync: 'Sending files',
+  fetch: 'Fetching data',
   queue: 'Waiting in the queue',
   setup: 'Running setup',
   run: 'Starting the job',

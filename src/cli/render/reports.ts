@@ -49,7 +49,9 @@ export function renderTemplates(templates: readonly TemplateInfo[], { style, wid
   return renderTable(columns, rows, style, width);
 }
 
-/** `12 files, 3.4MB; sent 1.2MB in 0.8s`, and behind it `by rsync` where there is no runner. */
-export function renderSync({ files, bytes, sentBytes, ms, via }: SyncTotals): string {
-  return `${plural(files, 'file')}, ${formatSize(bytes)}; sent ${formatSize(sentBytes)} in ${(ms / 1000).toFixed(1)}s${via === undefined ? '' : ` by ${via}`}`;
+/** `12 files, 3.4MB; sent 1.2MB in 0.8s`, and behind it `by rsync` where there is no runner, and what the machine has fetched. */
+export function renderSync({ files, bytes, sentBytes, ms, via, fetchedBytes }: SyncTotals): string {
+  const fetched = fetchedBytes === undefined ? '' : `; the machine has fetched ${formatSize(fetchedBytes)} by itself`;
+  const sent = `${plural(files, 'file')}, ${formatSize(bytes)}; sent ${formatSize(sentBytes)} in ${(ms / 1000).toFixed(1)}s`;
+  return `${sent}${via === undefined ? '' : ` by ${via}`}${fetched}`;
 }
