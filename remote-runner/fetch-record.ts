@@ -79,7 +79,8 @@ function isFetched(value: unknown): boolean {
 /** null: there is no regular file. */
 export function lookOf(absolute: string): string | null {
   try {
-    const { ino, size, mtimeNs, ctimeNs, mode, ...stats } = lstatSync(absolute, { bigint: true });
+    const stats = lstatSync(absolute, { bigint: true });
+    const { ino, size, mtimeNs, ctimeNs, mode } = stats;
     return stats.isFile() ? `${ino}:${size}:${mtimeNs}:${ctimeNs}:${mode & 0o777n}` : null;
   } catch (error) {
     if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
