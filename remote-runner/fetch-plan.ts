@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type FetchSource, shownUrl } from '../src/protocol/fetch.ts';
-import { checkAddress } from './fetch-address.ts';
+import { checkAddress, isBucket } from './fetch-address.ts';
 import { askAgain } from './fetch-again.ts';
 import { findObjects } from './fetch-bucket.ts';
 import type { BucketOptions } from './fetch-bucket-api.ts';
@@ -43,15 +43,15 @@ export async function planSource(
   fetching: Fetching,
   bucket: BucketOptions,
 ): Promise<FetchPlan> {
-  if (/^gs:/i.test(from)) {
+  checkAddress(from);
+  if (isBucket(from)) {
     const found = await findObjects(from, sha256, bucket);
     for (const text of found.warnings) source.warn(text);
     const items = found.objects.map(({ path, remote }) => ({ path: path === '' ? to : `${to}/${path}`, remote }));
     return await compare(items, source, parts, async ({ remote }, known) => (known === null ? remote : 'same'));
   }
-  const url = checkAddress(from);
   const remote: Remote = {
-    url,
+    url: new URL(from),
     name: shownUrl(from),
     headers: async () => ({}),
     size: null,

@@ -12,7 +12,7 @@ export function dataset(base: PathBase | null) {
     }),
     to: workdirPath('data/pets').meta({ description: 'Where it goes, relative to the workdir.' }),
     sha256: optional(
-      parsed('a SHA-256', 'the 64 hex digits that sha256sum prints', checkSha256),
+      parsed('a SHA-256', '9f86d081884c7d65..., which sha256sum prints', checkSha256),
       'Of the file that is fetched: another one is refused, and the right one is never fetched, nor asked for, again.',
     ),
   };

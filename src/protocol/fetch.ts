@@ -89,10 +89,10 @@ export function shownUrl(address: string): string {
 /** Why an address can't be fetched from, in words; null: it can, as far as its text tells. Never names its secrets. */
 export function addressProblem(from: string): string | null {
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(from)?.[1]?.toLowerCase();
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-  if (/[\u0000-\u0020\u007f]/.test(from)) return 'it holds spaces or control characters; write them as %20';
+  if (/\p{Cc}/u.test(from)) return 'it holds control characters';
   if (scheme === 'gs') return gsProblem(from.slice('gs://'.length));
   if (scheme !== 'https' && scheme !== 'http') return `data is fetched from https:// and gs:// addresses, not from ${scheme ?? 'this'}://`;
+  if (from.includes(' ')) return 'it holds spaces; write them as %20';
   if (!URL.canParse(from)) return 'it is no valid address';
   const { hostname, pathname } = new URL(from);
   if (scheme === 'http' && !isLoopbackName(hostname)) return 'http:// is not protected against changes on the way; write https://';

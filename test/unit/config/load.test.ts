@@ -265,3 +265,41 @@ it('does not load zod or yaml where there is no file to read', async () => {
   expect(loaded.filter((url) => url.endsWith('/config/load.ts'))).toHaveLength(1);
   expect(loaded.filter((url) => url.includes('node_modules'))).toEqual([]);
 });
+
+describe('sync.data', () => {
+  it('tells what the machine fetches from what comes from here', async () => {
+    const sha256 = 'A'.repeat(64);
+    using it = project({
+      'gpu-run.yaml': `sync: { data: [{ from: here, to: a }, { from: 'https://u:p@example.org/x?k=1', to: b, sha256: ${sha256} }, { from: gs://my-bucket/sets/, to: c }] }`,
+      'here/': '',
+    });
+    expect((await it.load()).sync).toEqual({
+      code: it.folder,
+      exclude: [],
+      data: [{ from: join(it.folder, 'here'), to: 'a' }],
+      fetched: [
+        { from: 'https://u:p@example.org/x?k=1', to: 'b', sha256: 'a'.repeat(64) },
+        { from: 'gs://my-bucket/sets/', to: 'c', sha256: null },
+      ],
+    });
+  });
+
+  it.each([
+    [
+      '{ from: "http://u:pass@example.org/x?k=s3cret", to: b }',
+      "sync.data[0].from: data can't be fetched from http://example.org/x?...: http:// is not protected",
+    ],
+    ['{ from: ftp://example.org/x, to: b }', 'not from ftp://'],
+    ['{ from: https://example.org/x, to: b, sha256: abc }', 'sync.data[0].sha256: a SHA-256 is 64 hex digits'],
+    [`{ from: gs://my-bucket/x/, to: b, sha256: ${'ab'.repeat(32)} }`, 'sync.data[0].sha256: it belongs to one file that is fetched; this is a folder'],
+    [`{ from: ., to: b, sha256: ${'ab'.repeat(32)} }`, 'sync.data[0].sha256: it belongs to one file that is fetched; this is on this computer'],
+    ['{ from: https://example.org/x, to: b, sha265: a }', "unknown key 'sync.data[0].sha265'; did you mean 'sha256'?"],
+    ['{ from: https://example.org/x, to: ../b }', 'leads out of the workdir'],
+    ['{ from: nothing-here, to: b }', 'there is no file or folder'],
+  ])('refuses %s, and says no secret', async (item, why) => {
+    using it = project({ 'gpu-run.yaml': `sync: { data: [${item}] }` });
+    const error = await it.load().catch((thrown: Error) => thrown);
+    expect(String(error)).toContain(why);
+    expect(String(error)).not.toMatch(/pass|s3cret/);
+  });
+});
