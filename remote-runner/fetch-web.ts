@@ -6,6 +6,7 @@ import { isLoopbackName, shownUrl } from '../src/protocol/fetch.ts';
 import { type AddressRules, addressRules, RefusedAddress, redirected } from './fetch-address.ts';
 import { fetchError, Interruption } from './fetch-error.ts';
 import { proxyFor, secured, tunnel } from './fetch-proxy.ts';
+import { RunnerError } from './runner-error.ts';
 
 export interface WebOptions {
   /** Proxies are taken from `HTTPS_PROXY` and `NO_PROXY`. */
@@ -114,7 +115,7 @@ const lastingFailure = /^(ERR_TLS_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR
 
 function explain(error: unknown, url: URL, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason ?? error;
-  if (error instanceof Interruption || !(error instanceof Error)) return error;
+  if (error instanceof Interruption || error instanceof RunnerError || !(error instanceof Error)) return error;
   if (error instanceof RefusedAddress) return fetchError('sync', `Nothing is fetched from ${shownUrl(url.href)}: ${error.message}.`);
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (code === 'ENOTFOUND') return fetchError('sync', `The machine can't find ${url.host}: its name servers don't know it.`);
