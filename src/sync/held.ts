@@ -6,8 +6,9 @@ import { createHash } from 'node:crypto';
 import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { smallFileBytes } from '../protocol/content-id.ts';
 import { planLog, readLog, writeLog } from '../protocol/folder-log.ts';
-import type { Look, Row } from '../protocol/packed-folder.ts';
+import { type Look, PackedFolder, type Row } from '../protocol/packed-folder.ts';
 import type { Entry } from '../protocol/sync.ts';
 
 /** Bits of a row. `known`: its hash belongs to a file that looks so; one that changed just before it was read could change again without looking different. */
@@ -84,9 +85,54 @@ function writePieces(fd: number, from: number, pieces: Iterable<Uint8Array>): vo
 const tickMs = 100;
 const coarseMs = 2000;
 
-/** `readFromMs`: when reading began. Git's racy rule. */
-export function isRacy({ ctimeMs }: Look, readFromMs: number): boolean {
+/**
+ * `readFromMs`: when reading began. Git's racy rule. A large file whose own time is of long before its last change (it was renamed, say) is not
+ * doubted: who writes to it gives it a new one.
+ */
+export function isRacy({ size, mtimeMs, ctimeMs }: Look, readFromMs: number): boolean {
+  if (size > smallFileBytes && mtimeMs < ctimeMs - coarseMs && ctimeMs <= readFromMs) return false;
   return readFromMs - ctimeMs < (ctimeMs % 1000 === 0 ? coarseMs : tickMs);
+}
+
+/** A large file, as it was held at its path. */
+export interface HeldLarge {
+  readonly path: string;
+  readonly sha256: string;
+}
+
+/**
+ * Finds large files that may have been moved, without reading them: to move a file changes the time of its last change, so its hash does not count
+ * as held, but neither its number, nor when it was made, nor when it was written to. Where the file system does not say when a file was made, none
+ * is found. It was moved when nothing of that number is at the path any more.
+ */
+export function findMoved(folders: HeldFolders): (row: Row) => HeldLarge | null {
+  let known: ReadonlyMap<string, HeldLarge> | null = null;
+  return (row) => {
+    if (!isLarge(row) || typeof row.extra !== 'number' || row.extra <= 0) return null;
+    known ??= largeFiles(folders);
+    return known.get(keyOf(row)) ?? null;
+  };
+}
+
+function isLarge(row: Row): boolean {
+  return isFileRow(row) && row.look.size > smallFileBytes;
+}
+
+function keyOf({ look, extra }: Row): string {
+  return `${look.ino} ${look.size} ${look.mtimeMs} ${String(extra)}`;
+}
+
+function largeFiles(folders: HeldFolders): ReadonlyMap<string, HeldLarge> {
+  const found = new Map<string, HeldLarge>();
+  for (const [folder, bytes] of folders) {
+    const packed = new PackedFolder(bytes);
+    for (let at = 0; at < packed.count; at += 1) {
+      if (packed.size(at) <= smallFileBytes || (packed.flags(at) & heldFlags.known) === 0) continue;
+      const row = packed.row(at);
+      if (isLarge(row) && row.sha256 !== null) found.set(keyOf(row), { path: entryOfRow(folder, row).path, sha256: row.sha256 });
+    }
+  }
+  return found;
 }
 
 /** A row as an entry. */

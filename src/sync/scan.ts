@@ -5,6 +5,7 @@
 import { lstatSync, readdirSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, join, posix, sep } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
+import { smallFileBytes } from '../protocol/content-id.ts';
 import { type Look, noLook, PackedFolder, type Row } from '../protocol/packed-folder.ts';
 import { type DirEntry, type FileEntry, type LinkEntry, parentOf, pathProblem, targetProblem, temporaryPrefix } from '../protocol/sync.ts';
 import { entryOfRow, type HeldFolders, heldFlags } from './held.ts';
@@ -283,7 +284,8 @@ function rowOf(name: string, stats: Stats, known: Row | undefined): Row {
   if (stats.isDirectory()) return { name, flags: heldFlags.dir, mode, mtime, look: folderLook(stats), sha256: null };
   const isKnown = known !== undefined && (known.flags & heldFlags.known) !== 0 && looksLike(known, stats);
   const flags = heldFlags.file | (isKnown ? heldFlags.known : 0);
-  return { name, flags, mode, mtime, look: { ino, size, mtimeMs, ctimeMs, mode }, sha256: isKnown ? known.sha256 : null };
+  const look = { ino, size, mtimeMs, ctimeMs, mode };
+  return { name, flags, mode, mtime, look, sha256: isKnown ? known.sha256 : null, ...(size > smallFileBytes ? { extra: stats.birthtimeMs } : {}) };
 }
 
 function folderLook({ mtimeMs, mode }: Stats): Look {

@@ -1,11 +1,12 @@
 /** A source as it is now: walked, contents identified, kept packed folder by folder. May import core, protocol and `node:`. */
 import { createHash } from 'node:crypto';
+import { lstatSync } from 'node:fs';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { systemErrorCode } from '../core/errors.ts';
 import { type Look, PackedFolder, packFolder, type Row } from '../protocol/packed-folder.ts';
 import type { Entry, FileEntry } from '../protocol/sync.ts';
 import { folderMark, TreeDigest } from '../protocol/tree-digest.ts';
-import { entryOfRow, type HeldFolders, heldFlags, isFileRow, isRacy } from './held.ts';
+import { entryOfRow, findMoved, type HeldFolders, heldFlags, isFileRow, isRacy } from './held.ts';
 import { identify } from './local-file.ts';
 import { absoluteOf, type ScanNotes, type ScannedFolder, type ScanOptions, sourceTop, toMicroseconds, walkSource } from './scan.ts';
 
@@ -28,6 +29,7 @@ export async function readTree(options: ScanOptions, held: HeldFolders, notes: S
   const folders = new Map<string, Uint8Array>();
   const top = sourceTop(options);
   const digest = new TreeDigest();
+  const identifying: Identifying = { place: (path) => absoluteOf(path, top, options), moved: findMoved(held), unreadable: notes.unreadable, signal };
   let [files, bytes, began] = [0, 0, performance.now()];
   for (const scanned of walkSource(options, held, notes)) {
     if (performance.now() - began > walkAtOnceMs) {
@@ -35,7 +37,7 @@ export async function readTree(options: ScanOptions, held: HeldFolders, notes: S
       began = performance.now();
     }
     signal.throwIfAborted();
-    const packed = await pack(scanned, held.get(scanned.path), (path) => absoluteOf(path, top, options), notes, signal);
+    const packed = await pack(scanned, held.get(scanned.path), identifying);
     if (packed.count === 0) continue;
     folders.set(scanned.path, packed.bytes);
     digest.toggle(packed.mark);
@@ -45,17 +47,18 @@ export async function readTree(options: ScanOptions, held: HeldFolders, notes: S
   return { digest: digest.hex, files, bytes, folders, entries: () => entriesOf(folders), absolute: (path) => absoluteOf(path, top, options) };
 }
 
-async function pack(
-  { path, rows }: ScannedFolder,
-  held: Uint8Array | undefined,
-  place: (path: string) => string,
-  { unreadable }: ScanNotes,
-  signal: AbortSignal,
-): Promise<PackedFolder> {
+interface Identifying {
+  readonly place: (path: string) => string;
+  readonly moved: ReturnType<typeof findMoved>;
+  readonly unreadable: string[];
+  readonly signal: AbortSignal;
+}
+
+async function pack({ path, rows }: ScannedFolder, held: Uint8Array | undefined, identifying: Identifying): Promise<PackedFolder> {
   if (rows === null && held !== undefined) return new PackedFolder(held);
   const known: Row[] = [];
   for (const row of rows ?? []) {
-    const whole = isFileRow(row) && row.sha256 === null ? await identified(row, path, place, unreadable, signal) : row;
+    const whole = isFileRow(row) && row.sha256 === null ? await identified(row, path, identifying) : row;
     if (whole !== null) known.push(whole);
   }
   const mark = folderMark(
@@ -69,9 +72,12 @@ async function pack(
 }
 
 /** null: it vanished since the walk, or can't be read. */
-async function identified(row: Row, folder: string, place: (path: string) => string, unreadable: string[], signal: AbortSignal): Promise<Row | null> {
+async function identified(row: Row, folder: string, { place, moved, unreadable, signal }: Identifying): Promise<Row | null> {
   const { path } = entryOfRow(folder, row);
   const readFromMs = Date.now();
+  const from = moved(row);
+  const known = from !== null && lstatSync(place(from.path), { throwIfNoEntry: false })?.ino !== row.look.ino ? from.sha256 : null;
+  if (known !== null) return { ...row, flags: row.flags | (isRacy(row.look, readFromMs) ? 0 : heldFlags.known), sha256: known };
   try {
     const read = await identify(place(path), signal);
     if (read === null) return null;

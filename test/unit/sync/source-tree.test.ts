@@ -1,10 +1,11 @@
 /** A source that is walked again and again: what is held of it, and when that counts. */
 
 import { createHash } from 'node:crypto';
-import { chmodSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { PackedFolder, packFolder } from '../../../src/protocol/packed-folder.ts';
 import { digestOf } from '../../../src/protocol/tree-digest.ts';
 import { heldFile, isRacy, loadHeld, saveHeld } from '../../../src/sync/held.ts';
 import type { ScanNotes } from '../../../src/sync/scan.ts';
@@ -80,6 +81,50 @@ describe('a tree', () => {
     expect((await read()).digest).toBe(digest);
     expect(loadHeld(file()).folders.size).toBe(1);
     expect(readdirSync(join(folder.path, 'cache'))).toHaveLength(1);
+  });
+});
+
+describe('a large file', () => {
+  const large = 1_100_000;
+  const write = (name: string, text: string) => {
+    writeFileSync(join(source(), name), text.repeat(large / text.length));
+    utimesSync(join(source(), name), 1e9, 1e9);
+  };
+  /** What is said of it instead of its hash, where that is what was held. */
+  const plant = async () => {
+    writeTree(source(), { 'd/other': '' });
+    write('big', 'x');
+    await read();
+    const held = loadHeld(file());
+    const rows = [...new PackedFolder(held.folders.get('')!).rows()].map((row) => (row.name === 'big' ? { ...row, sha256: 'b'.repeat(64) } : row));
+    saveHeld(file(), held, new Map([...held.folders, ['', packFolder(rows, () => false, new Uint8Array(32))]]));
+  };
+  const hashOf = (tree: Tree, path: string) => [...tree.entries()].find((entry) => entry.path === path);
+
+  it('that was moved is not read again, nor after that', async () => {
+    await plant();
+    renameSync(join(source(), 'big'), join(source(), 'd/moved'));
+    for (const _ of ['once', 'twice']) expect(hashOf(await read(), 'd/moved')).toMatchObject({ sha256: 'b'.repeat(64) });
+  });
+
+  it('that was moved and written to is read', async () => {
+    await plant();
+    renameSync(join(source(), 'big'), join(source(), 'moved'));
+    writeFileSync(join(source(), 'moved'), 'y'.repeat(large));
+    expect(hashOf(await read(), 'moved')).not.toMatchObject({ sha256: 'b'.repeat(64) });
+  });
+
+  it('that has a second name, and was written to under the first and given its time back, is read', async () => {
+    await plant();
+    linkSync(join(source(), 'big'), join(source(), 'second'));
+    write('big', 'y');
+    expect(hashOf(await read(), 'second')).not.toMatchObject({ sha256: 'b'.repeat(64) });
+  });
+
+  it('that was written to in its place, and given its time back, is read', async () => {
+    await plant();
+    write('big', 'y');
+    expect(hashOf(await read(), 'big')).not.toMatchObject({ sha256: 'b'.repeat(64) });
   });
 });
 
