@@ -58,7 +58,7 @@ export interface ProjectSpec {
   readonly never: readonly string[];
 }
 
-interface Prepared {
+export interface Prepared {
   readonly spec: TreeSpec;
   readonly tree: Tree;
   /** What was held of it before it was read. */
@@ -68,7 +68,25 @@ interface Prepared {
 
 /** Code and data of a project. @throws GpuRunError as `pushTree`, and `bad-input` when targets overlap; nothing is sent then */
 export async function pushProject(project: ProjectSpec, options: PushOptions): Promise<PushTotals> {
-  return pushAll(specsOf(project), options);
+  return pushPrepared(prepareProject(project, options.cacheFolder, options.signal ?? new AbortController().signal), options);
+}
+
+/** Reading of this computer's side; it goes on while a connection is made. Fails as `pushTree`, and that needs no handling. */
+export type Preparing = Promise<readonly Prepared[]>;
+
+export function prepareProject(project: ProjectSpec, cacheFolder: string, signal: AbortSignal): Preparing {
+  return prepareAll(async () => specsOf(project), cacheFolder, signal);
+}
+
+function prepareAll(specs: () => Promise<readonly TreeSpec[]>, cacheFolder: string, signal: AbortSignal): Preparing {
+  const read = async () => {
+    const prepared: Prepared[] = [];
+    for (const spec of await specs()) prepared.push(await prepare(spec, cacheFolder, signal));
+    return prepared;
+  };
+  const all = read();
+  all.catch(() => {}); // whoever awaits it hears of it
+  return all;
 }
 
 /** Code first. @throws GpuRunError `bad-input` when targets overlap */
@@ -86,15 +104,18 @@ export function specsOf(project: ProjectSpec): readonly TreeSpec[] {
  * @throws GpuRunError `bad-input`, `sync`, `disk-full`, `conflict` (another push of it is running), `connection`, `protocol`, `interrupted`
  */
 export async function pushTree(spec: TreeSpec, options: PushOptions): Promise<PushTotals> {
-  return pushAll([spec], options);
+  return pushPrepared(
+    prepareAll(async () => [spec], options.cacheFolder, options.signal ?? new AbortController().signal),
+    options,
+  );
 }
 
-async function pushAll(specs: readonly TreeSpec[], options: PushOptions): Promise<PushTotals> {
+/** What `prepareProject` reads. @throws GpuRunError as `pushProject` */
+export async function pushPrepared(preparing: Preparing, options: PushOptions): Promise<PushTotals> {
   const began = performance.now();
   const signal = options.signal ?? new AbortController().signal;
   const outputs = outputPaths(options.outputs);
-  const prepared: Prepared[] = [];
-  for (const spec of specs) prepared.push(await prepare(spec, options.cacheFolder, signal));
+  const prepared = await preparing;
   const warnings: string[] = [];
   let sentBytes = 0;
   for (const each of prepared) {

@@ -1,9 +1,10 @@
 /** `sync NAME`, and the first half of `train`: code and data to the machine, what changed and nothing else. */
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { SyncSettings } from '../config/settings.ts';
 import { jobIdOf } from '../core/job.ts';
 import { checkpointFolder } from '../protocol/checkpoint-folder.ts';
 import { globalExcludesFile, hasTracked } from '../sync/git.ts';
-import { type ProjectSpec, pushProject } from '../sync/push.ts';
+import { type Preparing, type ProjectSpec, prepareProject, pushPrepared } from '../sync/push.ts';
 import { type Surprise, surpriseText } from '../sync/surprise.ts';
 import type { RunContext } from './context.ts';
 import { fetchedPlaces, fetchWanted, refuseFetched, removeOldFetched } from './fetch-data.ts';
@@ -42,8 +43,9 @@ export async function push(input: PushInput, context: RunContext): Promise<SyncT
 }
 
 async function pushTo(input: PushInput, context: RunContext): Promise<SyncTotals> {
+  using reading = readAhead(input, context);
   return await reachOrPlain(input, context, {
-    withRunner: (reached) => pushAll(reached, input, context),
+    withRunner: (reached) => pushAll(reached, input, context, reading),
     without: (plain) => pushPlain(plain, input, context),
   });
 }
@@ -73,13 +75,27 @@ function told(totals: SyncTotals, warnings: readonly string[], { reporter }: Run
   return totals;
 }
 
+/** Reads code and data while a connection is made: after its first steps, which then wait for the network. Disposed, it reads no further. */
+export function readAhead(input: Omit<PushInput, 'name'>, context: RunContext): Disposable & { readonly preparing: Preparing } {
+  const over = new AbortController();
+  const signal = AbortSignal.any([context.signal, over.signal]);
+  const preparing = yieldToOthers().then(() => prepareProject(projectOf(input, context), context.home.sync, signal));
+  preparing.catch(() => {}); // the push hears of it
+  return { preparing, [Symbol.dispose]: () => over.abort() };
+}
+
 /** @throws GpuRunError `bad-input`, `sync`, `disk-full`, `conflict`, `connection`; what could not be read is named before anything is sent */
-export async function pushAll(reached: ReachedMachine, input: Omit<PushInput, 'name'>, context: RunContext): Promise<SyncTotals> {
+export async function pushAll(
+  reached: ReachedMachine,
+  input: Omit<PushInput, 'name'>,
+  context: RunContext,
+  { preparing }: { readonly preparing: Preparing },
+): Promise<SyncTotals> {
   const { reporter, signal, home } = context;
   reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: `Syncing to '${reached.machine.name}'` });
   const outputs = outputsOf(input);
   const removed = await removeOldFetched(reached, input.sync, outputs, context);
-  const { warnings, ...totals } = await pushProject(projectOf(input, context), {
+  const { warnings, ...totals } = await pushPrepared(preparing, {
     open: (op, params) => reached.runner.open(op, params),
     cacheFolder: home.sync,
     machine: reached.machine.id,

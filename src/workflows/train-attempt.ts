@@ -17,7 +17,7 @@ import { fetchLastCheckpoints } from './last-checkpoints.ts';
 import { othersOn, whoCame } from './last-one.ts';
 import { sendMetrics } from './mlflow-send.ts';
 import { claimFor, planJob } from './plan-job.ts';
-import { pushAll, type SyncTotals } from './push.ts';
+import { pushAll, readAhead, type SyncTotals } from './push.ts';
 import { goneError, isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { bringCheckpoints, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { orderJob, submitJob } from './submit-job.ts';
@@ -107,6 +107,9 @@ async function followToEnd(job: JobEntry, first: ReachedMachine, { input, machin
 }
 
 async function begin({ input, machine, before }: AttemptPlan, onOrdered: (job: JobEntry) => void, context: RunContext) {
+  const outputs = [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])];
+  const sources = { sync: input.sync, outputs, sizeMeant: input.sizeMeant ?? false };
+  using reading = readAhead(sources, context);
   let reached = await reachOrLose(machine, context);
   const stubbornly = async <T>(step: () => Promise<T>): Promise<T> => {
     for (let tries = 1; ; tries += 1) {
@@ -120,8 +123,7 @@ async function begin({ input, machine, before }: AttemptPlan, onOrdered: (job: J
     }
   };
   try {
-    const outputs = [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])];
-    const totals = await pushAll(reached, { sync: input.sync, outputs, sizeMeant: input.sizeMeant ?? false }, context);
+    const totals = await pushAll(reached, sources, context, reading);
     using first = claimFor(before, input, machine, context);
     const planned = await stubbornly(() => planJob(input, before, reached, first, context));
     // Before anybody hears of the job, and never again: once it may run, what lies there is its own.

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { RunnerClient } from '../../../src/runner/client.ts';
 import { hasTracked } from '../../../src/sync/git.ts';
 import type { RunContext } from '../../../src/workflows/context.ts';
-import { pushAll } from '../../../src/workflows/push.ts';
+import { pushAll, readAhead } from '../../../src/workflows/push.ts';
 import type { ReachedMachine } from '../../../src/workflows/reach-machine.ts';
 import { buildRunner, createMachine } from '../../support/runner.ts';
 
@@ -51,7 +51,10 @@ async function projectAndMachine(outputs: readonly string[]) {
   return {
     machine,
     code,
-    push: () => pushAll(reached, { sync: { code, exclude: [], data: [] }, outputs }, context),
+    push: () => {
+      const input = { sync: { code, exclude: [], data: [] }, outputs };
+      return pushAll(reached, input, context, readAhead(input, context));
+    },
     there: (path: string) => readFileSync(join(machine.workdir, path), 'utf8'),
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
   };
