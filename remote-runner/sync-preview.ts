@@ -3,12 +3,15 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { FrameError } from '../src/protocol/frame.ts';
 import type { Call } from '../src/protocol/peer.ts';
-import { type Entry, inParts } from '../src/protocol/sync.ts';
+import { contentId, type Entry, inParts } from '../src/protocol/sync.ts';
 import { parsePushParams } from '../src/protocol/sync-parse.ts';
 import type { GoneHow, PreviewHow, PreviewResult, PreviewSay } from '../src/protocol/sync-preview.ts';
 import { RunnerError } from './runner-error.ts';
-import { look, openWorkdir, toFailure, type Workdir } from './sync-disk.ts';
+import { beginApplying } from './sync-apply.ts';
+import { hashFile, look, openWorkdir, toFailure, type Workdir } from './sync-disk.ts';
 import { type Placement, type PushPlan, planPush, wantWhole } from './sync-plan.ts';
+import { recordsFor } from './sync-receive.ts';
+import { findContent, type Source } from './sync-reuse.ts';
 import { loadState, stateSuffix } from './sync-state.ts';
 import { lookAtAll } from './sync-untouched.ts';
 import { receiveManifest } from './sync-wanted.ts';
@@ -16,13 +19,16 @@ import { receiveManifest } from './sync-wanted.ts';
 export async function previewPush(call: Call, machine: { readonly root: string; readonly workdir: string }): Promise<PreviewResult> {
   try {
     const params = parsePushParams(call.params);
-    const state = loadState(join(machine.root, 'sync', `${params.source}${stateSuffix}`));
+    const stateFile = join(machine.root, 'sync', `${params.source}${stateSuffix}`);
+    const state = loadState(stateFile);
     const workdir = openWorkdir(machine.workdir);
     if (state.digest === params.digest && (await lookAtAll(state.placed, workdir, call.signal)) !== null) return { unchanged: true };
     await call.event({ type: 'manifest' } satisfies PreviewSay);
     const entries = await receiveManifest(call.parts()[Symbol.asyncIterator](), params.digest);
     const plan = await planPush(wantWhole(entries, state), params, state, workdir, call.signal);
     for (const items of inParts(placesOf(plan, entries))) await call.event({ type: 'place', items } satisfies PreviewSay);
+    const sources = findContent(plan, recordsFor(state, stateFile), beginApplying(workdir, params.source, params.outputs, ''));
+    for (const indices of inParts(await reusable(sources, workdir, call.signal))) await call.event({ type: 'reuse', indices } satisfies PreviewSay);
     for (const items of inParts(goneOf(plan, workdir))) await call.event({ type: 'gone', items } satisfies PreviewSay);
     return { unchanged: false };
   } catch (error) {
@@ -50,6 +56,18 @@ function placesOf(plan: PushPlan, entries: readonly Entry[]): [number, PreviewHo
 function howOf({ replaces, blocked }: Placement): PreviewHow {
   if (blocked) return 'theirs';
   return replaces === null ? 'new' : 'changed';
+}
+
+/** Those whose content is really there, as the push will find out. */
+async function reusable(sources: readonly Source[], workdir: Workdir, signal: AbortSignal): Promise<number[]> {
+  const indices: number[] = [];
+  for (const { placement, move, copies } of sources) {
+    const holds = async (absolute: string) => (await hashFile(absolute, signal))?.id === contentId(placement.entry);
+    let has = move !== null && look(move.from)?.fingerprint === move.fingerprint;
+    for (const path of copies) has ||= workdir.reaches(path) && look(workdir.absolute(path))?.kind === 'file' && (await holds(workdir.absolute(path)));
+    if (has) indices.push(placement.index);
+  }
+  return indices;
 }
 
 /** Deepest first, as they would go: a folder goes when nothing is left in it. */

@@ -144,8 +144,8 @@ function removeTemporaries(state: SyncState, applying: Applying): void {
   }
 }
 
-/** This source's own, then those of the others. */
-function* recordsFor(state: SyncState, stateFile: string): Generator<Iterable<readonly [string, Placed]>> {
+/** What pushes placed: this source's own, then those of the others. */
+export function* recordsFor(state: SyncState, stateFile: string): Generator<Iterable<readonly [string, Placed]>> {
   yield state.placed;
   const folder = dirname(stateFile);
   for (const name of existsSync(folder) ? readdirSync(folder) : [])

@@ -3,6 +3,7 @@
  * hashes that it remembers. May import core, protocol and `node:`.
  */
 import { FrameError } from '../protocol/frame.ts';
+import type { OpenCall } from '../protocol/peer.ts';
 import { type Entry, inParts, type PushSay } from '../protocol/sync.ts';
 import { parseFields, parseList, parseNumber, parsePath } from '../protocol/sync-parse.ts';
 import type { GoneHow, PreviewHow } from '../protocol/sync-preview.ts';
@@ -19,6 +20,8 @@ export interface Planned {
   /** Of a file. */
   readonly bytes: number;
   readonly how: PreviewHow;
+  /** The machine has the content elsewhere: it would not be sent. */
+  readonly reused: boolean;
 }
 
 export interface SourcePreview {
@@ -70,25 +73,39 @@ function firstPush(spec: TreeSpec): Answer {
   return { found: scanned.found, planned: scanned.found.map((found) => toPlanned(found, 'new')), gone: [], warnings: scanned.warnings };
 }
 
+interface Told {
+  readonly planned: Planned[];
+  readonly reused: Set<string>;
+  readonly gone: { readonly path: string; readonly how: GoneHow }[];
+}
+
 async function askMachine(spec: TreeSpec, open: Open, { cacheFolder, outputs, signal }: PreviewOptions): Promise<Answer> {
   const { tree, warnings } = await prepare(spec, cacheFolder, signal);
   const entries = [...tree.entries()];
-  const planned: Planned[] = [];
-  const gone: { path: string; how: GoneHow }[] = [];
+  const told: Told = { planned: [], reused: new Set(), gone: [] };
   await inCall(open('preview', paramsOf(spec, tree.digest, outputs)), signal, async (call) => {
     for await (const part of call.parts()) {
       if (part.kind !== 'event') throw new FrameError('the machine sends content where none was asked for');
       const fields = parseFields(part.value);
-      if (fields['type'] === 'manifest') {
-        for (const some of inParts(entries)) await call.event({ type: 'entries', entries: some } satisfies PushSay);
-        await call.event({ type: 'entries-end' } satisfies PushSay);
-        await call.end();
-      } else if (fields['type'] === 'place') planned.push(...parseList(fields['items'], (item) => parsePlanned(item, entries)));
-      else gone.push(...parseList(fields['items'], parseGone));
+      if (fields['type'] === 'manifest') await sendEntries(call, entries);
+      else take(fields, entries, told);
     }
     await call.result;
   });
-  return { found: entries, planned: planned.sort(byPath), gone: gone.sort(byPath), warnings };
+  const planned = told.planned.map((each) => (told.reused.has(each.path) ? { ...each, reused: true } : each));
+  return { found: entries, planned: planned.sort(byPath), gone: told.gone.sort(byPath), warnings };
+}
+
+async function sendEntries(call: OpenCall, entries: readonly Entry[]): Promise<void> {
+  for (const some of inParts(entries)) await call.event({ type: 'entries', entries: some } satisfies PushSay);
+  await call.event({ type: 'entries-end' } satisfies PushSay);
+  await call.end();
+}
+
+function take(fields: Readonly<Record<string, unknown>>, entries: readonly Entry[], { planned, reused, gone }: Told): void {
+  if (fields['type'] === 'place') planned.push(...parseList(fields['items'], (item) => parsePlanned(item, entries)));
+  else if (fields['type'] === 'reuse') for (const index of parseList(fields['indices'], (value) => parseNumber(value))) reused.add(entries[index]?.path ?? '');
+  else gone.push(...parseList(fields['items'], parseGone));
 }
 
 function byPath(a: { readonly path: string }, b: { readonly path: string }): number {
@@ -96,7 +113,7 @@ function byPath(a: { readonly path: string }, b: { readonly path: string }): num
 }
 
 function toPlanned(found: Found | Entry, how: PreviewHow): Planned {
-  return { path: found.path, kind: found.kind, bytes: found.kind === 'file' ? found.size : 0, how };
+  return { path: found.path, kind: found.kind, bytes: found.kind === 'file' ? found.size : 0, how, reused: false };
 }
 
 function parsePlanned(item: unknown, entries: readonly Entry[]): Planned {

@@ -44,11 +44,11 @@ function told(
   const bytesOf = (entry: Found) => (entry.kind === 'file' ? entry.size : 0);
   const sent = send.map((entry) => {
     const how = moved.has(entry.path) ? ('theirs' as const) : seen.has(entry.path) ? ('changed' as const) : ('new' as const);
-    return { path: entry.path, kind: entry.kind, bytes: bytesOf(entry), how };
+    return { path: entry.path, kind: entry.kind, bytes: bytesOf(entry), how, reused: false };
   });
   const stay = found
     .filter(({ path }) => left.has(path))
-    .map((entry) => ({ path: entry.path, kind: entry.kind, bytes: bytesOf(entry), how: 'leave' as const }));
+    .map((entry) => ({ path: entry.path, kind: entry.kind, bytes: bytesOf(entry), how: 'leave' as const, reused: false }));
   const gone = changes
     .filter(({ path }) => !wanted.has(path))
     .map(({ op, path }) => ({ path, how: op === 'aside' ? ('aside' as const) : ('delete' as const) }));

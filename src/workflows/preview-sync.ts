@@ -59,8 +59,8 @@ function tell(input: PushInput, machine: string | null, sources: readonly Source
 }
 
 function* codeToSend(sources: readonly SourcePreview[]): Generator<{ readonly path: string; readonly size: number }> {
-  for (const { path, kind, bytes, how } of sources.find(({ source }) => source === 'code')?.planned ?? [])
-    if (kind === 'file' && how !== 'touch' && how !== 'leave') yield { path, size: bytes };
+  for (const { path, kind, bytes, how, reused } of sources.find(({ source }) => source === 'code')?.planned ?? [])
+    if (kind === 'file' && !reused && how !== 'touch' && how !== 'leave') yield { path, size: bytes };
 }
 
 /** What stands in no file stands in the config, or is our own. */

@@ -24,6 +24,7 @@ export function syncPreviewDocument({ machine, sources, surprises }: SyncPreview
       files,
       bytes,
       send: sentOf({ planned }).map(({ path, kind, bytes: size, how }) => ({ path, kind, bytes: size, why: whys[how] })),
+      reuse: planned.filter(({ reused }) => reused).map(({ path, bytes: size, how }) => ({ path, bytes: size, why: whys[how] })),
       touch: pathsOf(planned, 'touch'),
       leaveAlone: pathsOf(planned, 'leave'),
       delete: pathsOf(gone, 'delete'),
@@ -80,7 +81,7 @@ function blockOf({ from, files, bytes, planned, gone, skipped }: SourcePreview, 
   const left = sum(skipped.map(({ files: some, bytes: size }) => ({ files: some, bytes: size })));
   return [
     ...(sent.length === 0
-      ? [`send nothing: ${plural(files, 'file')}, ${formatSize(bytes)}, are there already`]
+      ? [`send nothing: ${plural(files, 'file')}, ${formatSize(bytes)}, have their content there already`]
       : list(
           `send ${sentFiles === files ? '' : `${sentFiles} of `}${plural(files, 'file')}, ${formatSize(sentBytes)}${sentFiles === files ? '' : ` of ${formatSize(bytes)}`}`,
           biggestFirst(sent),
@@ -91,6 +92,10 @@ function blockOf({ from, files, bytes, planned, gone, skipped }: SourcePreview, 
           ],
           ['left', 'right', 'left'],
         )),
+    ...paths(
+      'take from what the machine has already, under other names',
+      planned.filter(({ reused }) => reused).map(({ path }) => path),
+    ),
     ...paths(`set mode or time of ${one(pathsOf(planned, 'touch').length, 'file')}`, pathsOf(planned, 'touch')),
     ...paths('delete on the machine, where earlier syncs placed it', pathsOf(gone, 'delete')),
     ...paths('move aside on the machine, where it was made or changed', [...pathsOf(planned, 'theirs'), ...pathsOf(gone, 'aside')]),
@@ -105,7 +110,7 @@ function blockOf({ from, files, bytes, planned, gone, skipped }: SourcePreview, 
 }
 
 function sentOf({ planned }: Pick<SourcePreview, 'planned'>): Planned[] {
-  return planned.filter(({ how }) => how !== 'touch' && how !== 'leave');
+  return planned.filter(({ how, reused }) => !reused && how !== 'touch' && how !== 'leave');
 }
 
 function sum(items: readonly { readonly bytes: number; readonly files?: number; readonly kind?: string }[]): { files: number; bytes: number } {

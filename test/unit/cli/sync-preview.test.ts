@@ -15,10 +15,11 @@ test('what would be sent, deleted and skipped, each with its reason', () => {
     'cats',
     preview({
       planned: [
-        { path: 'a.py', kind: 'file', bytes: 10, how: 'new' },
-        { path: 'big\u001b.bin', kind: 'file', bytes: 2_000, how: 'changed' },
-        { path: 'timed', kind: 'file', bytes: 5, how: 'touch' },
-        { path: 'runs/x', kind: 'file', bytes: 5, how: 'leave' },
+        { path: 'a.py', kind: 'file', bytes: 10, how: 'new', reused: false },
+        { path: 'big\u001b.bin', kind: 'file', bytes: 2_000, how: 'changed', reused: false },
+        { path: 'moved', kind: 'file', bytes: 7, how: 'new', reused: true },
+        { path: 'timed', kind: 'file', bytes: 5, how: 'touch', reused: false },
+        { path: 'runs/x', kind: 'file', bytes: 5, how: 'leave', reused: false },
       ],
       gone: [{ path: 'old', how: 'delete' }],
       skipped: [
@@ -43,6 +44,8 @@ test('what would be sent, deleted and skipped, each with its reason', () => {
       'send 2 of 3 files, 2KB of 3KB',
       '  changed  2KB  big\\e.bin',
       '  new      10B  a.py',
+      'take from what the machine has already, under other names',
+      '  moved',
       'set mode or time of 1 file',
       '  timed',
       'delete on the machine, where earlier syncs placed it',
@@ -60,7 +63,7 @@ test('what would be sent, deleted and skipped, each with its reason', () => {
 });
 
 test('long lists are cut, with the biggest first; the document holds all', () => {
-  const planned = Array.from({ length: 40 }, (_, index) => ({ path: `f${index}`, kind: 'file' as const, bytes: index, how: 'new' as const }));
+  const planned = Array.from({ length: 40 }, (_, index) => ({ path: `f${index}`, kind: 'file' as const, bytes: index, how: 'new' as const, reused: false }));
   const text = renderSyncPreview('cats', preview({ planned, files: 40, bytes: 780 }), view);
   expect(text).toContain('send 40 files, 780B\n  new  39B  f39\n');
   expect(text).toContain('and 25 more');
@@ -71,7 +74,7 @@ test('long lists are cut, with the biggest first; the document holds all', () =>
 });
 
 test('nothing to do, and no machine', () => {
-  expect(renderSyncPreview('cats', preview({}), view)).toContain('send nothing: 3 files, 3KB, are there already');
+  expect(renderSyncPreview('cats', preview({}), view)).toContain('send nothing: 3 files, 3KB, have their content there already');
   expect(renderSyncPreview('cats', { ...preview({}), machine: null }, view)).toContain("No machine 'cats' is up. A first sync would");
 });
 
