@@ -16,6 +16,7 @@ export function createWatch(scene: Scene, make: (folder: string) => void, edit: 
   let child: ChildProcess | null = null;
   let lines: AsyncIterator<string> = (async function* () {})();
   let change: (() => void) | null = null;
+  let said = '';
   const stop = async () => {
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'close');
@@ -29,7 +30,7 @@ export function createWatch(scene: Scene, make: (folder: string) => void, edit: 
   };
   const nextPush = async () => {
     const { value, done } = await lines.next();
-    if (done === true || (JSON.parse(value) as { type?: string }).type !== 'sync') throw new Error(`sync --watch says ${value ?? 'nothing more'}`);
+    if (done === true || (JSON.parse(value) as { type?: string }).type !== 'sync') throw new Error(`sync --watch says ${value ?? 'nothing more'}; ${said}`);
   };
   return {
     name: 'gpu-run sync --watch',
@@ -42,7 +43,10 @@ export function createWatch(scene: Scene, make: (folder: string) => void, edit: 
       make(source);
       await machine.up();
       const env = { ...process.env, ...machine.env };
-      const started = spawn(process.execPath, [launcher, 'sync', '--watch', '--json'], { cwd: machine.project, env, stdio: ['ignore', 'pipe', 'inherit'] });
+      const started = spawn(process.execPath, [launcher, 'sync', '--watch', '--json'], { cwd: machine.project, env, stdio: ['ignore', 'pipe', 'pipe'] });
+      started.stderr.on('data', (bytes: Buffer) => {
+        said = `${said}${bytes}`.slice(-2000);
+      });
       started.on('error', () => {}); // its lines end
       lines = createInterface({ input: started.stdout })[Symbol.asyncIterator]();
       child = started;
