@@ -1,6 +1,6 @@
 /** See `session.ts`: reads what to do from stdin, a word a line, and answers each with `done`, or with what went wrong. */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { homePaths } from '../../src/config/home.ts';
@@ -20,6 +20,10 @@ const runner = { file, cache: paths.cache, version: `${version}-${createHash('sh
 const signal = new AbortController().signal;
 let transport: Transport | null = null;
 let client: RunnerClient | null = null;
+/** Trees that are watched, as the link does it, where there is such a thing. */
+const trees = new URL('../../src/sync/live-trees.ts', import.meta.url);
+const live =
+  how === 'openssh' && existsSync(trees) ? ((await import(trees.href)) as { watchTrees(onChange: () => void): { close(): void } }).watchTrees(() => {}) : null;
 
 const asks: Record<Ask, () => Promise<void>> = {
   connect: async () => {
@@ -35,7 +39,7 @@ const asks: Record<Ask, () => Promise<void>> = {
     const open = client?.open;
     if (open === undefined) throw new Error('not connected');
     const project = { code: source, exclude: [], data: [], globalExcludes: null, never: [] };
-    await pushProject(project, { open, cacheFolder: paths.sync, outputs: [] });
+    await pushProject(project, { open, cacheFolder: paths.sync, machine, outputs: [], ...(live === null ? {} : { live }) });
   },
   disconnect: async () => {
     await client?.close();
@@ -54,4 +58,5 @@ for await (const line of createInterface({ input: process.stdin })) {
     console.log(String(error).replaceAll('\n', ' '));
   }
 }
+live?.close();
 await asks.disconnect();
