@@ -25,8 +25,10 @@ export interface PushTotals {
   readonly warnings: readonly string[];
 }
 
-export interface PushOptions extends Partial<Omit<TransferOptions, 'onNeeded' | 'cacheFolder'>> {
+export interface PushOptions extends Partial<Pick<TransferOptions, 'signal'>> {
   readonly open: Open;
+  /** Bytes of content of one source, which goes to `target`, relative to the workdir. One source after the other. */
+  readonly onProgress?: (done: number, total: number, target: string) => void;
   /** Where hashes are remembered on this computer. */
   readonly cacheFolder: string;
   /** Which machine it is: then what it was left with is remembered. */
@@ -119,11 +121,10 @@ export async function pushPrepared(preparing: Preparing, options: PushOptions): 
   const warnings: string[] = [];
   let sentBytes = 0;
   for (const each of prepared) {
-    const already = sentBytes;
     const sent = await send(each, outputs, options, {
       signal,
       cacheFolder: options.cacheFolder,
-      onProgress: (done, total) => options.onProgress?.(already + done, already + total),
+      onProgress: (done, total) => options.onProgress?.(done, total, each.spec.to),
       onNeeded: (files) => tellSurprises(each.spec, files, options),
     });
     sentBytes += sent.sentBytes;

@@ -2,6 +2,7 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { SyncSettings } from '../config/settings.ts';
 import { jobIdOf } from '../core/job.ts';
+import type { Reporter } from '../core/reporter.ts';
 import { checkpointFolder } from '../protocol/checkpoint-folder.ts';
 import { globalExcludesFile, hasTracked } from '../sync/git.ts';
 import { type Preparing, type ProjectSpec, prepareProject, pushPrepared } from '../sync/push.ts';
@@ -84,6 +85,18 @@ export function readAhead(input: Omit<PushInput, 'name'>, context: RunContext): 
   return { preparing, [Symbol.dispose]: () => over.abort() };
 }
 
+/** Each source of data is a phase of its own: how much of it has to travel is known only when it is its turn. */
+function progressOf(name: string, reporter: Reporter): (done: number, total: number, target: string) => void {
+  let shown = '';
+  return (done, total, target) => {
+    if (target !== shown && total > 0) {
+      shown = target;
+      reporter.report({ type: 'phase', phase: 'sync', status: 'begin', text: `Syncing ${target} to '${name}'` });
+    }
+    reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' });
+  };
+}
+
 /** @throws GpuRunError `bad-input`, `sync`, `disk-full`, `conflict`, `connection`; what could not be read is named before anything is sent */
 export async function pushAll(
   reached: ReachedMachine,
@@ -101,7 +114,7 @@ export async function pushAll(
     machine: reached.machine.id,
     outputs,
     signal,
-    onProgress: (done, total) => reporter.report({ type: 'progress', phase: 'sync', done, total, unit: 'bytes' }),
+    onProgress: progressOf(reached.machine.name, reporter),
     onSurprise: (surprise) => warnOf(surprise, input, context),
   });
   told(totals, [...removed, ...warnings], context);

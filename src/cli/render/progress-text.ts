@@ -6,33 +6,31 @@ import { span } from './text.ts';
 
 type Progress = Extract<Report, { type: 'progress' }>;
 
-/** Before this, a rate is a guess. */
-const rateAfterMs = 1_000;
-
-/** Remembers where each phase began. `now`: milliseconds. */
-export function createMeter(now: () => number): (progress: Progress) => string {
-  const starts = new Map<Phase, { readonly at: number; readonly done: number }>();
-  return (progress) => {
-    const { phase, done } = progress;
-    const known = starts.get(phase);
-    const start = known === undefined || done < known.done ? { at: now(), done } : known;
-    starts.set(phase, start);
-    const elapsedMs = now() - start.at;
-    const perSecond = elapsedMs < rateAfterMs ? null : ((done - start.done) * 1000) / elapsedMs;
-    return progressText(progress, perSecond);
-  };
+export interface Rate {
+  readonly perSecond: number;
+  /** Long enough measured to say from it when it will be over. */
+  readonly isSure: boolean;
 }
 
 /** `45MB of 120MB, 38%, 12MB/s, 6s left`; what is not known is left out. */
-export function progressText({ done, total, unit }: Progress, perSecond: number | null): string {
+export function progressText({ done, total, unit }: Progress, rate: Rate | null): string {
   const amount = (count: number) => (unit === 'bytes' ? formatSize(count) : unit === 'seconds' ? span(count) : `${count}`);
   const parts = [`${amount(done)}${total === null ? '' : ` of ${amount(total)}`}${unit === 'files' ? ' files' : ''}`];
   if (total !== null && total > 0) parts.push(`${Math.floor((Math.min(done, total) / total) * 100)}%`);
-  if (perSecond !== null && perSecond > 0 && unit !== 'seconds') {
-    parts.push(unit === 'bytes' ? `${formatSize(perSecond)}/s` : `${Math.round(perSecond)}/s`);
-    if (total !== null && total > done) parts.push(`${span(Math.ceil((total - done) / perSecond))} left`);
+  if (rate !== null && unit !== 'seconds') {
+    const { perSecond, isSure } = rate;
+    const isOver = total !== null && done >= total;
+    if (perSecond > 0 || !isOver) parts.push(unit === 'bytes' ? `${formatSize(perSecond)}/s` : `${Math.round(perSecond)}/s`);
+    if (isSure && perSecond > 0 && total !== null && !isOver) parts.push(leftText((total - done) / perSecond));
   }
   return parts.join(', ');
+}
+
+/** Nobody needs the seconds of hours, nor believes them. */
+function leftText(seconds: number): string {
+  if (seconds > 100 * 3600) return 'days left';
+  const step = seconds > 3600 ? 60 : seconds > 120 ? 10 : 1;
+  return `${span(Math.ceil(seconds / step) * step)} left`;
 }
 
 /** For progress that comes before its phase has said what it does. */

@@ -1,6 +1,7 @@
 /** What workflows report, shown while they work. Three ways: one line drawn over and over, plain lines, or warnings alone. */
 import type { Report, Reporter } from '../../core/reporter.ts';
-import { createMeter, phaseTexts } from './progress-text.ts';
+import { createMeter } from './progress-meter.ts';
+import { phaseTexts } from './progress-text.ts';
 import { paragraph, warningLine } from './sentence.ts';
 import type { Style } from './style.ts';
 import { cut, harmless } from './text.ts';
@@ -36,13 +37,14 @@ const eraseLine = '\r\u001b[2K';
 /** Each drawing is one write, and only ticks draw: many reports a second don't flicker. */
 export function createAnimatedView({ write, style, now, columns, every, width = endless }: AnimatedParts): ProgressView {
   const meter = createMeter(now);
-  let line: { text: string; detail: string } | null = null;
+  let line: { text: string; detail: () => string } | null = null;
   let frame = 0;
   let stop: (() => void) | null = null;
   let midLine = false;
   const draw = () => {
     if (line === null) return;
-    const detail = line.detail === '' ? '' : `  ${line.detail}`;
+    const said = line.detail();
+    const detail = said === '' ? '' : `  ${said}`;
     const shown = cut(`${frames[frame % frames.length]} ${line.text}${detail}`, columns() - 1);
     write(`${eraseLine}${shown.slice(0, line.text.length + 2)}${style.dim(shown.slice(line.text.length + 2))}`);
   };
@@ -57,7 +59,7 @@ export function createAnimatedView({ write, style, now, columns, every, width = 
     if (midLine) write('\n');
     midLine = false;
   };
-  const show = (text: string, detail = '') => {
+  const show = (text: string, detail = () => '') => {
     line = { text: harmless(text), detail };
     if (stop !== null) return;
     beginLine();
@@ -80,7 +82,8 @@ export function createAnimatedView({ write, style, now, columns, every, width = 
       midLine = unfinished;
     },
     report: (report) => {
-      if (report.type === 'progress') return show(line?.text ?? phaseTexts[report.phase], meter(report));
+      if (report.type === 'progress') return show(line?.text ?? phaseTexts[report.phase], meter.take(report));
+      if (report.type === 'phase') meter.begin(report.phase);
       if (report.type === 'phase' && report.status === 'begin') return show(report.text);
       if (report.type === 'link' && report.state === 'reconnecting') return show(report.text);
       if (report.type !== 'note') line = null;
@@ -106,14 +109,15 @@ export function createPlainView({ write, style, now, width = endless }: ViewPart
       if (report.type !== 'progress') {
         if (report.type === 'phase' && report.status === 'begin') {
           text = harmless(report.text);
+          meter.begin(report.phase);
           quietUntil = now() + plainProgressMs;
         }
         return print(permanentLine(report, style, width()));
       }
-      const detail = meter(report);
+      const detail = meter.take(report);
       if (now() < quietUntil) return;
       quietUntil = now() + plainProgressMs;
-      print(`${text === '' ? phaseTexts[report.phase] : text}: ${detail}`);
+      print(`${text === '' ? phaseTexts[report.phase] : text}: ${detail()}`);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createMeter } from '../../../src/cli/render/progress-text.ts';
+import { createMeter } from '../../../src/cli/render/progress-meter.ts';
 import { createAnimatedView, createPlainView, createQuietView } from '../../../src/cli/render/progress-view.ts';
 import { createStyle } from '../../../src/cli/render/style.ts';
 import type { Report } from '../../../src/core/reporter.ts';
@@ -55,7 +55,7 @@ test('one line moves; what has ended stays', () => {
   pass(2_000);
   view.report(bytes(50e6));
   pass(100);
-  expect(screen()).toEqual(['⠹ Sending files  50MB of 100MB, 50%, 25MB/s, 2s left']);
+  expect(screen()).toEqual(['⠹ Sending files  50MB of 100MB, 50%, 24MB/s']);
   view.report({ type: 'note', level: 'warn', text: 'one file was skipped' });
   expect(screen()).toEqual(['Warning: one file was skipped', expect.stringContaining('Sending files  50MB')]);
   view.report(end('Sent 12 files'));
@@ -137,5 +137,5 @@ test.each([
   [{ done: 0, total: 0, unit: 'bytes' }, '0B of 0B'],
   [{ done: 30, total: 20, unit: 'bytes' }, '30B of 20B, 100%'],
 ] as const)('%j reads %s', (progress, text) => {
-  expect(createMeter(() => 0)({ type: 'progress', phase: 'sync', ...progress })).toBe(text);
+  expect(createMeter(() => 0).take({ type: 'progress', phase: 'sync', ...progress })()).toBe(text);
 });

@@ -12,11 +12,11 @@ beforeEach(() => {
 afterEach(() => lab.remove());
 
 async function push(project: Partial<ProjectSpec> = {}, outputs: string[] = []) {
-  const progress: [number, number][] = [];
+  const progress: [number, number, string][] = [];
   const wire = joinPeers(lab.machine);
   const totals = await pushProject(
     { code: lab.source, exclude: [], data: [], globalExcludes: null, never: [], ...project },
-    { open: wire.open, cacheFolder: lab.cacheFolder, outputs, onProgress: (done, total) => progress.push([done, total]) },
+    { open: wire.open, cacheFolder: lab.cacheFolder, outputs, onProgress: (...told) => progress.push(told) },
   );
   return { totals, progress, wire };
 }
@@ -42,7 +42,10 @@ describe('pushProject', () => {
       'train.py',
     ]);
     expect(totals).toMatchObject({ files: 4, bytes: 16, sentBytes: 16, warnings: [] });
-    expect(progress.at(-1)).toEqual([16, 16]);
+    expect(progress.filter(([done, total]) => done === total)).toEqual([
+      [8, 8, ''],
+      [8, 8, 'data/pets'],
+    ]);
     expect((await push({ data: [{ from: join(lab.path, 'pets'), to: 'data/pets' }] })).totals.sentBytes).toBe(0);
   });
 
@@ -67,8 +70,8 @@ describe('pushProject', () => {
     writeTree(lab.source, { a: 'a'.repeat(600_000), b: 'b'.repeat(300_000) });
     const { progress } = await push();
     expect(progress.map(([done]) => done)).toEqual([...progress.map(([done]) => done)].sort((a, b) => a - b));
-    expect(progress[0]).toEqual([0, 900_000]);
-    expect(progress.at(-1)).toEqual([900_000, 900_000]);
+    expect(progress[0]).toEqual([0, 900_000, '']);
+    expect(progress.at(-1)).toEqual([900_000, 900_000, '']);
   });
 
   it.each([
