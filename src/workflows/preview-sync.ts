@@ -1,4 +1,5 @@
 /** `sync --dry-run`: what would be sent, deleted and skipped, and why. */
+import { shownUrl } from '../protocol/fetch.ts';
 import { previewProject, type SourcePreview } from '../sync/dry-run.ts';
 import type { SkipReason } from '../sync/skipped.ts';
 import { findSurprises, ignoreLine, type Surprise, surpriseText } from '../sync/surprise.ts';
@@ -12,6 +13,8 @@ export interface SyncPreview {
   readonly machine: string | null;
   /** The code, then the data. */
   readonly sources: readonly SourcePreview[];
+  /** What the machine would fetch by itself, as far as it has not; `from` as it may be shown. */
+  readonly fetch: readonly { readonly from: string; readonly to: string }[];
   /** Of the code that would be sent. */
   readonly surprises: readonly (Surprise & { readonly ignoreLine: string })[];
 }
@@ -55,7 +58,8 @@ function tell(input: PushInput, machine: string | null, sources: readonly Source
     ...(input.sizeMeant === true ? [] : surprises.map((each) => surpriseText(each, 'would be sent'))),
   ];
   for (const text of texts) reporter.report({ type: 'note', level: 'warn', text });
-  return { machine, sources: named, surprises };
+  const fetch = (input.sync.fetched ?? []).map(({ from, to }) => ({ from: shownUrl(from), to }));
+  return { machine, sources: named, fetch, surprises };
 }
 
 function* codeToSend(sources: readonly SourcePreview[]): Generator<{ readonly path: string; readonly size: number }> {

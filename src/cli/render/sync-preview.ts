@@ -13,7 +13,7 @@ import { harmless, plural } from './text.ts';
 /** So many lines of a list are shown on the terminal, the biggest first. */
 const shownAtMost = 15;
 
-export function syncPreviewDocument({ machine, sources, surprises }: SyncPreview): object {
+export function syncPreviewDocument({ machine, sources, fetch, surprises }: SyncPreview): object {
   return {
     dryRun: true,
     machine,
@@ -31,16 +31,18 @@ export function syncPreviewDocument({ machine, sources, surprises }: SyncPreview
       moveAside: [...pathsOf(planned, 'theirs'), ...pathsOf(gone, 'aside')],
       skip: skipped.map(({ reason, ...rest }) => ({ ...rest, rule: ruleOf(reason), why: whyOf(reason) })),
     })),
+    fetch,
     surprises,
   };
 }
 
 const whys = { new: 'new', changed: 'changed', theirs: 'changed on the machine', touch: 'mode or time', leave: 'output' } as const;
 
-export function renderSyncPreview(name: string, { machine, sources }: SyncPreview, view: View): string {
+export function renderSyncPreview(name: string, { machine, sources, fetch }: SyncPreview, view: View): string {
   const who = machine === null ? `No machine '${name}' is up. A first sync would` : `A sync to '${machine}' would`;
   const blocks = sources.map((source) => [...(sources.length === 1 ? [] : [view.style.bold(titleOf(source))]), ...blockOf(source, view)].join('\n'));
-  return [harmless(who), ...blocks, 'Nothing was sent or changed.'].join('\n\n');
+  const fetched = fetch.length === 0 ? [] : [['have the machine fetch', ...fetch.map(({ from, to }) => harmless(`  ${from} to ${to}`))].join('\n')];
+  return [harmless(who), ...blocks, ...fetched, 'Nothing was sent or changed.'].join('\n\n');
 }
 
 /** `train --dry-run`. */

@@ -8,7 +8,7 @@ import { createPlace } from './call.ts';
 
 const view = { style: createStyle(false), now: 0, width: 80 };
 const source = { source: 'code', from: '/work/cats', files: 3, bytes: 3_000, planned: [], gone: [], skipped: [], warnings: [] };
-const preview = (parts: Partial<SyncPreview['sources'][0]>): SyncPreview => ({ machine: 'cats', sources: [{ ...source, ...parts }], surprises: [] });
+const preview = (parts: Partial<SyncPreview['sources'][0]>): SyncPreview => ({ machine: 'cats', sources: [{ ...source, ...parts }], fetch: [], surprises: [] });
 
 test('what would be sent, deleted and skipped, each with its reason', () => {
   const text = renderSyncPreview(
@@ -71,6 +71,11 @@ test('long lists are cut, with the biggest first; the document holds all', () =>
   const { sources, total } = syncPreviewDocument(preview({ planned })) as { sources: { send: unknown[] }[]; total: object };
   expect(sources[0]?.send).toHaveLength(40);
   expect(total).toEqual({ files: 40, bytes: 780 });
+});
+
+test('what the machine would fetch by itself', () => {
+  const text = renderSyncPreview('cats', { ...preview({}), fetch: [{ from: 'https://example.org/a.tar', to: 'data/a.tar' }] }, view);
+  expect(text).toContain('\n\nhave the machine fetch\n  https://example.org/a.tar to data/a.tar\n\n');
 });
 
 test('nothing to do, and no machine', () => {
