@@ -22,6 +22,7 @@ const inRounds = [
   'sync/push-reuse',
   'sync/push-changes',
   'sync/source-tree',
+  'sync/dry-run',
   'sync/pull-snapshot',
   'remote-runner/side-by-side',
 ].map((name) => `test/unit/${name}.test.ts`);

@@ -121,7 +121,7 @@ describe('previewProject', () => {
           expect(code?.gone.map(({ path }) => path)).toEqual(vanished.map((path) => path.replace(/\/$/, '')).sort());
         }
       }),
-      { numRuns: 25 },
+      { numRuns: process.env['TEST_ROUNDS'] === 'all' ? 300 : 10 }, // all of them in `npm run test:lab`,
     );
   });
 });
@@ -205,7 +205,7 @@ describe('listSkipped', () => {
           for (const { reason } of skipped) if (reason.kind === 'pattern' && reason.file === null) expect(exclude[reason.line - 1]).toBe(reason.pattern);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: process.env['TEST_ROUNDS'] === 'all' ? 1_000 : 40 },
     );
   });
 });

@@ -38,7 +38,7 @@ test('the shell script removes, moves and makes exactly what is named', () => {
         folder.remove();
       }
     }),
-    { numRuns: 15 },
+    { numRuns: 8 },
   );
 });
 

@@ -87,7 +87,7 @@ it('the line leaves out that path and nothing else, whatever it is called', () =
             .filter((each) => each !== ''),
         ).toEqual([path]);
       }),
-      { numRuns: 40 },
+      { numRuns: 20 },
     );
   } finally {
     folder.remove();
