@@ -18,7 +18,7 @@ import { createIncoming } from './sync-incoming.ts';
 import { dueOf, findLarge, findPart, type Large, offersOf, type PlacementDue } from './sync-large.ts';
 import { takeLock } from './sync-lock.ts';
 import { type Placement, type PushPlan, placedAs, planPush } from './sync-plan.ts';
-import { type Placed, type Records, toPlaced } from './sync-records.ts';
+import { type Records, toPlaced } from './sync-records.ts';
 import { clearWaiting, type FilePlacement, findContent, isFile, placeWaiting, putContentBy } from './sync-reuse.ts';
 import { loadState, type SyncState, saveState, stateSuffix } from './sync-state.ts';
 import { lookAtAll } from './sync-untouched.ts';
@@ -62,7 +62,7 @@ async function receive(call: Call, params: PushParams, machine: { readonly root:
   const plan = await planPush(wanted, params, state, workdir, call.signal);
   const records = dirname(stateFile);
   const part = findPart(records, params.source, plan.place, applying);
-  const sources = findContent(plan, recordsFor(state, stateFile), applying);
+  const sources = findContent(plan, state.placed, recordsOfOthers(stateFile), applying);
   refuseIfFull(plan, new Set(sources.filter(({ move }) => move !== null).map(({ placement }) => placement)), workdir, part?.size ?? 0);
   const begun = saveState(stateFile, recordIntent(plan, state, applying));
   try {
@@ -144,9 +144,8 @@ function removeTemporaries(state: SyncState, applying: Applying): void {
   }
 }
 
-/** What pushes placed: this source's own, then those of the others. */
-export function* recordsFor(state: SyncState, stateFile: string): Generator<Iterable<readonly [string, Placed]>> {
-  yield state.placed;
+/** What pushes of the other sources placed. */
+export function* recordsOfOthers(stateFile: string): Generator<Records> {
   const folder = dirname(stateFile);
   for (const name of existsSync(folder) ? readdirSync(folder) : [])
     if (name.endsWith(stateSuffix) && name !== basename(stateFile)) yield loadState(join(folder, name)).placed;

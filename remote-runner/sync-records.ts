@@ -73,6 +73,19 @@ export class Records implements Iterable<readonly [string, Placed]> {
       for (const row of new PackedFolder(bytes).rows()) yield [folder === '' ? row.name : `${folder}/${row.name}`, toPlaced(row)];
   }
 
+  /** Files that have, or may have, one of these sizes. */
+  *filesOf(sizes: ReadonlySet<number>): Generator<readonly [string, Placed]> {
+    for (const [folder, bytes] of this.folders) {
+      const packed = new PackedFolder(bytes);
+      for (let row = 0; row < packed.count; row += 1) {
+        const flags = packed.flags(row);
+        if ((flags & rowFlags.odd) === 0 && ((flags & rowFlags.file) === 0 || !sizes.has(packed.size(row)))) continue;
+        const known = packed.row(row);
+        yield [folder === '' ? known.name : `${folder}/${known.name}`, toPlaced(known)];
+      }
+    }
+  }
+
   /** Of the manifest whose entries these are, where each has one content. */
   get digest(): string {
     const digest = new TreeDigest();

@@ -9,7 +9,7 @@ import { contentId, type FileEntry, parentOf } from '../src/protocol/sync.ts';
 import { type Applying, openForWriting, placeOver, temporaryFor } from './sync-apply.ts';
 import { errorCode, hashFile, look, type Workdir } from './sync-disk.ts';
 import type { Placement, PushPlan } from './sync-plan.ts';
-import type { Placed } from './sync-records.ts';
+import type { Records } from './sync-records.ts';
 
 export type FilePlacement = Placement & { readonly entry: FileEntry };
 
@@ -25,8 +25,8 @@ export interface Source {
 /** Of more places with the same content the first ones will do. */
 const copiesTried = 3;
 
-/** Reads nothing but names; which of it is really there shows when it is put by. `records` are tried in their order. */
-export function findContent(plan: PushPlan, records: Iterable<Iterable<readonly [string, Placed]>>, applying: Applying): Source[] {
+/** Reads nothing but names; which of it is really there shows when it is put by. `others` are asked for what `own` doesn't know. */
+export function findContent(plan: PushPlan, own: Records, others: Iterable<Records>, applying: Applying): Source[] {
   const needed = neededContent(plan);
   if (needed.size === 0) return [];
   const moves = new Map<string, NonNullable<Source['move']>[]>();
@@ -35,7 +35,7 @@ export function findContent(plan: PushPlan, records: Iterable<Iterable<readonly 
   };
   for (const { from, id, fingerprint } of putBy(applying)) addMove(id, { from, fingerprint, folder: null });
   for (const { path, replaces, id } of plan.remove) addMove(id, { from: applying.workdir.absolute(path), fingerprint: replaces, folder: parentOf(path) });
-  const copies = findCopies(needed, records);
+  const copies = findCopies(needed, own, others);
   return [...needed].flatMap(([id, placements]) => {
     const leaving = moves.get(id) ?? [];
     const from = [...(copies.get(id) ?? []), ...plan.remove.filter((removal) => removal.id === id).map(({ path }) => path)].slice(0, copiesTried);
@@ -63,14 +63,24 @@ export function isFile(placement: Placement): placement is FilePlacement {
   return placement.entry.kind === 'file';
 }
 
-function findCopies(needed: ReadonlyMap<string, unknown>, records: Iterable<Iterable<readonly [string, Placed]>>): Map<string, string[]> {
+/** What is as quickly sent as looked for. */
+const littleBytes = 64 * 1024;
+
+function findCopies(needed: ReadonlyMap<string, readonly FilePlacement[]>, own: Records, others: Iterable<Records>): Map<string, string[]> {
   const copies = new Map<string, string[]>();
-  for (const placed of records) {
-    for (const [path, { ours, found }] of placed) {
+  const sizes = new Set([...needed.values()].map(([first]) => first?.entry.size ?? 0));
+  const lookInto = (records: Records) => {
+    for (const [path, { ours, found }] of records.filesOf(sizes)) {
       for (const id of ours) if (needed.has(id)) note(id, path, copies);
       if (found !== null && needed.has(found)) note(found, path, copies);
     }
-    if (copies.size === needed.size) break;
+  };
+  const missing = () => [...needed].reduce((sum, [id, [first]]) => sum + (copies.has(id) ? 0 : (first?.entry.size ?? 0)), 0);
+  lookInto(own);
+  if (missing() < littleBytes) return copies;
+  for (const records of others) {
+    lookInto(records);
+    if (missing() === 0) break;
   }
   return copies;
 }

@@ -82,12 +82,13 @@ describe('what the machine has already', () => {
 
   it('counts whichever source brought it', async () => {
     const data = join(lab.path, 'pets');
-    writeTree(data, { 'cat.jpg': 'meow' });
+    const meow = 'meow'.repeat(20_000);
+    writeTree(data, { 'cat.jpg': meow });
     await lab.push({ from: data, to: 'data' });
-    writeTree(lab.source, { 'tests/cat.jpg': 'meow' });
+    writeTree(lab.source, { 'tests/cat.jpg': meow });
     expect((await lab.push({ others: ['data'] })).sentBytes).toBe(0);
-    expect(readFileSync(remote('tests/cat.jpg'), 'utf8')).toBe('meow');
-    expect(readFileSync(remote('data/cat.jpg'), 'utf8')).toBe('meow');
+    expect(readFileSync(remote('tests/cat.jpg'), 'utf8')).toBe(meow);
+    expect(readFileSync(remote('data/cat.jpg'), 'utf8')).toBe(meow);
   });
 
   it('is opened up where it lies in a read-only folder', async () => {
