@@ -12,6 +12,13 @@ export interface PackPace {
   sent(bytes: number): void;
 }
 
+export interface Beginning {
+  /** What is to be tried first; absent: packing. */
+  readonly packs?: boolean;
+  /** And after so many bytes the other way. */
+  readonly trialAfterBytes?: number;
+}
+
 /** What may be on its way (`windowBytes`): after a change of ways it still moves at the pace of the one before. */
 const settleBytes = 4 * 1024 * 1024;
 const spanBytes = 16 * 1024 * 1024;
@@ -33,8 +40,8 @@ const denseShare = 0.8;
 const leaveBytes = 1024 * 1024;
 const leaveAtMostBytes = 64 * 1024 * 1024;
 
-export function createPackPace(now: () => number = () => performance.now()): PackPace {
-  let way = true;
+export function createPackPace(now: () => number = () => performance.now(), { packs = true, trialAfterBytes = firstTrialBytes }: Beginning = {}): PackPace {
+  let way = packs;
   /** Of the way that was taken before a trial, bytes a millisecond; null: this is no trial. */
   let toBeat: number | null = null;
   let settled = 0;
@@ -43,7 +50,7 @@ export function createPackPace(now: () => number = () => performance.now()): Pac
   let since = 0;
   /** Of the way that is taken, at the last trial, bytes a millisecond. */
   let won = 0;
-  let untilTrial = firstTrialBytes;
+  let untilTrial = trialAfterBytes;
   let trialEvery = nextTrialBytes;
   let leave = 0;
   let leaveNext = leaveBytes;

@@ -43,7 +43,9 @@ export async function transfer(open: Open, params: PushParams, { tree, changes }
   return inCall(open('push', params), options.signal, async (call) => {
     if (changes !== null) await sayChanges(call, changes);
     const parts = call.parts()[Symbol.asyncIterator]();
+    const asked = performance.now();
     const ask = await parts.next();
+    const answeredMs = performance.now() - asked;
     if (ask.done === true) return { result: parseResult(await call.result), sentBytes: 0, torn: [], gone: [] };
     const answer = ask.value.kind === 'event' ? parseFields(ask.value.value) : {};
     const isWhole = answer['type'] === 'manifest';
@@ -51,7 +53,7 @@ export async function transfer(open: Open, params: PushParams, { tree, changes }
     const { indices, offers } = await receiveNeeds(parts);
     const files = filesOf(indices, isWhole ? pickFiles(tree, indices) : filesIn(changes ?? []));
     options.onNeeded?.(files.map(({ entry }) => entry));
-    const sent = await sendNeeded(call, files, offers, tree, packingFor(answer['unpacks']), options);
+    const sent = await sendNeeded(call, files, offers, tree, packingFor(answer['unpacks'], answeredMs), options);
     const told = await parts.next();
     if (told.done === true) return { result: parseResult(await call.result), ...sent };
     if (told.value.kind !== 'event') throw new FrameError('the machine sends content during a push');
