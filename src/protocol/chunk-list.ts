@@ -18,6 +18,8 @@ export interface ChunkList {
   /** Where it begins in the file. */
   offset(nth: number): number;
   isDigest(nth: number, digest: Uint8Array): boolean;
+  /** A view. */
+  digest(nth: number): Uint8Array;
 }
 
 export class ChunkListBuilder {
@@ -73,6 +75,7 @@ export function chunkListOf(bytes: Uint8Array, id: string, hashing: Hashing): Ch
     length: (nth) => readLength(bytes, nth * recordBytes),
     offset: (nth) => offsets[nth] as number,
     isDigest: (nth, digest) => isSame(bytes, nth * recordBytes + 4, digest),
+    digest: (nth) => bytes.subarray(nth * recordBytes + 4, (nth + 1) * recordBytes),
   };
 }
 

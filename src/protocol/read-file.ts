@@ -86,9 +86,12 @@ export function createFileReading(disk: DiskCalls, gone: readonly string[]): Fil
         size,
         stamp: () => stampOf(statsOf(fd)),
         read: (into) => {
-          const read = disk.readSync(fd, into, 0, Math.min(into.length, size - at), at);
+          const read = disk.readSync(fd, into, 0, Math.max(0, Math.min(into.length, size - at)), at);
           at += read;
           return read;
+        },
+        skip: (bytes) => {
+          at += bytes;
         },
         close: () => disk.closeSync(fd),
       };

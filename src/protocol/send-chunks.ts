@@ -2,15 +2,24 @@
  * Sends a large file in one reading: it is cut into chunks, each is identified, and those that the receiver has in an older version, or
  * has from a push that was cut, do not travel. Imports its own folder only.
  */
-import { ChunkListBuilder, createChunkReader, type FindChunk, indexChunks } from './chunk-list.ts';
-import { smallFileBytes } from './content-id.ts';
+import { type ChunkList, ChunkListBuilder, createChunkReader, type FindChunk, indexChunks } from './chunk-list.ts';
+import { type Chunker, mostBytes } from './chunker.ts';
+import { type Hashing, smallFileBytes } from './content-id.ts';
 import { mostCopied, mostHeadBytes, recordKinds, writeCopy, writePlain } from './content-records.ts';
 import { type ContentSource, type FileToSend, makeRoom, putBare, putEnd, putGone, putPlain, type Sending } from './send-records.ts';
 
 type Chunks = NonNullable<Sending<unknown>['disk']['chunks']>;
 
+interface ReadChunk {
+  readonly length: number;
+  readonly digest: Uint8Array;
+  /** Good until the next one is asked for. null: the file has become shorter. */
+  bytes(): Uint8Array | null;
+}
+
 interface Reading {
-  readonly next: () => Uint8Array | null;
+  readonly next: () => ReadChunk | null;
+  /** Of those that were read. */
   readonly list: ChunkListBuilder;
 }
 
@@ -55,16 +64,17 @@ async function sendOnce<File extends FileToSend>(
   sending: Sending<File>,
 ): Promise<'sent' | 'small' | 'changed' | 'other part'> {
   if (source.size <= smallFileBytes) return 'small';
-  sending.chunker ??= createChunker();
-  const reading: Reading = { next: createChunkReader(source.read, sending.chunker), list: new ChunkListBuilder() };
   const stamp = source.stamp();
+  const isMade = file.made?.stamp === stamp;
+  if (!isMade) sending.chunker ??= createChunker();
+  const reading =
+    file.made !== undefined && isMade ? byList(source, file.made.list) : byCutting(source, sending.chunker ?? createChunker(), sending.disk.hashing);
   if (part !== null && !(await skipPart(part, reading, sending))) return 'other part';
   await putPlain(recordKinds.begin, file, sending);
   if (part !== null) await putBare(recordKinds.keep, sending);
-  await sendRest(reading, find, sending);
-  const torn = source.stamp() !== stamp;
+  const torn = !(await sendRest(reading, find, sending)) || source.stamp() !== stamp;
   const { size, bytes } = reading.list;
-  if (size > smallFileBytes && (!torn || isLast)) {
+  if (size > smallFileBytes && (!torn || (isLast && !isMade))) {
     const id = reading.list.id(sending.disk.hashing);
     if (!torn) memory.keep(id, bytes);
     await putEnd(file, { size, id, torn, stamp }, sending);
@@ -74,12 +84,56 @@ async function sendOnce<File extends FileToSend>(
   return size > smallFileBytes ? 'changed' : 'small';
 }
 
+/** Not yet known: all of it is read, cut and identified. */
+function byCutting({ read }: ContentSource, chunker: Chunker, hashing: Hashing): Reading {
+  const list = new ChunkListBuilder();
+  const cut = createChunkReader(read, chunker);
+  return {
+    list,
+    next: () => {
+      const chunk = cut();
+      if (chunk === null) return null;
+      const digest = hashing.raw(chunk);
+      list.add(chunk.length, digest);
+      return { length: chunk.length, digest, bytes: () => chunk };
+    },
+  };
+}
+
+/** Known: what does not travel is not even read. The receiver finds out if it is something else after all. */
+function byList({ read, skip }: ContentSource, known: ChunkList): Reading {
+  const list = new ChunkListBuilder();
+  const buffer = new Uint8Array(mostBytes);
+  let [nth, unread] = [0, 0];
+  const take = (length: number) => {
+    skip(unread - length);
+    unread = 0;
+    const bytes = buffer.subarray(0, length);
+    for (let at = 0; at < length; ) {
+      const came = read(bytes.subarray(at));
+      if (came === 0) return null;
+      at += came;
+    }
+    return bytes;
+  };
+  return {
+    list,
+    next: () => {
+      if (nth === known.count) return null;
+      const [length, digest] = [known.length(nth), known.digest(nth)];
+      nth += 1;
+      unread += length;
+      list.add(length, digest);
+      return { length, digest, bytes: () => take(length) };
+    },
+  };
+}
+
 /** True: the receiver's part is the beginning of this file, and has been read. */
 async function skipPart<File>(part: NonNullable<FileToSend['part']>, { next, list }: Reading, { disk, onBytes }: Sending<File>): Promise<boolean> {
   for (let unseen = 0; list.size < part.size; ) {
     const chunk = next();
     if (chunk === null) return false;
-    list.add(chunk.length, disk.hashing.raw(chunk));
     unseen += chunk.length;
     if (unseen < pauseBytes) continue;
     unseen = 0;
@@ -90,7 +144,8 @@ async function skipPart<File>(part: NonNullable<FileToSend['part']>, { next, lis
   return true;
 }
 
-async function sendRest<File>({ next, list }: Reading, find: FindChunk, sending: Sending<File>): Promise<void> {
+/** False: the file became shorter meanwhile. */
+async function sendRest<File>({ next }: Reading, find: FindChunk, sending: Sending<File>): Promise<boolean> {
   const { disk, out, onBytes } = sending;
   let [first, count, unseen] = [0, 0, 0];
   const putCopy = async () => {
@@ -100,14 +155,14 @@ async function sendRest<File>({ next, list }: Reading, find: FindChunk, sending:
     count = 0;
   };
   for (let chunk = next(); chunk !== null; chunk = next()) {
-    const digest = disk.hashing.raw(chunk);
-    list.add(chunk.length, digest);
-    const found = find(chunk.length, digest);
+    const found = find(chunk.length, chunk.digest);
     if (found === null) {
       await putCopy();
       await makeRoom(sending, mostHeadBytes + chunk.length);
+      const bytes = chunk.bytes();
+      if (bytes === null) return false;
       out.used = writePlain(out.block, out.used, recordKinds.chunk, chunk.length);
-      out.block.set(chunk, out.used);
+      out.block.set(bytes, out.used);
       out.used += chunk.length;
       onBytes(chunk.length, 0);
       continue;
@@ -124,4 +179,5 @@ async function sendRest<File>({ next, list }: Reading, find: FindChunk, sending:
     await disk.pause();
   }
   await putCopy();
+  return true;
 }

@@ -16,6 +16,13 @@ export interface FileToSend {
   readonly base: string | null;
   /** What of it came in an earlier push, and is whole: so many bytes, and what their chunks are called. null: nothing. */
   readonly part: { readonly size: number; readonly id: string } | null;
+  /** Of what it is made, and how it looked then: while it looks so, it is not cut once more. Absent: unknown. */
+  readonly made?: Made | undefined;
+}
+
+export interface Made {
+  readonly stamp: string;
+  readonly list: ChunkList;
 }
 
 /** A file opened for reading from its start to the size it had then. */
@@ -26,6 +33,8 @@ export interface ContentSource {
   stamp(): string;
   /** The next bytes, as many as fit; 0 at the end. */
   read(into: Uint8Array): number;
+  /** Leaves out so many bytes. */
+  skip(bytes: number): void;
   close(): void;
 }
 

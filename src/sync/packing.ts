@@ -12,5 +12,7 @@ const trialAfterBytes = 24 * 1024 * 1024;
 /** @param wanted what the other side says that it unpacks. @param answeredMs how soon it said so. null: nothing that we could pack */
 export function packingFor(wanted: unknown, answeredMs: number): Packing | null {
   const packer = createPacker(zlib, wanted);
-  return packer === null ? null : { packer, pace: createPackPace(undefined, { packs: answeredMs > nearMs, trialAfterBytes }), crc32: zlib.crc32, garbage: () => {} };
+  return packer === null
+    ? null
+    : { packer, pace: createPackPace(undefined, { packs: answeredMs > nearMs, trialAfterBytes }), crc32: zlib.crc32, garbage: () => {} };
 }

@@ -156,7 +156,7 @@ async function sendNeeded(
   const paths = new Map(needed.map(({ index, entry }) => [index, entry.path]));
   const files = needed.map(({ index, entry: { path, size, sha256 } }): LocalFile => {
     const { base = null, part = null } = offers.get(index) ?? {};
-    return { index, size, announced: sha256, base, part, absolute: tree.absolute(path), stamp: null };
+    return { index, size, announced: sha256, base, part, absolute: tree.absolute(path), stamp: null, made: tree.made(path) };
   });
   const total = files.reduce((sum, { size }) => sum + size, 0);
   let [sentBytes, done] = [0, 0];

@@ -4,10 +4,11 @@ import { lstatSync } from 'node:fs';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { systemErrorCode } from '../core/errors.ts';
 import { type Look, PackedFolder, packFolder, type Row } from '../protocol/packed-folder.ts';
+import type { Made } from '../protocol/send-records.ts';
 import type { Entry, FileEntry } from '../protocol/sync.ts';
 import { folderMark, TreeDigest } from '../protocol/tree-digest.ts';
 import { entryOfRow, findMoved, type HeldFolders, heldFlags, isFileRow, isRacy } from './held.ts';
-import { identify } from './local-file.ts';
+import { createIdentifier, type Identifier } from './local-file.ts';
 import { absoluteOf, type ScanNotes, type ScannedFolder, type ScanOptions, sourceTop, toMicroseconds, walkSource } from './scan.ts';
 
 export interface Tree {
@@ -19,6 +20,8 @@ export interface Tree {
   /** In order: all that is in one folder, then folder by folder what is in them. Each is made anew. */
   entries(): Iterable<Entry>;
   absolute(path: string): string;
+  /** Of what a large file is made that was just identified; undefined: unknown. */
+  made(path: string): Made | undefined;
 }
 
 /** Milliseconds of walking at a time: a connection is being made meanwhile. */
@@ -29,7 +32,14 @@ export async function readTree(options: ScanOptions, held: HeldFolders, notes: S
   const folders = new Map<string, Uint8Array>();
   const top = sourceTop(options);
   const digest = new TreeDigest();
-  const identifying: Identifying = { place: (path) => absoluteOf(path, top, options), moved: findMoved(held), unreadable: notes.unreadable, signal };
+  const identifier = createIdentifier();
+  const identifying: Identifying = {
+    place: (path) => absoluteOf(path, top, options),
+    moved: findMoved(held),
+    unreadable: notes.unreadable,
+    signal,
+    identify: identifier.identify,
+  };
   let [files, bytes, began] = [0, 0, performance.now()];
   for (const scanned of walkSource(options, held, notes)) {
     if (performance.now() - began > walkAtOnceMs) {
@@ -44,10 +54,19 @@ export async function readTree(options: ScanOptions, held: HeldFolders, notes: S
     files += packed.files;
     bytes += packed.contentBytes;
   }
-  return { digest: digest.hex, files, bytes, folders, entries: () => entriesOf(folders), absolute: (path) => absoluteOf(path, top, options) };
+  return {
+    digest: digest.hex,
+    files,
+    bytes,
+    folders,
+    entries: () => entriesOf(folders),
+    absolute: (path) => absoluteOf(path, top, options),
+    made: (path) => identifier.made(absoluteOf(path, top, options)),
+  };
 }
 
 interface Identifying {
+  readonly identify: Identifier['identify'];
   readonly place: (path: string) => string;
   readonly moved: ReturnType<typeof findMoved>;
   readonly unreadable: string[];
@@ -72,7 +91,7 @@ async function pack({ path, rows }: ScannedFolder, held: Uint8Array | undefined,
 }
 
 /** null: it vanished since the walk, or can't be read. */
-async function identified(row: Row, folder: string, { place, moved, unreadable, signal }: Identifying): Promise<Row | null> {
+async function identified(row: Row, folder: string, { place, moved, unreadable, signal, identify }: Identifying): Promise<Row | null> {
   const { path } = entryOfRow(folder, row);
   const readFromMs = Date.now();
   const from = moved(row);

@@ -48,6 +48,7 @@ const memory: ContentDisk<Sample> = {
         at += piece.length;
         return piece.length;
       },
+      skip: () => {},
       close: () => {},
     };
   },
