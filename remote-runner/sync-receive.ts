@@ -3,7 +3,7 @@
  * lock, records of what may get placed, removals and folders, files, links, times and modes, records of what is there.
  * May import protocol and `node:`.
  */
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { FrameError } from '../src/protocol/frame.ts';
 import { PackedFolder } from '../src/protocol/packed-folder.ts';
@@ -19,7 +19,8 @@ import { dueOf, findLarge, findPart, type Large, offersOf, type PlacementDue } f
 import { takeLock } from './sync-lock.ts';
 import { type Placement, type PushPlan, placedAs, planPush } from './sync-plan.ts';
 import { type Records, toPlaced } from './sync-records.ts';
-import { clearWaiting, type FilePlacement, findContent, isFile, placeWaiting, putContentBy } from './sync-reuse.ts';
+import { clearWaiting, type FilePlacement, findContent, isFile, placeWaiting, putContentBy, type Source } from './sync-reuse.ts';
+import { type Coming, needsOf, refuseIfFull } from './sync-room.ts';
 import { loadState, type SyncState, saveState, stateSuffix } from './sync-state.ts';
 import { lookAtAll } from './sync-untouched.ts';
 import { receiveWanted } from './sync-wanted.ts';
@@ -63,7 +64,9 @@ async function receive(call: Call, params: PushParams, machine: { readonly root:
   const records = dirname(stateFile);
   const part = findPart(records, params.source, plan.place, applying);
   const sources = findContent(plan, state.placed, recordsOfOthers(stateFile), applying);
-  refuseIfFull(plan, new Set(sources.filter(({ move }) => move !== null).map(({ placement }) => placement)), workdir, part?.size ?? 0);
+  const own = new Map(sources.map(({ placement, move }) => [placement as Placement, comingBy(move)]));
+  const needs = needsOf(plan, (placement) => own.get(placement) ?? 'sent');
+  refuseIfFull(needs, part?.size ?? 0, workdir.top);
   const begun = saveState(stateFile, recordIntent(plan, state, applying));
   try {
     const waiting = await putContentBy(sources, applying, call.signal);
@@ -151,33 +154,9 @@ export function* recordsOfOthers(stateFile: string): Generator<Records> {
     if (name.endsWith(stateSuffix) && name !== basename(stateFile)) yield loadState(join(folder, name)).placed;
 }
 
-/** New files stand beside the old ones until they are renamed; what is only `moved` needs no room. `there`: bytes that have come already. */
-function refuseIfFull(plan: PushPlan, moved: ReadonlySet<Placement>, workdir: Workdir, there: number): void {
-  let bytes = 0;
-  let peak = 0;
-  for (const placement of plan.place) {
-    const { entry, frees } = placement;
-    if (entry.kind !== 'file' || moved.has(placement)) continue;
-    bytes += entry.size;
-    peak = Math.max(peak, bytes);
-    bytes -= frees;
-  }
-  const disk = statfsSync(workdir.top);
-  const free = disk.bavail * disk.bsize;
-  if (disk.blocks > 0 && peak - there > free)
-    throw new RunnerError(
-      'disk-full',
-      `the push needs ${megabytes(peak)} on the machine and only ${megabytes(free)} are free there (${workdir.top}); nothing was sent`,
-    );
-  if (disk.files > 0 && plan.place.length > disk.ffree)
-    throw new RunnerError(
-      'disk-full',
-      `the push makes ${plan.place.length} files on the machine and its file system has room for only ${disk.ffree} more; nothing was sent`,
-    );
-}
-
-function megabytes(bytes: number): string {
-  return `${Math.ceil(bytes / 1e6)} MB`;
+function comingBy(move: Source['move']): Coming {
+  if (move === null) return 'copied';
+  return move.folder === null ? 'put-by' : 'moved';
 }
 
 /** What this push may place counts as ours from now on, beside what was ours before: a cut push leaves some of both. */
