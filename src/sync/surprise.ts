@@ -49,7 +49,7 @@ const generatedFolders: ReadonlyMap<string, string> = new Map(
     'checkpoints of earlier runs': ['checkpoints', 'checkpoint', 'ckpts', 'ckpt'],
     'outputs of earlier runs': ['runs', 'outputs', 'multirun', 'tb_logs'],
     'a cache': ['.cache', '.dvc', '.ccache', '.gradle', '.ipynb_checkpoints'],
-    'records of a version control system': ['.hg', '.svn', '.jj', '.git'],
+    'records of a version control system': ['.hg', '.svn', '.jj'],
     'what a build has made': ['build', 'dist', 'target', '.next', '.terraform', 'bazel-out', '.parcel-cache'],
   }).flatMap(([what, names]) => names.map((name) => [name, what] as const)),
 );

@@ -30,9 +30,10 @@ export function pushInput(settings: Settings, sizeMeant: boolean): PushInput {
   return { name, sync, outputs: [...outputs, ...(retry.resumeFrom === null ? [] : [retry.resumeFrom])], sizeMeant, hosts: hostsOf(settings) };
 }
 
-/** Of the providers that are to be used. */
+/** Hosts of the user's own that are to be used. No other provider has to be loaded to see that it has none. */
 export function hostsOf({ providers, need }: Settings): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(need.providerOptions).filter(([id]) => providers.includes(id)));
+  const { ssh } = need.providerOptions;
+  return ssh === undefined || !providers.includes('ssh') ? {} : { ssh };
 }
 
 /** What a caller decides at each `train`, beside the settings. */
