@@ -22,6 +22,7 @@ import { explainSystemError, RunnerError } from './runner-error.ts';
 import { seek } from './seek.ts';
 import { createStarter, type Starter } from './start-serve.ts';
 import { syncCalls } from './sync-calls.ts';
+import { LiveSources } from './sync-live.ts';
 import { watchTelemetry } from './telemetry.ts';
 import { armedOrder } from './watch-order.ts';
 
@@ -49,7 +50,8 @@ export async function connect(machine: MachineFolder, { input, output, outputFd,
     // A watchdog of another version may still hold an order that we can't read: it stays until there is one that we can.
     watching.ensure(() => armedOrder(machine) !== null);
   };
-  const answers = answerTable(machine, serving, watching, script, version);
+  const live = new LiveSources();
+  const answers = answerTable(machine, serving, watching, script, version, live);
   const prepare = () => {
     if (prepared) return;
     prepareMachineFolder(machine);
@@ -75,6 +77,7 @@ export async function connect(machine: MachineFolder, { input, output, outputFd,
     await Promise.race([feedAll(input, peer, presence.heard), closed(output), presence.gone]);
   } finally {
     presence.end();
+    live.close();
     clearInterval(ensuring);
     peer.close(new RunnerError('connection', 'The client is gone.'));
   }
@@ -105,7 +108,14 @@ function tellingOfWork(answer: CallHandler, onWork: (works: boolean) => void): C
 
 type Answer = (call: Call) => Promise<unknown>;
 
-function answerTable(machine: MachineFolder, serving: Starter, watching: Starter, script: string, version: string): Readonly<Record<string, Answer>> {
+function answerTable(
+  machine: MachineFolder,
+  serving: Starter,
+  watching: Starter,
+  script: string,
+  version: string,
+  live: LiveSources,
+): Readonly<Record<string, Answer>> {
   const params = <Op extends keyof Calls>(call: Call) => call.params as Calls[Op]['params'];
   const own: Record<keyof Calls, Answer> = {
     hello: async () => machineFacts(machine, version),
@@ -123,7 +133,7 @@ function answerTable(machine: MachineFolder, serving: Starter, watching: Starter
     arm: (call) => arm(params<'arm'>(call), machine, watching),
     shutdown: (call) => shutDown(params<'shutdown'>(call), machine, serving, watching, call.signal),
   };
-  const sync = Object.entries(syncCalls).map(([op, answer]): [string, Answer] => [op, (call) => answer(call, machine)]);
+  const sync = Object.entries(syncCalls).map(([op, answer]): [string, Answer] => [op, (call) => answer(call, { ...machine, live })]);
   return Object.assign(Object.create(null) as Record<string, Answer>, own, Object.fromEntries(sync));
 }
 

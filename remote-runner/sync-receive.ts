@@ -16,6 +16,7 @@ import { type Applying, beginApplying, closeFolders, finishFolders, makeRoom, pl
 import { look, openWorkdir, toFailure, type Workdir } from './sync-disk.ts';
 import { createIncoming } from './sync-incoming.ts';
 import { dueOf, findLarge, findPart, type Large, offersOf, type PlacementDue } from './sync-large.ts';
+import type { LiveSources } from './sync-live.ts';
 import { takeLock } from './sync-lock.ts';
 import { type Placement, type PushPlan, placedAs, planPush } from './sync-plan.ts';
 import { type Records, toPlaced } from './sync-records.ts';
@@ -28,7 +29,8 @@ import { receiveWanted } from './sync-wanted.ts';
 /** How long a push waits for another one of the same source. */
 const lockWaitMs = 10_000;
 
-export async function receivePush(call: Call, machine: { readonly root: string; readonly workdir: string }): Promise<PushResult> {
+/** `live`: what this connection remembers; absent: nothing. */
+export async function receivePush(call: Call, machine: Machine): Promise<PushResult> {
   try {
     const params = parsePushParams(call.params);
     const records = join(machine.root, 'sync');
@@ -43,14 +45,21 @@ export async function receivePush(call: Call, machine: { readonly root: string; 
   }
 }
 
-async function receive(call: Call, params: PushParams, machine: { readonly root: string; readonly workdir: string }, stateFile: string): Promise<PushResult> {
+interface Machine {
+  readonly root: string;
+  readonly workdir: string;
+  readonly live?: LiveSources;
+}
+
+async function receive(call: Call, params: PushParams, machine: Machine, stateFile: string): Promise<PushResult> {
   mkdirSync(machine.workdir, { recursive: true, mode: 0o700 });
   const workdir = openWorkdir(machine.workdir);
-  const state = loadState(stateFile);
-  const isTold = state.digest !== null && state.untold.length === 0;
-  const isUntouched = isTold && (state.digest === params.digest || state.digest === params.base) && (await isAsItWas(state, workdir, stateFile, call.signal));
-  if (isUntouched && state.digest === params.digest)
-    return { unchanged: true, kept: [], keptCount: 0, keptIn: '', keptBefore: [], leftAlone: [], leftAloneCount: 0 };
+  const remember = (now: SyncState) => params.live && machine.live?.remember(params.source, stateFile, now, machine.workdir);
+  const { state, isUntouched } = await lastState(params, machine.live, workdir, stateFile, call.signal);
+  if (isUntouched && state.digest === params.digest) {
+    remember(state);
+    return nothingDone;
+  }
   const parts = call.parts()[Symbol.asyncIterator]();
   const wanted = await receiveWanted(call, parts, params, isUntouched, state);
   const applying = beginApplying(
@@ -87,19 +96,31 @@ async function receive(call: Call, params: PushParams, machine: { readonly root:
     const isWhole = exact && result.leftAloneCount === 0 && placed.digest === params.digest;
     const untold = begun.untold.filter(isThere);
     const after = saveState(stateFile, { ...begun, digest: isWhole ? params.digest : null, placed, untold });
-    if (untold.length > 0 && (await tell(result, call, parts))) saveState(stateFile, { ...after, untold: [] });
+    remember(untold.length > 0 && (await tell(result, call, parts)) ? saveState(stateFile, { ...after, untold: [] }) : after);
     return result;
   } finally {
     closeFolders(applying);
   }
 }
 
-/** Everything that the last push left is as it was left. */
-async function isAsItWas(state: SyncState, workdir: Workdir, stateFile: string, signal: AbortSignal): Promise<boolean> {
-  const looked = await lookAtAll(state.placed, workdir, signal);
-  if (looked !== null && looked.read > 0) saveState(stateFile, state);
-  return looked !== null;
+/** `isUntouched`: it is the one that was announced, or its base, and everything is as it was left. */
+async function lastState(params: PushParams, live: LiveSources | undefined, workdir: Workdir, stateFile: string, signal: AbortSignal) {
+  const isWanted = ({ digest, untold }: SyncState) => digest !== null && untold.length === 0 && (digest === params.digest || digest === params.base);
+  const remembered = await live?.recall(params.source, stateFile);
+  if (remembered) return { state: remembered, isUntouched: isWanted(remembered) };
+  const loaded = loadState(stateFile);
+  const looked = isWanted(loaded) ? await lookedAt(loaded, workdir, stateFile, signal) : null;
+  return { state: looked ?? loaded, isUntouched: looked !== null };
 }
+
+/** As it stands in its file, if everything that the last push left is as it was left; null: something is not. */
+async function lookedAt(state: SyncState, workdir: Workdir, stateFile: string, signal: AbortSignal): Promise<SyncState | null> {
+  const looked = await lookAtAll(state.placed, workdir, signal);
+  if (looked === null) return null;
+  return looked.read > 0 ? saveState(stateFile, state) : state;
+}
+
+const nothingDone: PushResult = { unchanged: true, kept: [], keptCount: 0, keptIn: '', keptBefore: [], leftAlone: [], leftAloneCount: 0 };
 
 /** A result is one message, whatever the number of files. */
 const listedAtMost = 100;

@@ -1,12 +1,13 @@
 /** See `session.ts`: reads what to do from stdin, a word a line, and answers each with `done`, or with what went wrong. */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { homePaths } from '../../src/config/home.ts';
 import { openRunner, type RunnerClient } from '../../src/runner/client.ts';
 import { installRunner } from '../../src/runner/install.ts';
-import { pushProject } from '../../src/sync/push.ts';
+import { watchTrees } from '../../src/sync/live-trees.ts';
+import { prepareProject, pushPrepared } from '../../src/sync/push.ts';
 import { connectTransport } from '../../src/transport/connect.ts';
 import type { Transport } from '../../src/transport/transport.ts';
 import type { Ask, SessionStart } from './session.ts';
@@ -20,10 +21,8 @@ const runner = { file, cache: paths.cache, version: `${version}-${createHash('sh
 const signal = new AbortController().signal;
 let transport: Transport | null = null;
 let client: RunnerClient | null = null;
-/** Trees that are watched, as the link does it, where there is such a thing. */
-const trees = new URL('../../src/sync/live-trees.ts', import.meta.url);
-const live =
-  how === 'openssh' && existsSync(trees) ? ((await import(trees.href)) as { watchTrees(onChange: () => void): { close(): void } }).watchTrees(() => {}) : null;
+/** Trees that are watched, as the link does it. */
+const live = how === 'openssh' ? watchTrees(() => {}) : null;
 
 const asks: Record<Ask, () => Promise<void>> = {
   connect: async () => {
@@ -39,7 +38,8 @@ const asks: Record<Ask, () => Promise<void>> = {
     const open = client?.open;
     if (open === undefined) throw new Error('not connected');
     const project = { code: source, exclude: [], data: [], globalExcludes: null, never: [] };
-    await pushProject(project, { open, cacheFolder: paths.sync, machine, outputs: [], ...(live === null ? {} : { live }) });
+    const preparing = prepareProject(project, paths.sync, signal, live ?? undefined);
+    await pushPrepared(preparing, { open, cacheFolder: paths.sync, machine, outputs: [], live: live !== null });
   },
   disconnect: async () => {
     await client?.close();

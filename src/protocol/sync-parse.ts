@@ -54,7 +54,7 @@ export function parseSha256(value: unknown): string {
 }
 
 export function parsePushParams(value: unknown): PushParams {
-  const { source, digest, base, others, outputs } = parseFields(value);
+  const { source, digest, base, others, outputs, live } = parseFields(value);
   const name = parseText(source);
   if (!/^[a-z0-9-]{1,80}$/.test(name)) throw new FrameError('a push has an impossible source name');
   return {
@@ -63,6 +63,7 @@ export function parsePushParams(value: unknown): PushParams {
     base: base === null ? null : parseSha256(base),
     others: parseList(others, parsePath),
     outputs: parseList(outputs, parseFolder),
+    live: live === true,
   };
 }
 

@@ -58,6 +58,8 @@ export interface PushParams {
   readonly base: string | null;
   /** Targets of the other sources: this push places nothing there, and only removes what it placed there before. */
   readonly others: readonly string[];
+  /** More pushes of this source follow over this connection: it is worth watching what was placed. */
+  readonly live: boolean;
   /** What the machine made or changed at or below these is neither replaced, moved nor deleted. */
   readonly outputs: readonly string[];
 }

@@ -19,6 +19,13 @@ export function folderMark(path: string, entries: Iterable<Entry>, hash: HashTex
 export class TreeDigest {
   readonly #sum = new Uint8Array(32);
 
+  /** From `hex`, to go on from there. */
+  static of(hex: string): TreeDigest {
+    const digest = new TreeDigest();
+    for (let at = 0; at < digest.#sum.length; at += 1) digest.#sum[at] = Number.parseInt(hex.slice(2 * at, 2 * at + 2), 16);
+    return digest;
+  }
+
   /** Adds a folder's mark, or takes it out again. */
   toggle(mark: Uint8Array): void {
     for (const [at, byte] of mark.entries()) this.#sum[at] = (this.#sum[at] ?? 0) ^ byte;

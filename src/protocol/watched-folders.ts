@@ -16,7 +16,7 @@ export interface WatchedFoldersParts {
   readonly start: StartWatch;
   /** Where a folder lies. */
   readonly absolute: (folder: string) => string;
-  /** Told at the first change after each `take`. */
+  /** Told of each change. */
   readonly onChange: () => void;
   /** So many changes in one turn are more than can be trusted. */
   readonly mostAtOnce: number;
@@ -39,6 +39,11 @@ export class WatchedFolders {
 
   has(folder: string): boolean {
     return this.#stops.has(folder);
+  }
+
+  /** What has changed can't be told. */
+  get isLost(): boolean {
+    return this.#lost;
   }
 
   /** From now on. To be called before the folder is listed: what comes later is heard of. */
@@ -98,14 +103,13 @@ export class WatchedFolders {
   }
 
   #hear(folder: string, name: string | null): void {
-    const wasQuiet = this.#changes.size === 0;
     this.#inTurn += 1;
     if (this.#inTurn > this.#parts.mostAtOnce) this.#lost = true;
     const known = this.#changes.get(folder);
     if (name === null) this.#changes.set(folder, null);
     else if (known === undefined) this.#changes.set(folder, new Set([name]));
     else known?.add(name);
-    if (wasQuiet) this.#parts.onChange();
+    this.#parts.onChange();
   }
 
   #lose(): void {

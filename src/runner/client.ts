@@ -7,6 +7,7 @@ import type { CallName, Calls } from '../protocol/calls.ts';
 import { DamagedFrameError, FrameError } from '../protocol/frame.ts';
 import { type Introduction, MagicScanner } from '../protocol/magic.ts';
 import { beatEveryMs, type OpenCall, Peer, type Write } from '../protocol/peer.ts';
+import { standbyWord } from '../protocol/standby.ts';
 import type { RemoteProcess, Transport } from '../transport/transport.ts';
 import type { InstalledRunner } from './install.ts';
 import { firstWordWithinMs, silentMachine } from './silence.ts';
@@ -18,6 +19,8 @@ export interface RunnerClient extends Introduction {
   call<Op extends CallName>(op: Op, params: Calls[Op]['params']): Promise<Calls[Op]['result']>;
   /** A call with parts. `parts()`, `result` and the sending methods fail as `call` does. */
   open(op: string, params: unknown): OpenCall;
+  /** Resolves when the connection is over, with why. */
+  readonly over: Promise<GpuRunError>;
   /** Ends the connection; open calls fail with `connection`. Jobs go on. Idempotent. */
   close(): Promise<void>;
 }
@@ -25,14 +28,16 @@ export interface RunnerClient extends Introduction {
 export interface OpenRunnerOptions {
   /** Ends the connection when aborted, whenever that is; everything then fails with `interrupted`. */
   readonly signal: AbortSignal;
+  /** It may wait for hours, and is nobody at the machine meanwhile. */
+  readonly standby?: boolean;
   /** Milliseconds that the runner has to introduce itself; default 30,000. */
   readonly withinMs?: number;
 }
 
 /** @throws GpuRunError `protocol` when something else than the runner answers, `connection`, also when nothing answers, `interrupted` */
 export async function openRunner(transport: Transport, installed: InstalledRunner, options: OpenRunnerOptions): Promise<RunnerClient> {
-  const { signal, withinMs = firstWordWithinMs } = options;
-  const remote = transport.exec([...installed.argv, 'connect', '--root', installed.root], { signal });
+  const { signal, standby = false, withinMs = firstWordWithinMs } = options;
+  const remote = transport.exec([...installed.argv, 'connect', '--root', installed.root, ...(standby ? [standbyWord] : [])], { signal });
   const said = keepTail(remote);
   remote.stdin.on('error', () => {}); // the process may be gone; its exit says so
   const scanner = new MagicScanner();
@@ -68,6 +73,7 @@ export async function openRunner(transport: Transport, installed: InstalledRunne
     isWatched,
     call: async (op, params) => answerOf(op, await openMapped(peer, op, params).result),
     open: (op, params) => openMapped(peer, op, params),
+    over,
     close: async () => {
       peer.close(new GpuRunError('connection', 'The connection to the runner was closed.'));
       clearInterval(beating);

@@ -29,7 +29,7 @@ interface Prepared {
 }
 
 /** Compares by size and time, in whole seconds: content is not read to be compared. @throws GpuRunError as `pushProject` */
-export async function pushPlainly(project: ProjectSpec, options: PlainPushOptions): Promise<PushTotals> {
+export async function pushPlainly(project: ProjectSpec, options: PlainPushOptions): Promise<Omit<PushTotals, 'unchanged'>> {
   const began = performance.now();
   const { peer, recordFile, signal } = options;
   try {

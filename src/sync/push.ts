@@ -21,6 +21,8 @@ export interface PushTotals {
   /** File content that travelled. */
   readonly sentBytes: number;
   readonly ms: number;
+  /** The machine had everything already. */
+  readonly unchanged: boolean;
   /** Sentences for people. */
   readonly warnings: readonly string[];
 }
@@ -37,6 +39,14 @@ export interface PushOptions extends Partial<Pick<TransferOptions, 'signal'>> {
   readonly outputs: readonly string[];
   /** What of the code is surprisingly big; told before its content is sent. */
   readonly onSurprise?: (surprise: Surprise) => void;
+  /** More pushes of these sources follow over this connection. Absent: false. */
+  readonly live?: boolean;
+}
+
+/** What can be kept between pushes of the same sources. */
+export interface LiveTrees {
+  /** @throws as `readTree`; GpuRunError `sync` when something can't be read */
+  prepare(spec: TreeSpec, cacheFolder: string, signal: AbortSignal): Promise<Prepared>;
 }
 
 export interface TreeSpec extends ScanOptions {
@@ -76,14 +86,16 @@ export async function pushProject(project: ProjectSpec, options: PushOptions): P
 /** Reading of this computer's side; it goes on while a connection is made. Fails as `pushTree`, and that needs no handling. */
 export type Preparing = Promise<readonly Prepared[]>;
 
-export function prepareProject(project: ProjectSpec, cacheFolder: string, signal: AbortSignal): Preparing {
-  return prepareAll(async () => specsOf(project), cacheFolder, signal);
+/** `live`: trees that are watched from push to push; absent: each is walked. */
+export function prepareProject(project: ProjectSpec, cacheFolder: string, signal: AbortSignal, live?: LiveTrees): Preparing {
+  return prepareAll(async () => specsOf(project), cacheFolder, signal, live);
 }
 
-function prepareAll(specs: () => Promise<readonly TreeSpec[]>, cacheFolder: string, signal: AbortSignal): Preparing {
+function prepareAll(specs: () => Promise<readonly TreeSpec[]>, cacheFolder: string, signal: AbortSignal, live?: LiveTrees): Preparing {
   const read = async () => {
     const prepared: Prepared[] = [];
-    for (const spec of await specs()) prepared.push(await prepare(spec, cacheFolder, signal));
+    for (const spec of await specs())
+      prepared.push(live === undefined ? await prepare(spec, cacheFolder, signal) : await prepareLive(spec, live, cacheFolder, signal));
     return prepared;
   };
   const all = read();
@@ -120,6 +132,7 @@ export async function pushPrepared(preparing: Preparing, options: PushOptions): 
   const prepared = await preparing;
   const warnings: string[] = [];
   let sentBytes = 0;
+  let unchanged = true;
   for (const each of prepared) {
     const sent = await send(each, outputs, options, {
       signal,
@@ -128,10 +141,11 @@ export async function pushPrepared(preparing: Preparing, options: PushOptions): 
       onNeeded: (files) => tellSurprises(each.spec, files, options),
     });
     sentBytes += sent.sentBytes;
+    unchanged &&= sent.result.unchanged;
     warnings.push(...each.warnings, ...warningsOf(sent), ...warningsOfMachine(sent.result));
   }
   const sum = (key: 'files' | 'bytes') => prepared.reduce((total, { tree }) => total + tree[key], 0);
-  return { files: sum('files'), bytes: sum('bytes'), sentBytes, ms: performance.now() - began, warnings };
+  return { files: sum('files'), bytes: sum('bytes'), sentBytes, ms: performance.now() - began, unchanged, warnings };
 }
 
 /** By what changed since the machine was left, where that is known. */
@@ -140,7 +154,7 @@ async function send({ spec, tree, before }: Prepared, outputs: readonly string[]
   const file = machine === undefined ? null : heldFile(cacheFolder, `${spec.from}\0${spec.to}\0${machine}`);
   const base = file === null ? null : loadBase(file);
   const changes = base === null || base.digest === tree.digest ? null : changesSince(base, tree.folders, before);
-  const params = { ...paramsOf(spec, tree.digest, outputs), base: changes === null ? null : (base?.digest ?? null) };
+  const params = { ...paramsOf(spec, tree.digest, outputs), base: changes === null ? null : (base?.digest ?? null), live: options.live === true };
   const sent = await transfer(open, params, { tree, changes }, how);
   if (file !== null && isExact(sent) && base?.digest !== tree.digest) saveBase(file, tree.digest, tree.folders);
   return sent;
@@ -159,12 +173,22 @@ export function outputPaths(outputs: readonly string[]): readonly string[] {
 
 /** `outputs`: as `outputPaths` gives them. */
 export function paramsOf(spec: TreeSpec, digest: string, outputs: readonly string[]): PushParams {
-  return { source: spec.source ?? sourceName(spec.to), digest, base: null, others: spec.others, outputs };
+  return { source: spec.source ?? sourceName(spec.to), digest, base: null, others: spec.others, outputs, live: false };
+}
+
+async function prepareLive(spec: TreeSpec, live: LiveTrees, cacheFolder: string, signal: AbortSignal): Promise<Prepared> {
+  try {
+    const prepared = await live.prepare(spec, cacheFolder, signal);
+    if (spec.to === '') refuseOverlap(prepared.tree.entries(), spec.others);
+    return prepared;
+  } catch (error) {
+    throw toSyncError(error, signal);
+  }
 }
 
 /** Reads this computer's side. @throws GpuRunError as `pushTree` */
 export async function prepare(spec: TreeSpec, cacheFolder: string, signal: AbortSignal): Promise<Prepared> {
-  const file = heldFile(cacheFolder, `${spec.from}\0${spec.to}`);
+  const file = heldFile(cacheFolder, sourceKey(spec));
   const notes: ScanNotes = { unreadable: [], warnings: [] };
   try {
     const held = loadHeld(file);
@@ -181,6 +205,11 @@ export async function prepare(spec: TreeSpec, cacheFolder: string, signal: Abort
 /** What was announced is what the machine has now. */
 function isExact({ result, torn, gone }: Transferred): boolean {
   return torn.length === 0 && gone.length === 0 && result.leftAloneCount === 0;
+}
+
+/** What tells it from others in the cache. */
+export function sourceKey({ from, to }: ScanOptions): string {
+  return `${from}\0${to}`;
 }
 
 /** What the source of a push is called, by its target. */

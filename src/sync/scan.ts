@@ -6,10 +6,11 @@ import { lstatSync, readdirSync, readlinkSync, realpathSync, type Stats, statSyn
 import { basename, join, posix, sep } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import { smallFileBytes } from '../protocol/content-id.ts';
-import { type Look, noLook, PackedFolder, type Row } from '../protocol/packed-folder.ts';
+import type { Row } from '../protocol/packed-folder.ts';
 import { type DirEntry, type FileEntry, type LinkEntry, parentOf, pathProblem, targetProblem, temporaryPrefix } from '../protocol/sync.ts';
 import { entryOfRow, type HeldFolders, heldFlags } from './held.ts';
 import { enterFolder, type FolderRules, type IgnoreOptions, openRules, takesAll, verdict } from './rules.ts';
+import { compareFolder, folderLook, rowsByName } from './scan-compare.ts';
 
 /** A file that was found; its content is identified later. */
 export interface FoundFile extends Omit<FileEntry, 'sha256'> {
@@ -27,6 +28,15 @@ export interface ScanOptions {
   readonly ignore: IgnoreOptions | null;
   /** Absolute paths that are never sent, whatever the rules say: gpu-run's own state with its keys. */
   readonly never: readonly string[];
+  readonly guide?: Guide;
+}
+
+/** Goes along with a walk. Folders are named relative to the source. */
+export interface Guide {
+  /** Before it is listed. */
+  enter(folder: string): void;
+  /** Before it is looked at. */
+  learn(folder: string, absolute: string, rules: FolderRules | null, names: readonly string[]): void;
 }
 
 export interface Scan {
@@ -94,6 +104,7 @@ export function* walkSource(options: ScanOptions, held: HeldFolders, notes: Scan
   if (options.to !== '') yield topFolder(stats, walk);
   if (stats.isDirectory()) {
     const rules = options.ignore === null ? null : openRules(top, options.ignore, (text) => notes.warnings.push(text));
+    options.guide?.enter('');
     yield* walkFolder(top, '', rules, namesIn(top, '', walk), walk);
   }
   if (walk.leavingLinks.length > 0) notes.warnings.push(leavingLinksWarning(walk.leavingLinks));
@@ -130,6 +141,7 @@ function realOrSame(path: string): string {
 
 function* walkFolder(absolute: string, inside: string, rules: FolderRules | null, names: readonly string[], walk: Walk): Generator<ScannedFolder> {
   const path = inside === '' ? walk.options.to : pathIn(walk.options.to, inside);
+  walk.options.guide?.learn(inside, absolute, rules, names);
   const folders: string[] = [];
   let rows: readonly Row[] | null;
   try {
@@ -141,6 +153,19 @@ function* walkFolder(absolute: string, inside: string, rules: FolderRules | null
   }
   if (rows === null || rows.length > 0) yield { path, rows };
   for (const name of folders) yield* walkInto(`${absolute}${sep}${name}`, pathIn(inside, name), rules, walk);
+}
+
+/** One folder alone; `folders`: those that a walk would go into. `rules`: as a guide has learnt them. null: it takes a walk to tell, for there is something to say. */
+export function rescan(
+  options: ScanOptions,
+  held: HeldFolders,
+  { inside, absolute, rules }: { readonly inside: string; readonly absolute: string; readonly rules: FolderRules | null },
+): { readonly scanned: ScannedFolder; readonly folders: readonly string[] } | null {
+  const walk: Walk = { unreadable: [], warnings: [], options, held, never: new Set(options.never.map(realOrSame)), leavingLinks: [] };
+  const folders: string[] = [];
+  const rows = lookInto(absolute, inside, rules, namesIn(absolute, inside, walk), walk, folders);
+  const notes = walk.unreadable.length + walk.warnings.length + walk.leavingLinks.length;
+  return notes > 0 ? null : { scanned: { path: inside === '' ? options.to : pathIn(options.to, inside), rows }, folders };
 }
 
 function pathIn(folder: string, name: string): string {
@@ -174,55 +199,8 @@ function wantedStats(child: string, name: string, rules: FolderRules | null, { n
   return stats;
 }
 
-interface Comparison {
-  /** The next entry is as it was held, and all before it were. */
-  same(name: string, stats: Stats): { row(): Row } | null;
-  /** What was held of an entry that is not, or that comes behind such a one. */
-  known(name: string): Row | undefined;
-  add(row: Row): void;
-  /** null: all is as it was held. */
-  rows(): readonly Row[] | null;
-}
-
-function compareFolder(bytes: Uint8Array | undefined): Comparison {
-  const held = bytes === undefined ? null : new PackedFolder(bytes);
-  const names = held?.names ?? [];
-  let same = 0;
-  let rows: Row[] | null = held === null ? [] : null;
-  let known: ReadonlyMap<string, Row> | null = null;
-  const first = (count: number) => (held === null ? [] : Array.from({ length: count }, (_, row) => held.row(row)));
-  return {
-    same: (name, stats) => {
-      if (rows !== null || held === null || names[same] !== name || !isSame(held, same, stats)) return null;
-      const at = same;
-      same += 1;
-      return { row: () => held.row(at) };
-    },
-    known: (name) => {
-      known ??= rowsByName(bytes);
-      return known.get(name);
-    },
-    add: (row) => {
-      rows ??= first(same);
-      rows.push(row);
-    },
-    rows: () => (rows === null && held !== null && same < held.count ? first(same) : rows),
-  };
-}
-
-function rowsByName(bytes: Uint8Array | undefined): ReadonlyMap<string, Row> {
-  return new Map(bytes === undefined ? [] : [...new PackedFolder(bytes).rows()].map((row) => [row.name, row]));
-}
-
-/** A file counts only with a hash that may be trusted. */
-function isSame(held: PackedFolder, row: number, stats: Stats): boolean {
-  const flags = held.flags(row);
-  if (stats.isFile()) return (flags & heldFlags.file) !== 0 && (flags & heldFlags.known) !== 0 && held.looksLike(row, stats);
-  if (stats.isDirectory()) return (flags & heldFlags.dir) !== 0 && held.looksLike(row, folderLook(stats));
-  return stats.isSymbolicLink() && (flags & heldFlags.link) !== 0 && held.looksLike(row, stats);
-}
-
 function* walkInto(absolute: string, path: string, rules: FolderRules | null, walk: Walk): Generator<ScannedFolder> {
+  walk.options.guide?.enter(path);
   const names = namesIn(absolute, path, walk);
   let inside: FolderRules | null;
   try {
@@ -286,10 +264,6 @@ function rowOf(name: string, stats: Stats, known: Row | undefined): Row {
   const flags = heldFlags.file | (isKnown ? heldFlags.known : 0);
   const look = { ino, size, mtimeMs, ctimeMs, mode };
   return { name, flags, mode, mtime, look, sha256: isKnown ? known.sha256 : null, ...(size > smallFileBytes ? { extra: stats.birthtimeMs } : {}) };
-}
-
-function folderLook({ mtimeMs, mode }: Stats): Look {
-  return { ...noLook, mtimeMs, mode: mode & 0o777 };
 }
 
 /** But for its mode, which is no content. */

@@ -54,18 +54,15 @@ export async function readTree(options: ScanOptions, held: HeldFolders, notes: S
     files += packed.files;
     bytes += packed.contentBytes;
   }
-  return {
-    digest: digest.hex,
-    files,
-    bytes,
-    folders,
-    entries: () => entriesOf(folders),
-    absolute: (path) => absoluteOf(path, top, options),
-    made: (path) => identifier.made(absoluteOf(path, top, options)),
-  };
+  const absolute = (path: string) => absoluteOf(path, top, options);
+  return treeOf({ digest: digest.hex, files, bytes, folders }, absolute, (path) => identifier.made(absolute(path)));
 }
 
-interface Identifying {
+export function treeOf(facts: Pick<Tree, 'digest' | 'files' | 'bytes' | 'folders'>, absolute: Tree['absolute'], made: Tree['made']): Tree {
+  return { ...facts, entries: () => entriesOf(facts.folders), absolute, made };
+}
+
+export interface Identifying {
   readonly identify: Identifier['identify'];
   readonly place: (path: string) => string;
   readonly moved: ReturnType<typeof findMoved>;
@@ -73,7 +70,7 @@ interface Identifying {
   readonly signal: AbortSignal;
 }
 
-async function pack({ path, rows }: ScannedFolder, held: Uint8Array | undefined, identifying: Identifying): Promise<PackedFolder> {
+export async function pack({ path, rows }: ScannedFolder, held: Uint8Array | undefined, identifying: Identifying): Promise<PackedFolder> {
   if (rows === null && held !== undefined) return new PackedFolder(held);
   const known: Row[] = [];
   for (const row of rows ?? []) {

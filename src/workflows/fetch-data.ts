@@ -8,28 +8,21 @@ import { type FetchOptions, fetchData, removeFetched } from '../sync/fetch.ts';
 import type { RunContext } from './context.ts';
 import type { ReachedMachine } from './reach-machine.ts';
 
+type Target = Pick<ReachedMachine, 'runner' | 'machine'>;
+type Around = Pick<RunContext, 'reporter' | 'signal' | 'home'>;
+
 /** Workdir-relative places of it. */
 export function fetchedPlaces({ fetched = [] }: SyncSettings): readonly string[] {
   return fetched.map(({ to }) => to);
 }
 
 /** Comes before a push: what has left the config goes, and makes room for what takes its place. Gives warnings. */
-export async function removeOldFetched(
-  reached: ReachedMachine,
-  sync: SyncSettings,
-  outputs: readonly string[],
-  context: RunContext,
-): Promise<readonly string[]> {
+export async function removeOldFetched(reached: Target, sync: SyncSettings, outputs: readonly string[], context: Around): Promise<readonly string[]> {
   return await removeFetched(fetchedPlaces(sync), optionsFor(reached, outputs, context));
 }
 
 /** Comes behind a push. Gives the bytes that travelled; null: nothing is to be fetched. What is shown of the addresses is `shownUrl` alone: they may hold keys. */
-export async function fetchWanted(
-  reached: ReachedMachine,
-  { fetched = [] }: SyncSettings,
-  outputs: readonly string[],
-  context: RunContext,
-): Promise<number | null> {
+export async function fetchWanted(reached: Target, { fetched = [] }: SyncSettings, outputs: readonly string[], context: Around): Promise<number | null> {
   const [first] = fetched;
   if (first === undefined) return null;
   const { reporter } = context;
@@ -53,7 +46,7 @@ export function refuseFetched({ fetched = [] }: SyncSettings, name: string): voi
   });
 }
 
-function optionsFor(reached: ReachedMachine, outputs: readonly string[], { reporter, signal, home }: RunContext): FetchOptions {
+function optionsFor(reached: Target, outputs: readonly string[], { reporter, signal, home }: Around): FetchOptions {
   return {
     open: (op, params) => reached.runner.open(op, params),
     memory: join(home.sync, `fetched-${reached.machine.id}.json`),

@@ -8,6 +8,7 @@ import { serveLink } from '../link/serve-link.ts';
 import { keepSpare } from '../link/spare.ts';
 import { installRunner } from '../runner/install.ts';
 import type { RunContext } from './context.ts';
+import { createPusher } from './link-push.ts';
 import { isLocked, takeLock } from './lock-file.ts';
 
 /** How long a link stays without a caller, milliseconds. */
@@ -41,9 +42,11 @@ export async function keepLink(machineId: string, context: RunContext): Promise<
   const { connector, transport } = await links.open(machine);
   try {
     await connector.connect(signal);
-    const spare = keepSpare(await installRunner(transport, runner, machineId, { signal }), connector.start);
+    const installed = await installRunner(transport, runner, machineId, { signal });
+    const spare = keepSpare(installed, connector.start);
     try {
-      return await serveLink({ place, version: runner.version, connector, spare, idleMs, isOver, clock, signal });
+      await using pusher = createPusher(machine, transport, installed, context);
+      return await serveLink({ place, version: runner.version, connector, spare, more: { push: pusher.push }, idleMs, isOver, clock, signal });
     } finally {
       spare.close();
     }

@@ -1,7 +1,8 @@
 /** `train --dry-run`: what `up` would do, and how much there is to be synced. */
 import type { RunContext } from './context.ts';
 import { measureSync } from './preview-sync.ts';
-import type { PushInput, SyncTotals } from './push.ts';
+import type { PushInput } from './push.ts';
+import type { SyncTotals } from './push-once.ts';
 import { planUp, type UpInput, type UpPlan } from './up.ts';
 
 export interface TrainPlan extends UpPlan {

@@ -5,7 +5,8 @@ import type { SkipReason } from '../sync/skipped.ts';
 import { findSurprises, ignoreLine, type Surprise, surpriseText } from '../sync/surprise.ts';
 import type { RunContext } from './context.ts';
 import { reachOrPlain } from './plain-machine.ts';
-import { outputsOf, ownExcludes, type PushInput, projectOf, type SyncTotals } from './push.ts';
+import { outputsOf, ownExcludes, type PushInput, projectOf } from './push.ts';
+import type { SyncTotals } from './push-once.ts';
 import type { ReachedMachine } from './reach-machine.ts';
 
 export interface SyncPreview {

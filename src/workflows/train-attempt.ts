@@ -17,7 +17,8 @@ import { fetchLastCheckpoints } from './last-checkpoints.ts';
 import { othersOn, whoCame } from './last-one.ts';
 import { sendMetrics } from './mlflow-send.ts';
 import { claimFor, planJob } from './plan-job.ts';
-import { pushAll, readAhead, type SyncTotals } from './push.ts';
+import { pushAll, readAhead } from './push.ts';
+import type { SyncTotals } from './push-once.ts';
 import { goneError, isGone, type ReachedMachine, reachOrLose } from './reach-machine.ts';
 import { bringCheckpoints, checkpointsOf, handOverCheckpoints } from './resume-job.ts';
 import { orderJob, submitJob } from './submit-job.ts';
@@ -109,7 +110,7 @@ async function followToEnd(job: JobEntry, first: ReachedMachine, { input, machin
 async function begin({ input, machine, before }: AttemptPlan, onOrdered: (job: JobEntry) => void, context: RunContext) {
   const outputs = [...input.outputs, ...(input.retry.resumeFrom === null ? [] : [input.retry.resumeFrom])];
   const sources = { sync: input.sync, outputs, sizeMeant: input.sizeMeant ?? false };
-  using reading = readAhead(sources, context);
+  using reading = readAhead(sources, machine, context);
   let reached = await reachOrLose(machine, context);
   const stubbornly = async <T>(step: () => Promise<T>): Promise<T> => {
     for (let tries = 1; ; tries += 1) {

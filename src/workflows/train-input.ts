@@ -3,7 +3,7 @@ import type { Settings, SyncSettings } from '../config/settings.ts';
 import type { JobCommand, JobEntry } from '../core/job.ts';
 import type { MachineEntry } from '../ledger/ledger.ts';
 import type { PulledFile } from '../sync/pull.ts';
-import type { SyncTotals } from './push.ts';
+import type { SyncTotals } from './push-once.ts';
 import type { UpInput } from './up-input.ts';
 
 export interface TrainInput {

@@ -4,8 +4,10 @@ import { formatUsd } from '../../core/money.ts';
 import { formatSize } from '../../core/size.ts';
 import type { Check } from '../../workflows/doctor.ts';
 import type { DownResult } from '../../workflows/down.ts';
-import type { SyncTotals } from '../../workflows/push.ts';
+import type { SyncTotals } from '../../workflows/push-once.ts';
 import type { ReapResult } from '../../workflows/reap.ts';
+import type { Pushed } from '../../workflows/watch-sync.ts';
+import { isoTime } from './documents.ts';
 import type { View } from './machines.ts';
 import { hintLines } from './sentence.ts';
 import { renderTable } from './table.ts';
@@ -54,4 +56,14 @@ export function renderSync({ files, bytes, sentBytes, ms, via, fetchedBytes }: S
   const fetched = fetchedBytes === undefined ? '' : `; the machine has fetched ${formatSize(fetchedBytes)} by itself`;
   const sent = `${plural(files, 'file')}, ${formatSize(bytes)}; sent ${formatSize(sentBytes)} in ${(ms / 1000).toFixed(1)}s`;
   return `${sent}${via === undefined ? '' : ` by ${via}`}${fetched}`;
+}
+
+/** One line a push of `sync --watch`; the time is this computer's own. */
+export function pushedLine({ at, files, sentBytes, ms }: Pushed): string {
+  const time = new Date(at).toTimeString().slice(0, 8);
+  return `${time}  ${plural(files, 'file')}; sent ${formatSize(sentBytes)} in ${ms < 1_000 ? `${Math.round(ms)}ms` : `${(ms / 1000).toFixed(1)}s`}`;
+}
+
+export function pushedDocument({ at, files, bytes, sentBytes, ms }: Pushed): object {
+  return { type: 'sync', at: isoTime(at), files, bytes, sentBytes, ms };
 }

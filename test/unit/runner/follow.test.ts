@@ -71,7 +71,14 @@ function clientOf(script: Script, carry: Carry = (bytes, deliver) => deliver(byt
       onBlock: (take) => call.onBlock(take),
     };
   };
-  return { version: 'fake', isWatched: true, open, call: () => Promise.reject(new Error('not used here')), close: async () => cut() };
+  return {
+    version: 'fake',
+    isWatched: true,
+    over: new Promise(() => {}),
+    open,
+    call: () => Promise.reject(new Error('not used here')),
+    close: async () => cut(),
+  };
 }
 
 const bytes = (text: string) => Buffer.from(text);

@@ -58,7 +58,7 @@ async function projectAndMachine(outputs: readonly string[]) {
     reports,
     push: (sync: Partial<SyncSettings> = {}) => {
       const input = { sync: { code, exclude: [], data: [], ...sync }, outputs };
-      return pushAll(reached, input, context, readAhead(input, context));
+      return pushAll(reached, input, context, readAhead(input, null, context));
     },
     there: (path: string) => readFileSync(join(machine.workdir, path), 'utf8'),
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
