@@ -30,7 +30,7 @@ const inRounds = [
 /** What needs only Node, but takes long and repeats with other faults what `npm test` shows once: the lab runs it, several files at a time. */
 const inLab = [
   ...['api-failures', 'crash-matrix', 'gcp-main-job', 'local-hard-times', 'survival'].map((name) => `test/lab/${name}.test.ts`),
-  ...['killers', 'link', 'unprotected', 'rebuild', 'budget', 'gcp-access', 'gcp-commands', 'gcp-hard-times'].map((name) => `test/e2e/${name}.test.ts`),
+  ...['killers', 'link', 'watch', 'unprotected', 'rebuild', 'budget', 'gcp-access', 'gcp-commands', 'gcp-hard-times'].map((name) => `test/e2e/${name}.test.ts`),
   ...['full-disk', 'leftovers', 'survival', 'watchdog'].map((name) => `test/unit/remote-runner/${name}.test.ts`),
   ...['failures-unknown', 'failures-wait', 'failures-once', 'failures-refused', 'failures-stock', 'host-keys'].map(
     (name) => `test/unit/providers/gcp/up-${name}.test.ts`,

@@ -14,7 +14,7 @@ const promised: Readonly<Record<string, readonly string[]>> = {
   cancel: ['config'],
   extend: ['by', 'config'],
   ssh: ['config'],
-  sync: ['dry-run', 'config'],
+  sync: ['dry-run', 'watch', 'config'],
   pull: ['config'],
   cost: ['by', 'since', 'until', 'limit', 'csv'],
   offers: ['gpu', 'spot', 'region', 'config'],
