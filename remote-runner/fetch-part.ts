@@ -48,6 +48,8 @@ export interface FetchPart {
   append(bytes: Uint8Array): Promise<void>;
   /** Of all that is there. */
   sums(): { readonly sha256: string; readonly crc32c: number };
+  /** What is there may be gone on from, whatever comes; for a fetch that ends before its time. */
+  keep(): Promise<void>;
   /** All of it is there. It leaves a mark, by which it is known in its place until `forgetMark`. */
   finish(): Promise<void>;
   close(): void;
@@ -102,6 +104,11 @@ export async function openPart(path: string, key: string, withCrc32c: boolean, s
       writeMark();
     },
     sums: () => ({ sha256: hash.copy().digest('hex'), crc32c: crc?.value ?? 0 }),
+    keep: async () => {
+      if (size === marked) return;
+      await flush(fd);
+      writeMark();
+    },
     finish: async () => {
       if (size >= markEveryBytes) await flush(fd);
       const past = Date.now() / 1000 - longPastSeconds;

@@ -123,7 +123,9 @@ async function fetchItem({ path, remote, part: file, key, source }: FetchItem, f
     await place(path, file, { sha256, size: part.size, key, validator: part.state.any }, source);
   } catch (error) {
     const code = errorCode(error);
-    if (code === 'ENOSPC' || code === 'EDQUOT') part.remove(); // a disk that stays full helps nobody
+    if (code === 'ENOSPC' || code === 'EDQUOT')
+      part.remove(); // a disk that stays full helps nobody
+    else await part.keep().catch(() => {}); // the reason is what counts
     throw error;
   } finally {
     part.close();

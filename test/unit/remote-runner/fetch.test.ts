@@ -88,6 +88,11 @@ describe('a file that the machine fetches', () => {
     await expect(machine.fetch([{ from }])).rejects.toMatchObject({ code: 'sync', message: expect.stringContaining('goes on behind what is there') });
     expect(machine.slept).toHaveLength(8);
     expect(existsSync(join(machine.workdir, 'data/x'))).toBe(false);
+    server.misbehave = null;
+    server.asked.length = 0;
+    expect(await machine.fetch([{ from }])).toMatchObject({ fetchedBytes: 200_000 });
+    expect(server.asked).toEqual(['GET /pets.bin', 'GET /pets.bin bytes=100000-']);
+    expect(fetched().equals(content)).toBe(true);
   });
 
   it('never mixes two states: what has changed meanwhile comes from its start', async () => {
