@@ -16,14 +16,19 @@ export interface SpareRunner {
 /** One that ends by itself at once is not started again and again. */
 const mostFailures = 3;
 
-/** Starts one; `start` as a connector has it. While it waits it is nobody at the machine. */
-export function keepSpare(runner: StandingRunner, start: (argv: readonly string[], signal: AbortSignal) => Promise<StartedCommand>): SpareRunner {
+export type Start = (argv: readonly string[], signal: AbortSignal) => Promise<StartedCommand>;
+
+/**
+ * Starts one; `start` as a connector has it. While it waits it is nobody at the machine. None is started once the machine `isOver`: it
+ * would make the machine's folder again, behind the command that has just removed it from a borrowed host.
+ */
+export function keepSpare(runner: StandingRunner, start: Start, isOver: () => boolean): SpareRunner {
   const words = [...runner.argv, 'connect', '--root', runner.root];
   const closing = new AbortController();
   let waiting: StartedCommand | null = null;
   let failures = 0;
   const fill = async () => {
-    if (closing.signal.aborted || failures >= mostFailures) return;
+    if (closing.signal.aborted || failures >= mostFailures || isOver()) return;
     const started = await start([...words, standbyWord], closing.signal);
     if (closing.signal.aborted) return started.kill('SIGTERM');
     started.stdin.on('error', () => {}); // its end says so

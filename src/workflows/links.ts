@@ -43,7 +43,7 @@ export async function keepLink(machineId: string, context: RunContext): Promise<
   try {
     await connector.connect(signal);
     const installed = await installRunner(transport, runner, machineId, { signal });
-    const spare = keepSpare(installed, connector.start);
+    const spare = keepSpare(installed, connector.start, isOver);
     try {
       await using pusher = createPusher(machine, transport, installed, context);
       return await serveLink({ place, version: runner.version, connector, spare, more: { push: pusher.push }, idleMs, isOver, clock, signal });

@@ -144,7 +144,8 @@ test('a runner that waits is handed over to whoever would start just that, and a
   const connector = fakeConnector();
   // Prints its arguments, then what it is told.
   const script = ['sh', '-c', 'echo "$*"; exec cat', 'sh'];
-  const spare = keepSpare({ argv: script, root: '/m' }, connector.start);
+  let isOver = false;
+  const spare = keepSpare({ argv: script, root: '/m' }, connector.start, () => isOver);
   over.push(spare.close);
   await until(() => connector.started.length === 1);
   expect(spare.take(['sh', '-c', 'true'])).toBe(null);
@@ -154,11 +155,15 @@ test('a runner that waits is handed over to whoever would start just that, and a
   expect(connector.started.every((argv) => argv.at(-1) === '--standby')).toBe(true);
   taken?.stdin.end('hello');
   expect(taken === null ? '' : (await collect(taken.stdout)).toString()).toBe('connect --root /m --standby\nhello');
+  isOver = true;
+  expect(spare.take(words)).not.toBe(null);
+  await pause(50);
+  expect(connector.started).toHaveLength(2); // none behind the command that ends the machine
 });
 
 test('a runner that can not wait there is not started for ever', async () => {
   const connector = fakeConnector();
-  const spare = keepSpare({ argv: ['false'], root: '/m' }, connector.start);
+  const spare = keepSpare({ argv: ['false'], root: '/m' }, connector.start, () => false);
   over.push(spare.close);
   await until(() => connector.started.length === 3);
   await pause(50);
