@@ -98,14 +98,13 @@ export class Records implements Iterable<readonly [string, Placed]> {
     for (const [folder, bytes] of this.folders) {
       if (saved.get(folder) === bytes) continue;
       const packed = new PackedFolder(bytes);
-      const rows = [...packed.names.keys()];
-      if (!rows.some((row) => (packed.flags(row) & rowFlags.fresh) !== 0)) continue;
-      const settled = [...packed.rows()].map((row): Row => {
-        if ((row.flags & rowFlags.fresh) === 0) return row;
-        const isNow = (row.flags & (rowFlags.odd | rowFlags.unseen)) === 0 && isSettled(fingerprintOf(kindOf(row.flags), row.look), nowMs);
-        return { ...row, flags: (row.flags & ~(rowFlags.fresh | rowFlags.settled)) | (isNow ? rowFlags.settled : 0) };
-      });
-      this.#folders.set(folder, packFolder(settled, isFileRow, packed.mark));
+      for (let row = 0; row < packed.count; row += 1) {
+        const flags = packed.flags(row);
+        if ((flags & rowFlags.fresh) === 0) continue;
+        const isNow = (flags & (rowFlags.odd | rowFlags.unseen)) === 0 && isSettled(fingerprintOf(kindOf(flags), packed.row(row).look), nowMs);
+        packed.setFlags(row, (flags & ~(rowFlags.fresh | rowFlags.settled)) | (isNow ? rowFlags.settled : 0));
+      }
+      this.#folders.set(folder, packed.bytes);
     }
     this.#unpacked.clear();
   }

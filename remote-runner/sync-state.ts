@@ -7,7 +7,7 @@
  */
 import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { planLog, readLog, writeLog } from '../src/protocol/folder-log.ts';
+import { inPieces, planLog, readLog, writeLog } from '../src/protocol/folder-log.ts';
 import { crc32 } from './checksum.ts';
 import { Records } from './sync-records.ts';
 import { writeAll } from './write-all.ts';
@@ -86,20 +86,4 @@ function clockBeside(file: string): number {
     closeSync(fd);
     rmSync(probe, { force: true });
   }
-}
-
-const pieceBytes = 1024 * 1024;
-
-function* inPieces(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
-  let list: Uint8Array[] = [];
-  let length = 0;
-  for (const piece of pieces) {
-    list.push(piece);
-    length += piece.length;
-    if (length < pieceBytes) continue;
-    yield Buffer.concat(list);
-    list = [];
-    length = 0;
-  }
-  if (length > 0) yield Buffer.concat(list);
 }

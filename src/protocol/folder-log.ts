@@ -111,6 +111,26 @@ export function* writeLog(changes: Iterable<readonly [string, Uint8Array | null]
   yield* frame(aboutKind, '', encoder.encode(JSON.stringify(about)), crc32);
 }
 
+const pieceBytes = 256 * 1024;
+
+/** The same bytes in fewer pieces. Each is only there until the next one is asked for: a million entries are not to lie in memory twice. */
+export function* inPieces(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+  const piece = new Uint8Array(pieceBytes);
+  let used = 0;
+  for (const bytes of pieces) {
+    for (let at = 0; at < bytes.length; ) {
+      const part = bytes.subarray(at, at + pieceBytes - used);
+      piece.set(part, used);
+      at += part.length;
+      used += part.length;
+      if (used < pieceBytes) continue;
+      yield piece;
+      used = 0;
+    }
+  }
+  if (used > 0) yield piece.subarray(0, used);
+}
+
 function* frame(kind: number, path: string, data: Uint8Array, crc32: Crc32): Generator<Uint8Array> {
   const name = encoder.encode(path);
   const start = new Uint8Array(frameBytes + filled(name.length));

@@ -95,6 +95,10 @@ export class PackedFolder {
     return this.bytes[this.#flagsAt + row] ?? 0;
   }
 
+  setFlags(row: number, flags: number): void {
+    this.bytes[this.#flagsAt + row] = flags;
+  }
+
   size(row: number): number {
     return this.#numbers[row * numbersPerRow + 1] ?? 0;
   }

@@ -7,7 +7,7 @@ import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { smallFileBytes } from '../protocol/content-id.ts';
-import { planLog, readLog, writeLog } from '../protocol/folder-log.ts';
+import { inPieces, planLog, readLog, writeLog } from '../protocol/folder-log.ts';
 import { type Look, PackedFolder, type Row } from '../protocol/packed-folder.ts';
 import type { Entry } from '../protocol/sync.ts';
 
@@ -59,26 +59,15 @@ export function saveHeld(file: string, before: Held, folders: HeldFolders): void
   }
 }
 
-const pieceBytes = 1024 * 1024;
-
 function writePieces(fd: number, from: number, pieces: Iterable<Uint8Array>): void {
   let at = from;
-  let list: Uint8Array[] = [];
-  let length = 0;
-  const flush = () => {
-    const bytes = Buffer.concat(list);
-    for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written, bytes.length - written, at + written);
-    at += bytes.length;
-    list = [];
-    length = 0;
-  };
   ftruncateSync(fd, from);
-  for (const piece of pieces) {
-    list.push(piece);
-    length += piece.length;
-    if (length >= pieceBytes) flush();
-  }
-  flush();
+  for (const piece of inPieces(pieces))
+    for (let done = 0; done < piece.length; ) {
+      const written = writeSync(fd, piece, done, piece.length - done, at);
+      done += written;
+      at += written;
+    }
 }
 
 /** The clock's tick, or what a coarse file system keeps. Milliseconds. */

@@ -3,7 +3,7 @@
  * content. A folder in which nothing has changed since it was held is not looked at entry by entry. May import core, protocol and `node:`.
  */
 import { lstatSync, readdirSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
-import { basename, join, posix, sep } from 'node:path';
+import { basename, join, sep } from 'node:path';
 import { GpuRunError, systemErrorCode } from '../core/errors.ts';
 import { smallFileBytes } from '../protocol/content-id.ts';
 import type { Row } from '../protocol/packed-folder.ts';
@@ -11,6 +11,7 @@ import { type DirEntry, type FileEntry, type LinkEntry, parentOf, pathProblem, t
 import { entryOfRow, type HeldFolders, heldFlags } from './held.ts';
 import { enterFolder, type FolderRules, type IgnoreOptions, openRules, takesAll, verdict } from './rules.ts';
 import { compareFolder, folderLook, rowsByName } from './scan-compare.ts';
+import { isAccented, leavingLinksWarning, noteLink, twinsAmong, twinWarning } from './scan-notes.ts';
 
 /** A file that was found; its content is identified later. */
 export interface FoundFile extends Omit<FileEntry, 'sha256'> {
@@ -176,10 +177,12 @@ function pathIn(folder: string, name: string): string {
 function lookInto(absolute: string, inside: string, rules: FolderRules | null, names: readonly string[], walk: Walk, folders: string[]): readonly Row[] | null {
   const compared = compareFolder(walk.held.get(inside === '' ? walk.options.to : pathIn(walk.options.to, inside)));
   const filter = rules === null || takesAll(rules) ? null : rules;
+  const accented: string[] = [];
   for (const name of names) {
     const child = `${absolute}${sep}${name}`;
     const stats = wantedStats(child, name, filter, walk);
     if (stats === null) continue;
+    if (isAccented(name)) accented.push(name);
     const same = compared.same(name, stats);
     if (same === null) {
       const row = take(child, pathIn(inside, name), name, stats, compared.known(name), walk);
@@ -188,6 +191,7 @@ function lookInto(absolute: string, inside: string, rules: FolderRules | null, n
     } else if (stats.isSymbolicLink()) noteLink(pathIn(inside, name), String(same.row().extra), walk);
     if (stats.isDirectory()) folders.push(name);
   }
+  if (accented.length > 1) for (const twin of twinsAmong(accented)) walk.warnings.push(twinWarning(pathIn(inside, twin)));
   return compared.rows();
 }
 
@@ -286,14 +290,4 @@ function takeLink(absolute: string, path: string, name: string, stats: Stats, wa
   noteLink(path, target, walk);
   const { ino, size, mtimeMs, ctimeMs, mode } = stats;
   return { name, flags: heldFlags.link, mode: 0, mtime: 0, look: { ino, size, mtimeMs, ctimeMs, mode }, sha256: null, extra: target };
-}
-
-/** By its text alone; what lies behind it doesn't matter. */
-function noteLink(path: string, target: string, { leavingLinks }: Walk): void {
-  if (posix.isAbsolute(target) || posix.join(posix.dirname(path), target).split('/')[0] === '..') leavingLinks.push(`${path} -> ${target}`);
-}
-
-function leavingLinksWarning(links: readonly string[]): string {
-  const many = links.length === 1 ? '1 link leads' : `${links.length} links lead`;
-  return `${many} out of the synced folder and may lead nowhere on the machine: ${links.slice(0, 3).join(', ')}${links.length > 3 ? ', ...' : ''}`;
 }

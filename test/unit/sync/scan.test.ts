@@ -53,6 +53,14 @@ describe('scan', () => {
     expect(look().warnings).toEqual(['2 links lead out of the synced folder and may lead nowhere on the machine: abs -> /etc, d/out -> ../../x']);
   });
 
+  it('lists names that only look the same, and says so', () => {
+    writeTree(folder.path, { 'd/caf\u00e9': '', 'd/cafe\u0301': '', 'd/Caf\u00e9': '', 'e/cafe\u0301': '' });
+    const { found, warnings } = look();
+    expect(found.filter(({ kind }) => kind === 'file')).toHaveLength(4);
+    expect(warnings).toEqual([expect.stringMatching(/^d\/caf.* is there twice/)]);
+    expect(look({ ignore: { exclude: ['cafe\u0301'], globalExcludes: null } }).warnings).toEqual([]);
+  });
+
   it('never lists what must not be sent, also behind a link to the source', () => {
     writeTree(folder.path, { 'p/home/key': 'k', 'p/a': '' });
     symlinkSync('p', join(folder.path, 'q'));
