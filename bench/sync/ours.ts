@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Contender, type Form, runProgram, type Scene } from './contender.ts';
-import { type Session, startSession } from './session.ts';
+import { type Standing, startStanding } from './standing.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
 export const launcher = join(repository, 'bin', 'run.js');
@@ -92,17 +92,17 @@ export interface Ours extends Contender {
 export function createOurs(name: Plain, scene: Scene): Ours {
   const machine = createMachine(name, scene);
   const { signal } = scene;
-  let session: Session | null = null;
+  let standing: Standing | null = null;
   const closeSession = async () => {
-    await session?.close();
-    session = null;
+    await standing?.close();
+    standing = null;
   };
   const runs: Record<Plain, () => Promise<void>> = {
     cold: async () => void (await machine.gpuRun('sync', '--quiet')),
     warm: async () => void (await machine.gpuRun('sync', '--quiet')),
-    live: async () => void (await session?.ask('push')),
+    live: async () => void (await standing?.ask('push')),
     ssh2: async () => {
-      for (const what of ['connect', 'push', 'disconnect'] as const) await session?.ask(what);
+      for (const what of ['connect', 'push', 'disconnect'] as const) await standing?.ask(what);
     },
   };
   const clear = async () => {
@@ -119,8 +119,8 @@ export function createOurs(name: Plain, scene: Scene): Ours {
       await machine.up();
       if (name === 'warm') await linked(machine.home);
       if (name === 'cold' || name === 'warm') return;
-      session = await startSession({ how: name === 'live' ? 'openssh' : 'ssh2', scene, home: machine.home, machine: machine.id() });
-      if (name === 'live') await session.ask('connect');
+      standing = await startStanding({ how: name === 'live' ? 'openssh' : 'ssh2', scene, home: machine.home, machine: machine.id() });
+      if (name === 'live') await standing.ask('connect');
     },
     run: runs[name],
     place: machine.workdir,

@@ -8,7 +8,7 @@ import type { Scene } from './contender.ts';
 export type Ask = 'connect' | 'push' | 'disconnect';
 
 /** What the process is told at its start, as JSON. */
-export interface SessionStart {
+export interface StandingStart {
   readonly how: 'openssh' | 'ssh2';
   readonly configFile: string;
   readonly address: string;
@@ -21,24 +21,24 @@ export interface SessionStart {
   readonly home: string;
 }
 
-export interface Session {
+export interface Standing {
   /** Resolves when it is done. @throws Error with what the process said */
   ask(what: Ask): Promise<void>;
   close(): Promise<void>;
 }
 
-export interface SessionOptions {
-  readonly how: SessionStart['how'];
+export interface StandingOptions {
+  readonly how: StandingStart['how'];
   readonly scene: Scene;
   readonly home: string;
   readonly machine: string;
 }
 
-export async function startSession({ how, scene, home, machine }: SessionOptions): Promise<Session> {
+export async function startStanding({ how, scene, home, machine }: StandingOptions): Promise<Standing> {
   const { network, source, signal } = scene;
   const { configFile, port, user, hostKey, identityFile } = network.sshd;
-  const start: SessionStart = { how, configFile, address: network.address, port, user, hostKey, identityFile, machine, source, home };
-  const program = join(import.meta.dirname, 'session-process.ts');
+  const start: StandingStart = { how, configFile, address: network.address, port, user, hostKey, identityFile, machine, source, home };
+  const program = join(import.meta.dirname, 'standing-process.ts');
   const child = spawn(process.execPath, [program, JSON.stringify(start)], { signal, stdio: ['pipe', 'pipe', 'inherit'] });
   child.on('error', () => {}); // aborted: whoever asks is told
   child.stdin.on('error', () => {});

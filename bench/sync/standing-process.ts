@@ -1,4 +1,4 @@
-/** See `session.ts`: reads what to do from stdin, a word a line, and answers each with `done`, or with what went wrong. */
+/** See `standing.ts`: reads what to do from stdin, a word a line, and answers each with `done`, or with what went wrong. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,9 +10,9 @@ import { watchTrees } from '../../src/sync/live-trees.ts';
 import { prepareProject, pushPrepared } from '../../src/sync/push.ts';
 import { connectTransport } from '../../src/transport/connect.ts';
 import type { Transport } from '../../src/transport/transport.ts';
-import type { Ask, SessionStart } from './session.ts';
+import type { Ask, StandingStart } from './standing.ts';
 
-const start = JSON.parse(process.argv[2] ?? '') as SessionStart;
+const start = JSON.parse(process.argv[2] ?? '') as StandingStart;
 const { how, configFile, address, port, user, hostKey, identityFile, machine, source, home } = start;
 const paths = homePaths(home);
 const file = join(import.meta.dirname, '..', '..', 'dist', 'runner.mjs');
