@@ -18,6 +18,8 @@ const longest = [
 const inRounds = [
   'providers/local-launch',
   'sync/push-model',
+  'sync/live-push',
+  'sync/live-tree',
   'sync/push-large',
   'sync/push-reuse',
   'sync/push-changes',

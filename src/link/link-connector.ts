@@ -76,8 +76,8 @@ export function linkedConnector({ place, version, direct }: LinkedOptions): Conn
     return closed ? null : link;
   };
   const either = async <T>(through: (peer: Peer) => Promise<T>, without: (connector: Connector) => Promise<T>): Promise<T> => {
-    const through_ = await current();
-    return through_ === null ? await without(await past()) : await through(through_.peer);
+    const used = await current();
+    return used === null ? await without(await past()) : await through(used.peer);
   };
 
   return {

@@ -65,7 +65,7 @@ function apply(from: string, step: typeof change extends fc.Arbitrary<infer T> ?
 }
 
 test('whatever is changed, it is what a walk finds', async () => {
-  const rounds = process.env['TEST_ROUNDS'] === 'all' ? 500 : 40;
+  const rounds = process.env['TEST_ROUNDS'] === 'all' ? 500 : 15;
   await fc.assert(
     fc.asyncProperty(fc.array(fc.array(change, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 6 }), async (batches) => {
       const { from, live, compare } = tree();
