@@ -153,14 +153,14 @@ describe('changes that lie', () => {
   });
 });
 
-/** Whatever is edited here and there, with a machine that remembers and one that does not, in any order. */
+/** Whatever is edited here and there, with a machine that remembers and one that does not, in any order. What the machine writes is never what is wanted: that would be its own, and stay. */
 it('ends as a push of the whole manifest would', async () => {
   const path = fc.constantFrom('a', 'b', 'd/a', 'd/b', 'd/e/c', 'f/g/h');
   const edit = fc.oneof(
     { weight: 4, arbitrary: fc.record({ do: fc.constant('write' as const), path, text: fc.constantFrom('x', 'yy', '') }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('remove' as const), path: fc.constantFrom('a', 'd', 'd/e', 'f', 'f/g') }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('rename' as const), path, to: path }) },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant('there' as const), path, text: fc.constantFrom('their own', 'x') }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('there' as const), path, text: fc.constantFrom('their own', 'zz') }) },
   );
   const round = fc.record({ edits: fc.array(edit, { maxLength: 5 }), isStranger: fc.boolean(), cutAt: fc.option(fc.nat(3_000)) });
   await fc.assert(
