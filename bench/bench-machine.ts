@@ -25,7 +25,7 @@ export function createBenchMachine(): BenchMachine {
   const project = join(root, 'project');
   mkdirSync(project);
   writeFileSync(join(project, 'gpu-run.yaml'), `name: ${name}\nprovider: local\n`);
-  const env = { GPU_RUN_HOME: home, NO_COLOR: '1' };
+  const env = { GPU_RUN_HOME: home, GPU_RUN_LINK: '0', NO_COLOR: '1' };
   const start = { cwd: project, env: { ...process.env, ...env } };
   const down = () => {
     spawnSync(process.execPath, [launcher, 'down', '--all', '--yes', '--quiet'], { ...start, stdio: ['ignore', 'ignore', 'inherit'] });

@@ -52,7 +52,7 @@ export async function startSshMachine(megabits?: number): Promise<SshMachine> {
   const project = join(root, 'project');
   mkdirSync(project);
   writeFileSync(join(project, 'gpu-run.yaml'), `name: bench\nprovider: ssh\nssh: { host: lab, config-file: ${configFile} }\n`);
-  const start = { cwd: project, env: { ...process.env, GPU_RUN_HOME: home, NO_COLOR: '1' } };
+  const start = { cwd: project, env: { ...process.env, GPU_RUN_HOME: home, GPU_RUN_LINK: '0', NO_COLOR: '1' } };
   const run = (...words: string[]) => execFileSync(process.execPath, [launcher, ...words], { ...start, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   const machines = join(homedir(), '.gpu-run', 'machines');
   const dispose = async () => {
