@@ -1,5 +1,6 @@
 /** Machines that Google takes back, that somebody deletes, and gpu-runs that die while they order one: what it means for the user and for the bill. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { kill } from '../support/runner.ts';
 import { gcpForFile } from './suite/gcp-target.ts';
 import { createProject, type Project, runnersOf, until } from './suite/project.ts';
 
@@ -58,9 +59,9 @@ describe('a machine that ends in the middle of a job', () => {
   test('only the connection breaks: the job goes on, and every line comes once', async () => {
     const started = project.start(['train', '--', 'sh', '-c', 'for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.3; done; exit 6']);
     await until(() => started.output().includes('line 2'), 'the job to run');
-    for (const pid of runnersOf(project.name, 'connect')) process.kill(pid, 'SIGKILL');
+    for (const pid of runnersOf(project.name, 'connect')) kill(pid);
     await until(() => started.output().includes('line 4'), 'the job to go on');
-    for (const pid of runnersOf(project.name, 'connect')) process.kill(pid, 'SIGKILL');
+    for (const pid of runnersOf(project.name, 'connect')) kill(pid);
     const run = await started.done;
     expect(run.code, run.stderr).toBe(6);
     expect(run.text).toBe([1, 2, 3, 4, 5, 6, 7, 8].map((i) => `line ${i}\n`).join(''));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { gcpForFile, oneL4 } from '../e2e/suite/gcp-target.ts';
 import { createProject, type Project, type Started, until } from '../e2e/suite/project.ts';
+import { kill } from '../support/runner.ts';
 import { exampleFolder, jsonLines, run } from '../unit/examples/run-example.ts';
 
 const target = await gcpForFile({ preemptionNoticeMs: 8_000 });
@@ -185,8 +186,8 @@ test('a machine of this computer whose process is killed: the job goes on in ano
   const { processesWith } = await import('../e2e/suite/project.ts');
   // All of it at once, as when the computer is switched off.
   const own = started.child.pid;
-  for (const { pid } of processesWith(`/machines/${project.name}-`)) if (pid !== own) process.kill(pid, 'SIGKILL');
-  for (const { pid, args } of processesWith(project.home)) if (pid !== own && !args.includes('run.js train')) process.kill(pid, 'SIGKILL');
+  for (const { pid } of processesWith(`/machines/${project.name}-`)) if (pid !== own) kill(pid);
+  for (const { pid, args } of processesWith(project.home)) if (pid !== own && !args.includes('run.js train')) kill(pid);
   const { code, text, stderr } = await started.done;
   expect(code, stderr).toBe(0);
   expect(text).toBe('attempt 1\nready\nattempt 2\n');

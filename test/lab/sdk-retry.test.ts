@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createGpuRun, type GpuRun, type JobEvent } from '../../dist/index.js';
 import { processesWith } from '../e2e/suite/project.ts';
+import { kill } from '../support/runner.ts';
 
 const program = `
 dir="$GPU_RUN_CHECKPOINT_DIR"; mkdir -p "$dir"; step=0
@@ -26,13 +27,13 @@ beforeEach(() => {
   gpuRun = createGpuRun({ home: join(root, 'home'), folder, env: { PATH: process.env['PATH'] } });
 });
 afterEach(() => {
-  for (const { pid } of processesWith(root)) process.kill(pid, 'SIGKILL');
+  for (const { pid } of processesWith(root)) kill(pid);
   rmSync(root, { recursive: true, force: true });
 });
 
 /** All of the machine's processes at once, as when its power goes. */
 function cutPower(): void {
-  for (const { pid } of processesWith(join(root, 'home', 'local'))) process.kill(pid, 'SIGKILL');
+  for (const { pid } of processesWith(join(root, 'home', 'local'))) kill(pid);
 }
 
 const hasCheckpoint = () => {
